@@ -1,0 +1,151 @@
+"""Exact scoring of 25 full-size scenes with 10 classes, side by side with method L's way.
+
+Truth has the numbers of objects, perimeters and areas of the DSTL training set; the prediction is the truth moved,
+roughened to a contour's number of vertices, with a tenth missed and a tenth invented.
+Method L's `--valid-polygons` intersects and subtracts the whole MultiPolygons of an image and class with shapely,
+after buffer(0) where they are invalid.
+
+    python benchmarks/score.py [--scenes 25] [--repeats 3] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import shapely
+
+from landscribe.core.areas import Areas, polygon_areas
+from landscribe.core.features import join_features, make_features, of_class
+from landscribe.core.legend import DSTL_LEGEND
+from landscribe.core.scores import score_features
+
+SIDE_PX = 3400
+# Objects and perimeter in pixels over 25 scenes, and share of the area, in the order of the legend.
+DSTL = (
+    (12011, 1_432_739, 0.033008), (12315, 1_687_605, 0.007047), (14, 146_987, 0.008081), (239, 1_560_520, 0.029990),
+    (48347, 4_036_159, 0.101726), (422, 704_711, 0.275076), (28, 44_898, 0.005006), (224, 29_367, 0.001683),
+    (66, 3_485, 0.000037), (1060, 25_470, 0.000152),
+)  # fmt: skip
+TRUTH_STEP_PX, CONTOUR_STEP_PX = 5.0, 2.5
+"""Distance of vertices along labels drawn by hand, and along contours after simplification."""
+
+
+def make_scene(scene: str, rng: np.random.Generator) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
+    """Make prediction and truth of one scene."""
+    ours, theirs = [], []
+    for land_class, (objects, perimeter, share) in zip(DSTL_LEGEND, DSTL, strict=True):
+        count = max(1, rng.poisson(objects / 25))
+        area, length = share * SIDE_PX**2 * 25 / objects, perimeter / objects
+        truth = _objects(rng, count, area, length, TRUTH_STEP_PX)
+        kept = truth[rng.random(count) > 0.1]
+        moved = shapely.transform(kept, lambda xy: xy + rng.normal(0, 1.2, 2) + 0.6 * np.sin(xy[:, ::-1] * 0.9))
+        rough = shapely.segmentize(moved, CONTOUR_STEP_PX)
+        invented = _objects(rng, count - len(kept), area, length, CONTOUR_STEP_PX)
+        theirs.append(make_features(scene, land_class, truth))
+        ours.append(make_features(scene, land_class, np.concatenate((rough, invented))))
+    return join_features(ours), join_features(theirs)
+
+
+def _objects(rng: np.random.Generator, count: int, area: float, length: float, step: float) -> np.ndarray:
+    """Make ribbons and blobs of about this area and outline: a rectangle bent along a wave."""
+    if not count:
+        return np.empty(0, dtype=object)
+    half = length / 2
+    # The sides of a rectangle with this area and outline; a square where no rectangle is that compact.
+    width = (half - np.sqrt(max(half**2 - 4 * area, 0.0))) / 2
+    shapes = []
+    for _ in range(count):
+        scale = rng.lognormal(0, 0.3)
+        long, short = max(half - width, width) * scale, max(width, 1.0) * scale
+        n = max(2, int(long / step) + 1)
+        t = np.linspace(-0.5, 0.5, n)
+        bend = min(long, SIDE_PX) * 0.08 * np.sin(5 * t + rng.uniform(0, 6))
+        spine = np.stack((t * min(long, SIDE_PX), bend), -1)
+        edge = short / 2 * (1 + 0.15 * rng.uniform(-1, 1, (2, n)))
+        left, right = (np.stack((0 * t, side), -1) for side in edge)
+        outline = np.concatenate((spine + left, (spine - right)[::-1]))
+        turn = rng.uniform(0, 2 * np.pi)
+        rotation = np.array(((np.cos(turn), -np.sin(turn)), (np.sin(turn), np.cos(turn))))
+        shapes.append(outline @ rotation.T + rng.uniform(0, SIDE_PX, 2))
+    return np.array([shapely.Polygon(xy) for xy in shapes], dtype=object)
+
+
+def method_l(predicted: gpd.GeoDataFrame, truth: gpd.GeoDataFrame) -> dict[str, Areas]:
+    """Score as method L's `--valid-polygons` does."""
+    totals = dict.fromkeys(DSTL_LEGEND.names, Areas(0.0, 0.0, 0.0))
+    for scene in truth["scene"].unique():
+        for name in DSTL_LEGEND.names:
+            sides = [shapely.multipolygons(of_class(side, name, scene)) for side in (predicted, truth)]
+            ours, theirs = (side if side.is_valid else side.buffer(0) for side in sides)
+            totals[name] += Areas(
+                ours.intersection(theirs).area, ours.difference(theirs).area, theirs.difference(ours).area
+            )
+    return totals
+
+
+def brute_force(predicted: gpd.GeoDataFrame, truth: gpd.GeoDataFrame, scene: str, name: str) -> Areas:
+    """Score one class of one scene by uniting whole layers."""
+    ours, theirs = (shapely.union_all(shapely.make_valid(of_class(side, name, scene))) for side in (predicted, truth))
+    return Areas(ours.intersection(theirs).area, ours.difference(theirs).area, theirs.difference(ours).area)
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scenes", type=int, default=25)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    rng = np.random.default_rng(7)
+    ids = [f"scene_{i}" for i in range(options.scenes)]
+    pairs = [make_scene(scene, rng) for scene in ids]
+    predicted, truth = (join_features(side) for side in zip(*pairs, strict=True))
+    facts = {
+        side: {"polygons": len(frame), "vertices": int(shapely.get_num_coordinates(frame.geometry.to_numpy()).sum())}
+        for side, frame in (("predicted", predicted), ("truth", truth))
+    }
+    print(facts)
+    jobs = {
+        "landscribe": lambda: score_features(predicted, truth, DSTL_LEGEND),
+        "landscribe, one thread": lambda: score_features(predicted, truth, DSTL_LEGEND, workers=1),
+        "landscribe, boundaries": lambda: score_features(predicted, truth, DSTL_LEGEND, boundary=3.0),
+        "method L": lambda: method_l(predicted, truth),
+    }
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    processor: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(options.repeats):
+        for name, job in jobs.items():
+            begin, busy = time.perf_counter(), time.process_time()
+            job()
+            times[name].append(time.perf_counter() - begin)
+            processor[name].append(time.process_time() - busy)
+            print(f"{name}: {times[name][-1]:.2f} s, processor {processor[name][-1]:.2f} s", flush=True)
+    medians = {name: statistics.median(found) for name, found in times.items()}
+    busy_s = {name: statistics.median(found) for name, found in processor.items()}
+    score = score_features(predicted, truth, DSTL_LEGEND)
+    theirs = method_l(predicted, truth)
+    print("class            exact Jaccard   method L")
+    for name, row in score["classes"].items():
+        print(f"{name:16} {row['polygon']['jaccard']:.6f}        {theirs[name].jaccard:.6f}")
+    worst = max(
+        abs(polygon_areas(of_class(predicted, n, ids[0]), of_class(truth, n, ids[0])).jaccard
+            - brute_force(predicted, truth, ids[0], n).jaccard)
+        for n in DSTL_LEGEND.names
+    )  # fmt: skip
+    print(f"largest difference from brute force on {ids[0]}: {worst:.1e}")
+    for name, seconds in medians.items():
+        times_faster = medians["method L"] / seconds
+        print(f"{name:24} {seconds:7.2f} s, processor {busy_s[name]:7.2f} s, {times_faster:.2f} times as fast as L")
+    if options.json:
+        result = {"facts": facts, "seconds": times, "processor_s": processor, "worst_difference": worst}
+        options.json.write_text(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

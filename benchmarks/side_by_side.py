@@ -1,0 +1,48 @@
+"""Time several ways to the same result in turn, in one process, so that all of them meet the same machine.
+
+Times are processor seconds of all threads together, so that what else runs on the machine does not count.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def time_in_turn(ways: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Run every way once to warm up, then all of them in turn; returns the median processor seconds of each."""
+    for way in ways.values():
+        way()
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repeats):
+        for name, way in ways.items():
+            begin = time.process_time()
+            way()
+            seconds[name].append(time.process_time() - begin)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def report(
+    title: str, seconds: Mapping[str, float], base: str, notes: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Print a table with the ratio to `base`, and return it as values."""
+    print(f"\n{title}", file=sys.stderr)
+    for name, value in seconds.items():
+        note = (notes or {}).get(name, "")
+        print(f"  {name:<58} {value:9.4f} s  {seconds[base] / value:6.2f} x  {note}", file=sys.stderr)
+    return {
+        "title": title,
+        "seconds": dict(seconds),
+        "times_faster_than_base": {name: seconds[base] / value for name, value in seconds.items()},
+        "base": base,
+    }
+
+
+def finish(tables: list[dict[str, Any]], as_json: bool) -> None:
+    """Write the tables to stdout as JSON where that was asked for."""
+    if as_json:
+        print(json.dumps(tables, indent=2))

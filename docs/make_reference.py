@@ -1,0 +1,122 @@
+"""Write docs/commands.md from `--help` and docs/recipe.md from the recipe's models: python docs/make_reference.py."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from landscribe.cli.app import app
+from landscribe.core import recipe
+
+DOCS = Path(__file__).parent
+
+
+def commands() -> str:
+    """Return the reference of the command line."""
+    group = typer.main.get_command(app)
+    parts = ["# Commands", "", "Made from `--help`. Results go to stdout, everything else to stderr.", ""]
+    parts += [str(app.info.epilog), ""]
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        parts += [f"## `{name}`", "", str(command.help or "").strip(), ""]
+        arguments = [p for p in command.params if p.param_type_name == "argument"]
+        usage = " ".join(["[OPTIONS]", *(_label(p) if p.required else f"[{_label(p)}]" for p in arguments)])
+        parts += [f"    landscribe {name} {usage}", "", "| option | meaning | default |", "| --- | --- | --- |"]
+        for parameter in command.params:
+            if parameter.name == "help":
+                continue
+            label = _label(parameter).replace("|", "\\|")
+            default = (
+                "" if parameter.default in (None, False) or callable(parameter.default) else f"`{parameter.default}`"
+            )
+            parts.append(f"| `{label}` | {getattr(parameter, 'help', '') or ''} | {default} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _label(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return str(parameter.metavar or parameter.name.upper())
+    return ", ".join(parameter.opts)
+
+
+def recipes() -> str:
+    """Return the reference of the recipe."""
+    parts = [
+        "# Recipe",
+        "",
+        "One TOML file says a whole run. Unknown keys are refused. Every default is written into `run.json`.",
+        "Lengths and areas are metres where scenes have a CRS and pixels where they have none, unless the name or",
+        "`unit` says otherwise. `--set table.key=value` overrides a setting from the command line; list items go by",
+        "number, `--set models.0.chips.batch=8`.",
+        "",
+    ]
+    for table in vars(recipe).values():
+        if isinstance(table, type) and issubclass(table, BaseModel) and table is not BaseModel:
+            parts += _table(table)
+    return "\n".join(parts)
+
+
+def _table(table: type[BaseModel]) -> list[str]:
+    title, _, rest = inspect.cleandoc(table.__doc__ or table.__name__).partition("\n")
+    parts = [
+        f"## {title.rstrip('.')}",
+        "",
+        rest.strip(),
+        "",
+        "| key | type | default | meaning |",
+        "| --- | --- | --- | --- |",
+    ]
+    notes = _notes(table)
+    for name, field in table.model_fields.items():
+        default = "" if field.default is PydanticUndefined else f"`{_say(field.default)}`"
+        kind = _kind(field.annotation)
+        parts.append(f"| `{field.alias or name}` | {kind} | {default} | {notes.get(name, '')} |")
+    return [*parts, ""]
+
+
+def _notes(table: type[BaseModel]) -> dict[str, str]:
+    source = inspect.getsource(table)
+    found = re.findall(
+        r'^    (\w+):[^\n]*(?:\n(?:        [^\n]*|    \)))*\n    """(.*?)"""', source, re.DOTALL | re.MULTILINE
+    )
+    return {name: " ".join(text.split()).replace("|", "\\|") for name, text in found}
+
+
+def _say(value: object) -> str:
+    if isinstance(value, BaseModel) or (isinstance(value, tuple) and value and isinstance(value[0], BaseModel)):
+        return "its own defaults"
+    return (
+        {True: "true", False: "false", None: "none"}.get(value, str(value))
+        if isinstance(value, bool | None)
+        else str(value)
+    )
+
+
+def _kind(annotation: Any) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _kind(arguments[0])
+    if origin is typing.Literal:
+        return " \\| ".join(f"`{choice}`" for choice in arguments)
+    if origin in (typing.Union, types.UnionType):
+        return " \\| ".join(dict.fromkeys(_kind(argument) for argument in arguments if argument is not type(None)))
+    if origin is tuple:
+        return f"list of {_kind(arguments[0])}"
+    if origin is dict:
+        return f"table of {_kind(arguments[1])}"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "table"
+    return {str: "text", int: "whole number", float: "number", bool: "true or false"}[annotation]
+
+
+if __name__ == "__main__":
+    (DOCS / "commands.md").write_text(commands())
+    (DOCS / "recipe.md").write_text(recipes())

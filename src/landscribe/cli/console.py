@@ -1,0 +1,79 @@
+"""Talking to a person: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+PLAIN_EVERY_S = 15.0
+"""Without a terminal a line of progress is written this often."""
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def reporting() -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a progress callback: a bar on a terminal, a plain line now and then elsewhere."""
+    if err.is_terminal and not os.environ.get("CI"):
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=err, transient=True) as bar:
+            tasks: dict[str, Any] = {}
+
+            def draw(what: str, done: int, total: int) -> None:
+                # The first word is the stage: one bar each, renamed as it goes.
+                stage = what.split(" ", 1)[0]
+                if stage not in tasks:
+                    tasks[stage] = bar.add_task(what, total=total)
+                bar.update(tasks[stage], description=_plain(what), completed=done, total=total)
+
+            yield draw
+        return
+    last = {"when": 0.0, "what": ""}
+
+    def write(what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - last["when"] >= PLAIN_EVERY_S:  # type: ignore[operator]
+            last["when"] = now
+            err.print(f"{_plain(what)}: {done} of {total}", markup=False)
+
+    yield write
+
+
+def say(text: str) -> None:
+    """Write one line to stderr."""
+    err.print(text, markup=False)
+
+
+def tell(text: str) -> None:
+    """Write one line of result to stdout."""
+    out.print(text, markup=False)
+
+
+def tell_json(value: Any) -> None:
+    """Write a result that a program reads."""
+    sys.stdout.write(json.dumps(value, indent=1) + "\n")
+
+
+def tell_table(columns: list[str], rows: list[list[str]], *, right: int = 1) -> None:
+    """Write a table; columns from number `right` on are numbers and stand on the right."""
+    table = Table(box=None, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number >= right else "left", no_wrap=number < right)
+    for row in rows:
+        table.add_row(*(_plain(cell) for cell in row))
+    out.print(table)
+
+
+def _plain(text: str) -> str:
+    # Square brackets are markup to rich; ids and class names come from outside.
+    return text.replace("[", r"\[")

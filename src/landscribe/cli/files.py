@@ -1,0 +1,125 @@
+"""Commands on plain files: `burn`, `trace`, and `score`, which also takes a run."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from landscribe.cli.console import reporting, say, tell, tell_json, tell_table
+from landscribe.cli.flow import JsonOption, SetOption, do_stage, open_recipe, tell_score
+from landscribe.errors import RecipeError, problem
+
+
+class BurnMode(StrEnum):
+    """What a pixel of `burn` says."""
+
+    share = "share"
+    gdal = "gdal"
+    touched = "touched"
+    opencv = "opencv"
+
+
+class TraceMode(StrEnum):
+    """Where the lines of `trace` run."""
+
+    contour = "contour"
+    edge = "edge"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("burn")(burn)
+    app.command("trace")(trace)
+    app.command("score")(score)
+    app.command("compare")(compare)
+
+
+def burn(
+    labels: Annotated[Path, typer.Argument(help="Polygons in any vector format.")],
+    out: Annotated[Path, typer.Argument(help="GeoTIFF to write.")],
+    like: Annotated[Path, typer.Option("--like", help="Raster whose grid the result has.")],
+    class_field: Annotated[str | None, typer.Option(help="Column that names the class: one band each.")] = None,
+    mode: Annotated[BurnMode, typer.Option(help="Covered share 0..255, or a 0/1 mask.")] = BurnMode.share,
+) -> None:
+    """Turn polygons into a raster: the covered share of each pixel, or a mask."""
+    from landscribe.stages.burn import burn_file
+
+    _tell_counts(burn_file(labels, like, out, class_field=class_field, mode=mode.value), out)
+
+
+def trace(
+    raster: Annotated[Path, typer.Argument(help="Mask (0/1), share (uint8) or probability (float) raster.")],
+    out: Annotated[Path, typer.Argument(help="Vector file to write; its ending chooses the format.")],
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Share or probability where the line runs.")] = 0.5,
+    mode: Annotated[TraceMode, typer.Option(help="Between pixels, or along pixel borders.")] = TraceMode.contour,
+    simplify: Annotated[float, typer.Option(min=0, help="Largest move of a line, in pixels.")] = 0.5,
+    min_area: Annotated[float, typer.Option(min=0, help="Smallest polygon, in square pixels.")] = 4.0,
+) -> None:
+    """Turn a raster into polygons, one class per band."""
+    from landscribe.stages.trace import trace_file
+
+    counts = trace_file(raster, out, threshold=threshold, mode=mode.value, simplify=simplify, min_area=min_area)
+    _tell_counts(counts, out)
+
+
+def score(
+    first: Annotated[
+        str, typer.Argument(help="A recipe with --run, or the predicted polygons.", metavar="RECIPE|PREDICTED")
+    ],
+    truth: Annotated[Path | None, typer.Argument(help="The true polygons.")] = None,
+    run: Annotated[Path | None, typer.Option("--run", help="Run folder to score.", metavar="DIR")] = None,
+    class_field: Annotated[str | None, typer.Option(help="Column that names the class in both files.")] = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score a run, or any two vector files, submissions included."""
+    if (truth is None) == (run is None):
+        need = "RECIPE --run DIR, or PREDICTED TRUTH"
+        raise RecipeError(
+            problem("score", "neither a run nor two files" if run is None else "a run and two files", need=need)
+        )
+    if truth is not None:
+        from landscribe.stages.score import score_files
+
+        result: dict[str, Any] = score_files(Path(first), truth, class_field=class_field)
+        if as_json:
+            tell_json(result)
+        else:
+            tell_score(result)
+        return
+    from landscribe.io.runs import open_run
+
+    folder = open_run(run)  # type: ignore[arg-type]
+    with reporting() as progress:
+        do_stage("score", open_recipe(first, overrides), folder, progress)
+    result = json.loads(folder.path("score.json").read_text(encoding="utf-8"))
+    if as_json:
+        tell_json(result)
+    else:
+        tell_score(result)
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="A run folder or a score.json.")],
+    second: Annotated[Path, typer.Argument(help="Another one, scored on the same scenes.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say which differences between two scores are real."""
+    from landscribe.stages.compare import compare_runs, comparison_table
+
+    result = compare_runs(first, second)
+    if as_json:
+        tell_json(result)
+    else:
+        columns, rows = comparison_table(result)
+        tell_table(columns, rows)
+
+
+def _tell_counts(counts: dict[str, int], out: Path) -> None:
+    for reason, count in counts.items():
+        say(f"{reason}: {count}")
+    tell(str(out))

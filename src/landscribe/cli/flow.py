@@ -1,0 +1,259 @@
+"""Commands of the flow: one per stage, and `run`, which does them in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from landscribe.cli.console import reporting, say, tell, tell_json, tell_table
+from landscribe.errors import DataError, PartialError, problem
+
+if TYPE_CHECKING:
+    from landscribe.io.projects import Project, StageResult
+    from landscribe.io.runs import Run
+
+RecipeArgument = Annotated[str, typer.Argument(help="A TOML recipe, or the name of a built-in one.", metavar="RECIPE")]
+RunOption = Annotated[Path, typer.Option("--run", help="Run folder; made if it is not there.", metavar="DIR")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a setting; may be repeated.", metavar="KEY=VALUE")
+]
+ModelsOption = Annotated[
+    Path | None, typer.Option("--models", help="Finished models to use instead of training.", metavar="DIR")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+PIPELINE = ("check", "prepare", "train", "predict", "tune", "vectorize", "score", "submit", "report")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("check")(check)
+    app.command("stats")(stats)
+    for name, help_text in _STAGES.items():
+        app.command(name, help=help_text)(_stage_command(name))
+    app.command("predict")(predict)
+    app.command("run")(run)
+
+
+_STAGES = {
+    "prepare": "Write every sensor at its own resolution, labels as shares, and statistics.",
+    "train": "Train the models of a recipe; an interrupted training goes on where it was.",
+    "tune": "Choose threshold, minimum area and shape per class on scenes that fold models have not seen.",
+    "vectorize": "Turn probabilities into polygons.",
+    "submit": "Write and validate the DSTL submission.",
+    "report": "Write the report of a run as one HTML file.",
+}
+
+
+def open_recipe(recipe: str, overrides: list[str] | None) -> Project:
+    """Load a recipe and bind it to its data."""
+    from landscribe.io.projects import open_project
+    from landscribe.io.settings import load_recipe
+
+    return open_project(load_recipe(recipe, overrides or ()))
+
+
+def check(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
+    """Look at all data of a recipe and list every problem at once."""
+    from landscribe.stages.check import check as look
+
+    project = open_recipe(recipe, overrides)
+    with reporting() as progress:
+        result = look(project, progress)
+    if as_json:
+        rows = [{"level": f.level, "text": f.text} for f in result.findings]
+        tell_json({"scenes": result.scenes, "labelled": result.labelled, "classes": result.classes, "findings": rows})
+    else:
+        for finding in result.findings:
+            tell(f"{finding.level}: {finding.text}")
+        tell(
+            f"{result.scenes} scenes, {result.labelled} labelled, classes {', '.join(result.classes)}: "
+            f"{result.errors} errors, {len(result.findings) - result.errors} warnings"
+        )
+    if result.errors:
+        raise typer.Exit(DataError.exit_code)
+
+
+def stats(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
+    """Show area, perimeter and number of the labels per class and scene."""
+    from landscribe.stages.stats import stats as measure
+
+    project = open_recipe(recipe, overrides)
+    with reporting() as progress:
+        rows = measure(project, progress)
+    if as_json:
+        tell_json([row.__dict__ for row in rows])
+        return
+    for title, field, scale, decimals in (
+        ("area %", "area_share", 100, 4),
+        ("perimeter px", "perimeter_px", 1, 0),
+        ("count", "count", 1, 0),
+    ):
+        scenes = list(dict.fromkeys(row.scene for row in rows))
+        cells = {(row.scene, row.class_name): f"{scale * getattr(row, field):.{decimals}f}" for row in rows}
+        names = list(project.legend.names)
+        tell_table([title, *names], [[scene, *(cells[scene, name] for name in names)] for scene in scenes])
+        tell("")
+
+
+def _stage_command(name: str) -> Callable[..., None]:
+    def command(recipe: RecipeArgument, run: RunOption, overrides: SetOption = None) -> None:
+        project = open_recipe(recipe, overrides)
+        folder = _open_run(run)
+        with reporting() as progress:
+            result = do_stage(name, project, folder, progress)
+        _tell_result(result)
+        _raise_failures([result])
+
+    return command
+
+
+def predict(recipe: RecipeArgument, run: RunOption, models: ModelsOption = None, overrides: SetOption = None) -> None:
+    """Predict the probability of every class for each scene."""
+    project = open_recipe(recipe, overrides)
+    folder = _open_run(run)
+    with reporting() as progress:
+        result = do_stage("predict", project, folder, progress, models=models)
+    _tell_result(result)
+    _raise_failures([result])
+
+
+def run(
+    recipe: RecipeArgument,
+    run: RunOption,
+    models: ModelsOption = None,
+    overrides: SetOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be read, written and what it costs.")
+    ] = False,
+) -> None:
+    """Do all stages of a recipe in order, leaving out what is up to date."""
+    project = open_recipe(recipe, overrides)
+    if dry_run:
+        _tell_plan(project, models)
+        return
+    run_pipeline(project, _open_run(run), models)
+
+
+def run_pipeline(project: Project, folder: Run, models: Path | None = None) -> None:
+    """Do all stages in order.
+
+    Raises:
+        PartialError: If scenes failed, at the end, with their names.
+    """
+    from landscribe.stages.record import write_run_json
+
+    results: list[StageResult] = []
+    for name in _pipeline(project, models):
+        if name == "score" and not _has_truth(project, folder, models):
+            say("score: no labelled scene was held out, nothing to score")
+            continue
+        with reporting() as progress:
+            result = do_stage(name, project, folder, progress, models=models)
+        results.append(result)
+        _tell_result(result)
+        if name != "check":
+            write_run_json(project, folder)
+    file = folder.path("score.json")
+    if file.is_file():
+        tell_score(json.loads(file.read_text(encoding="utf-8")))
+    tell(f"report: {folder.path('report.html')}")
+    _raise_failures(results)
+
+
+def do_stage(
+    name: str, project: Project, folder: Run, progress: Callable[[str, int, int], None], *, models: Path | None = None
+) -> StageResult:
+    """Run one stage by its name."""
+    from importlib import import_module
+
+    stage: Any = getattr(import_module(f"landscribe.stages.{name}"), "check_run" if name == "check" else name)
+    options = {"models": models} if name == "predict" else {}
+    result: StageResult = stage(project, folder, progress, **options)
+    return result
+
+
+def _pipeline(project: Project, models: Path | None) -> list[str]:
+    names = [name for name in PIPELINE if not (name == "train" and models is not None)]
+    if project.scenes.sample_submission is None:
+        names.remove("submit")
+    if not project.recipe.tune.folds or models is not None:
+        names.remove("tune")
+    return names
+
+
+def _has_truth(project: Project, folder: Run, models: Path | None) -> bool:
+    from landscribe.io.projects import held_out
+
+    prepared = folder.require("prepare")
+    if models is not None:
+        return any("labelled pixels" in record.counts for record in prepared.values())
+    return bool(held_out(project, prepared)[1])
+
+
+def _open_run(path: Path) -> Run:
+    from landscribe.io.runs import open_run
+
+    return open_run(path)
+
+
+def _tell_result(result: StageResult) -> None:
+    parts = [f"{len(result.made)} made"] if result.made or not result.current else []
+    parts += [f"{len(result.current)} up to date"] if result.current else []
+    parts += [f"{len(result.failed)} failed"] if result.failed else []
+    say(f"{result.stage}: {', '.join(parts)}")
+    for reason in result.failed.values():
+        say(f"  failed: {reason}")
+
+
+def _raise_failures(results: list[StageResult]) -> None:
+    failed: dict[str, str] = {}
+    for result in results:
+        for item, reason in result.failed.items():
+            failed.setdefault(item, f"{result.stage}: {reason}")
+    if failed:
+        names = ", ".join(sorted(failed))
+        raise PartialError(problem(f"{len(failed)} failed, the others are done", names, do="see the lines above"))
+
+
+def tell_score(score: dict[str, Any]) -> None:
+    """Write the score table."""
+    rows = []
+    for name, row in [*score["classes"].items(), ("mean", score["mean"])]:
+        polygon, pixel = row["polygon"], row.get("pixel", {})
+        ends = "" if polygon.get("low") is None else f"{polygon['low']:.3f} to {polygon['high']:.3f}"
+        rows.append([name, _number(polygon["jaccard"]), ends, _number(pixel.get("jaccard"))])
+    tell_table(["class", "Jaccard", "95 %", "on pixels"], rows)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _tell_plan(project: Project, models: Path | None) -> None:
+    scenes = project.scenes.scenes
+    files = [file for scene in scenes for file in scene.sensors.values()]
+    size = sum(file.path.stat().st_size for file in files)
+    labelled = sum(scene.labels is not None for scene in scenes)
+    tell(f"reads {len(files)} rasters of {len(scenes)} scenes ({labelled} labelled), {size / 1e6:.1f} MB")
+    from landscribe.io.scenes import sensor_grids
+
+    pixels = 0
+    for scene in scenes:
+        grid = sensor_grids(scene)[scene.reference.name]
+        pixels += grid.height * grid.width
+    classes = len(project.legend)
+    written = f"{size / 1e6:.0f} MB of prepared rasters and up to {pixels * classes / 1e6:.0f} MB of probabilities"
+    tell(f"writes about {written}")
+    for table in project.recipe.models if models is None else ():
+        inner = table.chips.size - 2 * table.chips.context
+        steps = table.schedule.steps or max(1, round(pixels / (inner**2 * table.chips.batch)))
+        chips = steps * table.schedule.epochs * table.chips.batch
+        say_steps = f"{table.schedule.epochs} epochs of about {steps} steps"
+        tell(f"trains {table.name!r}: {say_steps}, {chips} chips of {table.chips.size} px")
+    views = project.recipe.predict.symmetries
+    tell(f"predicts up to {pixels / 1e6:.1f} Mpx x {views} views x {len(project.recipe.models)} models")

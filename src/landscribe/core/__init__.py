@@ -1,0 +1,1 @@
+"""Values and geometry: no files, no torch."""

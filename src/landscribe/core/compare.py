@@ -1,0 +1,109 @@
+"""Two scores of the same scenes: which differences are real.
+
+Both are drawn over the same places at once, so that what makes a place easy or hard for both cancels out. That tells
+apart differences that are far smaller than either interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from landscribe.core.arrays import FloatArray
+from landscribe.core.scores import DRAWS, areas_table, bootstrap, interval, mean_over_classes
+from landscribe.errors import DataError, problem
+
+
+def compare_scores(
+    first: Mapping[str, Any], second: Mapping[str, Any], *, draws: int = DRAWS, seed: int = 0, kind: str = "polygon"
+) -> dict[str, Any]:
+    """Compare two scores on the scenes and classes they share.
+
+    Args:
+        first: Content of a `score.json`.
+        second: Content of another one.
+        draws: Bootstrap samples.
+        seed: Of the bootstrap.
+        kind: `polygon` or `pixel`.
+
+    Returns:
+        `mean` and `classes`, each with `first`, `second`, `difference` (second minus first), the 95 % interval of the
+        difference (`low`, `high`) and `real`: True where the interval leaves out 0, False where it holds 0, None
+        where there are too few places to tell; and what was compared.
+
+    Raises:
+        DataError: If no scene or no class is in both, the units differ, or a scene lies in different places.
+    """
+    scenes = [scene for scene in first["scenes"] if scene in second["scenes"]]
+    names = [name for name in first["classes"] if name in second["classes"]]
+    _check(first, second, scenes, names)
+    order = {place: i for i, place in enumerate(sorted({first["places"][scene] for scene in scenes}))}
+    places = np.array([order[first["places"][scene]] for scene in scenes])
+    tables = [areas_table(score, scenes, names, kind) for score in (first, second)]
+    both_pkc = np.zeros((len(order), 2 * len(names), 3))
+    np.add.at(both_pkc, places, np.concatenate(tables, axis=1))
+    now = _jaccard(both_pkc.sum(0)[None], len(names))[0]
+    drawn = _jaccard(bootstrap(both_pkc, draws, seed), len(names))
+    # A class counts in the mean only where both have a value, or the two means would be of different things.
+    for table in (now[None], drawn):
+        table[np.isnan(table).any(axis=1, keepdims=True).repeat(2, axis=1)] = math.nan
+    seen = (both_pkc.sum(-1).reshape(len(order), 2, -1).sum(1) > 0).sum(0)
+    return {
+        "mean": _row(mean_over_classes(now), mean_over_classes(drawn), len(order)),
+        "classes": {name: _row(now[:, k], drawn[:, :, k], int(seen[k])) for k, name in enumerate(names)},
+        "scenes": scenes,
+        "places": len(order),
+        "only_first": _alone(first, second),
+        "only_second": _alone(second, first),
+        "kind": kind,
+        "conventions": {
+            "difference": "second minus first, on the scenes and classes in both",
+            "real": f"the 95 % interval of the difference over {draws} paired bootstrap samples of places leaves out 0",
+            "caution": "of twenty classes without any difference, one looks real by chance",
+            "draws": draws,
+            "seed": seed,
+        },
+    }
+
+
+def _check(first: Mapping[str, Any], second: Mapping[str, Any], scenes: list[str], names: list[str]) -> None:
+    if not scenes or not names:
+        what = "no scene in both" if not scenes else "no class in both"
+        key = "scenes" if not scenes else "classes"
+        got = "; ".join(", ".join(list(score[key])[:3]) for score in (first, second))
+        raise DataError(problem("compare", what, got=got, do="score both on the same scenes"))
+    if first["unit"] != second["unit"]:
+        raise DataError(problem("compare", "units differ", got=f"{first['unit']} and {second['unit']}"))
+    moved = [scene for scene in scenes if first["places"][scene] != second["places"][scene]]
+    if moved:
+        got = f"{first['places'][moved[0]]!r} and {second['places'][moved[0]]!r}"
+        raise DataError(problem("compare", f"scene {moved[0]!r} lies in two places", got=got))
+
+
+def _jaccard(areas_nk3: FloatArray, n_classes: int) -> FloatArray:
+    """Return Jaccard of both sides, (N, 2, K)."""
+    whole = areas_nk3.sum(-1)
+    jaccard = np.divide(areas_nk3[..., 0], whole, out=np.full(whole.shape, math.nan), where=whole > 0)
+    return jaccard.reshape(len(jaccard), 2, n_classes)
+
+
+def _row(now_2: FloatArray, drawn_n2: FloatArray, places: int) -> dict[str, Any]:
+    ends = interval(drawn_n2[:, 1] - drawn_n2[:, 0])
+    known = places > 1 and not math.isnan(ends.low)
+    values = [None if math.isnan(value) else float(value) for value in (*now_2, now_2[1] - now_2[0])]
+    return {
+        "first": values[0],
+        "second": values[1],
+        "difference": values[2],
+        "low": ends.low if known else None,
+        "high": ends.high if known else None,
+        "real": bool(ends.low > 0 or ends.high < 0) if known else None,
+        "places": places,
+    }
+
+
+def _alone(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, list[str]]:
+    return {key: [name for name in one[key] if name not in other[key]] for key in ("scenes", "classes")}

@@ -1,0 +1,50 @@
+"""Plain loops for what NumPy has one call for: numba compiles these in a tenth of the time of its own versions."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from landscribe.core.arrays import AnyArray
+
+
+@numba.njit(cache=True, nogil=True)
+def copy_first(target: AnyArray, source: AnyArray, n: int) -> None:
+    """Copy the first `n` items of a vector."""
+    for i in range(n):
+        target[i] = source[i]
+
+
+@numba.njit(cache=True, nogil=True)
+def doubled(vector: AnyArray) -> AnyArray:
+    """Return a vector of twice the length that begins with the given one."""
+    out = np.empty(2 * len(vector), vector.dtype)
+    copy_first(out, vector, len(vector))
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def doubled_rows(table: AnyArray) -> AnyArray:
+    """Return a table of twice as many rows that begins with the given ones."""
+    out = np.empty((2 * len(table), table.shape[1]), table.dtype)
+    for i in range(len(table)):
+        for j in range(table.shape[1]):
+            out[i, j] = table[i, j]
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def sort_part(values: AnyArray, begin: int, end: int) -> None:
+    """Sort `values[begin:end]` in place: by insertion, and in gaps first where there are many (Shell's sort)."""
+    gap = 1
+    while 9 * gap < end - begin:
+        gap = 3 * gap + 1
+    while gap:
+        for i in range(begin + gap, end):
+            moved = values[i]
+            j = i
+            while j >= begin + gap and values[j - gap] > moved:
+                values[j] = values[j - gap]
+                j -= gap
+            values[j] = moved
+        gap //= 3

@@ -1,0 +1,172 @@
+"""From features to areas: what agrees, per scene and class, in square metres or square pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from affine import Affine
+from pyproj import CRS, Transformer
+from shapely.geometry.base import BaseGeometry
+
+from landscribe.core.areas import Areas, Matches, boundary_areas, match_objects, polygon_areas, repair
+from landscribe.core.arrays import FloatArray, GeometryArray
+from landscribe.core.features import of_class
+from landscribe.core.grid import WGS84, Grid
+from landscribe.core.legend import LandClass, Legend
+from landscribe.errors import DataError, problem
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured of one class in one scene."""
+
+    polygon: Areas
+    """Square metres where the scene has a CRS, else square pixels, or square units of the file without a grid."""
+    pixel: Areas | None = None
+    """Pixels, truth where half or more is covered."""
+    pixel_opencv: Areas | None = None
+    """Pixels, truth painted as OpenCV fills polygons."""
+    objects: Matches | None = None
+    """Only of countable classes."""
+    boundary: Areas | None = None
+    """In the unit of `polygon`."""
+    repaired: int = 0
+    """Invalid polygons that were repaired before measuring."""
+
+
+Measures = dict[str, dict[str, Measured]]
+"""By scene, then by class name."""
+
+_Job = tuple[LandClass, gpd.GeoDataFrame, gpd.GeoDataFrame, Affine | None, BaseGeometry | None]
+
+
+def measure(
+    predicted: gpd.GeoDataFrame,
+    truth: gpd.GeoDataFrame,
+    legend: Legend,
+    scenes: Sequence[str],
+    grids: Mapping[str, Grid] | None = None,
+    regions: Mapping[str, BaseGeometry] | None = None,
+    *,
+    boundary: float | None = None,
+    iou: float = 0.5,
+    workers: int = 2,
+) -> Measures:
+    """Measure every class in every scene.
+
+    Args:
+        predicted: Features with the columns of `landscribe.core.features`.
+        truth: The same, in the same CRS.
+        legend: Classes to score.
+        scenes: Scenes to score; features of other scenes are not looked at.
+        grids: Grids of the scenes, for units; without them units come from the CRS.
+        regions: Ground that counts, per scene, in the coordinates of the features; a scene without one counts whole.
+        boundary: Width of the strip for boundary scores, in metres with a CRS, else pixels; None leaves them out.
+        iou: Least intersection over union of matched objects.
+        workers: Threads.
+
+    Raises:
+        DataError: If the two sides have different CRS, or a geometry is not polygonal.
+    """
+    if predicted.crs != truth.crs and len(predicted) and len(truth):
+        raise DataError(
+            problem("score", "predicted and truth differ in CRS", got=(predicted.crs, truth.crs), do="reproject one")
+        )
+    crs = truth.crs if len(truth) else predicted.crs
+    sides = [dict(iter(side.groupby("scene"))) for side in (predicted, truth)]
+    jobs = []
+    for scene in scenes:
+        ours, theirs = (side.get(scene, predicted.iloc[:0]) for side in sides)
+        plane = _plane(scene, grids, crs, ours, theirs)
+        region = None if regions is None or scene not in regions else _move(np.array([regions[scene]]), plane)[0]
+        jobs += [(land_class, ours, theirs, plane, region) for land_class in legend]
+
+    def work(job: _Job) -> Measured:
+        land_class, ours, theirs, plane, region = job
+        first, second = (_move(of_class(side, land_class.name), plane) for side in (ours, theirs))
+        return _measure_class(land_class, first, second, region, boundary=boundary, iou=iou)
+
+    # GEOS works outside the interpreter lock, so threads share the cores.
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
+        done = iter(list(pool.map(work, jobs)))
+    return {scene: {land_class.name: next(done) for land_class in legend} for scene in scenes}
+
+
+def with_pixels(
+    measures: Measures,
+    pixel: Mapping[str, Mapping[str, Areas]],
+    opencv: Mapping[str, Mapping[str, Areas]] | None = None,
+) -> Measures:
+    """Return the measures with pixel areas of one or both conventions, by scene and class name, laid beside them."""
+
+    def lay(scene: str, name: str, found: Measured) -> Measured:
+        painted = None if opencv is None else opencv.get(scene, {}).get(name)
+        return replace(found, pixel=pixel.get(scene, {}).get(name), pixel_opencv=painted)
+
+    return {
+        scene: {name: lay(scene, name, found) for name, found in classes.items()} for scene, classes in measures.items()
+    }
+
+
+def metres_per_unit(crs: CRS, x: float, y: float) -> tuple[float, float]:
+    """Return how many metres on the ground one unit of x and one unit of y are, near a point of that CRS."""
+    to_lonlat = Transformer.from_crs(crs, CRS.from_epsg(4326), always_xy=True)
+    # A step that is short on the ground and long against rounding, in degrees as in metres.
+    step = 1e-4 if crs.is_geographic else 10.0
+    ends = [to_lonlat.transform(*p) for p in ((x - step, y), (x + step, y), (x, y - step), (x, y + step))]
+    (left, right, below, above) = ends
+    return (
+        float(WGS84.inv(*left, *right)[2]) / (2 * step),
+        float(WGS84.inv(*below, *above)[2]) / (2 * step),
+    )
+
+
+def _measure_class(
+    land_class: LandClass,
+    ours: GeometryArray,
+    theirs: GeometryArray,
+    region: BaseGeometry | None,
+    *,
+    boundary: float | None,
+    iou: float,
+) -> Measured:
+    (ours, broken_p), (theirs, broken_t) = repair(ours), repair(theirs)
+    return Measured(
+        polygon_areas(ours, theirs, region, checked=True),
+        objects=match_objects(ours, theirs, iou, region, checked=True) if land_class.countable else None,
+        boundary=None if boundary is None else boundary_areas(ours, theirs, boundary, region),
+        repaired=broken_p + broken_t,
+    )
+
+
+def _plane(
+    scene: str, grids: Mapping[str, Grid] | None, crs: CRS | None, ours: gpd.GeoDataFrame, theirs: gpd.GeoDataFrame
+) -> Affine | None:
+    """Return the affine map to a plane in metres (or pixels) near the scene; shares of area do not depend on it."""
+    if grids is not None and scene in grids:
+        grid = grids[scene]
+        height_m, width_m = grid.pixel_size_m or (1.0, 1.0)
+        return Affine.scale(width_m, height_m) @ ~grid.transform
+    bounds = [side.total_bounds for side in (ours, theirs) if len(side)]
+    if crs is None or not bounds:
+        return None
+    both = np.array(bounds)
+    x, y = np.nanmin(both[:, 0]) / 2 + np.nanmax(both[:, 2]) / 2, np.nanmin(both[:, 1]) / 2 + np.nanmax(both[:, 3]) / 2
+    return Affine.scale(*metres_per_unit(crs, float(x), float(y))) @ Affine.translation(-x, -y)
+
+
+def _move(geometries: GeometryArray, plane: Affine | None) -> GeometryArray:
+    if plane is None:
+        return geometries
+    a, b, c, d, e, f = tuple(plane)[:6]
+
+    def to_plane(xy: FloatArray) -> FloatArray:
+        x, y = xy[:, 0], xy[:, 1]
+        return np.column_stack((a * x + b * y + c, d * x + e * y + f))
+
+    return shapely.transform(shapely.force_2d(geometries), to_plane)

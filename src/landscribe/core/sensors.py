@@ -1,0 +1,98 @@
+"""Sensors and their bands: a table of known ones, to which a recipe can add rows.
+
+Centre wavelengths: DigitalGlobe (2014), "WorldView-2/-3 Radiometric Use"; USDA NAIP sensor sheets (Leica ADS, typical);
+ESA Sentinel-2 User Handbook. A wavelength of 0 means that nobody said it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from landscribe.errors import RecipeError, problem
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One band of a sensor."""
+
+    name: str
+    wavelength_nm: float = 0.0
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """What one raster of a scene holds."""
+
+    kind: str
+    """Name in recipes."""
+    bands: tuple[Band, ...]
+    gsd_m: float
+    """Nominal pixel size in metres; 0 where unknown."""
+    bits: int
+    """Significant bits of a value; 0 for floats or unknown."""
+
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """Names in file order."""
+        return tuple(band.name for band in self.bands)
+
+
+def _sensor(kind: str, gsd_m: float, bits: int, **wavelength_nm: float) -> Sensor:
+    return Sensor(kind, tuple(Band(name, nm) for name, nm in wavelength_nm.items()), gsd_m, bits)
+
+
+_SENSORS = (
+    _sensor("worldview3-rgb", 0.31, 11, red=660, green=547, blue=482),
+    _sensor("worldview3-p", 0.31, 11, pan=649),
+    _sensor(
+        "worldview3-m",
+        1.24,
+        11,
+        coastal=427,
+        blue=482,
+        green=547,
+        yellow=604,
+        red=660,
+        red_edge=723,
+        nir1=824,
+        nir2=914,
+    ),
+    _sensor(
+        "worldview3-a",
+        7.5,
+        14,
+        swir1=1210,
+        swir2=1572,
+        swir3=1661,
+        swir4=1730,
+        swir5=2164,
+        swir6=2203,
+        swir7=2259,
+        swir8=2329,
+    ),
+    _sensor("worldview2-rgb8", 0.5, 8, red=659, green=546, blue=478),
+    _sensor(
+        "worldview2-m", 2.0, 11, coastal=427, blue=478, green=546, yellow=608, red=659, red_edge=724, nir1=833, nir2=949
+    ),
+    _sensor("naip", 0.6, 8, red=635, green=555, blue=465, nir=845),
+    _sensor("sentinel2-10m", 10.0, 14, blue=492, green=560, red=665, nir=833),
+    _sensor(
+        "sentinel2-20m", 20.0, 14, red_edge=704, red_edge2=741, red_edge3=783, nir_narrow=865, swir1=1614, swir2=2202
+    ),
+    _sensor("rgb8", 0.0, 8, red=0, green=0, blue=0),
+    _sensor("rgb16", 0.0, 16, red=0, green=0, blue=0),
+    _sensor("grey8", 0.0, 8, grey=0),
+)
+CATALOGUE: dict[str, Sensor] = {sensor.kind: sensor for sensor in _SENSORS}
+
+
+def find_sensor(kind: str, extra: dict[str, Sensor] | None = None) -> Sensor:
+    """Return the sensor of that kind from the catalogue or from a recipe's own rows.
+
+    Raises:
+        RecipeError: If neither has it.
+    """
+    known = CATALOGUE | (extra or {})
+    if kind not in known:
+        raise RecipeError(problem("[data].sensors", "unknown kind", got=repr(kind), need=" | ".join(sorted(known))))
+    return known[kind]

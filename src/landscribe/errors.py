@@ -1,0 +1,68 @@
+"""The exception tree. Each branch has the exit code that the command line returns for it.
+
+A message is one line: *where: what, got, need; do*. `problem` builds it, so that all of them read alike.
+"""
+
+from __future__ import annotations
+
+
+def problem(where: str, what: str, *, got: object = None, need: object = None, do: str | None = None) -> str:
+    """Compose the one-line message of an error.
+
+    Args:
+        where: The file, scene, sensor or recipe key at fault.
+        what: What is wrong with it.
+        got: What was found; left out when None.
+        need: What was expected; left out when None.
+        do: What the user can do about it; left out when None.
+
+    Returns:
+        ``where: what, got ..., need ...; do``.
+    """
+    text = f"{where}: {what}"
+    if got is not None:
+        text += f", got {got}"
+    if need is not None:
+        text += f", need {need}"
+    if do is not None:
+        text += f"; {do}"
+    return " ".join(text.split())
+
+
+class LandscribeError(Exception):
+    """Anything Landscribe itself raises; exit code 1 when nothing more precise applies."""
+
+    exit_code = 1
+
+
+class RecipeError(LandscribeError):
+    """The recipe or the command line is wrong."""
+
+    exit_code = 2
+
+
+class DataError(LandscribeError):
+    """The input data cannot be used as they are."""
+
+    exit_code = 3
+
+
+class PartialError(LandscribeError):
+    """Some scenes failed, the others are done; the message names the failed ones."""
+
+    exit_code = 4
+
+
+class LimitError(LandscribeError):
+    """A limit on memory, size, disk or time was hit."""
+
+    exit_code = 5
+
+
+class IntegrityError(LandscribeError):
+    """A file is not what its manifest says: damaged, half-written or foreign."""
+
+    exit_code = 6
+
+
+INTERRUPTED_EXIT_CODE = 130

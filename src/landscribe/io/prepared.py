@@ -1,0 +1,117 @@
+"""A prepared scene: native-resolution rasters with corrected georeference, labels as shares and as polygons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
+from landscribe.core.grid import Grid, Window
+from landscribe.core.trace import trace_blocks
+from landscribe.errors import DataError, problem
+from landscribe.io.rasters import open_raster
+from landscribe.io.runs import Run
+from landscribe.io.vectors import read_own
+
+STRIP_ROWS = 1024
+COVERAGE, LABELS, FACTS = "coverage.tif", "labels.parquet", "scene.json"
+
+
+@dataclass(frozen=True)
+class PreparedScene:
+    """What `prepare` wrote for one scene."""
+
+    id: str
+    folder: Path
+    place: str
+    reference: str
+    kinds: Mapping[str, str]
+    """Sensor name -> kind, the reference first."""
+    bands: Mapping[str, tuple[str, ...]]
+    grids: Mapping[str, Grid]
+    """Sensor name -> grid with the shift in its georeference."""
+    is_labelled: bool
+
+    @property
+    def grid(self) -> Grid:
+        """The reference grid."""
+        return self.grids[self.reference]
+
+    def read(self, sensor: str, window: Window | None = None) -> tuple[AnyArray, BoolArray]:
+        """Read raw numbers (C, h, w) and validity (h, w) of one sensor, of the whole raster or a window inside it."""
+        with open_raster(self.folder / f"{sensor}.tif") as raster:
+            return raster.read(window)
+
+    def read_coverage(self, window: Window | None = None) -> tuple[ByteArray, BoolArray]:
+        """Read the covered shares (K, h, w), 0..255, and which pixels are labelled (h, w)."""
+        with open_raster(self.folder / COVERAGE) as raster:
+            return raster.read(window)
+
+    def read_labels(self) -> gpd.GeoDataFrame:
+        """Read the label polygons in ground coordinates."""
+        return read_own(self.folder / LABELS)
+
+    def strips(self) -> list[Window]:
+        """Windows of the scene's full width, from top to bottom."""
+        height, width = self.grid.shape_hw
+        return [Window(row, 0, min(STRIP_ROWS, height - row), width) for row in range(0, height, STRIP_ROWS)]
+
+    def labelled_ground(self) -> BaseGeometry:
+        """Return the labelled and valid ground in ground coordinates, the footprint where it is all of the scene."""
+        with open_raster(self.folder / COVERAGE) as raster:
+
+            def read(window: Window) -> BoolArray:
+                return raster.read(window, bands=[1])[1]
+
+            if all(read(window).all() for window in self.strips()):
+                # Beyond the picture nothing is known, so labels that reach over its edge end there.
+                return self.grid.footprint
+            traced = trace_blocks(read, self.grid.shape_hw, block=STRIP_ROWS, mode="edge")
+        return shapely.multipolygons(self.grid.pixels_to_ground(traced.geometries))
+
+
+def open_prepared(run: Run, scene_id: str) -> PreparedScene:
+    """Open a prepared scene.
+
+    Raises:
+        DataError: If the scene is not prepared.
+    """
+    folder = run.scene_folder(scene_id)
+    file = folder / FACTS
+    if not file.is_file():
+        raise DataError(problem(f"scene {scene_id!r}", "not prepared", do="run `landscribe prepare` first"))
+    facts = json.loads(file.read_text(encoding="utf-8"))
+    grids = {}
+    for sensor in facts["kinds"]:
+        with open_raster(folder / f"{sensor}.tif") as raster:
+            grids[sensor] = raster.info.grid
+    return PreparedScene(
+        scene_id,
+        folder,
+        facts["place"],
+        facts["reference"],
+        facts["kinds"],
+        {sensor: tuple(names) for sensor, names in facts["bands"].items()},
+        grids,
+        bool(facts["labelled"]),
+    )
+
+
+def facts_of(
+    place: str, kinds: Mapping[str, str], bands: Mapping[str, tuple[str, ...]], *, labelled: bool
+) -> dict[str, Any]:
+    """Return what `scene.json` holds, the reference being the first sensor."""
+    return {
+        "place": place,
+        "reference": next(iter(kinds)),
+        "kinds": dict(kinds),
+        "bands": {sensor: list(names) for sensor, names in bands.items()},
+        "labelled": labelled,
+    }

@@ -1,0 +1,129 @@
+"""What a reader should know before trusting a run, said by the numbers themselves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from landscribe.core.places import unlikeness
+from landscribe.io.report.data import ReportData
+from landscribe.io.report.words import plural, times
+
+FEW_PLACES = 8
+"""Below this number a bootstrap over places is known to give intervals that are too narrow."""
+WIDE = 0.2
+LOST = 0.03
+UNLIKE = 0.35
+SKEWED = 1.5
+MANY_NAMES = 6
+
+
+def cautions(data: ReportData) -> list[str]:
+    """List what weakens the evidence, most important first; an empty list means that none of the checks found any."""
+    found = [*_about_failures(data)]
+    if data.score is None:
+        return [
+            "There is no score: no scene with labels was held out from training, so nothing here says how good the "
+            "polygons are. Look at the pictures, and label a few scenes that no model has seen.",
+            *found,
+        ]
+    return [*_about_evidence(data), *_about_split(data), *_about_classes(data.score), *found]
+
+
+def _about_failures(data: ReportData) -> Iterator[str]:
+    if data.failed:
+        names = sorted({item for item, _ in data.failed})
+        yield f"Failed, and missing from everything below: {_list(names)}."
+    doubtful = [f"{row['scene']} {row['sensor']}" for row in data.alignment if _is_doubtful(row)]
+    if doubtful:
+        yield f"Shifts that could not be estimated with confidence: {_list(doubtful)}."
+
+
+def _is_doubtful(row: Mapping[str, str]) -> bool:
+    return not any(word in row.get("decision", "") for word in ("reference", "not estimated", "applied", "accepted"))
+
+
+def _about_evidence(data: ReportData) -> Iterator[str]:
+    score = data.score or {}
+    scenes = len(score["scenes"])
+    places = len({data.splits[scene][0] for scene in score["scenes"] if scene in data.splits})
+    if places < 2:
+        yield (
+            f"Everything that was scored ({plural(scenes, 'scene')}) lies in one place: nothing is known about how the "
+            "model does elsewhere. Intervals, where there are any, are about scenes of this place only."
+        )
+    elif places < FEW_PLACES:
+        yield (
+            f"The score rests on {places} places. With so few, the true uncertainty is larger than the intervals say."
+        )
+    mean = score["mean"]["polygon"]
+    if mean["low"] is not None and mean["high"] - mean["low"] > WIDE:
+        yield (
+            f"The interval of the mean is {mean['high'] - mean['low']:.2f} wide: differences between runs smaller than "
+            "that say nothing unless `landscribe compare` finds them real."
+        )
+
+
+def _about_classes(score: Mapping[str, Any]) -> Iterator[str]:
+    rows = score["classes"]
+    empty = [name for name, row in rows.items() if row["polygon"]["jaccard"] is None]
+    if empty:
+        yield f"Neither true nor predicted in any scored scene, so not scored at all: {_list(empty)}."
+    places = score["conventions"]["places"]
+    single = [name for name, row in rows.items() if row.get("places") == 1 and places > 1]
+    if single:
+        yield f"Seen in one place only, so without an interval: {_list(single)}."
+    missing = [name for name, row in rows.items() if row["polygon"]["recall"] == 0]
+    if missing:
+        yield f"Present in the truth and never found: {_list(missing)}."
+    for word, skewed in (("much more", _skewed(rows, 1)), ("much less", _skewed(rows, -1))):
+        if skewed:
+            yield f"Predicted {word} ground than there is: {_list(skewed)}."
+    lost = [
+        f"{name} ({row['pixel']['jaccard'] - row['polygon']['jaccard']:.3f})"
+        for name, row in rows.items()
+        if _both(row) and row["pixel"]["jaccard"] - row["polygon"]["jaccard"] > LOST
+    ]
+    if lost:
+        yield (
+            "The polygons score lower than the pixels they came from; thresholds, minimum areas, simplification or "
+            f"rules cost this much Jaccard: {_list(lost)}."
+        )
+
+
+def _skewed(rows: Mapping[str, Any], sign: int) -> list[str]:
+    found = []
+    for name, row in rows.items():
+        polygon = row["polygon"]
+        predicted, true = polygon["tp"] + polygon["fp"], polygon["tp"] + polygon["fn"]
+        if predicted > 0 and true > 0 and sign * math.log(predicted / true) > math.log(SKEWED):
+            found.append(f"{name} ({times(predicted / true)})")
+    return found
+
+
+def _both(row: Mapping[str, Any]) -> bool:
+    return row.get("pixel", {}).get("jaccard") is not None and row["polygon"]["jaccard"] is not None
+
+
+def _about_split(data: ReportData) -> Iterator[str]:
+    train, validate = data.areas.get("train"), data.areas.get("validate")
+    if not train or not validate:
+        return
+    names = data.legend.names
+    distance = unlikeness(np.array([train.get(n, 0.0) for n in names]), np.array([validate.get(n, 0.0) for n in names]))
+    if distance > UNLIKE:
+        yield (
+            f"Training and validation show different mixtures of classes ({100 * distance:.0f} % of the labelled area "
+            "would have to change class to make them alike)."
+        )
+    unseen = [n for n in names if validate.get(n, 0.0) > 0 and train.get(n, 0.0) == 0]
+    if unseen:
+        yield f"Validated but never in the training labels: {_list(unseen)}."
+
+
+def _list(names: list[str]) -> str:
+    shown = ", ".join(names[:MANY_NAMES])
+    return shown if len(names) <= MANY_NAMES else f"{shown} and {len(names) - MANY_NAMES} more"

@@ -1,0 +1,243 @@
+"""The panels below the pictures: areas, curves, training, alignment, what was dropped, recipe, versions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from landscribe.io.report.charts import Frame, Line, area_bars, line_chart, nice_top
+from landscribe.io.report.data import ReportData, ThresholdCurve
+from landscribe.io.report.markup import Html, Node, el
+from landscribe.io.report.words import area, duration, number, percent, plural, table
+
+MAX_ROWS = 500
+DOUBTFUL_FIRST = ("doubtful", "failed", "rejected", "refused")
+
+
+def area_panel(data: ReportData) -> Html | None:
+    """Compare how much ground truth and prediction give each class, in the scored scenes."""
+    if data.score is None:
+        return _predicted_only(data)
+    rows = data.score["classes"]
+    truth = {name: row["polygon"]["tp"] + row["polygon"]["fn"] for name, row in rows.items()}
+    found = {name: row["polygon"]["tp"] + row["polygon"]["fp"] for name, row in rows.items()}
+    largest, unit = max((*truth.values(), *found.values()), default=0.0), data.score["unit"]
+    cells: list[list[Node]] = []
+    for name in rows:
+        pair = ((truth[name], "", "bar truth"), (found[name], "", "bar predicted"))
+        ratio = f"{found[name] / truth[name]:.2f}" if truth[name] > 0 else ""
+        cells.append([name, area_bars(pair, largest), area(truth[name], unit), area(found[name], unit), ratio])
+    return table(
+        ["class", "truth above, prediction below", "truth", "prediction", "ratio"], cells, "Class areas", text=2
+    )
+
+
+def _predicted_only(data: ReportData) -> Html | None:
+    if not data.predicted_areas:
+        return None
+    largest = max(data.predicted_areas.values())
+    rows: list[list[Node]] = [
+        [name, area_bars([(value, area(value, data.area_unit), "bar predicted")], largest)]
+        for name, value in data.predicted_areas.items()
+    ]
+    return table(["class", "predicted ground"], rows, "Predicted areas", text=2)
+
+
+def split_panel(data: ReportData) -> Html | None:
+    """Show which share of the labelled ground each class has in training and in validation."""
+    sides = [side for side in ("train", "validate") if sum(data.areas.get(side, {}).values()) > 0]
+    if not sides:
+        return None
+    totals = {side: sum(data.areas[side].values()) for side in sides}
+    rows: list[list[Node]] = [
+        [name, *(percent(data.areas[side].get(name, 0.0) / totals[side]) for side in sides),
+         *(area(data.areas[side].get(name, 0.0), data.area_unit) for side in sides)]
+        for name in data.legend.names
+    ]  # fmt: skip
+    places = {side: sorted({place for place, split in data.splits.values() if split == side}) for side in sides}
+    lines = [
+        el(
+            "p",
+            el("strong", f"{_SIDES[side]}: "),
+            f"{plural(_count(data, side), 'scene')} of {plural(len(names), 'place')}: ",
+            _some(names),
+        )
+        for side, names in places.items()
+    ]
+    heads = ["class", *(f"{side}, share" for side in sides), *(f"{side}, area" for side in sides)]
+    return el("div", lines, table(heads, rows, "Labelled ground on both sides of the split"))
+
+
+_SIDES = {"train": "trained on", "validate": "held out"}
+
+
+def threshold_panel(data: ReportData) -> Html | None:
+    """Draw Jaccard over the threshold, and how often what was said with some probability was true."""
+    if not data.curves:
+        return None
+    return el("div", [_curve_card(data, curve) for curve in data.curves], class_="charts")
+
+
+def _curve_card(data: ReportData, curve: ThresholdCurve) -> Html:
+    index = data.legend.names.index(curve.name)
+    best = int(np.nanargmax(curve.jaccard))
+    at_chosen = int(np.argmin(np.abs(curve.thresholds - curve.chosen)))
+    frame = Frame()
+    chart = line_chart(
+        [Line(curve.name, curve.thresholds, curve.jaccard, f"s{index}")],
+        frame,
+        label=f"Jaccard of {curve.name} over the threshold",
+        x_label="threshold",
+        marks=[(curve.chosen, f"{curve.chosen:g}")],
+    )
+    now, top = number(curve.jaccard[at_chosen]), number(curve.jaccard[best])
+    text = f"{now} at {curve.chosen:g}; at most {top} at {curve.thresholds[best]:.2f}"
+    parts: list[Node] = [
+        el("h3", el("span", "", class_=f"swatch c{index}"), curve.name),
+        chart,
+        el("p", text, class_="note"),
+    ]
+    if len(curve.said):
+        parts += [
+            line_chart(
+                [Line("ideal", (0, 1), (0, 1), "ideal"), Line(curve.name, curve.said, curve.true, f"s{index} dotted")],
+                frame,
+                label=f"How often {curve.name} was true, over the probability given",
+                x_label="probability given; above the diagonal: too cautious",
+            )
+        ]
+    return el("section", parts, class_="chart-card")
+
+
+def tuned_panel(data: ReportData) -> Html | None:
+    """Show what was tuned per class, what it gained on places it was not tuned on, and why it was refused."""
+    if not data.tuned:
+        return None
+    rows: list[list[Node]] = []
+    for name, row in data.tuned["classes"].items():
+        low, high = row["gain"]["low"], row["gain"]["high"]
+        gain = "" if low is None else f"{low:+.3f} to {high:+.3f}"
+        decision = "used" if row["accepted"] else f"default stays: {row['why_not']}"
+        figures = [number(row["jaccard"][key]) for key in ("default", "nested")]
+        rows.append([name, decision, _say_choice(row["chosen"]), *figures, gain])
+    heads = ["class", "decision", "best found", "Jaccard by default", "tuned on other places", "gain, 95 %"]
+    return table(heads, rows, "Tuning", text=3)
+
+
+def _say_choice(choice: Mapping[str, Any]) -> str:
+    parts = [f"threshold {choice['threshold']:g}", f"minimum area {choice['min_area']:g}"]
+    parts += [] if choice["reshape"] == "none" else [f"{choice['reshape']} {choice['distance']:g}"]
+    parts += [f"simplify {choice['simplify']:g}"] if choice["simplify"] else []
+    return ", ".join(parts)
+
+
+def training_panel(data: ReportData) -> Html | None:
+    """Draw how each model learned."""
+    if not data.histories:
+        return None
+    return el("div", [_history(data, name, rows) for name, rows in data.histories.items() if rows], class_="models")
+
+
+def _history(data: ReportData, model: str, rows: Sequence[Mapping[str, float]]) -> Html:
+    epochs = [row["epoch"] for row in rows]
+    loss = [Line("training loss", epochs, _column(rows, "loss"), "train")]
+    if any("valid_loss" in row for row in rows):
+        loss.append(Line("loss on held-out scenes", epochs, _column(rows, "valid_loss"), "valid"))
+    top = nice_top([v for line in loss for v in line.y])
+    wide = {"width": 460.0, "height": 220.0, "x0": min(epochs), "x1": max(epochs)}
+    chart = line_chart(loss, Frame(**wide, y1=top), label=f"Loss of {model}", x_label="epoch")
+    charts = (_with_key("Loss", chart, loss), _jaccards(data, model, rows, epochs, wide))
+    parts: list[Node] = [el("h3", f"model {model}"), el("div", charts, class_="charts wide")]
+    seconds = sum(v for v in _column(rows, "seconds") if math.isfinite(v))
+    last = rows[-1]
+    facts = [f"{len(rows)} epochs", f"{last.get('step', math.nan):.0f} steps", duration(seconds)]
+    parts.append(el("p", ", ".join(facts), class_="note"))
+    return el("section", parts)
+
+
+def _jaccards(
+    data: ReportData, model: str, rows: Sequence[Mapping[str, float]], epochs: list[float], wide: Mapping[str, float]
+) -> Html | None:
+    names = [name for name in data.legend.names if any(f"jaccard/{name}" in row for row in rows)]
+    if not names:
+        return None
+    lines = [
+        Line(name, epochs, _column(rows, f"jaccard/{name}"), f"s{data.legend.names.index(name)}") for name in names
+    ]
+    lines.append(Line("mean", epochs, _column(rows, "valid_jaccard"), "mean"))
+    chart = line_chart(lines, Frame(**wide), label=f"Jaccard of {model} on held-out scenes", x_label="epoch")
+    return _with_key("Jaccard on held-out scenes", chart, lines)
+
+
+def _with_key(title: str, chart: Html, lines: Sequence[Line]) -> Html:
+    entries = [el("span", el("span", "", class_=f"stroke {line.style}"), line.name) for line in lines]
+    return el("div", el("h4", title), chart, el("p", entries, class_="key"))
+
+
+def alignment_panel(data: ReportData) -> Html | None:
+    """List the shifts between sensors, doubtful ones first."""
+    rows = [row for row in data.alignment if row.get("decision") not in {"reference", "not estimated"}]
+    if not rows:
+        return None
+    rows.sort(key=lambda row: not any(word in row.get("decision", "") for word in DOUBTFUL_FIRST))
+    heads = ["scene", "sensor", "down, px", "right, px", "score", "spread, px", "decision"]
+    keys = ("scene", "sensor", "row_px", "col_px", "score", "spread", "decision")
+    cells = [[_short(row.get(key, "")) for key in keys] for row in rows[:MAX_ROWS]]
+    return el("div", table(heads, cells, "Alignment", text=2), _rest(len(rows)))
+
+
+def dropped_panel(data: ReportData) -> Html:
+    """List what was left out, and why; and what failed."""
+    parts: list[Node] = []
+    if data.failed:
+        parts.append(table(["failed", "why"], list(data.failed[:MAX_ROWS]), "Failures", text=2))
+    rows = [[stage, what, f"{count:,.0f}"] for stage, what, count in data.dropped[:MAX_ROWS]]
+    if rows:
+        parts += [table(["stage", "what", "how many"], rows, "Left out", text=2), _rest(len(data.dropped))]
+    if data.notes:
+        parts.append(el("ul", [el("li", note) for note in data.notes[:MAX_ROWS]]))
+    return el("div", parts or el("p", "Nothing was dropped, nothing failed.", class_="note"))
+
+
+def recipe_panel(data: ReportData) -> Html:
+    """Show the whole recipe."""
+    return el("details", el("summary", "every setting, defaults included"), el("pre", data.recipe, tabindex=0))
+
+
+def versions_panel(data: ReportData) -> Html:
+    """Show what it ran on and how long it took."""
+    times = [[stage, duration(seconds)] for stage, seconds in data.seconds.items()]
+    versions = [[name, version] for name, version in data.versions.items()]
+    return el(
+        "div",
+        table(["stage", "working time"], times, "Times") if times else None,
+        table(["program", "version"], versions, "Versions", text=2) if versions else None,
+        class_="pair",
+    )
+
+
+def _column(rows: Sequence[Mapping[str, float]], key: str) -> list[float]:
+    return [row.get(key, math.nan) for row in rows]
+
+
+def _count(data: ReportData, side: str) -> int:
+    return sum(split == side for _, split in data.splits.values())
+
+
+def _some(names: Sequence[str], most: int = 12) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _short(text: str) -> str:
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return f"{value:.2f}"
+
+
+def _rest(count: int) -> Html | None:
+    return el("p", f"{count - MAX_ROWS} more rows are not shown.", class_="note") if count > MAX_ROWS else None

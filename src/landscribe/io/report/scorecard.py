@@ -1,0 +1,156 @@
+"""The scores of a run: the headline, the table of classes, the table of scenes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from landscribe.core.areas import Areas
+from landscribe.core.scores import scene_jaccard
+from landscribe.io.report.charts import interval_bar
+from landscribe.io.report.data import ReportData
+from landscribe.io.report.markup import Html, Node, el, join
+from landscribe.io.report.words import number, plural, table
+
+MAX_SCENE_ROWS = 1000
+
+
+def headline(data: ReportData) -> Html:
+    """Say the mean score, what it rests on, and show the interval."""
+    if data.score is None:
+        text = "Not scored: no labelled scene was held out from training."
+        return el("div", el("p", "no score", class_="big none"), el("p", text, class_="lead"), class_="headline")
+    mean, score = data.score["mean"]["polygon"], data.score
+    scenes = len(score["scenes"])
+    places = len({data.splits[scene][0] for scene in score["scenes"] if scene in data.splits})
+    counted = sum(row["polygon"]["jaccard"] is not None for row in score["classes"].values())
+    words = [
+        f"Mean Jaccard over {plural(counted, 'class', 'classes')}, polygons against polygons, measured on ",
+        f"{plural(scenes, 'scene')} of {plural(places, 'place')} that no model was trained on.",
+    ]
+    return el(
+        "div",
+        el("p", number(mean["jaccard"]), class_="big"),
+        el("p", _interval(mean), class_="range"),
+        interval_bar(mean["jaccard"], mean["low"], mean["high"], "wide"),
+        el("p", words, class_="lead"),
+        class_="headline",
+    )
+
+
+def class_table(data: ReportData) -> Html:
+    """Show every class with its interval, its errors and what the way to polygons cost."""
+    score = data.score or {}
+    rows = [_class_row(data, name, row) for name, row in score["classes"].items()]
+    rows.append(_mean_row(score["mean"]))
+    heads = [
+        "class",
+        "",
+        "Jaccard",
+        "95 % interval",
+        "precision",
+        "recall",
+        "F1",
+        "objects",
+        "boundary",
+        "on pixels",
+        "lost",
+    ]
+    hints = {
+        "precision": "share of the predicted ground that is true",
+        "recall": "share of the true ground that was found",
+        "objects": "found, of all true objects; invented ones behind the plus",
+        "boundary": "Jaccard of the strips along the outlines",
+        "on pixels": "Jaccard of the thresholded pixels, before they became polygons",
+        "lost": "Jaccard on pixels minus Jaccard on polygons",
+    }
+    used = [i for i in range(len(heads)) if i < 2 or any(row[i] != "" for row in rows)]
+    shown = [[row[i] for i in used] for row in rows]
+    return table([heads[i] for i in used], shown, "Scores per class", hints=hints)
+
+
+def scene_table(data: ReportData) -> Html:
+    """Show every scored scene, worst first."""
+    score = data.score or {}
+    names = list(score["classes"])
+    order = sorted(score["scenes"], key=lambda scene: _order(scene_jaccard(score["scenes"][scene])))
+    rows: list[list[Node]] = []
+    for scene in order[:MAX_SCENE_ROWS]:
+        found = score["scenes"][scene]
+        cells = [number(_areas(found[name]).jaccard) if name in found else "" for name in names]
+        rows.append([scene, score["places"].get(scene, ""), number(scene_jaccard(found)), *cells])
+    heads = ["scene", "place", "mean", *names]
+    note = None
+    if len(order) > MAX_SCENE_ROWS:
+        note = el(
+            "p", f"{len(order) - MAX_SCENE_ROWS} better scenes are not listed; score.json has them.", class_="note"
+        )
+    return join([table(heads, rows, "Jaccard per scene"), note])
+
+
+def _class_row(data: ReportData, name: str, row: Mapping[str, Any]) -> list[Node]:
+    polygon, index = row["polygon"], data.legend.names.index(name)
+    objects, boundary, pixel = row.get("objects"), row.get("boundary"), row.get("pixel")
+    show = el(
+        "button",
+        el("span", "", class_=f"swatch c{index}"),
+        name,
+        type="button",
+        class_="only",
+        data_only=index,
+        title="show only this class on the scenes",
+    )
+    counted = ""
+    if objects:
+        counted = f"{objects['tp']} of {objects['tp'] + objects['fn']}" + (
+            f" + {objects['fp']}" if objects["fp"] else ""
+        )
+    return [
+        show,
+        interval_bar(polygon["jaccard"], polygon["low"], polygon["high"]),
+        el("strong", number(polygon["jaccard"])),
+        _interval(polygon, short=True),
+        number(polygon["precision"]),
+        number(polygon["recall"]),
+        number(polygon["f1"]),
+        counted,
+        number(boundary["jaccard"]) if boundary else "",
+        number(pixel["jaccard"]) if pixel else "",
+        _lost(pixel, polygon),
+    ]
+
+
+def _mean_row(mean: Mapping[str, Any]) -> list[Node]:
+    polygon = mean["polygon"]
+    return [
+        el("strong", "mean of classes"),
+        interval_bar(polygon["jaccard"], polygon["low"], polygon["high"]),
+        el("strong", number(polygon["jaccard"])),
+        _interval(polygon, short=True),
+        *[""] * 4,
+        number(mean["boundary"]["jaccard"]) if "boundary" in mean else "",
+        number(mean["pixel"]["jaccard"]) if "pixel" in mean else "",
+        _lost(mean.get("pixel"), polygon),
+    ]
+
+
+def _lost(pixel: Mapping[str, Any] | None, polygon: Mapping[str, Any]) -> str:
+    if not pixel or pixel["jaccard"] is None or polygon["jaccard"] is None:
+        return ""
+    # Adding 0.0 turns the -0.0 of rounding into 0.0.
+    return f"{round(pixel['jaccard'] - polygon['jaccard'], 3) + 0.0:+.3f}"
+
+
+def _interval(row: Mapping[str, Any], *, short: bool = False) -> str:
+    if row["low"] is None:
+        return "–" if short else "no interval: too few places for one"
+    return f"{row['low']:.2f} to {row['high']:.2f}" + ("" if short else " with 95 % confidence")
+
+
+def _areas(row: Mapping[str, Any]) -> Areas:
+    return Areas(**row["polygon"])
+
+
+def _order(value: float) -> float:
+    return math.inf if math.isnan(value) else value

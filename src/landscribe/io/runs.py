@@ -1,0 +1,252 @@
+"""The run folder: what each stage wrote, and the record that says it is whole.
+
+Each finished item (a scene, a model) of a stage has one small record, written last and atomically: the key of what it
+was made from, and the SHA-256 of what it wrote. A record with the wanted key and unchanged files means "up to date".
+`manifest.json` is all records in one file, for people and for the report.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from landscribe import __version__
+from landscribe.errors import DataError, IntegrityError, problem
+from landscribe.io.atomic import sweep_partials, write_text
+from landscribe.io.names import safe_name
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one item of a stage wrote."""
+
+    stage: str
+    item: str
+    key: str
+    """Digest of the settings and inputs it was made from."""
+    outputs: Mapping[str, str]
+    """Path below the run folder -> SHA-256."""
+    stamps: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Path below the run folder -> bytes and modification time in ns when the digest was taken."""
+    counts: Mapping[str, int | float] = field(default_factory=dict)
+    """What was kept and what was dropped, by reason."""
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the work on one item left behind."""
+
+    outputs: tuple[Path, ...]
+    counts: Mapping[str, int | float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder."""
+
+    root: Path
+
+    def path(self, *parts: str) -> Path:
+        """Return a path below the run folder."""
+        return self.root.joinpath(*parts)
+
+    def scene_folder(self, scene_id: str) -> Path:
+        """Return where the prepared rasters and labels of a scene lie."""
+        return self.root / "prepared" / safe_name(scene_id)
+
+    def probability(self, scene_id: str) -> Path:
+        """Return where the probabilities of a scene lie."""
+        return self.root / "probability" / f"{safe_name(scene_id)}.tif"
+
+    def features(self, scene_id: str) -> Path:
+        """Return where the polygons of a scene lie."""
+        return self.root / "features" / f"{safe_name(scene_id)}.parquet"
+
+    def fold(self, number: int) -> Path:
+        """Return where the models of a fold lie, one folder each; folds count from 1."""
+        return self.root / "folds" / str(number)
+
+    def out_of_fold(self, scene_id: str) -> Path:
+        """Return where the probabilities of a training scene lie, predicted by models that have not seen it."""
+        return self.root / "oof" / f"{safe_name(scene_id)}.tif"
+
+    def records(self, stage: str) -> dict[str, Record]:
+        """Return the records of a stage by item; what is not a whole record is no record."""
+        found = {}
+        for file in sorted((self.root / ".done" / stage).glob("*.json")):
+            try:
+                values = json.loads(file.read_text(encoding="utf-8"))
+                values["notes"] = tuple(values["notes"])
+                values["stamps"] = {name: (int(size), int(when)) for name, (size, when) in values["stamps"].items()}
+                record = Record(**values)
+            except (ValueError, TypeError, KeyError):
+                raise IntegrityError(
+                    problem(str(file), "damaged record", do="delete it; its item will be made again")
+                ) from None
+            found[record.item] = record
+        return found
+
+    def is_current(self, stage: str, item: str, key: str) -> bool:
+        """Tell whether an item was made from exactly this and its files are still there unchanged."""
+        record = self.records_of(stage, item)
+        if record is None or record.key != key:
+            return False
+        return all(self._is_intact(name, record) for name in record.outputs)
+
+    def records_of(self, stage: str, item: str) -> Record | None:
+        """Return the record of one item, or None."""
+        return self.records(stage).get(item) if self._record_file(stage, item).is_file() else None
+
+    def record(self, record: Record) -> None:
+        """Write the record of a finished item; its outputs must be in place."""
+        values = {**record.__dict__, "notes": list(record.notes)}
+        write_text(self._record_file(record.stage, record.item), json.dumps(values, indent=1, sort_keys=True))
+
+    def forget(self, stage: str, item: str) -> None:
+        """Remove the record of an item that is about to be made anew, so that no half of it counts."""
+        self._record_file(stage, item).unlink(missing_ok=True)
+
+    def failures(self, stage: str) -> dict[str, str]:
+        """Return what failed when a stage last tried it: item -> reason."""
+        file = self._failure_file(stage)
+        if not file.is_file():
+            return {}
+        found: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+        return found
+
+    def note_failures(self, stage: str, tried: Iterable[str], failed: Mapping[str, str]) -> None:
+        """Keep why items failed, for people and for the report, until they are tried again.
+
+        Args:
+            stage: Stage name.
+            tried: Items that were tried now, or found up to date.
+            failed: Those of them that failed, with the reason.
+        """
+        before = self.failures(stage)
+        now = {item: reason for item, reason in before.items() if item not in set(tried)} | dict(failed)
+        if now:
+            write_text(self._failure_file(stage), json.dumps(now, indent=1, sort_keys=True))
+        elif before:
+            self._failure_file(stage).unlink()
+
+    def require(self, stage: str, items: Iterable[str] | None = None) -> dict[str, Record]:
+        """Return a stage's records, or say which stage has to run first.
+
+        Raises:
+            DataError: If the stage has no record, or none for one of `items`.
+        """
+        records = self.records(stage)
+        missing = [item for item in (items or ()) if item not in records]
+        if not records or missing:
+            what = f"nothing of stage {stage!r}" if not missing else f"stage {stage!r} lacks {', '.join(missing[:5])}"
+            raise DataError(problem(str(self.root), what, do=f"run `landscribe {stage}` first"))
+        return records
+
+    def digest(self, path: Path) -> str:
+        """Return the recorded SHA-256 of an output, refusing a file that no record names or that has changed.
+
+        Raises:
+            IntegrityError: If the file is not what its record says.
+        """
+        name = path.relative_to(self.root).as_posix()
+        for stage in self._stages():
+            for record in self.records(stage).values():
+                if name in record.outputs:
+                    if self._is_intact(name, record):
+                        return record.outputs[name]
+                    raise IntegrityError(problem(name, "changed since it was written", do=f"run {stage!r} again"))
+        raise IntegrityError(problem(name, "no record names this file", do="delete it and run its stage again"))
+
+    def write_manifest(self) -> None:
+        """Write `manifest.json` from the records."""
+        stages = {
+            stage: {
+                item: {**record.__dict__, "notes": list(record.notes)} for item, record in self.records(stage).items()
+            }
+            for stage in self._stages()
+        }
+        failed = {file.stem: self.failures(file.stem) for file in sorted((self.root / ".failed").glob("*.json"))}
+        manifest = {"format": FORMAT, "landscribe": __version__, "stages": stages, "failed": failed}
+        write_text(self.root / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True))
+
+    def _stages(self) -> list[str]:
+        return sorted(p.name for p in (self.root / ".done").glob("*") if p.is_dir())
+
+    def _record_file(self, stage: str, item: str) -> Path:
+        return self.root / ".done" / stage / f"{safe_name(item)}.json"
+
+    def _failure_file(self, stage: str) -> Path:
+        return self.root / ".failed" / f"{stage}.json"
+
+    def _is_intact(self, name: str, record: Record) -> bool:
+        path = self.root / name
+        if not path.is_file():
+            return False
+        # Size and time first, as make does, since hashing ten thousand scenes at each start would take hours.
+        return record.stamps.get(name) == _stamp(path) or file_digest(path) == record.outputs[name]
+
+
+def open_run(root: Path) -> Run:
+    """Open or begin a run folder and remove what killed processes left in it."""
+    if root.exists() and not root.is_dir():
+        raise DataError(problem(str(root), "is a file", need="a folder for the run"))
+    root.mkdir(parents=True, exist_ok=True)
+    sweep_partials(root)
+    return Run(root)
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def make_key(**parts: Any) -> str:
+    """Return a digest of plain values: settings, digests of inputs, the version of the program."""
+    text = json.dumps({"version": __version__, **parts}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def make_item(
+    run: Run, stage: str, item: str, key: str, make: Callable[[], Made], *, force: bool = False
+) -> tuple[Record, bool]:
+    """Make one item of a stage unless it is up to date, and record it.
+
+    Args:
+        run: The run folder.
+        stage: Stage name.
+        item: Scene id, model name, or ``all``.
+        key: Digest of everything the item depends on.
+        make: Does the work; returns what it wrote.
+        force: Make it even if it is up to date.
+
+    Returns:
+        The record, and whether work was done.
+    """
+    if not force and run.is_current(stage, item, key):
+        record = run.records_of(stage, item)
+        if record is not None:
+            return record, False
+    run.forget(stage, item)
+    begin = time.perf_counter()
+    made = make()
+    outputs = {path.relative_to(run.root).as_posix(): file_digest(path) for path in made.outputs}
+    stamps = {path.relative_to(run.root).as_posix(): _stamp(path) for path in made.outputs}
+    record = Record(stage, item, key, outputs, stamps, made.counts, made.notes, round(time.perf_counter() - begin, 3))
+    run.record(record)
+    return record, True

@@ -1,0 +1,118 @@
+"""Scenes: rasters of several sensors over one piece of ground, and where the labels lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from landscribe.core.grid import Grid, dstl_grid
+from landscribe.core.recipe import LabelTable
+from landscribe.core.sensors import Sensor
+from landscribe.errors import DataError, problem
+from landscribe.io.rasters import RasterInfo, open_raster, webmercator_tile_grid
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A georeference that does not stand in the raster: DSTL's Xmax and Ymin, or x, y, z of a web-mercator tile."""
+
+    kind: Literal["dstl", "webmercator-tile"]
+    numbers: tuple[float, ...]
+
+    def grid(self, height: int, width: int) -> Grid:
+        """Return the grid of a raster of that size."""
+        if self.kind == "dstl":
+            return dstl_grid(height, width, *self.numbers)
+        x, y, z = (int(number) for number in self.numbers)
+        return webmercator_tile_grid(x, y, z, height, width)
+
+
+@dataclass(frozen=True)
+class SensorFile:
+    """One sensor's raster of one scene."""
+
+    name: str
+    path: Path
+    sensor: Sensor
+    nodata: float | None = None
+    frame: Frame | None = None
+    """None takes the file's own georeference, or that of the reference where it has none."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A piece of ground: rasters of several sensors, the first being the reference, and where its labels lie."""
+
+    id: str
+    place: str
+    sensors: Mapping[str, SensorFile]
+    labels: Path | None = None
+    missing: tuple[str, ...] = ()
+    """Sensors of the recipe that this scene lacks."""
+
+    @property
+    def reference(self) -> SensorFile:
+        """The sensor whose grid is the grid of the result."""
+        return next(iter(self.sensors.values()))
+
+
+@dataclass(frozen=True)
+class SceneList:
+    """All scenes of a recipe."""
+
+    scenes: tuple[Scene, ...]
+    label_table: LabelTable | None = None
+    sample_submission: Path | None = None
+    problems: tuple[str, ...] = field(default=())
+    """Files that belong to no scene, scenes that lack a sensor: one line each."""
+
+    def by_id(self, scene_id: str) -> Scene:
+        """Return a scene by its id.
+
+        Raises:
+            DataError: If there is none.
+        """
+        for scene in self.scenes:
+            if scene.id == scene_id:
+                return scene
+        raise DataError(
+            problem("scenes", "no such scene", got=repr(scene_id), need="one that `landscribe check` lists")
+        )
+
+
+def sensor_grids(scene: Scene) -> dict[str, Grid]:
+    """Return the grid of each sensor of a scene, checked against its bands.
+
+    A sensor without georeference beside a reference without georeference covers the same ground.
+
+    Raises:
+        DataError: If a raster cannot be opened or has other bands than its kind.
+    """
+    grids: dict[str, Grid] = {}
+    for name, file in scene.sensors.items():
+        with open_raster(file.path, nodata=file.nodata) as raster:
+            info = raster.info
+        check_bands(scene, file, info)
+        if file.frame is not None:
+            grids[name] = file.frame.grid(*info.grid.shape_hw)
+        elif info.georeferenced or not grids:
+            grids[name] = info.grid
+        else:
+            grids[name] = grids[scene.reference.name].resize(info.grid.height, info.grid.width)
+    return grids
+
+
+def check_bands(scene: Scene, file: SensorFile, info: RasterInfo) -> None:
+    """Compare the number of bands (alpha not counted) with the sensor's.
+
+    Raises:
+        DataError: If they differ.
+    """
+    bands = info.count - (1 if info.alpha_band is not None else 0)
+    if bands != len(file.sensor.bands):
+        where = f"scene {scene.id!r}, {file.name}"
+        need = f"{len(file.sensor.bands)} for {file.sensor.kind!r}"
+        do = f"check [data].sensors.{file.name}"
+        raise DataError(problem(where, "wrong number of bands", got=f"{bands} in {file.path.name}", need=need, do=do))

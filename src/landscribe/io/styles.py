@@ -1,0 +1,91 @@
+"""How polygons look in QGIS: a style that travels inside the GeoPackage."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+from landscribe.core.legend import Legend
+
+FILL_ALPHA = 110
+OUTLINE_MM = 0.26
+
+_TABLE = """
+CREATE TABLE layer_styles (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    f_table_catalog TEXT(256), f_table_schema TEXT(256), f_table_name TEXT(256), f_geometry_column TEXT(256),
+    styleName TEXT(30), styleQML TEXT, styleSLD TEXT, useAsDefault BOOLEAN, description TEXT, owner TEXT(30),
+    ui TEXT(30), update_time DATETIME DEFAULT CURRENT_TIMESTAMP
+)
+"""
+
+
+def make_qml(legend: Legend) -> str:
+    """Return a QGIS style: one category per class, its colour half transparent with an outline, small things on top.
+
+    Args:
+        legend: Classes; `class_name` is what features are told apart by.
+    """
+    root = Xml.Element("qgis", {"version": "3.28", "styleCategories": "Symbology"})
+    renderer = Xml.SubElement(
+        root,
+        "renderer-v2",
+        {
+            "type": "categorizedSymbol",
+            "attr": "class_name",
+            "symbollevels": "0",
+            "enableorderby": "1",
+            "forceraster": "0",
+        },
+    )
+    categories = Xml.SubElement(renderer, "categories")
+    symbols = Xml.SubElement(renderer, "symbols")
+    for k, land_class in enumerate(legend):
+        Xml.SubElement(
+            categories,
+            "category",
+            {"render": "true", "symbol": str(k), "value": land_class.name, "label": land_class.name, "type": "string"},
+        )
+        symbol = Xml.SubElement(
+            symbols, "symbol", {"type": "fill", "name": str(k), "alpha": "1", "clip_to_extent": "1"}
+        )
+        layer = Xml.SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1", "locked": "0", "pass": "0"})
+        _fill(layer, land_class.colour)
+    order = Xml.SubElement(renderer, "orderby")
+    Xml.SubElement(order, "orderByClause", {"asc": "0", "nullsFirst": "0"}).text = "area($geometry)"
+    return "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + Xml.tostring(root, encoding="unicode")
+
+
+def embed_style(path: Path, layer: str, geometry_column: str, legend: Legend) -> None:
+    """Write the style of a layer into its GeoPackage as QGIS does, so that it is applied when the layer is opened."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(_TABLE)
+        connection.execute(
+            "INSERT INTO gpkg_contents (table_name, data_type, identifier)"
+            " VALUES ('layer_styles', 'attributes', 'layer_styles')"
+        )
+        connection.execute(
+            "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName,"
+            " styleQML, styleSLD, useAsDefault, description, owner) VALUES ('', '', ?, ?, 'classes', ?, '', 1, '', '')",
+            (layer, geometry_column, make_qml(legend)),
+        )
+
+
+def _fill(layer: Xml.Element, colour: str) -> None:
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    outline = ",".join(str(value * 6 // 10) for value in (red, green, blue))
+    options = {
+        "color": f"{red},{green},{blue},{FILL_ALPHA}",
+        "style": "solid",
+        "outline_color": f"{outline},255",
+        "outline_style": "solid",
+        "outline_width": str(OUTLINE_MM),
+        "outline_width_unit": "MM",
+        "joinstyle": "bevel",
+    }
+    table = Xml.SubElement(layer, "Option", {"type": "Map"})
+    for name, value in options.items():
+        Xml.SubElement(table, "Option", {"name": name, "value": value, "type": "QString"})
+        Xml.SubElement(layer, "prop", {"k": name, "v": value})

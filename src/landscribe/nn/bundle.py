@@ -1,0 +1,193 @@
+"""A model: what it is made of, how it is built, and how it lies on disk (safetensors and JSON, nothing that runs)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor, nn
+
+from landscribe.core.grid import Window
+from landscribe.core.recipe import InputTable, NetworkTable
+from landscribe.errors import IntegrityError, LandscribeError, RecipeError, problem
+from landscribe.nn.stem import BandStatistics, SensorSpec, Stem, choose_steps
+from landscribe.nn.unet import UNet, count_parameters, level_strides
+
+FORMAT = 1
+WEIGHTS_NAME, SPEC_NAME = "model.safetensors", "model.json"
+
+__all__ = ["ModelSpec", "SegmentationNet", "SensorSpec", "build_network", "channels_last", "from_files", "to_files"]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that decides the structure of a network and what it is fed with."""
+
+    name: str
+    classes: tuple[str, ...]
+    sensors: tuple[SensorSpec, ...]
+    """Sensors in stack order."""
+    scales: dict[str, float]
+    """Pixel size of each sensor divided by that of the reference grid."""
+    inputs: InputTable
+    network: NetworkTable
+    context: int
+    """Pixels seen around what is predicted; scenes are mirrored by as much at their edges."""
+
+
+class SegmentationNet(nn.Module):
+    """Stem and U-Net: raw numbers in, logits out."""
+
+    def __init__(self, spec: ModelSpec, stem: Stem, unet: UNet, steps: dict[str, int]) -> None:
+        super().__init__()
+        self.spec = spec
+        self.stem = stem
+        self.unet = unet
+        self.sensor_steps = steps
+        """Each sensor arrives on a grid with one pixel per `step` reference pixels."""
+
+    @property
+    def divisor(self) -> int:
+        """Height and width of an input, in reference pixels, must be multiples of this."""
+        return self.unet.divisor
+
+    @property
+    def receptive_radius(self) -> int:
+        """Distance in reference pixels beyond which no input reaches an output."""
+        return self.unet.receptive_radius
+
+    def forward(self, images: Mapping[str, Tensor], valid: Mapping[str, Tensor], keep: Window | None = None) -> Tensor:
+        """Return logits.
+
+        Args:
+            images: Raw values of each sensor, float32 (B, C, H / step, W / step).
+            valid: Of each sensor, bool (B, 1, H / step, W / step).
+            keep: Part of the H x W pixels whose logits are wanted; None keeps all.
+
+        Returns:
+            Logits (B, K, keep.height, keep.width) in the order of `spec.classes`.
+        """
+        logits: Tensor = self.unet(self.stem(images, valid), keep)
+        return logits
+
+
+def build_network(spec: ModelSpec, statistics: Mapping[str, BandStatistics], *, seed: int = 0) -> SegmentationNet:
+    """Build a network with random weights.
+
+    Args:
+        spec: Its structure.
+        statistics: Of each sensor, from the training scenes.
+        seed: Of the weights; the same seed gives the same weights and leaves torch's own generator alone.
+
+    Raises:
+        RecipeError: If an index lacks a band or the spec contradicts itself.
+    """
+    missing = [s.name for s in spec.sensors if s.name not in statistics or s.name not in spec.scales]
+    if missing or not spec.sensors or not spec.classes:
+        raise RecipeError(
+            problem(f"model {spec.name!r}", "no classes, no sensors, or a sensor without scale", got=missing)
+        )
+    scales = {s.name: spec.scales[s.name] for s in spec.sensors}
+    steps = choose_steps(scales, level_strides(spec.network), spec.inputs.low)
+    stem = Stem(spec.sensors, statistics, steps, spec.inputs.indices)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        unet = UNet(stem.channels, len(spec.classes), spec.network)
+    return channels_last(SegmentationNet(spec, stem, unet, steps))
+
+
+def channels_last(net: SegmentationNet) -> SegmentationNet:
+    """Lay the weights out as convolutions want them, in place."""
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this form
+    return net
+
+
+def to_files(net: SegmentationNet, extra: Mapping[str, Any] | None = None) -> dict[str, bytes]:
+    """Return a model's two files.
+
+    Args:
+        net: The network; its statistics are among the weights.
+        extra: JSON values to keep beside the structure (history, versions, thresholds).
+
+    Returns:
+        `model.safetensors` and `model.json`; the latter has the SHA-256 of the former.
+    """
+    tensors = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    weights = save_safetensors(tensors)
+    spec = asdict(net.spec)
+    spec["inputs"], spec["network"] = net.spec.inputs.model_dump(), net.spec.network.model_dump()
+    document = {
+        "format": FORMAT,
+        "spec": spec,
+        "parameters": count_parameters(net),
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        "extra": dict(extra or {}),
+    }
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return {WEIGHTS_NAME: weights, SPEC_NAME: text.encode("utf-8")}
+
+
+def from_files(files: Mapping[str, bytes]) -> tuple[SegmentationNet, ModelSpec, dict[str, Any]]:
+    """Build the network of `to_files` again, in evaluation mode.
+
+    Raises:
+        IntegrityError: If a file is missing, damaged, or not a model of this project.
+    """
+    for name in (WEIGHTS_NAME, SPEC_NAME):
+        if name not in files:
+            raise IntegrityError(problem("model", "file missing", got=sorted(files), need=name))
+    try:
+        document = _Document.model_validate_json(files[SPEC_NAME])
+    except (ValidationError, UnicodeDecodeError, RecursionError) as error:
+        raise IntegrityError(problem(SPEC_NAME, "not a model description", got=str(error)[:200])) from error
+    if document.format != FORMAT:
+        raise IntegrityError(problem(SPEC_NAME, "format", got=document.format, need=FORMAT, do="update Landscribe"))
+    digest = hashlib.sha256(files[WEIGHTS_NAME]).hexdigest()
+    if digest != document.sha256:
+        raise IntegrityError(problem(WEIGHTS_NAME, "SHA-256", got=digest, need=document.sha256, do="copy it again"))
+    spec = document.spec.to_spec()
+    unknown = {s.name: BandStatistics(*(np.zeros(len(s.bands), np.float32),) * 4) for s in spec.sensors}
+    try:
+        net = build_network(spec, unknown)
+        net.load_state_dict(load_safetensors(files[WEIGHTS_NAME]), strict=True)
+    except (SafetensorError, RuntimeError, LandscribeError) as error:
+        raise IntegrityError(problem(WEIGHTS_NAME, "does not fit its description", got=str(error)[:200])) from error
+    return net.eval(), spec, document.extra
+
+
+class _SensorDocument(BaseModel, frozen=True, extra="forbid"):
+    name: str
+    kind: str
+    bands: tuple[str, ...]
+    bits: int
+
+
+class _SpecDocument(BaseModel, frozen=True, extra="forbid"):
+    name: str
+    classes: tuple[str, ...]
+    sensors: tuple[_SensorDocument, ...]
+    scales: dict[str, float]
+    inputs: InputTable
+    network: NetworkTable
+    context: int
+
+    def to_spec(self) -> ModelSpec:
+        sensors = tuple(SensorSpec(s.name, s.kind, s.bands, s.bits) for s in self.sensors)
+        return ModelSpec(self.name, self.classes, sensors, self.scales, self.inputs, self.network, self.context)
+
+
+class _Document(BaseModel, frozen=True, extra="forbid"):
+    format: int
+    spec: _SpecDocument
+    parameters: int
+    sha256: str
+    extra: dict[str, Any]

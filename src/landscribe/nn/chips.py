@@ -1,0 +1,306 @@
+"""Training chips: random places, one affine map each, labels by the same map.
+
+A batch is a plan (drawn from seed and step alone, so that a run can be resumed and repeated) and a cut (bilinear
+sampling on the bank's device). Nothing is resampled before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from affine import Affine
+from torch import Tensor
+
+from landscribe.core.arrays import ByteArray, FloatArray, IntArray
+from landscribe.core.recipe import ChipTable
+from landscribe.errors import DataError, problem
+from landscribe.nn.sample import Raster, RasterBank, pack_rasters, sample
+from landscribe.nn.scene import SceneArrays
+from landscribe.nn.stem import compute_statistics
+
+__all__ = [
+    "ChipBank",
+    "ChipPlan",
+    "Chips",
+    "Places",
+    "SceneArrays",
+    "cut_chips",
+    "draw_plan",
+    "load_bank",
+    "steps_per_epoch",
+]
+
+SMALLEST_GAIN = 0.2
+SPREAD_CLIP_PERCENT = 1.0
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where pixels of one kind are: enough to pick one at random without a list of all of them."""
+
+    pixels_so_far: IntArray
+    """int64: pixels of that kind in all rows up to and including this one, rows of all scenes in order."""
+    scene_ends: IntArray
+    """int64: pixels of that kind before each scene, with one more at the end."""
+
+    @property
+    def count(self) -> int:
+        """Pixels of that kind."""
+        return int(self.pixels_so_far[-1])
+
+
+@dataclass(frozen=True)
+class ChipBank:
+    """All training scenes, ready for sampling."""
+
+    sensors: dict[str, RasterBank]
+    labels: RasterBank
+    steps: dict[str, int]
+    """Distance of each sensor's samples in chip pixels."""
+    spreads: dict[str, FloatArray]
+    """Standard deviation of each sensor's valid values, float64 (C,)."""
+    coverage_nk: ByteArray
+    """Labels on the host, rows of all scenes in order, for picking places."""
+    labelled_n: ByteArray
+    row_scene: IntArray
+    """int64: scene of each row of labels."""
+    row_origin: IntArray
+    """int64: first pixel of each row in `coverage_nk`, with one more at the end."""
+    first_row: IntArray
+    """int64: first row of each scene."""
+    anywhere: Places
+    """Labelled pixels."""
+    of_class: tuple[Places, ...]
+    """Labelled pixels touched by each class."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where chips come out."""
+        values = self.labels.values_nc
+        return values.device if isinstance(values, Tensor) else torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class ChipPlan:
+    """Where the chips of a batch lie and how they are changed."""
+
+    scene_b: IntArray
+    map_b6: FloatArray
+    """float64 (B, 6): chip (col, row) to reference (col, row)."""
+    gains: dict[str, FloatArray]
+    """Factor on each sensor's bands, float32 (B, C)."""
+    offsets: dict[str, FloatArray]
+    """Added after it, raw units, float32 (B, C)."""
+
+
+@dataclass(frozen=True)
+class Chips:
+    """A batch."""
+
+    images: dict[str, Tensor]
+    """Raw values of each sensor, float32 (B, C, S / step, S / step)."""
+    valid: dict[str, Tensor]
+    """Of each sensor, bool (B, 1, S / step, S / step)."""
+    target: Tensor
+    """Covered share within the frame, float32 (B, K, S - 2 context, S - 2 context), 0..1."""
+    weight: Tensor
+    """float32 (B, 1, S - 2 context, S - 2 context): 1 where labelled and inside the scene, else 0."""
+
+    def to(self, device: torch.device) -> Chips:
+        """Move to a device."""
+
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=True)
+
+        images = {name: move(t) for name, t in self.images.items()}
+        valid = {name: move(t) for name, t in self.valid.items()}
+        return Chips(images, valid, move(self.target), move(self.weight))
+
+
+def load_bank(
+    scenes: Sequence[SceneArrays],
+    steps: Mapping[str, int],
+    device: torch.device,
+    *,
+    backend: Literal["numba", "torch"] | None = None,
+) -> ChipBank:
+    """Lay the training scenes out for sampling.
+
+    Args:
+        scenes: Training scenes, all with the same sensors and classes.
+        steps: Of the sensors that the network wants (`SegmentationNet.sensor_steps`).
+        device: Where the bank lies and chips come out.
+        backend: None takes numba on the processor and torch elsewhere; both give the same chips.
+
+    Raises:
+        DataError: If there is no labelled pixel, a sensor is missing, or bands or classes differ between scenes.
+    """
+    for scene in scenes:
+        _check_scene(scene, scenes[0], steps)
+    if not any(scene.labelled_hw.any() for scene in scenes):
+        raise DataError(problem("training scenes", "no labelled pixel", got=f"{len(scenes)} scenes"))
+    target = None if (backend or ("numba" if device.type == "cpu" else "torch")) == "numba" else device
+    sensors = {
+        name: pack_rasters(
+            [Raster(s.images_chw[name], s.valid_hw[name], s.maps[name], s.shape_hw) for s in scenes], target
+        )
+        for name in steps
+    }
+    host = pack_rasters([Raster(s.coverage_khw, s.labelled_hw, Affine.identity(), s.shape_hw) for s in scenes])
+    labels = host
+    if target is not None:
+        coverage, labelled = (torch.from_numpy(a).to(target) for a in (host.values_nc, host.valid_n))
+        labels = RasterBank(coverage, labelled, False, host.origin_r, host.size_r2, host.scene_r2, host.map_r6)
+    heights, widths = host.size_r2[:, 0], host.size_r2[:, 1]
+    row_scene = np.repeat(np.arange(len(scenes)), heights)
+    row_origin = np.concatenate([[0], np.cumsum(widths[row_scene])])
+    coverage_nk, labelled_n = np.asarray(host.values_nc), np.asarray(host.valid_n)
+    kinds = [labelled_n, *(labelled_n * (coverage_nk[:, k] > 0) for k in range(coverage_nk.shape[1]))]
+    places = [_count_places(kind, row_origin, heights) for kind in kinds]
+    return ChipBank(
+        sensors,
+        labels,
+        dict(steps),
+        {name: s.std for name, s in compute_statistics(scenes, SPREAD_CLIP_PERCENT).items() if name in steps},
+        coverage_nk,
+        labelled_n,
+        row_scene,
+        row_origin,
+        np.concatenate([[0], np.cumsum(heights)[:-1]]),
+        places[0],
+        tuple(places[1:]),
+    )
+
+
+def _count_places(kind_n: ByteArray, row_origin: IntArray, heights: IntArray) -> Places:
+    so_far = np.cumsum(np.add.reduceat(kind_n, row_origin[:-1], dtype=np.int64))
+    return Places(so_far, np.concatenate([[0], so_far[np.cumsum(heights) - 1]]))
+
+
+def _check_scene(scene: SceneArrays, first: SceneArrays, sensors: Iterable[str]) -> None:
+    where = f"scene {scene.scene!r}"
+    missing = sorted(set(sensors) - set(scene.images_chw))
+    if missing:
+        raise DataError(problem(where, "sensor missing", got=", ".join(missing)))
+    for name in sensors:
+        bands, expected = len(scene.images_chw[name]), len(first.images_chw[name])
+        if bands != expected:
+            raise DataError(problem(where, f"bands of {name!r}", got=bands, need=f"{expected} as in {first.scene!r}"))
+    if len(scene.coverage_khw) != len(first.coverage_khw):
+        raise DataError(problem(where, "classes", got=len(scene.coverage_khw), need=len(first.coverage_khw)))
+
+
+def draw_plan(bank: ChipBank, table: ChipTable, seed: int, step: int) -> ChipPlan:
+    """Draw the places and changes of one batch from `seed` and `step` alone.
+
+    A chip is centred on a labelled pixel, of all scenes or of one drawn evenly (`balance`); or, with probability
+    `oversample`, a pixel of a class drawn evenly among those present lies anywhere within what is learned from
+    (centring on it would teach the network where to look).
+    """
+    rng = np.random.default_rng([seed, step])
+    n, inner = table.batch, table.size - 2 * table.context
+    present = [k for k, places in enumerate(bank.of_class) if places.count]
+    scene_b, map_b6 = np.empty(n, np.int64), np.empty((n, 6))
+    for b in range(n):
+        chosen = bool(present) and rng.random() < table.oversample
+        kind = present[int(rng.integers(len(present)))] if chosen else None
+        scene_b[b], row, col = _pick_pixel(bank, kind, table.balance, rng)
+        here = rng.uniform(-inner / 2, inner / 2, 2) if chosen else np.zeros(2)
+        map_b6[b] = _chip_map(table, (col, row), here, rng)
+    common = rng.normal(1, table.gain, (n, 1))
+    gains = {
+        name: np.maximum(common * rng.normal(1, table.band_gain, (n, sensor.values_nc.shape[1])), SMALLEST_GAIN).astype(
+            np.float32
+        )
+        for name, sensor in sorted(bank.sensors.items())
+    }
+    offsets: dict[str, FloatArray] = {
+        name: rng.normal(0, table.band_offset, (n, len(spread))).astype(np.float32) * spread
+        for name, spread in sorted(bank.spreads.items())
+    }
+    return ChipPlan(scene_b, map_b6, gains, offsets)
+
+
+def _pick_pixel(bank: ChipBank, kind: int | None, balance: str, rng: np.random.Generator) -> tuple[int, float, float]:
+    """Return scene, row and col of a random point in a random pixel of that class; None means any labelled pixel."""
+    places = bank.anywhere if kind is None else bank.of_class[kind]
+    first, stop = 0, places.count
+    if balance == "scene":
+        ends = np.concatenate([[0], places.pixels_so_far[bank.first_row[1:] - 1], [places.count]])
+        chosen = rng.choice(np.flatnonzero(np.diff(ends)))
+        first, stop = int(ends[chosen]), int(ends[chosen + 1])
+    nth = int(rng.integers(first, stop))
+    r = int(np.searchsorted(places.pixels_so_far, nth, side="right"))
+    nth -= int(places.pixels_so_far[r - 1]) if r else 0
+    pixels = slice(bank.row_origin[r], bank.row_origin[r + 1])
+    mask = bank.labelled_n[pixels] > 0
+    if kind is not None:
+        mask &= bank.coverage_nk[pixels, kind] > 0
+    col = int(np.flatnonzero(mask)[nth])
+    scene = int(bank.row_scene[r])
+    return scene, r - int(bank.first_row[scene]) + rng.random(), col + rng.random()
+
+
+def _chip_map(
+    table: ChipTable, point: tuple[float, float], here: FloatArray, rng: np.random.Generator
+) -> tuple[float, ...]:
+    """Return the map that lays chip point centre + `here` on the reference point (col, row).
+
+    A sharp chip is moved, by less than a pixel, to where its pixels are the scene's.
+    """
+    sharp = rng.random() < table.sharp
+    angle = rng.uniform(-table.rotate_deg, table.rotate_deg)
+    zoom = rng.uniform(1 - table.scale, 1 + table.scale)
+    flip = -1.0 if table.flips and rng.random() < 0.5 else 1.0
+    if sharp:
+        angle, zoom = 90.0 * round(angle / 90), 1.0
+    centre = table.size / 2
+    turned = Affine.rotation(angle) @ Affine.scale(zoom * flip, zoom)
+    moved = Affine.translation(*point) @ turned @ Affine.translation(-centre - here[0], -centre - here[1])
+    values = tuple(moved)[:6]
+    return tuple(float(round(v)) for v in values) if sharp else values
+
+
+def cut_chips(bank: ChipBank, table: ChipTable, plan: ChipPlan) -> Chips:
+    """Sample the chips of a plan.
+
+    Images are mirrored at a scene's edge, as prediction mirrors them, so that the network learns from edges as it will
+    meet them. Labels are not: mirrored labels would count edge pixels twice.
+    """
+    images, valid = {}, {}
+    for name, sensor in bank.sensors.items():
+        step = bank.steps[name]
+        side = table.size // step
+        images[name], valid[name] = sample(
+            sensor,
+            plan.scene_b,
+            plan.map_b6,
+            (side, side),
+            step=step,
+            gain_bc=plan.gains[name],
+            offset_bc=plan.offsets[name],
+        )
+    inner = table.size - 2 * table.context
+    inner_b6 = plan.map_b6.copy()
+    inner_b6[:, [2, 5]] += table.context * plan.map_b6.reshape(-1, 2, 3)[:, :, :2].sum(axis=2)
+    share = np.full((len(plan.scene_b), len(bank.of_class)), 1 / 255, np.float32)
+    target, known = sample(
+        bank.labels,
+        plan.scene_b,
+        inner_b6,
+        (inner, inner),
+        gain_bc=share,
+        mirror=False,
+    )
+    return Chips(images, valid, target, known.float())
+
+
+def steps_per_epoch(bank: ChipBank, table: ChipTable) -> int:
+    """Return how many batches cover the labelled area once."""
+    inner = table.size - 2 * table.context
+    return math.ceil(bank.anywhere.count / (table.batch * inner * inner))

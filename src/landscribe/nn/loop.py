@@ -1,0 +1,264 @@
+"""The training loop in plain sight."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import copy
+import functools
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landscribe.core.arrays import AnyArray, BoolArray
+from landscribe.core.grid import Window
+from landscribe.core.recipe import ChipTable, LossTable, PredictTable, ScheduleTable
+from landscribe.errors import DataError, LandscribeError, RecipeError, problem
+from landscribe.nn.bundle import SegmentationNet, channels_last
+from landscribe.nn.chips import ChipBank, Chips, SceneArrays, cut_chips, draw_plan, steps_per_epoch
+from landscribe.nn.device import Engine
+from landscribe.nn.losses import LossSums, class_weights, combine_terms, segmentation_loss, sum_pixels
+from landscribe.nn.snapshot import Run, load_state, save_state
+from landscribe.nn.sweep import predict_tiles
+
+AHEAD = 2
+"""Batches that are being cut while a step runs."""
+GRADIENT_NORM = 1.0
+"""Longer gradients are shortened to this; a batch of odd labels then cannot throw the run off."""
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": functools.partial(torch.optim.Adam, fused=True),
+    "adamw": functools.partial(torch.optim.AdamW, fused=True),
+    "nadam": functools.partial(torch.optim.NAdam, decoupled_weight_decay=True),
+}
+
+
+def train(
+    bank: ChipBank,
+    net: SegmentationNet,
+    engine: Engine,
+    loss: LossTable,
+    chips: ChipTable,
+    schedule: ScheduleTable,
+    *,
+    seed: int,
+    state: Mapping[str, bytes] | None = None,
+    on_step: Callable[[int, int, Tensor], None] | None = None,
+    on_epoch: Callable[[int, dict[str, float], Callable[[], dict[str, bytes]]], None] | None = None,
+    evaluate: Callable[[SegmentationNet], dict[str, float]] | None = None,
+) -> SegmentationNet:
+    """Train a network.
+
+    Every batch follows from `seed` and the number of its step, so that a resumed run takes the steps that an
+    uninterrupted one would have taken, on the processor bit for bit.
+
+    Args:
+        bank: Training scenes.
+        net: The network; its weights are changed in place.
+        engine: Device and precision.
+        loss: Terms and class weights.
+        chips: What a batch is.
+        schedule: Optimiser, rate and length.
+        seed: Of chips and dropout.
+        state: What `on_epoch` was given in an earlier run; None starts anew.
+        on_step: Called with steps done, steps in all and the loss, a scalar left on the device.
+        on_epoch: Called with epochs done, a row of the history, and a function that returns the state as files.
+        evaluate: Called after each epoch with the averaged network; its numbers join the row.
+
+    Returns:
+        The averaged network, in evaluation mode.
+
+    Raises:
+        RecipeError: If the chip size does not divide, or nothing is left of it within its frame.
+        DataError: If labels have another number of classes than the network.
+        LandscribeError: If the loss stops being a number.
+        IntegrityError: If `state` does not fit.
+
+    Source:
+        Averaged weights: Polyak & Juditsky (1992), doi:10.1137/0330046, as an exponential average. Batch norm
+        statistics are averaged in the same way: that needs no further pass over data and is part of the state.
+    """
+    _check(net, bank, chips)
+    net = channels_last(net.to(engine.device)).train()
+    run = _start(net, schedule)
+    weights = torch.tensor(class_weights(loss, net.spec.classes), device=engine.device)
+    keep = Window(0, 0, chips.size, chips.size).pad(-chips.context)
+    epoch_steps = schedule.steps or steps_per_epoch(bank, chips)
+    total = epoch_steps * schedule.epochs
+    done = load_state(run, state) if state is not None else 0
+    history = _History(engine, net.spec.classes)
+    devices = [engine.device] if engine.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), _batches(bank, chips, seed, range(done, total)) as batches:
+        for step, batch in enumerate(batches, start=done):
+            torch.manual_seed(_step_seed(seed, step))
+            rate = rate_at(schedule, step, total)
+            for group in run.optimizer.param_groups:
+                group["lr"] = rate
+            with torch.autocast(engine.device.type, torch.bfloat16, enabled=engine.dtype == torch.bfloat16):
+                logits = net(batch.images, batch.valid, keep)
+            value, parts = segmentation_loss(logits, batch.target, batch.weight, loss, weights)
+            run.optimizer.zero_grad(set_to_none=True)
+            value.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(run.parameters, GRADIENT_NORM)
+            run.optimizer.step()
+            _move_average(run, min(schedule.average, (1 + step) / (10 + step)))
+            history.add(value.detach(), parts.detach(), chips.batch)
+            if on_step is not None:
+                on_step(step + 1, total, value.detach())
+            if (step + 1) % epoch_steps == 0:
+                row = history.row((step + 1) // epoch_steps, step + 1, rate)
+                if evaluate is not None:
+                    row |= evaluate(run.average)
+                if on_epoch is not None:
+                    on_epoch((step + 1) // epoch_steps, row, functools.partial(save_state, run, step + 1))
+    return run.average
+
+
+def rate_at(schedule: ScheduleTable, step: int, total: int) -> float:
+    """Return the learning rate of a step, counted from 0: a linear rise, then a half cosine down to zero."""
+    rise = max(1, round(schedule.warmup * total))
+    if step < rise:
+        return schedule.rate * (step + 1) / rise
+    if schedule.decay == "constant":
+        return schedule.rate
+    return schedule.rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
+
+
+def evaluate(
+    net: SegmentationNet, scenes: Sequence[SceneArrays], engine: Engine, loss: LossTable, *, tile: int = 1024
+) -> dict[str, float]:
+    """Return loss and pixel Jaccard on whole scenes, without symmetries, on labelled pixels.
+
+    Everything is summed over all scenes before it is divided. A pixel is of a class where half of it is covered, and
+    predicted where the probability is above a half.
+
+    Args:
+        net: The network.
+        scenes: Validation scenes.
+        engine: Device and precision.
+        loss: As in training.
+        tile: Side of a forward pass in reference pixels.
+
+    Returns:
+        `valid_loss`, `valid_jaccard` (the mean over classes that occur or are predicted) and `jaccard/<class>`, NaN
+        for a class that neither occurs nor is predicted.
+    """
+    sums: LossSums | None = None
+    counts_k2 = np.zeros((len(net.spec.classes), 2), np.int64)
+    table = PredictTable(tile=tile, symmetries=1)
+    for scene in scenes:
+        shapes = {name: image.shape[1:] for name, image in scene.images_chw.items()}
+        tiles = predict_tiles([net], _reader(scene), scene.shape_hw, scene.maps, shapes, engine, table)
+        for window, p_khw in tiles:
+            known_hw = scene.labelled_hw[window.slices]
+            share_khw = scene.coverage_khw[:, *window.slices]
+            true_khw, found_khw = (share_khw >= 128) & known_hw, (p_khw > 0.5) & known_hw
+            counts_k2[:, 0] += (true_khw & found_khw).sum((1, 2))
+            counts_k2[:, 1] += (true_khw | found_khw).sum((1, 2))
+            p, share, known = (torch.from_numpy(np.ascontiguousarray(a)) for a in (p_khw, share_khw, known_hw))
+            part = sum_pixels(torch.logit(p.double(), 1e-7)[None], share[None] / 255, known[None, None])
+            sums = part if sums is None else sums + part
+    if sums is None:
+        raise RecipeError(problem("validation", "no scene"))
+    weights = torch.tensor(class_weights(loss, net.spec.classes), dtype=torch.float64)
+    value, _ = combine_terms(sums, loss, weights)
+    jaccard = [float(tp / union) if union else math.nan for tp, union in counts_k2]
+    defined = [j for j in jaccard if not math.isnan(j)]
+    row = {"valid_loss": float(value), "valid_jaccard": float(np.mean(defined)) if defined else math.nan}
+    return row | {f"jaccard/{name}": j for name, j in zip(net.spec.classes, jaccard, strict=True)}
+
+
+class _History:
+    """Sums of an epoch, kept on the device so that no step waits for them."""
+
+    def __init__(self, engine: Engine, classes: Sequence[str]) -> None:
+        self.classes = classes
+        self.sums = torch.zeros(len(classes) + 1, device=engine.device)
+        self.steps, self.chips, self.since = 0, 0, time.perf_counter()
+
+    def add(self, loss: Tensor, parts: Tensor, chips: int) -> None:
+        self.sums += torch.cat([loss[None], parts])
+        self.steps, self.chips = self.steps + 1, self.chips + chips
+
+    def row(self, epoch: int, step: int, rate: float) -> dict[str, float]:
+        """Return the epoch's row and begin the next one."""
+        means = (self.sums / self.steps).tolist()
+        if not all(math.isfinite(m) for m in means):
+            raise LandscribeError(
+                problem("training", "loss is not a number", got=f"epoch {epoch}", do="lower schedule.rate")
+            )
+        seconds = time.perf_counter() - self.since
+        row = {"epoch": float(epoch), "step": float(step), "rate": rate, "loss": means[0], "seconds": seconds}
+        row["chips_per_s"] = self.chips / seconds
+        row |= {f"loss/{name}": mean for name, mean in zip(self.classes, means[1:], strict=True)}
+        self.sums.zero_()
+        self.steps, self.chips, self.since = 0, 0, time.perf_counter()
+        return row
+
+
+@contextlib.contextmanager
+def _batches(bank: ChipBank, table: ChipTable, seed: int, steps: range) -> Iterator[Iterator[Chips]]:
+    """Cut batches in the background, a few ahead, in the order of their steps."""
+
+    def cut(step: int) -> Chips:
+        return cut_chips(bank, table, draw_plan(bank, table, seed, step))
+
+    def in_order(pool: ThreadPoolExecutor) -> Iterator[Chips]:
+        waiting: collections.deque[Future[Chips]] = collections.deque()
+        for step in steps:
+            waiting.append(pool.submit(cut, step))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    pool = ThreadPoolExecutor(AHEAD if bank.device.type == "cpu" else 1, thread_name_prefix="chips")
+    try:
+        yield in_order(pool)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _check(net: SegmentationNet, bank: ChipBank, chips: ChipTable) -> None:
+    if len(bank.of_class) != len(net.spec.classes):
+        raise DataError(problem("labels", "classes", got=len(bank.of_class), need=len(net.spec.classes)))
+    if chips.size % net.divisor:
+        raise RecipeError(problem("chips.size", "does not divide", got=chips.size, need=f"multiple of {net.divisor}"))
+    if 2 * chips.context >= chips.size:
+        raise RecipeError(problem("chips.context", "leaves nothing", got=chips.context, need=f"< {chips.size // 2}"))
+
+
+def _start(net: SegmentationNet, schedule: ScheduleTable) -> Run:
+    average = copy.deepcopy(net).eval().requires_grad_(False)
+    # Decay is for convolutions: pulling biases and batch norm towards zero only shifts what they must make up for.
+    groups = [
+        {"params": [p for p in net.parameters() if (p.ndim > 1) == decayed], "weight_decay": weight}
+        for decayed, weight in ((True, schedule.weight_decay), (False, 0.0))
+    ]
+    return Run(net, average, OPTIMIZERS[schedule.optimizer](groups, lr=schedule.rate))
+
+
+def _step_seed(seed: int, step: int) -> int:
+    return int(np.random.SeedSequence([seed, step, 1]).generate_state(1, np.uint64)[0])
+
+
+@torch.no_grad()
+def _move_average(run: Run, decay: float) -> None:
+    ours, theirs = list(run.average.state_dict().values()), list(run.net.state_dict().values())
+    floats = [i for i, t in enumerate(ours) if t.is_floating_point()]
+    torch._foreach_lerp_([ours[i] for i in floats], [theirs[i] for i in floats], 1 - decay)
+    for mine, new in zip(ours, theirs, strict=True):
+        if not mine.is_floating_point():
+            mine.copy_(new)
+
+
+def _reader(scene: SceneArrays) -> Callable[[str, Window], tuple[AnyArray, BoolArray]]:
+    def read(sensor: str, window: Window) -> tuple[AnyArray, BoolArray]:
+        return scene.images_chw[sensor][:, *window.slices], scene.valid_hw[sensor][window.slices]
+
+    return read

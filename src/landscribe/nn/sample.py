@@ -1,0 +1,268 @@
+"""Bilinear sampling: one affine map per chip, one gather per sensor; the same code cuts training chips and tiles.
+
+Coordinates are continuous (col, row) from the top-left corner, the centre of the first pixel is (0.5, 0.5).
+A chip's point goes by the chip's map to the reference grid, is mirrored at the scene's edges, and goes by the
+sensor's map to the sensor's pixels; there the four neighbours are mixed. Invalid neighbours have no say: the mix is
+divided by the weight of the valid ones, and is itself valid where they weigh a half or more.
+
+Two backends give one result: a numba kernel where the values are NumPy arrays, torch where they are tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from affine import Affine
+from numba import njit
+from torch import Tensor
+
+from landscribe.core.arrays import AnyArray, BoolArray, ByteArray, FloatArray, IntArray
+
+NATIVE_TYPES = frozenset({"uint8", "uint16", "int16", "float32"})
+"""Kept as they are; other types become float32."""
+HALF = 0.5 - 1e-6
+"""A weight of one half must not depend on rounding."""
+
+
+@dataclass(frozen=True)
+class Raster:
+    """One sensor's pixels in one scene, or in a window of it."""
+
+    image_chw: AnyArray
+    """Raw values (C, h, w)."""
+    valid_hw: BoolArray
+    """False where there is no data."""
+    from_reference: Affine
+    """Reference (col, row) to (col, row) of `image_chw`."""
+    scene_hw: tuple[int, int]
+    """Size of the reference grid, at whose edges coordinates are mirrored."""
+
+
+@dataclass(frozen=True)
+class RasterBank:
+    """Many rasters of one sensor in one piece of memory, pixel-interleaved: one row has all bands of a pixel."""
+
+    values_nc: AnyArray | Tensor
+    """(pixels of all rasters, C); uint16 lies in a tensor as int16, see `unsigned`."""
+    valid_n: AnyArray | Tensor
+    """uint8 (pixels of all rasters,), 1 where valid."""
+    unsigned: bool
+    """True where an int16 tensor stands for uint16."""
+    origin_r: IntArray
+    """int64: first row of each raster in `values_nc`."""
+    size_r2: IntArray
+    """int64: height and width of each raster."""
+    scene_r2: IntArray
+    """int64: height and width of each reference grid."""
+    map_r6: FloatArray
+    """float64: reference pixel to raster pixel."""
+
+
+def pack_rasters(rasters: Sequence[Raster], device: torch.device | None = None) -> RasterBank:
+    """Lay rasters of one sensor side by side.
+
+    Values that are not finite become invalid.
+
+    Args:
+        rasters: At least one; all with the same number of bands. Where types differ, float32 holds them all.
+        device: None keeps NumPy arrays for the numba backend, else tensors on that device.
+    """
+    dtype = rasters[0].image_chw.dtype
+    if dtype.name not in NATIVE_TYPES or any(r.image_chw.dtype != dtype for r in rasters):
+        dtype = np.dtype(np.float32)
+    sizes = [r.valid_hw.shape for r in rasters]
+    starts = np.concatenate([[0], np.cumsum([h * w for h, w in sizes])]).astype(np.int64)
+    values_nc = np.empty((starts[-1], len(rasters[0].image_chw)), dtype)
+    valid_n = np.empty(starts[-1], np.uint8)
+    for raster, start, stop in zip(rasters, starts, starts[1:], strict=False):
+        valid_n[start:stop] = raster.valid_hw.ravel()
+        values_nc[start:stop] = raster.image_chw.reshape(len(raster.image_chw), -1).T
+        if dtype.kind == "f":
+            valid_n[start:stop] &= np.isfinite(values_nc[start:stop]).all(axis=1)
+            values_nc[start:stop][valid_n[start:stop] == 0] = 0  # NaN times weight 0 would still be NaN
+    unsigned = dtype == np.uint16
+    flat: AnyArray | Tensor = values_nc
+    mask: AnyArray | Tensor = valid_n
+    if device is not None:
+        flat = torch.from_numpy(values_nc.view(np.int16) if unsigned else values_nc).to(device)
+        mask = torch.from_numpy(valid_n).to(device)
+    return RasterBank(
+        flat,
+        mask,
+        unsigned,
+        starts[:-1],
+        np.array(sizes, np.int64).reshape(-1, 2),
+        np.array([r.scene_hw for r in rasters], np.int64).reshape(-1, 2),
+        np.array([tuple(r.from_reference)[:6] for r in rasters], np.float64),
+    )
+
+
+def sample(
+    bank: RasterBank,
+    raster_b: IntArray,
+    map_b6: FloatArray,
+    shape_hw: tuple[int, int],
+    *,
+    step: int = 1,
+    gain_bc: FloatArray | None = None,
+    offset_bc: FloatArray | None = None,
+    mirror: bool = True,
+) -> tuple[Tensor, Tensor]:
+    """Sample a batch of chips.
+
+    Args:
+        bank: Where from.
+        raster_b: int64 (B,), the raster of each chip.
+        map_b6: float64 (B, 6), chip (col, row) to reference (col, row): a, b, c, d, e, f of `Affine`.
+        shape_hw: Size of the chips in samples.
+        step: Distance of samples in chip pixels; sample (i, j) is the centre of a square of that side.
+        gain_bc: float32 (B, C), factor on the values; None is 1.
+        offset_bc: float32 (B, C), added after the factor, in raw units; None is 0.
+        mirror: True mirrors points outside the reference grid, False makes them invalid.
+
+    Returns:
+        Values, float32 (B, C, h, w) channels-last, 0 where invalid, and validity, bool (B, 1, h, w), on the bank's
+        device.
+    """
+    n_bands = bank.values_nc.shape[1]
+    gain = np.ones((len(raster_b), n_bands), np.float32) if gain_bc is None else gain_bc.astype(np.float32)
+    offset = np.zeros((len(raster_b), n_bands), np.float32) if offset_bc is None else offset_bc.astype(np.float32)
+    if isinstance(bank.values_nc, Tensor):
+        return _sample_torch(bank, raster_b, map_b6, shape_hw, step, gain, offset, mirror)
+    image_bhwc = np.zeros((len(raster_b), *shape_hw, n_bands), np.float32)
+    seen_bhw = np.zeros((len(raster_b), *shape_hw), np.bool_)
+    _sample_numba(
+        bank.values_nc,
+        np.asarray(bank.valid_n),
+        bank.origin_r[raster_b],
+        bank.size_r2[raster_b],
+        bank.scene_r2[raster_b],
+        np.ascontiguousarray(bank.map_r6[raster_b]),
+        np.ascontiguousarray(map_b6, dtype=np.float64),
+        gain,
+        offset,
+        float(step),
+        mirror,
+        image_bhwc,
+        seen_bhw,
+    )
+    return torch.from_numpy(image_bhwc).permute(0, 3, 1, 2), torch.from_numpy(seen_bhw)[:, None]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _mirror_point(x: float, size: int) -> float:
+    x = x % (2.0 * size)
+    return 2.0 * size - x if x > size else x
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sample_numba(
+    values_nc: AnyArray,
+    valid_n: ByteArray,
+    origin_b: IntArray,
+    size_b2: IntArray,
+    scene_b2: IntArray,
+    map_b6: FloatArray,
+    chip_b6: FloatArray,
+    gain_bc: FloatArray,
+    offset_bc: FloatArray,
+    step: float,
+    mirror: bool,
+    image_bhwc: FloatArray,
+    seen_bhw: BoolArray,
+) -> None:
+    n_chips, height, width, n_bands = image_bhwc.shape
+    for b in range(n_chips):
+        h, w = size_b2[b]
+        scene_h, scene_w = scene_b2[b]
+        s, m = chip_b6[b], map_b6[b]
+        for i in range(height):
+            for j in range(width):
+                x, y = (j + 0.5) * step, (i + 0.5) * step
+                col, row = s[0] * x + s[1] * y + s[2], s[3] * x + s[4] * y + s[5]
+                inside = 0 <= col <= scene_w and 0 <= row <= scene_h
+                if not inside:
+                    col, row = _mirror_point(col, scene_w), _mirror_point(row, scene_h)
+                u, v = m[0] * col + m[1] * row + m[2] - 0.5, m[3] * col + m[4] * row + m[5] - 0.5
+                # Less than half a pixel beyond the outermost edge is still called that pixel.
+                if not (-1 < u < w and -1 < v < h) or not (inside or mirror):
+                    continue
+                left, top = int(np.floor(u)), int(np.floor(v))
+                p, q = u - left, v - top
+                row_0, row_1 = origin_b[b] + max(top, 0) * w, origin_b[b] + min(top + 1, h - 1) * w
+                col_0, col_1 = max(left, 0), min(left + 1, w - 1)
+                n_00, n_01, n_10, n_11 = row_0 + col_0, row_0 + col_1, row_1 + col_0, row_1 + col_1
+                w_00 = (1 - q) * (1 - p) * valid_n[n_00]
+                w_01 = (1 - q) * p * valid_n[n_01]
+                w_10 = q * (1 - p) * valid_n[n_10]
+                w_11 = q * p * valid_n[n_11]
+                total = w_00 + w_01 + w_10 + w_11
+                if total < HALF:
+                    continue
+                a_00, a_01 = np.float32(w_00 / total), np.float32(w_01 / total)
+                a_10, a_11 = np.float32(w_10 / total), np.float32(w_11 / total)
+                seen_bhw[b, i, j] = True
+                for c in range(n_bands):
+                    mixed = (
+                        a_00 * np.float32(values_nc[n_00, c])
+                        + a_01 * np.float32(values_nc[n_01, c])
+                        + a_10 * np.float32(values_nc[n_10, c])
+                        + a_11 * np.float32(values_nc[n_11, c])
+                    )
+                    image_bhwc[b, i, j, c] = mixed * gain_bc[b, c] + offset_bc[b, c]
+
+
+def _sample_torch(
+    bank: RasterBank,
+    raster_b: IntArray,
+    map_b6: FloatArray,
+    shape_hw: tuple[int, int],
+    step: int,
+    gain_bc: FloatArray,
+    offset_bc: FloatArray,
+    mirror: bool,
+) -> tuple[Tensor, Tensor]:
+    assert isinstance(bank.values_nc, Tensor)  # noqa: S101 - told to the type checker; `sample` dispatches on it
+    assert isinstance(bank.valid_n, Tensor)  # noqa: S101
+    device = bank.values_nc.device
+
+    def per_chip(values: AnyArray) -> Tensor:
+        # (B, ...) to (..., B, 1, 1), so that columns unpack and broadcast over pixels.
+        moved = torch.from_numpy(np.ascontiguousarray(values[raster_b]))
+        return moved.movedim(0, -1).to(device, non_blocking=True)[..., None, None]
+
+    a, b, c, d, e, f = torch.from_numpy(np.ascontiguousarray(map_b6.T)).to(device)[..., None, None]
+    x = (torch.arange(shape_hw[1], device=device, dtype=torch.float64) + 0.5) * step
+    y = (torch.arange(shape_hw[0], device=device, dtype=torch.float64)[:, None] + 0.5) * step
+    col, row = a * x + b * y + c, d * x + e * y + f
+    scene_h, scene_w = per_chip(bank.scene_r2)
+    inside = (col >= 0) & (col <= scene_w) & (row >= 0) & (row <= scene_h)
+    col, row = (torch.remainder(t, 2 * size) for t, size in ((col, scene_w), (row, scene_h)))
+    col, row = torch.minimum(col, 2 * scene_w - col), torch.minimum(row, 2 * scene_h - row)
+    a, b, c, d, e, f = per_chip(bank.map_r6)
+    u, v = a * col + b * row + c - 0.5, d * col + e * row + f - 0.5
+    h, w = per_chip(bank.size_r2)
+    reached = (u > -1) & (u < w) & (v > -1) & (v < h) & (inside | mirror)
+    left, top = u.floor(), v.floor()
+    right_share, below_share = (u - left), (v - top)
+    origin = per_chip(bank.origin_r)
+    total = torch.zeros_like(u)
+    image_bhwc = torch.zeros((*u.shape, bank.values_nc.shape[1]), device=device)
+    for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        share = (below_share if down else 1 - below_share) * (right_share if right else 1 - right_share)
+        rows = (top.long() + down).clamp(min=0).minimum(h - 1)
+        cols = (left.long() + right).clamp(min=0).minimum(w - 1)
+        n = (origin + rows * w + cols).flatten()
+        share = share * bank.valid_n[n].reshape(u.shape)
+        values = bank.values_nc[n].reshape(image_bhwc.shape)
+        raw = (values.int() & 0xFFFF) if bank.unsigned else values
+        total += share
+        image_bhwc += share[..., None].float() * raw.float()
+    seen = reached & (total >= HALF)
+    gain, offset = (torch.from_numpy(a).to(device, non_blocking=True)[:, None, None] for a in (gain_bc, offset_bc))
+    mixed = image_bhwc / total.clamp(min=HALF)[..., None].float()
+    image_bhwc = torch.where(seen[..., None], mixed * gain + offset, 0.0)
+    return image_bhwc.permute(0, 3, 1, 2), seen[:, None]

@@ -1,0 +1,106 @@
+"""The state of a training run as bytes: weights, their average, optimiser moments and the step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from landscribe.errors import IntegrityError, problem
+from landscribe.nn.bundle import SegmentationNet
+
+FORMAT = 1
+TENSORS_NAME, STEP_NAME = "state.safetensors", "state.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training step changes."""
+
+    net: SegmentationNet
+    average: SegmentationNet
+    """Moving average of `net`, same structure."""
+    optimizer: torch.optim.Optimizer
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """What the optimiser moves, in its order."""
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+
+def save_state(run: Run, step: int) -> dict[str, bytes]:
+    """Return the files `state.safetensors` and `state.json` of a run after `step` steps."""
+    tensors = {f"net.{name}": value for name, value in run.net.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in run.average.state_dict().items()}
+    for i, parameter in enumerate(run.parameters):
+        for name, value in run.optimizer.state[parameter].items():
+            tensors[f"optimizer.{i}.{name}"] = value
+    content = save_safetensors({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
+    document = {
+        "format": FORMAT,
+        "step": step,
+        "optimizer": type(run.optimizer).__name__,
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    return {TENSORS_NAME: content, STEP_NAME: (json.dumps(document, indent=1) + "\n").encode()}
+
+
+def load_state(run: Run, files: Mapping[str, bytes]) -> int:
+    """Put a saved state into a run of the same structure.
+
+    Returns:
+        The number of steps done.
+
+    Raises:
+        IntegrityError: If a file is missing, damaged, or belongs to another network or optimiser.
+    """
+    try:
+        document = _Document.model_validate_json(files[STEP_NAME])
+        content = files[TENSORS_NAME]
+    except (KeyError, ValidationError) as error:
+        raise IntegrityError(problem("training state", "unreadable", got=str(error)[:200], do="train anew")) from error
+    digest = hashlib.sha256(content).hexdigest()
+    if (document.format, document.sha256) != (FORMAT, digest):
+        raise IntegrityError(problem(TENSORS_NAME, "SHA-256", got=digest, need=document.sha256, do="train anew"))
+    if document.optimizer != type(run.optimizer).__name__:
+        raise IntegrityError(
+            problem("training state", "optimizer", got=document.optimizer, need=type(run.optimizer).__name__)
+        )
+    try:
+        tensors = load_safetensors(content)
+        run.net.load_state_dict(_below("net.", tensors), strict=True)
+        run.average.load_state_dict(_below("average.", tensors), strict=True)
+        for i, parameter in enumerate(run.parameters):
+            moments = _below(f"optimizer.{i}.", tensors)
+            # In place of `load_state_dict`: moments must lie in memory as their parameter does (channels-last).
+            run.optimizer.state[parameter] = {name: _like(parameter, value) for name, value in moments.items()}
+    except (SafetensorError, RuntimeError) as error:
+        raise IntegrityError(
+            problem("training state", "belongs to another network", got=str(error)[:200], do="train anew")
+        ) from error
+    return document.step
+
+
+class _Document(BaseModel, frozen=True, extra="forbid"):
+    format: int
+    step: int
+    optimizer: str
+    sha256: str
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _like(parameter: Tensor, saved: Tensor) -> Tensor:
+    if saved.ndim == 0:  # step counters: on the device for fused optimisers there, else on the host
+        return saved.to(parameter.device)
+    return torch.empty_like(parameter, dtype=saved.dtype).copy_(saved)

@@ -1,0 +1,266 @@
+"""Prediction over a whole scene, tile by tile, with the result that one pass over the whole scene would have.
+
+The scene is thought of as mirrored at its edges by the model's context and zero beyond. A tile is read with as much of
+that picture around it as reaches its pixels through the network, on the same pooling grid; so no seam can appear and
+nothing has to be blended. Flips and turns map the pooling grid onto itself for the same reason.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from affine import Affine
+from torch import Tensor
+from torch.nn import functional
+
+from landscribe.core.arrays import AnyArray, BoolArray, ByteArray, FloatArray
+from landscribe.core.grid import Window
+from landscribe.core.recipe import PredictTable
+from landscribe.errors import RecipeError, problem
+from landscribe.nn.bundle import SegmentationNet, channels_last
+from landscribe.nn.device import Engine
+from landscribe.nn.sample import Raster, pack_rasters, sample
+from landscribe.nn.unet import fold_batch_norm
+
+Reader = Callable[[str, Window], tuple[AnyArray, BoolArray]]
+"""Sensor name and a window inside its raster to raw values (C, h, w) and validity (h, w)."""
+
+VIEWS: dict[int, tuple[tuple[int, bool], ...]] = {
+    1: ((0, False),),
+    4: tuple((turns, False) for turns in range(4)),
+    8: tuple((turns, flip) for flip in (False, True) for turns in range(4)),
+}
+"""Quarter turns and whether columns are flipped first, by number of symmetries."""
+
+
+@dataclass(frozen=True)
+class TileInput:
+    """What one model sees of one tile."""
+
+    images: dict[str, Tensor]
+    valid: dict[str, Tensor]
+    keep: Window
+    """The tile within the input."""
+
+
+def tile_side(models: Sequence[SegmentationNet], predict: PredictTable) -> int:
+    """Return the tile's side: `predict.tile` rounded up to what every model divides by."""
+    return _up(predict.tile, max(net.divisor for net in models))
+
+
+def tile_windows(shape_hw: tuple[int, int], tile: int) -> list[Window]:
+    """Return the windows of a scene, row by row; those at the far edges are cut off.
+
+    Args:
+        shape_hw: Size of the reference grid.
+        tile: Side of a tile; from `tile_side` where the windows are for `sweep`.
+    """
+    height, width = shape_hw
+    return [
+        Window(row, col, min(tile, height - row), min(tile, width - col))
+        for row in range(0, height, tile)
+        for col in range(0, width, tile)
+    ]
+
+
+def sweep(
+    models: Sequence[SegmentationNet],
+    read: Reader,
+    shape_hw: tuple[int, int],
+    maps: Mapping[str, Affine],
+    sensor_shapes: Mapping[str, tuple[int, int]],
+    engine: Engine,
+    predict: PredictTable,
+    windows: Sequence[Window] | None = None,
+) -> Iterator[tuple[Window, ByteArray]]:
+    """Predict a scene; see `predict_tiles`.
+
+    Yields:
+        Window and probability, uint8 (K, h, w), 255 for 1, the classes of all models in model order.
+    """
+    for window, p_khw in predict_tiles(models, read, shape_hw, maps, sensor_shapes, engine, predict, windows):
+        yield window, np.rint(p_khw * 255).astype(np.uint8)
+
+
+def predict_tiles(
+    models: Sequence[SegmentationNet],
+    read: Reader,
+    shape_hw: tuple[int, int],
+    maps: Mapping[str, Affine],
+    sensor_shapes: Mapping[str, tuple[int, int]],
+    engine: Engine,
+    predict: PredictTable,
+    windows: Sequence[Window] | None = None,
+) -> Iterator[tuple[Window, FloatArray]]:
+    """Predict a scene tile by tile; the next tile is read while this one is computed.
+
+    Memory depends on the tile's size, not on the scene's. Pixels without data in the reference sensor get some
+    probability like all others: the caller masks them.
+
+    Args:
+        models: At least one.
+        read: Called from one other thread, one window at a time.
+        shape_hw: Size of the reference grid.
+        maps: Reference (col, row) to each sensor's (col, row).
+        sensor_shapes: Height and width of each sensor's raster.
+        engine: Device and precision.
+        predict: Tile, symmetries and how they are combined.
+        windows: Some of `tile_windows(shape_hw, tile_side(models, predict))`; None takes all.
+
+    Yields:
+        Window and probability, float32 (K, h, w), the classes of all models in model order.
+
+    Raises:
+        RecipeError: If a window does not begin on the pooling grid, or a sensor is missing.
+    """
+    side = tile_side(models, predict)
+    chosen = list(tile_windows(shape_hw, side) if windows is None else windows)
+    divisor = max(net.divisor for net in models)
+    off = [w for w in chosen if w.row % divisor or w.col % divisor]
+    if off:
+        raise RecipeError(problem("windows", "off the pooling grid", got=off[0], need=f"multiples of {divisor}"))
+    missing = sorted({s for net in models for s in net.sensor_steps if s not in maps or s not in sensor_shapes})
+    if missing:
+        raise RecipeError(problem("scene", "sensor missing", got=", ".join(missing)))
+    ready = [_make_ready(net, engine) for net in models]
+    scene = _Scene(read, shape_hw, maps, sensor_shapes, engine.device)
+
+    def load(window: Window) -> list[TileInput]:
+        return [scene.load(net, window) for net in ready]
+
+    with ThreadPoolExecutor(1, thread_name_prefix="tiles") as reader:
+        waiting = reader.submit(load, chosen[0]) if chosen else None
+        for i, window in enumerate(chosen):
+            inputs = waiting.result() if waiting is not None else []
+            waiting = reader.submit(load, chosen[i + 1]) if i + 1 < len(chosen) else None
+            parts = [predict_input(net, tile, engine, predict) for net, tile in zip(ready, inputs, strict=True)]
+            yield window, torch.cat(parts).cpu().numpy()
+
+
+@torch.inference_mode()
+def predict_input(net: SegmentationNet, tile: TileInput, engine: Engine, predict: PredictTable) -> Tensor:
+    """Return the probability of one tile, averaged over the symmetries, float32 (K, h, w)."""
+    images = {name: t.to(engine.device) for name, t in tile.images.items()}
+    valid = {name: t.to(engine.device) for name, t in tile.valid.items()}
+    stacks = {step: stack.to(engine.dtype) for step, stack in net.stem(images, valid).items()}
+    size_hw = stacks[1].shape[-2:]
+    geometric = predict.combine == "geometric"
+    views = VIEWS[predict.symmetries]
+    total: Tensor | None = None
+    for turns, flip in views:
+        turned = {step: _turn(stack, turns, flip) for step, stack in stacks.items()}
+        logits = net.unet(turned, _turn_window(tile.keep, (size_hw[0], size_hw[1]), turns, flip)).float()
+        p = _unturn(functional.logsigmoid(logits) if geometric else torch.sigmoid(logits), turns, flip)
+        total = p.clone() if total is None else total + p
+    if total is None:
+        raise RecipeError(problem("predict.symmetries", "none"))
+    mean = total[0] / len(views)
+    return mean.exp() if geometric else mean
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """Reads what a model sees of a tile."""
+
+    read: Reader
+    shape_hw: tuple[int, int]
+    maps: Mapping[str, Affine]
+    sensor_shapes: Mapping[str, tuple[int, int]]
+    device: torch.device
+
+    def load(self, net: SegmentationNet, tile: Window) -> TileInput:
+        window = input_window(net, tile, self.shape_hw)
+        images, valid = {}, {}
+        for name, step in net.sensor_steps.items():
+            images[name], valid[name] = self._sample(name, step, window)
+        keep = Window(tile.row - window.row, tile.col - window.col, tile.height, tile.width)
+        return TileInput(images, valid, keep)
+
+    def _sample(self, name: str, step: int, window: Window) -> tuple[Tensor, Tensor]:
+        there = self._sensor_window(name, window)
+        image_chw, valid_hw = self.read(name, there)
+        from_reference = Affine.translation(-there.col, -there.row) @ self.maps[name]
+        raster = Raster(image_chw, valid_hw, from_reference, self.shape_hw)
+        bank = pack_rasters([raster], None if self.device.type == "cpu" else self.device)
+        place = np.array([tuple(Affine.translation(window.col, window.row))[:6]])
+        return sample(bank, np.zeros(1, np.int64), place, (window.height // step, window.width // step), step=step)
+
+    def _sensor_window(self, name: str, window: Window) -> Window:
+        """Return the part of a sensor's raster that a window of the mirrored reference grid is sampled from."""
+        height, width = self.sensor_shapes[name]
+        rows = _mirrored_span(window.row, window.row_stop, self.shape_hw[0])
+        cols = _mirrored_span(window.col, window.col_stop, self.shape_hw[1])
+        corners = [self.maps[name] @ (col, row) for row in rows for col in cols]
+        (left, right), (top, bottom) = ((min(values), max(values)) for values in zip(*corners, strict=True))
+        # One pixel more on each side for interpolation. A tile off the raster reads the nearest pixel and ignores it.
+        row, row_stop = _clip_span(top - 1, bottom + 1, height)
+        col, col_stop = _clip_span(left - 1, right + 1, width)
+        return Window(row, col, row_stop - row, col_stop - col)
+
+
+def input_window(net: SegmentationNet, tile: Window, shape_hw: tuple[int, int]) -> Window:
+    """Return what a network must see to predict a tile: all that reaches it, up to the mirrored frame of the scene."""
+    (row, row_stop), (col, col_stop) = (
+        _input_span(net, start, stop, size)
+        for start, stop, size in (
+            (tile.row, tile.row_stop, shape_hw[0]),
+            (tile.col, tile.col_stop, shape_hw[1]),
+        )
+    )
+    return Window(row, col, row_stop - row, col_stop - col)
+
+
+def _input_span(net: SegmentationNet, start: int, stop: int, size: int) -> tuple[int, int]:
+    frame, reach = _up(net.spec.context, net.divisor), net.receptive_radius
+    first, last = -frame, _up(size + frame, net.divisor)
+    return max(first, start - _up(reach, net.divisor)), min(last, _up(stop + reach, net.divisor))
+
+
+def _up(value: int, divisor: int) -> int:
+    return math.ceil(value / divisor) * divisor
+
+
+def _mirrored_span(start: int, stop: int, size: int) -> tuple[int, int]:
+    """Return the smallest and largest coordinate that start..stop has after mirroring at 0 and `size`."""
+    folded = np.abs((np.arange(start, stop + 1) + size) % (2 * size) - size)
+    return int(folded.min()), int(folded.max())
+
+
+def _clip_span(start: float, stop: float, size: int) -> tuple[int, int]:
+    first = min(max(math.floor(start), 0), size - 1)
+    return first, max(first + 1, min(math.ceil(stop), size))
+
+
+def _make_ready(net: SegmentationNet, engine: Engine) -> SegmentationNet:
+    """Return a copy for inference: on the device, batch norm folded, convolutions in the engine's type."""
+    ready = copy.deepcopy(net).eval().requires_grad_(False)
+    fold_batch_norm(ready.unet)
+    ready.unet.to(engine.dtype)
+    return channels_last(ready.to(engine.device))
+
+
+def _turn(x: Tensor, turns: int, flip: bool) -> Tensor:
+    flipped = x.flip(-1) if flip else x
+    return torch.rot90(flipped, turns, (-2, -1)).contiguous(memory_format=torch.channels_last)
+
+
+def _unturn(x: Tensor, turns: int, flip: bool) -> Tensor:
+    back = torch.rot90(x, -turns, (-2, -1))
+    return back.flip(-1) if flip else back
+
+
+def _turn_window(window: Window, size_hw: tuple[int, int], turns: int, flip: bool) -> Window:
+    """Return where a window comes to lie when a picture of that size is flipped and turned by `_turn`."""
+    height, width = size_hw
+    if flip:
+        window = Window(window.row, width - window.col_stop, window.height, window.width)
+    for _ in range(turns):
+        window = Window(width - window.col_stop, window.row, window.width, window.height)
+        height, width = width, height
+    return window

@@ -1,0 +1,62 @@
+"""`burn` on plain files: polygons -> a raster on the grid of another one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from landscribe.core.arrays import ByteArray, GeometryArray
+from landscribe.core.burn import burn_mask, burn_share
+from landscribe.core.features import of_class
+from landscribe.core.grid import Grid, Window
+from landscribe.io.geotiff import write_raster
+from landscribe.io.rasters import open_raster
+from landscribe.io.vectors import read_features
+
+STRIP_ROWS = 1024
+UNNAMED = "feature"
+"""Class of polygons that no column tells apart."""
+BurnMode = Literal["share", "gdal", "touched", "opencv"]
+
+
+def burn_file(
+    labels: Path, like: Path, out: Path, *, class_field: str | None = None, mode: BurnMode = "share"
+) -> dict[str, int]:
+    """Burn the polygons of a file on the grid of a raster.
+
+    Args:
+        labels: Polygons in any vector format, in any CRS.
+        like: Raster whose grid the result has.
+        out: GeoTIFF to write: uint8, a band per class, named after it.
+        class_field: Column that names the class; None burns all polygons into one band.
+        mode: `share` gives the covered share of each pixel, 0..255; the others 0/1 masks: `gdal` where the centre is
+            inside, `touched` where any part is covered, `opencv` as OpenCV paints rounded vertices.
+
+    Returns:
+        Polygons burnt per class, and what was left out by reason.
+
+    Raises:
+        DataError: If a file cannot be read, or the polygons have a CRS and the raster has none.
+    """
+    with open_raster(like) as raster:
+        grid = raster.info.grid
+    name = None if class_field else UNNAMED
+    features, counts = read_features(
+        labels, legend=None, crs=grid.crs, scene=like.stem, class_name=name, class_field=class_field
+    )
+    names = sorted(features["class_name"].unique()) or [UNNAMED]
+    layers = [grid.ground_to_pixels(of_class(features, n)) for n in names]
+    scale = 1 / 255 if mode == "share" else None
+    with write_raster(out, grid, count=len(names), dtype="uint8", descriptions=names, scale=scale) as writer:
+        for row in range(0, grid.height, STRIP_ROWS):
+            window = Window(row, 0, min(STRIP_ROWS, grid.height - row), grid.width)
+            writer.write(window, np.stack([_burn(layer, grid, window, mode) for layer in layers]))
+    return {**{n: len(layer) for n, layer in zip(names, layers, strict=True)}, **counts}
+
+
+def _burn(geometries: GeometryArray, grid: Grid, window: Window, mode: BurnMode) -> ByteArray:
+    if mode == "share":
+        return burn_share(geometries, grid.shape_hw, window=window)
+    return burn_mask(geometries, grid.shape_hw, mode=mode, window=window)

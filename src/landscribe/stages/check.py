@@ -1,0 +1,267 @@
+"""`check`: every problem of the data at once, before an hour is spent on them."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import shapely
+
+from landscribe.core.arrays import FloatArray
+from landscribe.core.grid import Grid, Window
+from landscribe.core.indices import band_positions
+from landscribe.core.leaks import THUMBNAIL_PX, find_overlaps, find_twins, make_thumbnail
+from landscribe.core.rules import check_rules
+from landscribe.errors import DataError, IntegrityError, LandscribeError, LimitError, problem
+from landscribe.io.atomic import write_text
+from landscribe.io.labels import read_labels
+from landscribe.io.patterns import FIELD
+from landscribe.io.projects import Progress, Project, StageResult, make_items, silent
+from landscribe.io.rasters import open_raster
+from landscribe.io.runs import Made, Run, file_digest, make_key
+from landscribe.io.scenes import Scene, sensor_grids
+
+STRIP_ROWS = 1024
+MIN_OVERLAP = 0.5
+"""Share of the reference footprint that every sensor has to cover."""
+MAX_TWINS = 100
+"""More scenes without a CRS are not compared by their looks: the pairs would take minutes."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One problem. An error keeps a scene from being used; a warning does not."""
+
+    level: Literal["error", "warning"]
+    text: str
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What `check` found."""
+
+    scenes: int
+    labelled: int
+    classes: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> int:
+        """Number of errors."""
+        return sum(finding.level == "error" for finding in self.findings)
+
+
+def check(project: Project, progress: Progress = silent) -> CheckResult:
+    """Look at all data of a project.
+
+    Args:
+        project: The recipe with its data.
+        progress: Told of each scene.
+
+    Returns:
+        The findings; an empty list means that every file can be used.
+
+    Raises:
+        DataError: If no scene is found at all.
+        RecipeError: If the recipe does not fit itself (unknown class, sensor, index).
+    """
+    scenes = project.scenes
+    legend = project.legend
+    findings = [Finding("warning", text) for text in scenes.problems]
+    _check_models(project)
+    grids: dict[str, Grid] = {}
+    polygons: dict[str, int] = dict.fromkeys(legend.names, 0)
+    left_out: dict[str, dict[str, int]] = {}
+    too_large: dict[str, dict[str, float]] = {}
+    for number, scene in enumerate(scenes.scenes):
+        progress(f"check {scene.id}", number, len(scenes.scenes))
+        try:
+            own = sensor_grids(scene)
+            grids[scene.id] = own[scene.reference.name]
+            findings += _check_extents(scene, own)
+            for name in scene.sensors:
+                findings += _check_pixels(scene, name, too_large)
+            findings += _check_labels(project, scene, grids[scene.id], polygons, left_out)
+        except (DataError, IntegrityError, LimitError) as error:
+            findings.append(Finding("error", _at_scene(scene, error)))
+    findings += _say_too_large(project, too_large)
+    findings += _say_left_out(left_out)
+    labelled = sum(scene.labels is not None for scene in scenes.scenes)
+    findings += [
+        Finding("warning", f"class {n!r}: no polygon in any scene") for n, k in polygons.items() if labelled and not k
+    ]
+    findings += _check_duplicates(project)
+    findings += _check_places(project, grids)
+    return CheckResult(len(scenes.scenes), labelled, legend.names, tuple(findings))
+
+
+def check_run(project: Project, run: Run, progress: Progress = silent) -> StageResult:
+    """Check the data of a run and keep the findings in `check.json`; what was checked and is unchanged is left out.
+
+    Raises:
+        DataError: If no scene can be used.
+    """
+    files = [file.path for scene in project.scenes.scenes for file in scene.sensors.values()]
+    files += [scene.labels for scene in project.scenes.scenes if scene.labels is not None]
+    stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    key = make_key(
+        files=stamps, data=project.recipe.data.model_dump(mode="json"), models=[m.name for m in project.recipe.models]
+    )
+    target = run.path("check.json")
+
+    def make(_item: str) -> Made:
+        result = check(project, progress)
+        rows = [{"level": finding.level, "text": finding.text} for finding in result.findings]
+        write_text(target, json.dumps({"scenes": result.scenes, "findings": rows}, indent=1))
+        return Made(
+            (target,), {"errors": result.errors, "warnings": len(rows) - result.errors}, tuple(r["text"] for r in rows)
+        )
+
+    return make_items(run, "check", ["all"], lambda _item: key, make)
+
+
+def _at_scene(scene: Scene, error: LandscribeError) -> str:
+    text = str(error)
+    return text if scene.id in text else f"scene {scene.id!r}: {text}"
+
+
+def _check_models(project: Project) -> None:
+    check_rules(project.recipe.rules, project.legend)
+    reference = project.scenes.scenes[0]
+    for table in project.recipe.models:
+        for name in table.classes or ():
+            project.legend.by_name(name)
+        names = table.inputs.sensors or tuple(reference.sensors)
+        bands = [band for n in names if n in reference.sensors for band in reference.sensors[n].sensor.band_names]
+        for index in table.inputs.indices:
+            band_positions(index, tuple(bands))
+
+
+def _check_extents(scene: Scene, grids: dict[str, Grid]) -> Iterator[Finding]:
+    reference = grids[scene.reference.name]
+    frame = shapely.box(0, 0, reference.width, reference.height)
+    if reference.transform.determinant > 0 and reference.crs is not None:
+        yield Finding("warning", problem(f"scene {scene.id!r}", "raster is stored upside down or mirrored"))
+    for name, grid in grids.items():
+        if name == scene.reference.name:
+            continue
+        to_reference = grid.pixel_map(reference)
+        corners = [(0, 0), (grid.width, 0), (grid.width, grid.height), (0, grid.height)]
+        outline = shapely.Polygon([to_reference @ corner for corner in corners])
+        share = outline.intersection(frame).area / frame.area
+        where = f"scene {scene.id!r}, {name}"
+        if share == 0:
+            yield Finding("error", problem(where, "shows other ground than the reference", do="check its georeference"))
+        elif share < MIN_OVERLAP:
+            yield Finding("warning", problem(where, "covers little of the reference", got=f"{share:.0%}"))
+        if (to_reference.determinant > 0) != (to_reference.a > 0 and to_reference.e > 0):
+            yield Finding("warning", problem(where, "is flipped against the reference"))
+
+
+def _say_too_large(project: Project, too_large: dict[str, dict[str, float]]) -> Iterator[Finding]:
+    for name, by_scene in too_large.items():
+        sensor = project.scenes.by_id(next(iter(by_scene))).sensors[name].sensor
+        what = f"numbers beyond the {sensor.bits} bits of {sensor.kind!r} in {_some(list(by_scene))}"
+        text = problem(
+            name, what, got=f"{max(by_scene.values()):g}", do="harmless unless an index with constants is used"
+        )
+        yield Finding("warning", text)
+
+
+def _check_pixels(scene: Scene, name: str, too_large: dict[str, dict[str, float]]) -> Iterator[Finding]:
+    file = scene.sensors[name]
+    where = f"scene {scene.id!r}, {name}"
+    with open_raster(file.path, nodata=file.nodata) as raster:
+        height, width = raster.info.grid.shape_hw
+        low = np.full(len(file.sensor.bands), np.inf)
+        high = -low
+        valid = 0
+        for row in range(0, height, STRIP_ROWS):
+            image_chw, valid_hw = raster.read(Window(row, 0, min(STRIP_ROWS, height - row), width))
+            values = image_chw[:, valid_hw]
+            if values.size:
+                valid += values.shape[1]
+                low, high = np.minimum(low, values.min(axis=1)), np.maximum(high, values.max(axis=1))
+    if not valid:
+        yield Finding("error", problem(where, "no valid pixel; all is nodata"))
+        return
+    for band in np.flatnonzero(low == high):
+        yield Finding("warning", problem(where, f"band {file.sensor.band_names[band]!r} is constant", got=low[band]))
+    if file.sensor.bits and high.max() >= 2**file.sensor.bits:
+        too_large.setdefault(name, {})[scene.id] = float(high.max())
+
+
+def _check_labels(
+    project: Project, scene: Scene, grid: Grid, polygons: dict[str, int], left_out: dict[str, dict[str, int]]
+) -> Iterator[Finding]:
+    table = project.scenes.label_table
+    if table is None:
+        return
+    if scene.labels is None:
+        if project.recipe.data.source == "files":
+            yield Finding("warning", problem(f"scene {scene.id!r}", "no label file", do="it will only be predicted"))
+        return
+    labels = read_labels(scene, table, project.legend, grid)
+    for name, count in labels.features["class_name"].value_counts().items():
+        polygons[str(name)] += int(count)
+    shared = not FIELD.search(table.path)
+    for reason, count in labels.counts.items():
+        left_out.setdefault(reason, {})["all" if shared else scene.id] = count
+
+
+def _say_left_out(left_out: dict[str, dict[str, int]]) -> Iterator[Finding]:
+    for reason, by_scene in left_out.items():
+        where = "" if "all" in by_scene else f" in {_some(list(by_scene))}"
+        yield Finding("warning", f"labels: {sum(by_scene.values())} {reason}{where}")
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+
+
+def _check_duplicates(project: Project) -> Iterator[Finding]:
+    by_size: dict[int, list[tuple[str, Scene]]] = defaultdict(list)
+    for scene in project.scenes.scenes:
+        file = scene.reference
+        by_size[file.path.stat().st_size].append((file.name, scene))
+    for group in by_size.values():
+        if len(group) < 2:
+            continue
+        by_digest: dict[str, list[Scene]] = defaultdict(list)
+        for name, scene in group:
+            by_digest[file_digest(scene.sensors[name].path)].append(scene)
+        for same in by_digest.values():
+            if len(same) > 1:
+                ids = " and ".join(repr(scene.id) for scene in same[:4])
+                level: Literal["error", "warning"] = "error" if len({s.place for s in same}) > 1 else "warning"
+                yield Finding(
+                    level, problem(f"scenes {ids}", "are the same file", do="give them one place or drop one")
+                )
+
+
+def _check_places(project: Project, grids: dict[str, Grid]) -> Iterator[Finding]:
+    scenes = [scene for scene in project.scenes.scenes if scene.id in grids]
+    places = {scene.id: scene.place for scene in scenes}
+    leaks = list(find_overlaps(grids, places))
+    # Pictures and DSTL images all lie at the origin, so only their looks can tell.
+    afloat = [scene for scene in scenes if grids[scene.id].crs is None]
+    if len(afloat) <= MAX_TWINS:
+        largest = max((max(grids[scene.id].shape_hw) for scene in afloat), default=1)
+        leaks += find_twins({scene.id: _thumbnail(scene, grids[scene.id], largest) for scene in afloat}, places)
+    else:
+        yield Finding("warning", f"{len(afloat)} scenes without a CRS were not compared by their looks: too many")
+    for leak in leaks:
+        text = problem(f"scenes {leak.first!r} and {leak.second!r}", leak.reason, do="give them one place")
+        yield Finding("warning", text)
+
+
+def _thumbnail(scene: Scene, grid: Grid, largest: int) -> FloatArray:
+    # One ground resolution for all: a scene half as wide as the largest gets half as many pixels.
+    with open_raster(scene.reference.path, nodata=scene.reference.nodata) as raster:
+        image_chw, valid_hw = raster.read()
+    return make_thumbnail(image_chw.astype(np.float32), valid_hw, round(THUMBNAIL_PX * max(grid.shape_hw) / largest))

@@ -1,0 +1,216 @@
+"""`predict`: models and prepared scenes -> one probability raster per scene."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from landscribe.core.arrays import AnyArray, BoolArray
+from landscribe.core.grid import Window
+from landscribe.errors import DataError, IntegrityError, RecipeError, problem
+from landscribe.io.geotiff import write_raster
+from landscribe.io.prepared import PreparedScene, open_prepared
+from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent, training_folds
+from landscribe.io.rasters import open_raster
+from landscribe.io.runs import Made, Run, file_digest, make_key
+
+OUT_OF_FOLD = "oof"
+"""Stage name of the records of out-of-fold probabilities: no stage of its own, and not what `vectorize` reads."""
+MODEL_FILES = ("model.safetensors", "model.json")
+
+
+@dataclass(frozen=True)
+class LoadedModels:
+    """Networks that together own the classes of a run."""
+
+    nets: tuple[Any, ...]
+    specs: tuple[Any, ...]
+    digests: dict[str, str]
+    trained_on: frozenset[str]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the networks' outputs."""
+        return tuple(name for spec in self.specs for name in spec.classes)
+
+
+def predict(project: Project, run: Run, progress: Progress = silent, *, models: Path | None = None) -> StageResult:
+    """Predict scenes of a project; with `[tune].folds` also the training scenes, by models that have not seen them.
+
+    Args:
+        project: The recipe with its data.
+        run: The run folder; `prepare` must have run.
+        progress: Told of each tile.
+        models: Folder of finished models from elsewhere, one folder each; None takes the run's own. With models
+            from elsewhere every scene is predicted.
+
+    Returns:
+        What was made, what was up to date, what failed.
+
+    Raises:
+        DataError: If there are no models.
+        IntegrityError: If a model file is not what its description says.
+        RecipeError: If no model owns a class of the legend, or two do.
+    """
+    prepared = run.require("prepare")
+    if models is None:
+        run.require("train")
+    loaded = load_models(models or run.path("models"))
+    order = _order(loaded, project)
+    scene_ids = list(prepared) if models else _own_scenes(project, run)
+    settings = project.recipe.predict.model_dump(mode="json")
+
+    def key_of(scene_id: str) -> str:
+        return make_key(
+            inputs=prepared[scene_id].outputs, models=loaded.digests, settings=settings, legend=project.legend.names
+        )
+
+    def make(scene_id: str) -> Made:
+        scene = open_prepared(run, scene_id)
+        return _predict_scene(project, scene, run.probability(scene_id), loaded, order, progress)
+
+    result = make_items(run, "predict", scene_ids, key_of, make)
+    folds = () if models else training_folds(project, prepared)
+    for number, left_out in enumerate(folds, start=1):
+        part = _predict_fold(project, run, number, left_out, progress)
+        result.made += [f"{i} ({OUT_OF_FOLD})" for i in part.made]
+        result.current += [f"{i} ({OUT_OF_FOLD})" for i in part.current]
+        result.failed |= {f"{i} ({OUT_OF_FOLD})": reason for i, reason in part.failed.items()}
+    return result
+
+
+def _predict_fold(
+    project: Project, run: Run, number: int, scene_ids: tuple[str, ...], progress: Progress
+) -> StageResult:
+    """Predict the training scenes that the models of a fold have not seen.
+
+    Raises:
+        IntegrityError: If a model of the fold has seen one of them.
+    """
+    prepared = run.require("prepare")
+    loaded = load_models(run.fold(number))
+    seen = sorted(loaded.trained_on & set(scene_ids))
+    if seen:
+        where = f"models of fold {number}"
+        raise IntegrityError(
+            problem(where, "trained on the scenes to tune on", got=seen[0], do="run `landscribe train`")
+        )
+    order = _order(loaded, project)
+    settings = project.recipe.predict.model_dump(mode="json", exclude={"scenes"})
+
+    def key_of(scene_id: str) -> str:
+        return make_key(
+            inputs=prepared[scene_id].outputs, models=loaded.digests, settings=settings, legend=project.legend.names
+        )
+
+    def make(scene_id: str) -> Made:
+        scene = open_prepared(run, scene_id)
+        return _predict_scene(project, scene, run.out_of_fold(scene_id), loaded, order, progress)
+
+    return make_items(run, OUT_OF_FOLD, scene_ids, key_of, make)
+
+
+def load_models(folder: Path) -> LoadedModels:
+    """Load every model below a folder, checked against its own description.
+
+    Raises:
+        DataError: If there is none.
+        IntegrityError: If a file is damaged or foreign.
+    """
+    from landscribe.nn.bundle import from_files
+
+    folders = sorted(path.parent for path in folder.glob("*/model.json"))
+    if (folder / "model.json").is_file():
+        folders.append(folder)
+    if not folders:
+        raise DataError(
+            problem(str(folder), "no finished model", need="NAME/model.json", do="run `landscribe train` first")
+        )
+    nets, specs, trained_on = [], [], set[str]()
+    digests = {}
+    for path in folders:
+        missing = [name for name in MODEL_FILES if not (path / name).is_file()]
+        if missing:
+            raise DataError(problem(str(path), f"{missing[0]} is missing", need=" and ".join(MODEL_FILES)))
+        net, spec, extra = from_files({name: (path / name).read_bytes() for name in MODEL_FILES})
+        nets.append(net)
+        specs.append(spec)
+        trained_on |= set(extra.get("trained_on", ()))
+        digests[path.name] = file_digest(path / "model.json")
+    return LoadedModels(tuple(nets), tuple(specs), digests, frozenset(trained_on))
+
+
+def _order(loaded: LoadedModels, project: Project) -> list[int | None]:
+    # For each class of the legend: which output of the networks, or None where no model owns it.
+    owned = loaded.classes
+    twice = sorted({name for name in owned if owned.count(name) > 1})
+    if twice:
+        raise RecipeError(problem("[[models]]", "two models own a class", got=", ".join(twice)))
+    unknown = sorted(set(owned) - set(project.legend.names))
+    if unknown:
+        need = "classes of the legend: " + ", ".join(project.legend.names)
+        raise RecipeError(problem("models", "a model knows other classes", got=", ".join(unknown), need=need))
+    return [owned.index(name) if name in owned else None for name in project.legend.names]
+
+
+def _own_scenes(project: Project, run: Run) -> list[str]:
+    prepared = run.require("prepare")
+    if project.recipe.predict.scenes == "all":
+        return list(prepared)
+    training, _ = held_out(project, prepared)
+    fresh = [scene_id for scene_id in prepared if scene_id not in set(training)]
+    return fresh or list(prepared)
+
+
+def _predict_scene(
+    project: Project,
+    scene: PreparedScene,
+    target: Path,
+    loaded: LoadedModels,
+    order: list[int | None],
+    progress: Progress,
+) -> Made:
+    from landscribe.nn.device import choose_engine
+    from landscribe.nn.sweep import sweep, tile_side, tile_windows
+
+    names = {sensor.name: sensor for spec in loaded.specs for sensor in spec.sensors}
+    _check_sensors(scene, names)
+    legend, grid = project.legend, scene.grid
+    maps = {name: grid.pixel_map(scene.grids[name]) for name in names}
+    shapes = {name: scene.grids[name].shape_hw for name in names}
+    total = len(tile_windows(grid.shape_hw, tile_side(loaded.nets, project.recipe.predict)))
+    with ExitStack() as files:
+        readers = {name: files.enter_context(open_raster(scene.folder / f"{name}.tif")) for name in names}
+        reference = files.enter_context(open_raster(scene.folder / f"{scene.reference}.tif"))
+        writer = files.enter_context(write_raster(
+            target, grid, count=len(legend), dtype="uint8", descriptions=legend.names, mask=True, scale=1 / 255,
+            tags={"LANDSCRIBE": "probability", "COLOURS": ",".join(c.colour for c in legend)},
+        ))  # fmt: skip
+
+        def read(sensor: str, window: Window) -> tuple[AnyArray, BoolArray]:
+            return readers[sensor].read(window)
+
+        tiles = sweep(loaded.nets, read, grid.shape_hw, maps, shapes, choose_engine(), project.recipe.predict)
+        for number, (window, own_khw) in enumerate(tiles):
+            blank = np.zeros(window.shape_hw, np.uint8)
+            stack_khw = np.stack([blank if k is None else own_khw[k] for k in order])
+            _, valid_hw = reference.read(window)
+            writer.write(window, np.where(valid_hw, stack_khw, np.uint8(0)))
+            writer.write_mask(window, valid_hw)
+            progress(f"predict {scene.id}", number + 1, total)
+    without = [name for name, k in zip(legend.names, order, strict=True) if k is None]
+    return Made((target,), {"tiles": total}, tuple(f"no model owns {name!r}" for name in without))
+
+
+def _check_sensors(scene: PreparedScene, wanted: dict[str, Any]) -> None:
+    for name, sensor in wanted.items():
+        if name not in scene.kinds:
+            got = ", ".join(scene.kinds)
+            raise DataError(problem(f"scene {scene.id!r}", f"sensor {name!r} of the model is missing", got=got))
+        if scene.bands[name] != sensor.bands:
+            got, need = ", ".join(scene.bands[name]), ", ".join(sensor.bands)
+            raise DataError(problem(f"scene {scene.id!r}, {name}", "other bands than the model's", got=got, need=need))

@@ -1,0 +1,178 @@
+"""`prepare`: sensor rasters and labels -> native-resolution tiled rasters, coverage, statistics, `alignment.csv`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from landscribe.core.arrays import BoolArray
+from landscribe.core.burn import burn_share
+from landscribe.core.features import of_class
+from landscribe.core.grid import Grid, Window
+from landscribe.io.atomic import write_text
+from landscribe.io.geotiff import write_raster
+from landscribe.io.labels import Labels, read_labels
+from landscribe.io.prepared import COVERAGE, FACTS, LABELS, facts_of
+from landscribe.io.projects import Progress, Project, StageResult, make_items, silent
+from landscribe.io.rasters import open_raster
+from landscribe.io.runs import Made, Run, file_digest, make_key
+from landscribe.io.scenes import Scene, SensorFile, sensor_grids
+from landscribe.io.vectors import write_features
+
+STRIP_ROWS = 1024
+ALIGNMENT = "alignment.csv"
+ALIGNMENT_HEADER = ("scene", "sensor", "row_px", "col_px", "score", "spread", "decision")
+
+
+def prepare(project: Project, run: Run, progress: Progress = silent) -> StageResult:
+    """Prepare every scene of a project.
+
+    Args:
+        project: The recipe with its data.
+        run: Where to write.
+        progress: Told of each scene.
+
+    Returns:
+        What was made, what was up to date, what failed.
+
+    Raises:
+        DataError: If no scene could be prepared.
+    """
+    scenes = {scene.id: scene for scene in project.scenes.scenes}
+    legend = project.legend
+
+    def key_of(scene_id: str) -> str:
+        scene = scenes[scene_id]
+        return make_key(
+            files={name: file_digest(sensor.path) for name, sensor in scene.sensors.items()},
+            frames={name: str(sensor.frame) for name, sensor in scene.sensors.items()},
+            labels=file_digest(scene.labels) if scene.labels else None,
+            label_table=project.scenes.label_table.model_dump() if project.scenes.label_table else None,
+            kinds={name: (sensor.sensor.kind, sensor.nodata) for name, sensor in scene.sensors.items()},
+            place=scene.place,
+            legend=[(c.id, c.name) for c in legend],
+            prepare=project.recipe.prepare.model_dump(),
+        )
+
+    result = make_items(run, "prepare", scenes, key_of, lambda i: _prepare_scene(project, run, scenes[i]), progress)
+    _write_alignment(run)
+    return result
+
+
+def _prepare_scene(project: Project, run: Run, scene: Scene) -> Made:
+    folder = run.scene_folder(scene.id)
+    grids = sensor_grids(scene)
+    outputs, counts, statistics = [], {}, {}
+    for name, file in scene.sensors.items():
+        outputs.append(folder / f"{name}.tif")
+        statistics[name] = _copy(file, grids[name], outputs[-1])
+        counts[f"invalid pixels of {name}"] = statistics[name]["invalid_pixels"]
+    labelled = scene.labels is not None and project.scenes.label_table is not None
+    if labelled:
+        labels = read_labels(scene, project.scenes.label_table, project.legend, grids[scene.reference.name])  # type: ignore[arg-type]
+        outputs += [folder / COVERAGE, folder / LABELS]
+        counts |= labels.counts
+        counts |= _write_coverage(project, folder, scene, grids[scene.reference.name], labels)
+        write_features(folder / LABELS, labels.features, legend=project.legend)
+        counts["label polygons"] = len(labels.features)
+    kinds = {name: file.sensor.kind for name, file in scene.sensors.items()}
+    bands = {name: file.sensor.band_names for name, file in scene.sensors.items()}
+    facts = facts_of(scene.place, kinds, bands, labelled=labelled)
+    facts |= {
+        "statistics": statistics,
+        "shifts": {name: _no_shift(is_reference=name == scene.reference.name) for name in kinds},
+    }
+    outputs.append(folder / FACTS)
+    write_text(outputs[-1], json.dumps(facts, indent=1))
+    return Made(tuple(outputs), counts, tuple(f"{scene.id}: {name} is missing" for name in scene.missing))
+
+
+def _copy(file: SensorFile, grid: Grid, target: Path) -> dict[str, Any]:
+    with open_raster(file.path, nodata=file.nodata) as raster:
+        info = raster.info
+        count = len(file.sensor.bands)
+        total, square = np.zeros(count), np.zeros(count)
+        low, high = np.full(count, np.inf), np.full(count, -np.inf)
+        valid_pixels = 0
+        with write_raster(
+            target, grid, count=count, dtype=info.dtype, descriptions=file.sensor.band_names, mask=True
+        ) as writer:
+            for window in _strips(grid):
+                image_chw, valid_hw = raster.read(window)
+                writer.write(window, image_chw)
+                writer.write_mask(window, valid_hw)
+                values = image_chw[:, valid_hw].astype(np.float64)
+                if not values.size:
+                    continue
+                valid_pixels += values.shape[1]
+                total += values.sum(axis=1)
+                square += (values**2).sum(axis=1)
+                low, high = np.minimum(low, values.min(axis=1)), np.maximum(high, values.max(axis=1))
+    n = max(valid_pixels, 1)
+    mean = total / n
+    return {
+        "valid_pixels": valid_pixels,
+        "invalid_pixels": grid.height * grid.width - valid_pixels,
+        "mean": mean.tolist(),
+        "std": np.sqrt(np.maximum(square / n - mean**2, 0)).tolist(),
+        "min": low.tolist() if valid_pixels else None,
+        "max": high.tolist() if valid_pixels else None,
+    }
+
+
+def _write_coverage(project: Project, folder: Path, scene: Scene, grid: Grid, labels: Labels) -> dict[str, float]:
+    legend = project.legend
+    pixels = {name: grid.ground_to_pixels(of_class(labels.features, name)) for name in legend.names}
+    area = dict.fromkeys(legend.names, 0.0)
+    labelled_pixels = 0
+    with (
+        open_raster(folder / f"{scene.reference.name}.tif") as raster,
+        write_raster(
+            folder / COVERAGE, grid, count=len(legend), dtype="uint8", descriptions=legend.names, mask=True
+        ) as writer,
+    ):
+        for window in _strips(grid):
+            if labels.coverage_khw is None:
+                coverage_khw = np.stack(
+                    [burn_share(pixels[name], grid.shape_hw, window=window) for name in legend.names]
+                )
+            else:
+                coverage_khw = labels.coverage_khw[(slice(None), *window.slices)]
+            labelled_hw: BoolArray = raster.read(window)[1]
+            if labels.labelled_hw is not None:
+                labelled_hw = labelled_hw & labels.labelled_hw[window.slices]
+            writer.write(window, coverage_khw)
+            writer.write_mask(window, labelled_hw)
+            labelled_pixels += int(labelled_hw.sum())
+            for name, coverage_hw in zip(legend.names, coverage_khw, strict=True):
+                area[name] += float(coverage_hw[labelled_hw].sum(dtype=np.int64)) / 255
+    counts: dict[str, float] = {f"area {name}": round(value, 2) for name, value in area.items()}
+    return {**counts, "labelled pixels": labelled_pixels}
+
+
+def _strips(grid: Grid) -> Iterator[Window]:
+    for row in range(0, grid.height, STRIP_ROWS):
+        yield Window(row, 0, min(STRIP_ROWS, grid.height - row), grid.width)
+
+
+def _no_shift(*, is_reference: bool) -> dict[str, Any]:
+    decision = "reference" if is_reference else "not estimated"
+    return {"row_px": 0.0, "col_px": 0.0, "score": None, "spread": None, "decision": decision}
+
+
+def _write_alignment(run: Run) -> None:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(ALIGNMENT_HEADER)
+    for scene_id in run.records("prepare"):
+        facts = json.loads((run.scene_folder(scene_id) / FACTS).read_text(encoding="utf-8"))
+        for sensor, shift in facts["shifts"].items():
+            values = (shift["row_px"], shift["col_px"], shift["score"], shift["spread"], shift["decision"])
+            table.writerow((scene_id, sensor, *("" if v is None else v for v in values)))
+    write_text(run.path("prepared", ALIGNMENT), text.getvalue())

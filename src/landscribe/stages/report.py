@@ -1,0 +1,228 @@
+"""`report`: the run folder -> one self-contained `report.html`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from landscribe import __version__
+from landscribe.core.scores import scene_jaccard
+from landscribe.io.atomic import write_text
+from landscribe.io.prepared import open_prepared
+from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent
+from landscribe.io.report import ReportData, SceneView, render_report
+from landscribe.io.report.data import ThresholdCurve
+from landscribe.io.report.views import Budget, count_levels, curve_of, view_scene
+from landscribe.io.runs import Made, Record, Run, make_key
+from landscribe.io.settings import recipe_dict
+from landscribe.io.tuned import effective_recipe, read_tuned
+from landscribe.io.vectors import read_own
+
+REPORT, SCORE, RUN, ALIGNMENT = "report.html", "score.json", "run.json", "alignment.csv"
+SCENES = 24
+"""Scenes pictured at most."""
+PICTURE_BYTES, PATH_BYTES = 6_000_000, 4_500_000
+"""For all scenes together; with base64 and tables the page stays under 15 MB."""
+LARGEST_PICTURE, LARGEST_PATHS = 600_000, 900_000
+"""For one scene, so that a run of two scenes gives no page of 10 MB."""
+STAGES = ("prepare", "train", "predict", "oof", "tune", "vectorize", "score", "submit")
+KEPT = (
+    "labelled pixels",
+    "label polygons",
+    "area ",
+    "steps",
+    "training scenes",
+    "validation scenes",
+    "tiles",
+    "scenes",
+    "classes tuned",
+)
+"""Counts that say what was kept, by how they begin; those that end in `: kept` are of that kind too."""
+
+
+def report(project: Project, run: Run, progress: Progress = silent) -> StageResult:
+    """Write the report of a run as far as it has come.
+
+    Args:
+        project: The recipe with its data.
+        run: The run folder; `prepare` must have run.
+        progress: Told of each scene.
+
+    Returns:
+        What was made, or that it was up to date.
+    """
+    run.require("prepare")
+    stages = {stage: {i: (r.key, dict(r.outputs)) for i, r in run.records(stage).items()} for stage in STAGES}
+    failures = {stage: run.failures(stage) for stage in STAGES}
+    key = make_key(stages=stages, recipe=recipe_dict(project.recipe), failures=failures)
+    target = run.path(REPORT)
+
+    def make(_item: str) -> Made:
+        data = gather(project, run, progress)
+        page = render_report(data)
+        write_text(target, page)
+        return Made((target,), {"scenes pictured": len(data.scenes), "bytes": len(page)})
+
+    return make_items(run, "report", ["all"], lambda _item: key, make)
+
+
+def gather(project: Project, run: Run, progress: Progress = silent) -> ReportData:
+    """Read from the run folder what a report shows.
+
+    Raises:
+        DataError: If a file of the run is damaged.
+    """
+    records = {stage: run.records(stage) for stage in STAGES}
+    score = _json(run.path(SCORE)) if records["score"] else None
+    splits = _splits(project, run, records["prepare"])
+    shown = _choose(score, records, splits)
+    budget = Budget(
+        min(LARGEST_PICTURE, PICTURE_BYTES // max(len(shown), 1)), min(LARGEST_PATHS, PATH_BYTES // max(len(shown), 1))
+    )
+    scenes: list[SceneView] = []
+    for number, scene_id in enumerate(shown):
+        progress(f"report {scene_id}", number, len(shown))
+        scenes.append(view_scene(run, scene_id, project.legend, splits[scene_id][1], budget))
+    facts = _json(run.path(RUN)) or {}
+    return ReportData(
+        title=Path(project.name).stem,
+        legend=project.legend,
+        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        score=score,
+        scenes=tuple(scenes),
+        splits=splits,
+        areas=_labelled_areas(project, run, records["prepare"], splits),
+        predicted_areas=_predicted_areas(project, run, records["vectorize"]),
+        area_unit=_unit(run, records["prepare"]),
+        histories={
+            name: _rows(run.path("models", name, "history.csv")) for name in records["train"] if "~" not in name
+        },
+        curves=_curves(project, run, score),
+        alignment=tuple(_read_csv(run.path("prepared", ALIGNMENT))),
+        dropped=_dropped(records),
+        failed=_failed(project, run, records),
+        tuned=read_tuned(run),
+        notes=tuple(dict.fromkeys(note for of in records.values() for r in of.values() for note in r.notes)),
+        recipe=_recipe_text(project),
+        versions={"landscribe": __version__, **facts.get("versions", {})},
+        seconds={stage: round(sum(r.seconds for r in of.values()), 1) for stage, of in records.items() if of},
+    )
+
+
+def _choose(
+    score: Mapping[str, Any] | None, records: Mapping[str, Mapping[str, Record]], splits: Mapping[str, tuple[str, str]]
+) -> list[str]:
+    """Return the scenes to picture: scored ones, worst first, then others that were predicted."""
+    scored = list(score["scenes"]) if score else []
+
+    def badness(scene: str) -> float:
+        value = scene_jaccard(score["scenes"][scene]) if score else math.nan
+        return math.inf if math.isnan(value) else value
+
+    others = [i for i in records["vectorize"] if i not in set(scored) and splits[i][1] != "train"]
+    rest = [i for i in records["vectorize"] if i not in set(scored) and splits[i][1] == "train"]
+    chosen = sorted(scored, key=badness) + others + rest
+    return (chosen or list(records["prepare"]))[:SCENES]
+
+
+def _splits(project: Project, run: Run, prepared: Mapping[str, Record]) -> dict[str, tuple[str, str]]:
+    facts = _json(run.path(RUN)) or {}
+    noted = {i: (row["place"], row["split"]) for i, row in facts.get("scenes", {}).items()}
+    if set(prepared) <= set(noted):
+        return {i: noted[i] for i in prepared}
+    train, valid = held_out(project, prepared)
+    sides = dict.fromkeys(train, "train") | dict.fromkeys(valid, "validate")
+    return {i: (open_prepared(run, i).place, sides.get(i, "unlabelled")) for i in prepared}
+
+
+def _labelled_areas(
+    project: Project, run: Run, prepared: Mapping[str, Record], splits: Mapping[str, tuple[str, str]]
+) -> dict[str, dict[str, float]]:
+    areas: dict[str, dict[str, float]] = {}
+    for scene_id, record in prepared.items():
+        if "labelled pixels" not in record.counts:
+            continue
+        pixel_area = open_prepared(run, scene_id).grid.pixel_area
+        side = areas.setdefault(splits[scene_id][1], dict.fromkeys(project.legend.names, 0.0))
+        for name in side:
+            side[name] += float(record.counts.get(f"area {name}", 0.0)) * pixel_area
+    return areas
+
+
+def _predicted_areas(project: Project, run: Run, vectorized: Mapping[str, Record]) -> dict[str, float]:
+    areas = dict.fromkeys(project.legend.names, 0.0)
+    for scene_id in vectorized:
+        found = read_own(run.features(scene_id))
+        for name, area in found.groupby("class_name")["area"].sum().items():
+            if name in areas:
+                areas[str(name)] += float(area)
+    return areas if vectorized else {}
+
+
+def _curves(project: Project, run: Run, score: Mapping[str, Any] | None) -> tuple[ThresholdCurve, ...]:
+    names = project.legend.names
+    counts = np.zeros((len(names), 2, 256), np.int64)
+    for scene_id in score["scenes"] if score else ():
+        counts += count_levels(run, scene_id, len(names), exclusive=project.recipe.vectorize.exclusive)
+    threshold = effective_recipe(project.recipe, run).vectorize.threshold
+    return tuple(
+        curve_of(name, counts[k], threshold.of(name)) for k, name in enumerate(names) if counts[k, 1].sum() > 0
+    )
+
+
+def _dropped(records: Mapping[str, Mapping[str, Record]]) -> tuple[tuple[str, str, float], ...]:
+    totals: dict[tuple[str, str], float] = {}
+    for stage, items in records.items():
+        for record in items.values():
+            for what, count in record.counts.items():
+                if count and not what.startswith(KEPT) and not what.endswith(": kept"):
+                    totals[stage, what] = totals.get((stage, what), 0) + count
+    return tuple((stage, what, count) for (stage, what), count in totals.items())
+
+
+def _failed(project: Project, run: Run, records: Mapping[str, Mapping[str, Record]]) -> tuple[tuple[str, str], ...]:
+    """Name the scenes that got lost on the way, with the reason where it was noted."""
+    said = {stage: run.failures(stage) for stage in STAGES}
+    lost = {s.id: "not prepared" for s in project.scenes.scenes if s.id not in records["prepare"]}
+    if records["vectorize"]:
+        lost |= {i: "predicted, no polygons" for i in records["predict"] if i not in records["vectorize"]}
+    known = {s.id for s in project.scenes.scenes}
+    for stage in reversed(STAGES):
+        # The first stage that failed a scene is why the later ones did without it.
+        lost |= {i: f"{stage}: {reason}" for i, reason in said[stage].items() if i in known or stage == "train"}
+    return tuple(lost.items())
+
+
+def _recipe_text(project: Project) -> str:
+    return f"# as written in {project.name}\n\n{project.text.strip()}\n\n# with all defaults\n\n" + json.dumps(
+        recipe_dict(project.recipe), indent=1
+    )
+
+
+def _unit(run: Run, prepared: Mapping[str, Record]) -> str:
+    grids = [open_prepared(run, scene_id).grid for scene_id in list(prepared)[:1]]
+    return "px2" if all(grid.crs is None for grid in grids) else "m2"
+
+
+def _rows(path: Path) -> tuple[dict[str, float], ...]:
+    return tuple({key: float(value) for key, value in row.items() if value} for row in _read_csv(path))
+
+
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content

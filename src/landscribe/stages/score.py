@@ -1,0 +1,237 @@
+"""`score`: features against labels -> `score.json`, Jaccard on polygons and on pixels with intervals."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+
+from landscribe.core.areas import Areas, mask_areas, sum_areas
+from landscribe.core.arrays import GeometryArray
+from landscribe.core.burn import burn_mask
+from landscribe.core.exclusive import against_the_best_other
+from landscribe.core.features import of_class
+from landscribe.core.grid import Window
+from landscribe.core.legend import DSTL_LEGEND, LandClass, Legend, default_colour
+from landscribe.core.measure import Measured, Measures, measure, with_pixels
+from landscribe.core.places import dstl_place
+from landscribe.core.recipe import Recipe
+from landscribe.core.scores import score_features, summarise
+from landscribe.errors import DataError, problem
+from landscribe.io.atomic import write_text
+from landscribe.io.prepared import COVERAGE, PreparedScene, open_prepared
+from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent
+from landscribe.io.rasters import open_raster
+from landscribe.io.runs import Made, Run, make_key
+from landscribe.io.tuned import effective_recipe
+from landscribe.io.vectors import Standing, read_own, read_standing
+
+SCORE = "score.json"
+UNNAMED = "feature"
+"""Class of the polygons of a file that names none."""
+HALF = 128
+"""A pixel counts as truth where at least half of it is covered."""
+PAINTED = "vertices rounded to whole pixels, outlines painted too, as OpenCV fills polygons"
+BOUNDARY_PX = 3.0
+"""Width of the strip of the boundary score, in reference pixels."""
+
+
+def score(project: Project, run: Run, progress: Progress = silent) -> StageResult:
+    """Score the polygons of a run on the labelled scenes that no model was trained on.
+
+    Nodata and unlabelled ground counts on neither side.
+
+    Args:
+        project: The recipe with its data.
+        run: The run folder; `vectorize` must have run.
+        progress: Told of each scene.
+
+    Raises:
+        DataError: If no predicted scene has labels.
+    """
+    prepared, vectorized = run.require("prepare"), run.require("vectorize")
+    scene_ids = _scored(project, run, list(vectorized))
+    recipe = effective_recipe(project.recipe, run)
+    thresholds = (recipe.vectorize.threshold.model_dump(mode="json"), recipe.vectorize.exclusive)
+    key = make_key(
+        features={i: vectorized[i].outputs for i in scene_ids},
+        truth={i: prepared[i].outputs for i in scene_ids},
+        thresholds=thresholds,
+        seed=recipe.seed,
+        legend=[(c.name, c.countable) for c in project.legend],
+    )
+    target = run.path(SCORE)
+
+    def make(_item: str) -> Made:
+        measures: Measures = {}
+        places, units = {}, set()
+        for number, scene_id in enumerate(scene_ids):
+            progress(f"score {scene_id}", number, len(scene_ids))
+            scene = open_prepared(run, scene_id)
+            places[scene_id] = scene.place
+            units.add("px2" if scene.grid.crs is None else "m2")
+            measures[scene_id] = _score_scene(run, scene, recipe, project.legend)
+        if len(units) > 1:
+            raise DataError(problem("score", "some scenes have a CRS and some have none", do="score them in two runs"))
+        write_text(target, json.dumps(_summary(measures, project, places, units.pop()), indent=1))
+        return Made((target,), {"scenes": len(scene_ids)})
+
+    return make_items(run, "score", ["all"], lambda _item: key, make)
+
+
+def score_files(predicted: Path, truth: Path, class_field: str | None = None) -> dict[str, Any]:
+    """Score one file of polygons against another.
+
+    Scenes come from a column `scene` or, in DSTL tables, from `ImageId`; files without it are one scene. Scored are
+    the scenes of the truth; where the prediction is a DSTL table, which names every image it is about, only those
+    that it names.
+
+    Args:
+        predicted: `.gpkg`, `.geojson`, `.parquet`, `.fgb`, or a table with WKT, plain or gzipped.
+        truth: The same.
+        class_field: Column that names the class, where a file has it; else `class_name`, or DSTL's `ClassType`.
+
+    Returns:
+        The content of a `score.json`.
+
+    Raises:
+        DataError: If a file cannot be read, or the two have no class or no scene in common.
+    """
+    theirs = read_standing(truth, class_field=class_field)
+    ours = read_standing(predicted, class_field=class_field, crs=theirs.features.crs)
+    if ours.features.crs is not None and theirs.features.crs is None:
+        raise DataError(problem(str(truth), "no CRS", need=f"the one of {predicted}: {ours.features.crs.to_string()}"))
+    ours, theirs = _same_class(*_same_scenes(ours, theirs))
+    scenes = [i for i in theirs.scenes if not ours.names_all or i in ours.scenes]
+    if not set(scenes) & set(ours.scenes):
+        got = f"{', '.join(ours.scenes[:3])} in {predicted.name}; {', '.join(theirs.scenes[:3])} in {truth.name}"
+        raise DataError(problem("score", "no scene in both files", got=got, need="the same ids"))
+    result = score_features(
+        ours.features, theirs.features, _legend_of(predicted, truth, ours, theirs),
+        places={i: dstl_place(i) if ours.names_all else i for i in scenes},
+    )  # fmt: skip
+    left_out = {str(side): read.counts for side, read in (("predicted", ours), ("truth", theirs)) if read.counts}
+    alone = {"truth": len(theirs.scenes) - len(scenes), "predicted": len(set(ours.scenes) - set(scenes))}
+    result["conventions"] |= {"left_out": left_out, "scenes_not_scored": alone}
+    return result
+
+
+def _same_scenes(ours: Standing, theirs: Standing) -> tuple[Standing, Standing]:
+    """Take both files as one scene where one of them knows of no scenes."""
+    if all(side.scenes != ("",) for side in (ours, theirs)) or ours.scenes == theirs.scenes:
+        return ours, theirs
+    named = ours if ours.scenes != ("",) else theirs
+    if len(named.scenes) > 1 and named.features.crs is None:
+        raise DataError(
+            problem(
+                "score",
+                "one file names scenes, the other does not, and pixels of several scenes cannot be told apart",
+                got=", ".join(named.scenes[:3]),
+                do="add a column `scene` to the other",
+            )
+        )
+    ours, theirs = (
+        replace(side, features=side.features.assign(scene=""), scenes=("",), names_all=False) for side in (ours, theirs)
+    )
+    return ours, theirs
+
+
+def _same_class(ours: Standing, theirs: Standing) -> tuple[Standing, Standing]:
+    """Take a file that tells no classes apart as being of the other's class, where that has only one."""
+    names = [list(dict.fromkeys(side.features["class_name"].astype(str))) for side in (ours, theirs)]
+    if len(names[0]) == len(names[1]) == 1 and UNNAMED in (names[0][0], names[1][0]):
+        name = names[1][0] if names[0][0] == UNNAMED else names[0][0]
+        ours, theirs = (replace(side, features=side.features.assign(class_name=name)) for side in (ours, theirs))
+    return ours, theirs
+
+
+def _legend_of(predicted: Path, truth: Path, ours: Standing, theirs: Standing) -> Legend:
+    if ours.names_all and theirs.names_all:
+        return DSTL_LEGEND
+    sides = [dict.fromkeys(side.features["class_name"].astype(str)) for side in (ours, theirs)]
+    if all(sides) and not set(sides[0]) & set(sides[1]):
+        got = f"{', '.join(list(sides[0])[:5])} in {predicted.name}; {', '.join(list(sides[1])[:5])} in {truth.name}"
+        raise DataError(problem("score", "no class in both files", got=got, do="name the column with --class-field"))
+    names = [*sides[1], *(name for name in sides[0] if name not in sides[1])]
+    # Nobody says which classes are countable, so objects are counted in all of them.
+    return Legend(tuple(LandClass(k + 1, n, default_colour(k), countable=True) for k, n in enumerate(names)))
+
+
+def _scored(project: Project, run: Run, vectorized: list[str]) -> list[str]:
+    prepared = run.require("prepare")
+    labelled = [i for i in vectorized if i in prepared and "labelled pixels" in prepared[i].counts]
+    trained_on = _trained_on(run)
+    if trained_on is None:
+        _, valid = held_out(project, prepared)
+        chosen = [i for i in labelled if i in set(valid)]
+    else:
+        chosen = [i for i in labelled if i not in trained_on]
+    if not chosen:
+        need = "labels for a scene that no model was trained on"
+        raise DataError(problem("score", "no scene to score", got=f"{len(labelled)} labelled and predicted", need=need))
+    return chosen
+
+
+def _trained_on(run: Run) -> set[str] | None:
+    # Of the run's own models; None where they came from elsewhere or are gone: then the split decides.
+    found = None
+    for file in run.path("models").glob("*/model.json"):
+        found = (found or set()) | set(json.loads(file.read_text(encoding="utf-8"))["extra"].get("trained_on", ()))
+    return found
+
+
+def _score_scene(run: Run, scene: PreparedScene, recipe: Recipe, legend: Legend) -> dict[str, Measured]:
+    features = read_own(run.features(scene.id))
+    regions = {scene.id: scene.labelled_ground()}
+    boundary = BOUNDARY_PX * scene.grid.pixel_length
+    found = measure(
+        features, scene.read_labels(), legend, [scene.id], {scene.id: scene.grid}, regions, boundary=boundary
+    )
+    half, painted = _pixel_areas(run, scene, recipe, legend)
+    return with_pixels(found, {scene.id: half}, {scene.id: painted})[scene.id]
+
+
+def _pixel_areas(
+    run: Run, scene: PreparedScene, recipe: Recipe, legend: Legend
+) -> tuple[dict[str, Areas], dict[str, Areas]]:
+    """Compare thresholded pixels with truth by both conventions: half covered, and painted as OpenCV does."""
+    parts: dict[str, tuple[list[Areas], list[Areas]]] = {name: ([], []) for name in legend.names}
+    table = recipe.vectorize
+    cut = {name: max(1e-6, table.threshold.of(name)) for name in legend.names}
+    labels, grid = scene.read_labels(), scene.grid
+    outlines = {name: grid.ground_to_pixels(of_class(labels, name)) for name in legend.names}
+    with open_raster(run.probability(scene.id)) as predicted, open_raster(scene.folder / COVERAGE) as truth:
+        for window in scene.strips():
+            stored_khw, _ = predicted.read(window)
+            p_khw = against_the_best_other(stored_khw) if table.exclusive else stored_khw / np.float32(255)
+            coverage_khw, labelled_hw = truth.read(window)
+            for k, name in enumerate(legend.names):
+                ours_hw = p_khw[k] >= cut[name]
+                painted_hw = burn_mask(_in_rows(outlines[name], window), grid.shape_hw, mode="opencv", window=window)
+                parts[name][0].append(mask_areas(ours_hw, coverage_khw[k] >= HALF, labelled_hw))
+                parts[name][1].append(mask_areas(ours_hw, painted_hw > 0, labelled_hw))
+    halves = {name: sum_areas(half) for name, (half, _) in parts.items()}
+    return halves, {name: sum_areas(painted) for name, (_, painted) in parts.items()}
+
+
+def _in_rows(polygons: GeometryArray, window: Window) -> GeometryArray:
+    """Return the polygons that rounding of vertices to whole pixels may bring into a strip."""
+    _, top, _, bottom = shapely.bounds(polygons).T
+    return polygons[(bottom >= window.row - 1) & (top <= window.row_stop + 1)]
+
+
+def _summary(measures: Measures, project: Project, places: dict[str, str], unit: str) -> dict[str, Any]:
+    notes: dict[str, Any] = {
+        "boundary_width_px": BOUNDARY_PX,
+        "pixel_truth": "covered by half or more",
+        "pixel_opencv_truth": PAINTED,
+    }
+    if len(set(places.values())) == 1 and len(places) > 1:
+        # One place is no evidence about other places; its scenes at least show how much the score moves within it.
+        places = {scene: scene for scene in places}
+        notes["interval_units"] = "scenes of one place, since only one is scored: too narrow for other places"
+    return summarise(measures, project.legend, places, unit, seed=project.recipe.seed, notes=notes)

@@ -1,0 +1,234 @@
+"""`train`: prepared scenes -> networks, resumable at every epoch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from landscribe.core.leaks import THUMBNAIL_PX, find_overlaps, find_twins, make_thumbnail, require_no_leak
+from landscribe.core.recipe import ModelTable
+from landscribe.errors import DataError, RecipeError, problem
+from landscribe.io.atomic import write_bytes, write_text
+from landscribe.io.prepared import PreparedScene, open_prepared
+from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent, training_folds
+from landscribe.io.runs import Made, Run, make_key
+from landscribe.io.settings import recipe_dict
+
+STATE = "state"
+FOLD = "{name}~fold{number}"
+"""Item name of a fold's model; no model of a recipe has a tilde in its name."""
+MAX_TWINS = 100
+"""More scenes without a CRS are not compared by their looks: the pairs would take minutes."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A model to be trained."""
+
+    table: ModelTable
+    folder: Path
+    train_ids: list[str]
+    valid_ids: list[str]
+
+
+def train(project: Project, run: Run, progress: Progress = silent) -> StageResult:
+    """Train every model of a recipe, and with `[tune].folds` each once more without each fold.
+
+    Args:
+        project: The recipe with its data.
+        run: The run folder; `prepare` must have run.
+        progress: Told of each epoch.
+
+    Returns:
+        What was made, what was up to date.
+
+    Raises:
+        DataError: If there is no labelled scene to train on.
+        RecipeError: If a model names an unknown class or sensor.
+    """
+    prepared = run.require("prepare")
+    train_ids, valid_ids = held_out(project, prepared)
+    if not train_ids:
+        need = "labels for at least one scene outside of [validate]"
+        raise DataError(problem("train", "no labelled scene to train on", got=f"{len(prepared)} scenes", need=need))
+    if project.recipe.validation.leak_check:
+        _refuse_leaks(run, train_ids, valid_ids)
+    tables = {table.name: table for table in project.recipe.models}
+    if len(tables) < len(project.recipe.models):
+        raise RecipeError(problem("[[models]]", "two models of one name"))
+
+    jobs = {name: _Job(table, run.path("models", name), train_ids, valid_ids) for name, table in tables.items()}
+    for number, left_out in enumerate(training_folds(project, prepared), start=1):
+        kept = [i for i in train_ids if i not in set(left_out)]
+        for name, table in tables.items():
+            # Validation would cost time and choose nothing: the last average of weights is used in any case.
+            jobs[FOLD.format(name=name, number=number)] = _Job(table, run.fold(number) / name, kept, [])
+
+    def key_of(name: str) -> str:
+        job = jobs[name]
+        inputs = {i: prepared[i].outputs for i in (*job.train_ids, *job.valid_ids)}
+        settings = job.table.model_dump(mode="json")
+        return make_key(inputs=inputs, train=job.train_ids, settings=settings, seed=project.recipe.seed)
+
+    def make(name: str) -> Made:
+        return _train_model(project, run, name, jobs[name], key_of(name), progress)
+
+    return make_items(run, "train", jobs, key_of, make)
+
+
+def _refuse_leaks(run: Run, train_ids: list[str], valid_ids: list[str]) -> None:
+    sides = {**dict.fromkeys(train_ids, "train"), **dict.fromkeys(valid_ids, "validate")}
+    scenes = [open_prepared(run, i) for i in sides]
+    leaks = list(find_overlaps({scene.id: scene.grid for scene in scenes}, sides))
+    afloat = [scene for scene in scenes if scene.grid.crs is None]
+    if len(afloat) <= MAX_TWINS:
+        largest = max((max(scene.grid.shape_hw) for scene in afloat), default=1)
+        thumbnails = {}
+        for scene in afloat:
+            image_chw, valid_hw = scene.read(scene.reference)
+            side = round(THUMBNAIL_PX * max(scene.grid.shape_hw) / largest)
+            thumbnails[scene.id] = make_thumbnail(image_chw.astype(np.float32), valid_hw, side)
+        leaks += find_twins(thumbnails, sides)
+    require_no_leak(tuple(leaks), sides, frozenset({"validate"}))
+
+
+def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, progress: Progress) -> Made:
+    from landscribe.nn.bundle import build_network, to_files
+    from landscribe.nn.chips import load_bank
+    from landscribe.nn.device import choose_engine
+    from landscribe.nn.loop import evaluate, train
+    from landscribe.nn.stem import compute_statistics
+
+    table, folder = job.table, job.folder
+    classes = table.classes or project.legend.names
+    bands = [project.legend.index(name) for name in classes]
+    scenes = [open_prepared(run, i) for i in job.train_ids]
+    spec = model_spec(table, classes, scenes[0])
+    training = [scene_arrays(scene, spec.sensors, bands) for scene in scenes]
+    validation = [scene_arrays(open_prepared(run, i), spec.sensors, bands) for i in job.valid_ids]
+    engine = choose_engine()
+    net = build_network(spec, compute_statistics(training, table.inputs.clip_percent), seed=project.recipe.seed)
+    rows, state = _resume(folder, key)
+    board = _tensorboard(folder) if project.recipe.tensorboard else None
+
+    def on_epoch(epoch: int, row: Mapping[str, Any], state_files: Callable[[], Mapping[str, bytes]]) -> None:
+        rows.append(dict(row))
+        _write_state(folder, key, rows, state_files())
+        if board is not None:
+            for name, value in row.items():
+                board.add_scalar(name, value, int(row["step"]))
+            board.flush()
+        progress(f"train {item}: {_say(row)}", epoch, table.schedule.epochs)
+
+    def judge(candidate: Any) -> dict[str, float]:
+        return evaluate(candidate, validation, engine, table.loss) if validation else {}
+
+    bank = load_bank(training, net.sensor_steps, engine.device)
+    net = train(
+        bank, net, engine, table.loss, table.chips, table.schedule,
+        seed=project.recipe.seed, state=state, on_epoch=on_epoch, evaluate=judge,
+    )  # fmt: skip
+    extra = {"recipe": recipe_dict(project.recipe), "trained_on": job.train_ids, "held_out": job.valid_ids}
+    outputs = []
+    for name, content in to_files(net, extra).items():
+        outputs.append(folder / name)
+        write_bytes(outputs[-1], content)
+    outputs.append(folder / "history.csv")
+    write_text(outputs[-1], _table(rows))
+    for leftover in (folder / STATE).glob("*"):
+        leftover.unlink()
+    steps = int(rows[-1]["step"]) if rows else 0
+    return Made(
+        tuple(outputs),
+        {"training scenes": len(job.train_ids), "validation scenes": len(job.valid_ids), "steps": steps},
+    )
+
+
+def model_spec(table: ModelTable, classes: tuple[str, ...], scene: PreparedScene) -> Any:
+    """Return the description of a model for the sensors of a prepared scene.
+
+    Raises:
+        RecipeError: If the model wants a sensor that the scene lacks.
+    """
+    from landscribe.core.sensors import CATALOGUE
+    from landscribe.nn.bundle import ModelSpec, SensorSpec
+
+    names = table.inputs.sensors or tuple(scene.kinds)
+    missing = [name for name in names if name not in scene.kinds]
+    if missing:
+        do = f"the scene has {', '.join(scene.kinds)}"
+        raise RecipeError(
+            problem(f"model {table.name!r}", f"sensor {missing[0]!r} is not in scene {scene.id!r}", do=do)
+        )
+    sensors, scales = [], {}
+    for name in names:
+        bits = CATALOGUE[scene.kinds[name]].bits if scene.kinds[name] in CATALOGUE else 16
+        sensors.append(SensorSpec(name, scene.kinds[name], scene.bands[name], bits))
+        to_sensor = scene.grid.pixel_map(scene.grids[name])
+        scales[name] = float(1 / np.sqrt(abs(to_sensor.determinant)))
+    return ModelSpec(table.name, classes, tuple(sensors), scales, table.inputs, table.network, table.chips.context)
+
+
+def scene_arrays(scene: PreparedScene, sensors: Any, bands: list[int]) -> Any:
+    """Read a prepared scene whole, with the coverage of the classes at `bands`."""
+    from landscribe.nn.chips import SceneArrays
+
+    images, valid, maps = {}, {}, {}
+    for sensor in sensors:
+        images[sensor.name], valid[sensor.name] = scene.read(sensor.name)
+        maps[sensor.name] = scene.grid.pixel_map(scene.grids[sensor.name])
+    coverage_khw, labelled_hw = scene.read_coverage()
+    return SceneArrays(scene.id, images, valid, maps, np.ascontiguousarray(coverage_khw[bands]), labelled_hw)
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        do = 'pip install "landscribe[tensorboard]", or tensorboard = false'
+        raise RecipeError(problem("tensorboard", "the package is not installed", do=do)) from None
+    return SummaryWriter(str(folder / "tensorboard"))
+
+
+def _resume(folder: Path, key: str) -> tuple[list[dict[str, Any]], dict[str, bytes] | None]:
+    # progress.json is written last and names the files of its epoch, so that a kill between two files is harmless.
+    marker = folder / STATE / "progress.json"
+    if not marker.is_file():
+        return [], None
+    progress = json.loads(marker.read_text(encoding="utf-8"))
+    if progress["key"] != key:
+        return [], None
+    return progress["rows"], {name: (folder / STATE / file).read_bytes() for name, file in progress["files"].items()}
+
+
+def _write_state(folder: Path, key: str, rows: list[dict[str, Any]], files: Mapping[str, bytes]) -> None:
+    stem = f"epoch-{len(rows):05d}-"
+    names = {name: stem + name for name in files}
+    for name, content in files.items():
+        write_bytes(folder / STATE / names[name], content)
+    write_text(folder / STATE / "progress.json", json.dumps({"key": key, "rows": rows, "files": names}))
+    for old in (folder / STATE).glob("epoch-*"):
+        if not old.name.startswith(stem):
+            old.unlink()
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    table = csv.DictWriter(text, columns, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    return text.getvalue()
+
+
+def _say(row: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{key} {row[key]:.3g}" for key in ("loss", "valid_loss", "valid_jaccard") if row.get(key) is not None
+    )

@@ -1,0 +1,238 @@
+"""`tune`: out-of-fold probabilities and labels -> `tuned.json`, what each class is best made polygons with."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import shapely
+
+from landscribe.core.areas import polygon_areas
+from landscribe.core.arrays import AnyArray, FloatArray, GeometryArray
+from landscribe.core.exclusive import against_the_best_other
+from landscribe.core.features import make_features, of_class
+from landscribe.core.grid import Grid
+from landscribe.core.legend import LandClass, Legend
+from landscribe.core.recipe import Recipe, VectorizeTable
+from landscribe.core.rules import apply_rules
+from landscribe.core.trace import trace
+from landscribe.core.tuning import (
+    Candidates,
+    Choice,
+    Evidence,
+    Tuned,
+    candidates_of,
+    default_choice,
+    filtered_areas,
+    flat_truth,
+    tune_class,
+)
+from landscribe.errors import DataError, RecipeError, problem
+from landscribe.io.atomic import write_text
+from landscribe.io.prepared import PreparedScene, open_prepared
+from landscribe.io.projects import Progress, Project, StageResult, make_items, silent, training_folds
+from landscribe.io.rasters import open_raster
+from landscribe.io.runs import Made, Run, make_key
+from landscribe.io.tuned import TUNED
+
+OUT_OF_FOLD = "oof"
+
+
+def tune(project: Project, run: Run, progress: Progress = silent) -> StageResult:
+    """Choose threshold, minimum area and shape of each class on training scenes, by models that have not seen them.
+
+    The scored scenes are not looked at.
+
+    Args:
+        project: The recipe with its data.
+        run: The run folder; `predict` must have run with `[tune].folds`.
+        progress: Told of each class.
+
+    Raises:
+        RecipeError: If `[tune].folds` is 0.
+        DataError: If there are no out-of-fold probabilities.
+    """
+    recipe = project.recipe
+    if not recipe.tune.folds:
+        raise RecipeError(
+            problem("[tune].folds", "nothing to tune on", got=0, need="2 or more, then run `train` again")
+        )
+    prepared = run.require("prepare")
+    folds = training_folds(project, prepared)
+    scene_ids = [i for left_out in folds for i in left_out]
+    records = run.records(OUT_OF_FOLD)
+    missing = [i for i in scene_ids if i not in records]
+    if missing:
+        do = "run `landscribe train` and `landscribe predict` with this recipe first"
+        raise DataError(problem("tune", f"no out-of-fold probabilities of {', '.join(missing[:5])}", do=do))
+    key = make_key(
+        probabilities={i: records[i].outputs for i in scene_ids},
+        truth={i: prepared[i].outputs for i in scene_ids},
+        table=recipe.tune.model_dump(mode="json"),
+        vectorize=recipe.vectorize.model_dump(mode="json", exclude={"tuned"}),
+        seed=recipe.seed,
+        legend=project.legend.names,
+    )
+    target = run.path(TUNED)
+
+    def make(_item: str) -> Made:
+        content = _tune(project, run, scene_ids, len(folds), progress)
+        write_text(target, json.dumps(content, indent=1, allow_nan=False))
+        used = sum(row["accepted"] for row in content["classes"].values())
+        return Made((target,), {"scenes": len(scene_ids), "classes tuned": used})
+
+    return make_items(run, "tune", ["all"], lambda _item: key, make)
+
+
+def _tune(project: Project, run: Run, scene_ids: list[str], folds: int, progress: Progress) -> dict[str, Any]:
+    recipe, legend = project.recipe, project.legend
+    for scene_id in scene_ids:
+        run.digest(run.out_of_fold(scene_id))
+    scenes = tuple(_TunedScene(run, open_prepared(run, i), recipe, legend) for i in scene_ids)
+    places = tuple(sorted({scene.prepared.place for scene in scenes}))
+    # Candidates are in pixels, rules and minimum areas in units of the ground: the middle scene says how they relate.
+    length = float(np.median([s.prepared.grid.pixel_length for s in scenes])) if scenes else 1.0
+    area = length**2 if recipe.vectorize.min_area.unit == "m2" else 1.0
+    classes = {}
+    for band, land_class in enumerate(legend):
+        progress(f"tune {land_class.name}", band, len(legend))
+        default = default_choice(recipe, land_class.name)
+        candidates = candidates_of(recipe.tune, default, length, area)
+        truths = tuple(scene.truth(land_class.name) for scene in scenes)
+        shown = {scene.prepared.place for scene, truth in zip(scenes, truths, strict=True) if len(truth)}
+        evidence = Evidence(len(places), len(shown), sum(len(truth) for truth in truths))
+        measure = _ClassMeasure(scenes, truths, places, band, land_class, candidates, recipe.vectorize)
+        found = tune_class(measure, candidates, default, evidence, seed=recipe.seed)
+        classes[land_class.name] = _row(found, evidence)
+    return {
+        "folds": folds,
+        "folds_wanted": recipe.tune.folds,
+        "scenes": scene_ids,
+        "places": len(places),
+        "units": {"min_area": recipe.vectorize.min_area.unit, "length_of_a_pixel": length},
+        "classes": classes,
+    }
+
+
+def _row(found: Tuned, evidence: Evidence) -> dict[str, Any]:
+    return {
+        "accepted": not found.refused,
+        "why_not": found.refused,
+        "default": asdict(found.default),
+        "chosen": asdict(found.chosen),
+        "jaccard": {
+            "default": _number(found.jaccard_default),
+            "nested": _number(found.jaccard_nested),
+            "on_the_same_places": _number(found.jaccard_chosen),
+        },
+        "gain": {"low": _number(found.gain.low), "high": _number(found.gain.high)},
+        "places": evidence.shown,
+        "objects": evidence.objects,
+    }
+
+
+@dataclass(frozen=True)
+class _TunedScene:
+    """A training scene with its out-of-fold probabilities."""
+
+    run: Run
+    prepared: PreparedScene
+    recipe: Recipe
+    legend: Legend
+
+    @cached_property
+    def ground(self) -> GeometryArray | None:
+        """Labelled ground in pixels; None where it is the whole scene."""
+        grid = self.prepared.grid
+        ground = self.prepared.labelled_ground()
+        if ground.equals(grid.footprint):
+            return None
+        return shapely.get_parts(grid.ground_to_pixels(np.array([ground], dtype=object)))
+
+    @cached_property
+    def labels(self) -> Any:
+        """Label polygons in ground coordinates."""
+        return self.prepared.read_labels()
+
+    def truth(self, class_name: str) -> GeometryArray:
+        """Return true polygons in pixels that overlap nowhere, cut to the labelled ground."""
+        grid = self.prepared.grid
+        window = grid.window
+        ground = np.array([shapely.box(0, 0, window.width, window.height)]) if self.ground is None else self.ground
+        return flat_truth(grid.ground_to_pixels(of_class(self.labels, class_name)), ground)
+
+    def field(self, band: int) -> AnyArray:
+        """Read the field of a class that `vectorize` would trace, (H, W)."""
+        parts = []
+        with open_raster(self.run.out_of_fold(self.prepared.id)) as raster:
+            for window in self.prepared.strips():
+                if self.recipe.vectorize.exclusive:
+                    image_chw, valid_hw = raster.read(window)
+                    parts.append(np.where(valid_hw, against_the_best_other(image_chw)[band], np.float32(0)))
+                else:
+                    image_chw, valid_hw = raster.read(window, bands=[band + 1])
+                    parts.append(np.where(valid_hw, image_chw[0], np.uint8(0)))
+        return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class _ClassMeasure:
+    """Areas of one class by place, for any choice; each is measured once, all without change of shape at once."""
+
+    scenes: tuple[_TunedScene, ...]
+    truths: tuple[GeometryArray, ...]
+    places: tuple[str, ...]
+    band: int
+    land_class: LandClass
+    candidates: Candidates
+    table: VectorizeTable
+    known: dict[Choice, FloatArray] = field(default_factory=dict)
+
+    def __call__(self, choice: Choice) -> FloatArray:
+        """Return TP, FP, FN per place, (P, 3), in squared ground units."""
+        if not self.known:
+            self.known.update(self._measure_plain())
+        if choice not in self.known:
+            self.known[choice] = self._measure_shaped(choice)
+        return self.known[choice]
+
+    def _measure_plain(self) -> dict[Choice, FloatArray]:
+        thresholds, min_areas = self.candidates.thresholds, self.candidates.min_areas
+        table_tap3 = np.zeros((len(thresholds), len(min_areas), len(self.places), 3))
+        for scene, truth in zip(self.scenes, self.truths, strict=True):
+            grid, field_hw = scene.prepared.grid, scene.field(self.band)
+            limits = [self._in_pixels(area, grid) for area in min_areas]
+            for k, threshold in enumerate(thresholds):
+                areas_a3 = filtered_areas(self._trace(field_hw, threshold, 0.0), truth, limits, scene.ground)
+                table_tap3[k, :, self.places.index(scene.prepared.place)] += areas_a3 * grid.pixel_area
+        return {Choice(t, a): table_tap3[k, m] for k, t in enumerate(thresholds) for m, a in enumerate(min_areas)}
+
+    def _measure_shaped(self, choice: Choice) -> FloatArray:
+        areas_p3 = np.zeros((len(self.places), 3))
+        for scene, truth in zip(self.scenes, self.truths, strict=True):
+            grid, name = scene.prepared.grid, scene.prepared.id
+            traced = self._trace(scene.field(self.band), choice.threshold, self._in_pixels(choice.min_area, grid))
+            features = make_features(name, self.land_class, grid.pixels_to_ground(traced), crs=grid.crs)
+            shaped, _ = apply_rules(features, choice.rules(self.land_class.name), scene.legend, {name: grid})
+            ours = grid.ground_to_pixels(shaped.geometry.to_numpy())
+            region = None if scene.ground is None else shapely.multipolygons(scene.ground)
+            areas = polygon_areas(ours, truth, region).scale(grid.pixel_area)
+            areas_p3[self.places.index(scene.prepared.place)] += (areas.tp, areas.fp, areas.fn)
+        return areas_p3
+
+    def _trace(self, field_hw: AnyArray, threshold: float, min_area_px: float) -> GeometryArray:
+        table = self.table
+        return trace(
+            field_hw, threshold=threshold, mode=table.mode, min_area_px=min_area_px, simplify_px=table.simplify_px
+        ).geometries
+
+    def _in_pixels(self, area: float, grid: Grid) -> float:
+        return area / grid.pixel_area if self.table.min_area.unit == "m2" else area
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,144 @@
+"""`vectorize`: probability -> polygons after thresholds, minimum areas, simplification and class rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+from affine import Affine
+
+from landscribe.core.arrays import AnyArray
+from landscribe.core.exclusive import against_the_best_other
+from landscribe.core.features import join_features, make_features
+from landscribe.core.grid import Grid, Window
+from landscribe.core.legend import LandClass, Legend
+from landscribe.core.recipe import Recipe, VectorizeTable
+from landscribe.core.rules import apply_rules
+from landscribe.core.trace import Traced, trace_blocks
+from landscribe.io.projects import Progress, Project, StageResult, make_items, silent
+from landscribe.io.rasters import Raster, open_raster
+from landscribe.io.runs import Made, Run, make_key
+from landscribe.io.tuned import effective_recipe
+from landscribe.io.vectors import read_own, write_features
+
+BLOCK_PX = 4096
+COMBINED = "features.gpkg"
+
+
+def vectorize(project: Project, run: Run, progress: Progress = silent) -> StageResult:
+    """Turn the probabilities of every predicted scene into polygons.
+
+    Args:
+        project: The recipe with its data.
+        run: The run folder; `predict` must have run.
+        progress: Told of each scene.
+
+    Returns:
+        What was made, what was up to date, what failed.
+
+    Raises:
+        DataError: If `[vectorize].tuned` is set and nothing was tuned.
+    """
+    predicted = run.require("predict")
+    recipe = effective_recipe(project.recipe, run)
+    settings = recipe.vectorize.model_dump(mode="json")
+    rules = [rule.model_dump(mode="json") for rule in recipe.rules]
+    places = {scene.id: scene.place for scene in project.scenes.scenes}
+    classes = [(c.id, c.name, c.colour) for c in project.legend]
+
+    def key_of(scene_id: str) -> str:
+        return make_key(
+            inputs=predicted[scene_id].outputs,
+            settings=settings,
+            rules=rules,
+            legend=classes,
+            place=places.get(scene_id),
+        )
+
+    def make(scene_id: str) -> Made:
+        path = run.probability(scene_id)
+        run.digest(path)
+        features, counts = vectorize_scene(path, scene_id, recipe, project.legend, places.get(scene_id))
+        write_features(run.features(scene_id), features, legend=project.legend)
+        return Made((run.features(scene_id),), counts)
+
+    result = make_items(run, "vectorize", predicted, key_of, make, progress)
+    _combine(project, run, [i for i in predicted if i not in result.failed])
+    return result
+
+
+def vectorize_scene(
+    path: Path, scene_id: str, recipe: Recipe, legend: Legend, place: str | None = None
+) -> tuple[gpd.GeoDataFrame, dict[str, int]]:
+    """Trace one probability raster and apply the class rules.
+
+    Args:
+        path: GeoTIFF, uint8, 0..255 for 0..1, one band per class of `legend`.
+        scene_id: Scene id for the features.
+        recipe: Thresholds, minimum areas, rules.
+        legend: Classes in band order.
+        place: Place of the scene, for rules that name places.
+
+    Returns:
+        Features in ground coordinates, and polygons kept and dropped by class and reason.
+    """
+    counts: Counter[str] = Counter()
+    parts = []
+    with open_raster(path) as raster:
+        grid = raster.info.grid
+        for band, land_class in enumerate(legend, start=1):
+            traced = _trace_band(raster, band, land_class, recipe.vectorize, grid)
+            counts.update({f"{land_class.name}: {reason}": n for reason, n in traced.dropped.items() if n})
+            ground = grid.pixels_to_ground(traced.geometries)
+            area = traced.area_px * grid.pixel_area
+            parts.append(make_features(scene_id, land_class, ground, score=traced.score, area=area, crs=grid.crs))
+    places = {} if place is None else {scene_id: place}
+    features, steps = apply_rules(join_features(parts, grid.crs), recipe.rules, legend, {scene_id: grid}, places=places)
+    for number, step in enumerate(steps, start=1):
+        counts.update({f"rule {number}: {reason}": n for reason, n in step.items() if isinstance(n, int) and n})
+    for land_class in legend:
+        counts[f"{land_class.name}: kept"] = int((features["class_name"] == land_class.name).sum())
+    return features, dict(counts)
+
+
+def _trace_band(raster: Raster, band: int, land_class: LandClass, table: VectorizeTable, grid: Grid) -> Traced:
+    def read(window: Window) -> AnyArray:
+        if table.exclusive:
+            image_chw, valid_hw = raster.read(window)
+            return np.where(valid_hw, against_the_best_other(image_chw)[band - 1], np.float32(0))
+        image_chw, valid_hw = raster.read(window, bands=[band])
+        return np.where(valid_hw, image_chw[0], np.uint8(0))
+
+    min_area = table.min_area.of(land_class.name)
+    min_area_px = min_area / grid.pixel_area if table.min_area.unit == "m2" else min_area
+    return trace_blocks(
+        read,
+        grid.shape_hw,
+        block=BLOCK_PX,
+        threshold=table.threshold.of(land_class.name),
+        mode=table.mode,
+        min_area_px=min_area_px,
+        simplify_px=table.simplify_px,
+    )
+
+
+def _combine(project: Project, run: Run, scene_ids: list[str]) -> None:
+    # One GeoPackage for the eye: all scenes of a georeferenced project. Pictures without georeference all lie at the
+    # origin, so each of them gets its own file instead.
+    features = {i: read_own(run.features(i)) for i in scene_ids}
+    frames = {str(frame.crs) for frame in features.values()}
+    with_frame = {i: f for i, f in features.items() if not _is_picture(run, i)}
+    for scene_id in features.keys() - with_frame.keys():
+        write_features(run.features(scene_id).with_suffix(".gpkg"), features[scene_id], legend=project.legend)
+    if with_frame:
+        same = len(frames) == 1
+        parts = [f if same or f.crs is None else f.to_crs("EPSG:4326") for f in with_frame.values()]
+        crs = next(iter(with_frame.values())).crs if same else None
+        write_features(run.path("features", COMBINED), join_features(parts, crs), legend=project.legend)
+
+
+def _is_picture(run: Run, scene_id: str) -> bool:
+    with open_raster(run.probability(scene_id)) as raster:
+        return raster.info.grid.crs is None and raster.info.grid.transform == Affine.identity()

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from landscribe.core.areas import Areas
+from landscribe.core.compare import compare_scores
+from landscribe.core.legend import LandClass, Legend
+from landscribe.core.measure import Measured
+from landscribe.core.scores import summarise
+from landscribe.errors import DataError
+
+LEGEND = Legend((LandClass(1, "house", "#B22222"), LandClass(2, "field", "#D9C84A")))
+
+
+def make(tables: np.ndarray, *, legend: Legend = LEGEND, places: int | None = None, unit: str = "m2") -> dict:
+    """A score of (S, K, 3) areas."""
+    measures = {
+        f"s{i}": {name: Measured(Areas(*map(float, row[k]))) for k, name in enumerate(legend.names)}
+        for i, row in enumerate(tables)
+    }
+    return summarise(measures, legend, {f"s{i}": f"p{i % (places or len(tables))}" for i in range(len(tables))}, unit)
+
+
+def hard_and_easy(rng: np.random.Generator, gain: float) -> np.ndarray:
+    """Places that differ greatly among each other, found `gain` better."""
+    truth = np.full((23, 2), 100.0)
+    share = np.clip(rng.uniform(0.1, 0.8, (23, 1)) + gain + rng.normal(0, 0.004, (23, 2)), 0, 1)
+    return np.stack((truth * share, np.zeros_like(truth), truth * (1 - share)), -1)
+
+
+def test_a_small_steady_gain_is_real_although_the_intervals_overlap():
+    first, second = (make(hard_and_easy(np.random.default_rng(5), gain)) for gain in (0.0, 0.02))
+    one, other = first["classes"]["house"]["polygon"], second["classes"]["house"]["polygon"]
+    assert other["low"] < one["high"]
+    row = compare_scores(first, second)["classes"]["house"]
+    assert row["real"] is True
+    assert row["difference"] == pytest.approx(0.02)
+    assert 0 < row["low"] < 0.02 < row["high"] < 0.04
+
+
+def test_noise_is_not_real():
+    rng = np.random.default_rng(8)
+    first, second = (make(hard_and_easy(rng, 0.0) * rng.uniform(0.5, 2, (23, 1, 1))) for _ in range(2))
+    result = compare_scores(first, second)
+    assert [row["real"] for row in (*result["classes"].values(), result["mean"])] == [False] * 3
+
+
+def test_exchanging_the_sides_turns_the_sign():
+    rng = np.random.default_rng(2)
+    first, second = (make(rng.uniform(0, 9, (7, 2, 3))) for _ in range(2))
+    there, back = compare_scores(first, second)["mean"], compare_scores(second, first)["mean"]
+    assert there["difference"] == pytest.approx(-back["difference"])
+    assert (there["low"], there["high"]) == pytest.approx((-back["high"], -back["low"]))
+
+
+def test_a_run_does_not_differ_from_itself():
+    score = make(np.random.default_rng(3).uniform(1, 9, (5, 2, 3)))
+    row = compare_scores(score, score)["mean"]
+    assert (row["difference"], row["low"], row["high"], row["real"]) == (0, 0, 0, False)
+
+
+def test_only_what_both_have_is_compared():
+    rng = np.random.default_rng(4)
+    tables = rng.uniform(1, 9, (5, 2, 3))
+    first, second = make(tables), make(tables[:3, :1], legend=Legend(LEGEND.classes[:1]), places=5)
+    result = compare_scores(first, second)
+    assert result["scenes"] == ["s0", "s1", "s2"]
+    assert list(result["classes"]) == ["house"]
+    assert result["only_first"] == {"scenes": ["s3", "s4"], "classes": ["field"]}
+    assert result["mean"]["difference"] == 0
+
+
+def test_a_class_empty_on_one_side_is_in_neither_mean():
+    first = make(np.array([[[1, 0, 1], [0, 0, 0]], [[1, 0, 1], [0, 0, 0]]], float))
+    second = make(np.array([[[1, 0, 1], [0, 5, 0]], [[1, 0, 1], [0, 5, 0]]], float))
+    result = compare_scores(first, second)
+    assert result["mean"]["first"] == result["mean"]["second"] == 0.5
+    assert result["classes"]["field"]["first"] is None
+    assert result["classes"]["field"]["difference"] is None
+    json.dumps(result, allow_nan=False)
+
+
+def test_one_place_cannot_tell():
+    tables = np.random.default_rng(6).uniform(1, 9, (3, 2, 3))
+    row = compare_scores(make(tables, places=1), make(tables + 1, places=1))["mean"]
+    assert row["real"] is row["low"] is None
+
+
+def test_what_cannot_be_compared_is_refused():
+    tables = np.ones((2, 2, 3))
+    score = make(tables)
+    with pytest.raises(DataError, match="no scene in both"):
+        compare_scores(score, make(tables[:0]))
+    with pytest.raises(DataError, match="no class in both"):
+        compare_scores(score, make(tables[:, :1], legend=Legend((LandClass(1, "lake", "#000000"),))))
+    with pytest.raises(DataError, match="units differ, got m2 and px2"):
+        compare_scores(score, make(tables, unit="px2"))
+    with pytest.raises(DataError, match="'s1' lies in two places"):
+        compare_scores(score, make(tables, places=1))

@@ -1,0 +1,110 @@
+"""Grid and Window: laws of mapping, and areas against an ellipsoid."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import shapely
+from affine import Affine
+from hypothesis import given
+from hypothesis import strategies as st
+from pyproj import CRS
+
+from landscribe.core.grid import Grid, Window, dstl_grid
+from landscribe.errors import DataError
+
+UTM = CRS.from_epsg(32611)
+GRID = Grid(61, 47, Affine.translation(600_000, 4_000_000) @ Affine.scale(0.5, -0.5), UTM)
+windows = st.builds(Window, *(st.integers(-20, 60) for _ in range(2)), *(st.integers(1, 50) for _ in range(2)))
+
+
+@given(windows, windows)
+def test_intersection_is_what_both_cover(a: Window, b: Window) -> None:
+    def cells(w: Window) -> set[tuple[int, int]]:
+        return {(r, c) for r in range(w.row, w.row_stop) for c in range(w.col, w.col_stop)}
+
+    both = a.intersection(b)
+    assert (cells(both) if both else set()) == cells(a) & cells(b)
+
+
+@given(windows)
+def test_padding_there_and_back(window: Window) -> None:
+    assert window.pad(7).pad(-7) == window
+
+
+@given(windows)
+def test_a_crop_shows_the_same_ground(window: Window) -> None:
+    crop = GRID.crop(window)
+    assert crop.transform @ (3.5, 2.25) == pytest.approx(GRID.transform @ (window.col + 3.5, window.row + 2.25))
+    assert crop.shape_hw == (window.height, window.width)
+
+
+@given(st.floats(-30, 30), st.floats(-30, 30))
+def test_a_shift_moves_content_down_and_right(rows: float, cols: float) -> None:
+    moved = GRID.shift(rows, cols)
+    assert moved.transform @ (5, 6) == pytest.approx(GRID.transform @ (5 + cols, 6 + rows))
+
+
+def test_ground_and_pixels_are_inverse_and_y_points_up() -> None:
+    square = np.array([shapely.box(3, 5, 11, 17), shapely.MultiPolygon([shapely.box(0, 0, 1, 2)])], dtype=object)
+    ground = GRID.pixels_to_ground(square)
+    assert ground[0].bounds == pytest.approx((600_001.5, 3_999_991.5, 600_005.5, 3_999_997.5))
+    back = GRID.ground_to_pixels(ground)
+    assert all(shapely.equals_exact(a, b, tolerance=1e-6) for a, b in zip(square, back, strict=True))
+
+
+def test_third_dimension_is_dropped() -> None:
+    solid = np.array([shapely.from_wkt("POLYGON Z ((0 0 5, 4 0 5, 4 3 5, 0 0 5))")], dtype=object)
+    assert not shapely.has_z(GRID.pixels_to_ground(solid)).any()
+
+
+def test_resize_keeps_the_footprint() -> None:
+    assert GRID.resize(17, 13).footprint.bounds == pytest.approx(GRID.footprint.bounds)
+
+
+def test_pixel_map_between_resolutions() -> None:
+    coarse = GRID.resize(17, 13)
+    assert GRID.pixel_map(coarse) @ (47, 61) == pytest.approx((13, 17))
+
+
+def test_pixel_map_between_crs_hits_the_corners() -> None:
+    other = Grid(100, 100, Affine.translation(-116, 36.2) @ Affine.scale(1e-5, -1e-5), CRS.from_epsg(4326))
+    to_other = GRID.pixel_map(other)
+    from pyproj import Transformer
+
+    lonlat = Transformer.from_crs(UTM, 4326, always_xy=True).transform(*(GRID.transform @ (47, 61)))
+    assert to_other @ (47, 61) == pytest.approx(~other.transform @ lonlat, abs=1e-3)
+
+
+def test_pixel_map_wants_a_crs_on_both_sides() -> None:
+    with pytest.raises(DataError, match="the other has none"):
+        GRID.pixel_map(Grid(5, 7, Affine.identity()))
+
+
+def test_pixel_area_of_a_utm_grid_and_of_degrees() -> None:
+    # UTM's scale is 0.9996 at the central meridian and 1.0 some 180 km off it.
+    assert pytest.approx(0.25, rel=2e-3) == GRID.pixel_area
+    degrees = Grid(5, 7, Affine.translation(0, 60) @ Affine.scale(1e-5, -1e-5), CRS.from_epsg(4326))
+    height, width = degrees.pixel_size_m or (0, 0)
+    assert (height, width) == pytest.approx((1.114, 0.558), abs=2e-3)
+    assert Grid(5, 7, Affine.identity()).pixel_area == 1.0
+    assert Grid(5, 7, Affine.identity()).unit == "px"
+
+
+def test_dstl_frame_is_the_formula() -> None:
+    grid = dstl_grid(3349, 3391, 0.009169, -0.00904)
+    point = np.array([shapely.Point(0.004, -0.003)], dtype=object)
+    pixel = grid.ground_to_pixels(point)[0]
+    assert pixel.x == pytest.approx(0.004 * (3391 * 3391 / 3392) / 0.009169)
+    assert pixel.y == pytest.approx(-0.003 * (3349 * 3349 / 3350) / -0.00904)
+
+
+def test_dstl_frame_refuses_wrong_signs() -> None:
+    with pytest.raises(DataError, match="Xmax > 0 > Ymin"):
+        dstl_grid(5, 7, 0.009, 0.009)
+
+
+@pytest.mark.parametrize("transform", [Affine.scale(0), Affine(1, 2, 0, 2, 4, 0), Affine(float("nan"), 0, 0, 0, 1, 0)])
+def test_a_map_that_cannot_be_inverted_is_refused(transform: Affine) -> None:
+    with pytest.raises(DataError, match="not invertible"):
+        Grid(5, 7, transform)

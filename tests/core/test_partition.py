@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import numpy as np
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shapely.geometry import box
+
+from landscribe.core.burn import burn_mask
+from landscribe.core.partition import trace_partition
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def random_classes(seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    height, width, step = rng.integers(2, 41), rng.integers(2, 31), int(rng.integers(1, 5))
+    coarse = rng.integers(0, 4, (height // step + 1, width // step + 1)).astype(np.uint8)
+    return np.kron(coarse, np.ones((step, step), np.uint8))[:height, :width]
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds)
+def test_classes_tile_the_scene_with_matching_vertices(seed):
+    classes = random_classes(seed)
+    polygons, _ = trace_partition(classes, range(4))
+    for value, geometries in polygons.items():
+        assert np.array_equal(burn_mask(geometries, classes.shape), classes == value)
+    everything = np.concatenate(list(polygons.values()))
+    assert shapely.coverage_is_valid(everything)
+    assert shapely.area(everything).sum() == classes.size
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds, st.floats(0.5, 3.0))
+def test_shared_borders_stay_shared_when_simplified(seed, simplify_px):
+    classes = random_classes(seed)
+    polygons, _ = trace_partition(classes, range(4), simplify_px=simplify_px)
+    everything = np.concatenate(list(polygons.values()))
+    assert shapely.is_valid(everything).all()
+    assert shapely.coverage_is_valid(everything)
+    assert np.isclose(shapely.area(everything).sum(), classes.size)
+    height, width = classes.shape
+    assert shapely.coverage_union_all(everything).equals(box(0, 0, width, height))
+
+
+def test_only_wanted_classes_come_back():
+    classes = np.zeros((7, 5), dtype=np.int32)
+    classes[2:4, 1:3] = 300
+    polygons, dropped = trace_partition(classes, [300, 7])
+    assert polygons[300][0].equals(box(1, 2, 3, 4))
+    assert len(polygons[7]) == 0
+    assert set(polygons) == {300, 7}
+    assert dropped == {"vanished in simplification": 0}

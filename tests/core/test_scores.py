@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import json
+import math
+
+import geopandas as gpd
+import numpy as np
+import pytest
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyproj import CRS
+from shapely import Point, Polygon, box
+
+from landscribe.core.areas import Areas
+from landscribe.core.features import empty_features, join_features, make_features
+from landscribe.core.grid import Grid
+from landscribe.core.legend import LandClass, Legend
+from landscribe.core.measure import Measured, metres_per_unit
+from landscribe.core.scores import (
+    areas_table,
+    bootstrap,
+    interval,
+    mean_over_classes,
+    score_features,
+    summarise,
+)
+from landscribe.errors import DataError
+
+LEGEND = Legend((LandClass(1, "house", "#B22222", countable=True), LandClass(2, "field", "#D9C84A")))
+UTM = CRS.from_epsg(32737)
+
+
+def some(scene: str, name: str, *polygons: object, crs: CRS | None = None) -> gpd.GeoDataFrame:
+    out = np.empty(len(polygons), dtype=object)
+    out[:] = polygons
+    return make_features(scene, LEGEND.by_name(name), out, crs=crs)
+
+
+def measured(**scenes: tuple[tuple[float, float, float], tuple[float, float, float]]) -> dict[str, dict[str, Measured]]:
+    return {
+        scene: {"house": Measured(Areas(*house)), "field": Measured(Areas(*field))}
+        for scene, (house, field) in scenes.items()
+    }
+
+
+def own(measures: dict[str, dict[str, Measured]]) -> dict[str, str]:
+    return {scene: scene for scene in measures}
+
+
+def test_areas_are_summed_before_they_are_divided():
+    measures = measured(a=((9, 1, 0), (1, 0, 0)), b=((0, 10, 80), (1, 1, 1)))
+    score = summarise(measures, LEGEND, own(measures), "m2")
+    assert score["classes"]["house"]["polygon"]["jaccard"] == 0.09
+    assert score["classes"]["field"]["polygon"]["jaccard"] == 0.5
+    assert score["mean"]["polygon"]["jaccard"] == pytest.approx(0.295)
+    assert score["classes"]["house"]["polygon"]["precision"] == 0.45
+    assert score["scenes"]["b"]["house"]["polygon"] == {"tp": 0, "fp": 10, "fn": 80}
+
+
+def test_an_empty_class_is_left_out_or_counts_zero():
+    measures = measured(a=((1, 1, 0), (0, 0, 0)), b=((1, 1, 0), (0, 0, 0)))
+    skipped = summarise(measures, LEGEND, own(measures), "m2")
+    assert skipped["classes"]["field"]["polygon"]["jaccard"] is None
+    assert skipped["mean"]["polygon"]["jaccard"] == 0.5
+    assert skipped["conventions"]["empty_classes"] == ["field"]
+    zero = summarise(measures, LEGEND, own(measures), "m2", empty="zero")
+    assert zero["mean"]["polygon"] == {"jaccard": 0.25, "low": 0.25, "high": 0.25}
+    assert zero["conventions"]["empty"] != skipped["conventions"]["empty"]
+
+
+def test_one_place_has_no_interval():
+    measures = measured(a=((1, 1, 0), (1, 0, 0)), b=((1, 0, 0), (0, 0, 0)))
+    together = summarise(measures, LEGEND, {"a": "town", "b": "town"}, "m2")
+    assert together["classes"]["house"]["polygon"]["low"] is None
+    assert together["mean"]["polygon"]["low"] is None
+    apart = summarise(measures, LEGEND, own(measures), "m2")
+    house, field = (apart["classes"][name]["polygon"] for name in LEGEND.names)
+    assert house["low"] == 0.5
+    assert house["high"] == 1.0
+    assert field["low"] is None  # seen in one place only
+    assert apart["classes"]["field"]["places"] == 1
+
+
+def test_places_are_drawn_not_scenes():
+    scenes = {f"s{i}": ((1.0, float(i % 2), 0.0), (0.0, 0.0, 0.0)) for i in range(40)}
+    measures = measured(**scenes)
+    many = summarise(measures, LEGEND, own(measures), "m2")["classes"]["house"]["polygon"]
+    halves = summarise(measures, LEGEND, {s: f"p{int(s[1:]) % 2}" for s in scenes}, "m2")["classes"]["house"]["polygon"]
+    assert many["jaccard"] == halves["jaccard"]
+    assert halves["high"] - halves["low"] > many["high"] - many["low"]
+    assert (halves["low"], halves["high"]) == (0.5, 1.0)
+
+
+def test_a_scene_without_place_is_refused():
+    with pytest.raises(DataError, match="without a place, got b"):
+        summarise(measured(a=((1, 0, 0),) * 2, b=((1, 0, 0),) * 2), LEGEND, {"a": "a"}, "m2")
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(17)
+    covered = 0
+    for _ in range(200):
+        truth = rng.uniform(50, 150, 40)
+        found = truth * rng.beta(6, 3, 40)  # mean share 2/3
+        table = np.stack((found, np.zeros(40), truth - found), -1)[:, None]
+        sums = bootstrap(table, 400, 3)
+        ends = interval(sums[:, 0, 0] / sums[:, 0].sum(-1))
+        covered += ends.low <= 2 / 3 <= ends.high
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_the_bootstrap_is_reproducible_and_keeps_whole_places():
+    table = np.arange(2 * 3 * 3, dtype=float).reshape(2, 3, 3)
+    assert np.array_equal(bootstrap(table, 13, 5), bootstrap(table, 13, 5))
+    first, both, second = table[0] * 2, table[0] + table[1], table[1] * 2
+    for drawn in bootstrap(table, 29, 7):
+        assert any(np.array_equal(drawn, option) for option in (first, both, second))
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 1e6)] * 3), min_size=2, max_size=9), st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_an_interval_lies_between_the_worst_and_the_best_place(places, seed):
+    table = np.array(places)[:, None, :]
+    each = [Areas(*place).jaccard for place in places]
+    sums = bootstrap(table, 50, seed)[:, 0]
+    with np.errstate(invalid="ignore"):
+        ends = interval(sums[:, 0] / sums.sum(-1))
+    if not math.isnan(ends.low):
+        assert np.nanmin(each) - 1e-9 <= ends.low <= ends.high <= np.nanmax(each) + 1e-9
+
+
+def test_the_mean_over_classes_by_hand():
+    table = np.array([[0.5, math.nan, 0.1], [math.nan, math.nan, math.nan]])
+    assert mean_over_classes(table)[0] == pytest.approx(0.3)
+    assert math.isnan(mean_over_classes(table)[1])
+    assert mean_over_classes(table, "zero") == pytest.approx([0.2, 0])
+
+
+def test_features_end_to_end_by_hand():
+    truth = join_features(
+        [
+            some("a", "house", box(0, 0, 2, 2), box(5, 0, 7, 2)),
+            some("a", "field", box(0, 0, 9, 9)),
+            some("b", "field", box(0, 0, 3, 3)),
+        ]
+    )
+    predicted = join_features([some("a", "house", box(0, 0, 2, 1)), some("b", "field", box(0, 0, 3, 4))])
+    score = score_features(predicted, truth, LEGEND, boundary=1.0)
+    house = score["classes"]["house"]
+    assert (house["polygon"]["tp"], house["polygon"]["fp"], house["polygon"]["fn"]) == (2, 0, 6)
+    assert house["objects"] == {
+        "jaccard": 0.5, "precision": 1.0, "recall": 0.5, "f1": 2 / 3, "tp": 1, "fp": 0, "fn": 1,
+    }  # fmt: skip
+    assert "objects" not in score["classes"]["field"]
+    assert score["classes"]["field"]["polygon"]["jaccard"] == pytest.approx(9 / 93)
+    assert 0 < score["mean"]["boundary"]["jaccard"] < 1
+    assert "pixel" not in score["mean"]
+    assert score["unit"] == "unit2"
+    assert json.loads(json.dumps(score, allow_nan=False)) == score
+
+
+def test_pixels_stand_beside_polygons():
+    truth = some("a", "house", box(0, 0, 2, 2))
+    score = score_features(truth, truth, LEGEND, pixel={"a": {"house": Areas(3, 1, 0), "field": Areas(0, 0, 0)}})
+    assert score["classes"]["house"]["pixel"]["jaccard"] == 0.75
+    assert score["mean"]["pixel"]["jaccard"] == 0.75
+    assert score["mean"]["polygon"]["jaccard"] == 1
+
+
+def test_only_scenes_with_a_place_are_scored():
+    truth = join_features([some("a", "house", box(0, 0, 2, 2)), some("b", "house", box(0, 0, 2, 2))])
+    score = score_features(empty_features(), truth, LEGEND, places={"a": "x", "c": "y"})
+    assert set(score["scenes"]) == {"a", "c"}
+    assert score["classes"]["house"]["polygon"]["fn"] == 4
+
+
+def test_the_region_counts_in_ground_coordinates():
+    grid = Grid(53, 41, Affine(0.5, 0, 300_000, 0, -0.5, 9_700_000), UTM)
+    x, y = 300_000, 9_700_000
+    truth = some("a", "field", box(x, y - 10, x + 10, y), crs=UTM)
+    predicted = some("a", "field", box(x + 5, y - 10, x + 15, y), crs=UTM)
+    score = score_features(predicted, truth, LEGEND, {"a": grid}, {"a": box(x, y - 10, x + 10, y)})
+    row = score["classes"]["field"]["polygon"]
+    assert row["jaccard"] == pytest.approx(0.5)
+    assert row["fp"] == 0
+    assert row["tp"] == pytest.approx(50 * grid.pixel_area / 0.25, rel=1e-9)
+    assert score["unit"] == "m2"
+
+
+def test_scores_do_not_depend_on_the_coordinates():
+    grid = Grid(53, 41, Affine(0.5, 0, 300_000, 0, -0.5, 9_700_000), UTM)
+    truth = some("a", "house", box(300_001, 9_699_980, 300_013, 9_699_999), crs=UTM)
+    predicted = some("a", "house", box(300_003, 9_699_980, 300_014, 9_699_997), crs=UTM)
+    with_grid = score_features(predicted, truth, LEGEND, {"a": grid}, boundary=1.5)["classes"]["house"]
+    without = score_features(predicted, truth, LEGEND, boundary=1.5)["classes"]["house"]
+    degrees = score_features(predicted.to_crs(4326), truth.to_crs(4326), LEGEND, boundary=1.5)["classes"]["house"]
+    for other in (without, degrees):
+        assert other["polygon"]["tp"] == pytest.approx(with_grid["polygon"]["tp"], rel=1e-4)
+        assert other["polygon"]["jaccard"] == pytest.approx(with_grid["polygon"]["jaccard"], rel=1e-5)
+        assert other["boundary"]["jaccard"] == pytest.approx(with_grid["boundary"]["jaccard"], rel=1e-3)
+
+
+def test_a_degree_is_as_long_as_it_is():
+    x_m, y_m = metres_per_unit(CRS.from_epsg(4326), 30.0, 60.0)
+    assert x_m == pytest.approx(55_800, rel=1e-3)
+    assert y_m == pytest.approx(111_412, rel=1e-3)
+    x_m, y_m = metres_per_unit(CRS.from_epsg(3857), 0.0, 8_399_737.89)  # latitude 60
+    assert (x_m, y_m) == pytest.approx((0.5008, 0.4999), rel=3e-3)
+
+
+def test_sides_of_different_crs_are_refused():
+    with pytest.raises(DataError, match="differ in CRS"):
+        score_features(some("a", "house", box(0, 0, 1, 1), crs=UTM), some("a", "house", box(0, 0, 1, 1)), LEGEND)
+
+
+def test_a_point_among_the_polygons_is_refused():
+    with pytest.raises(DataError, match="POINT"):
+        score_features(some("a", "house", Point(0, 0)), some("a", "house", box(0, 0, 1, 1)), LEGEND)
+
+
+def test_repaired_polygons_are_counted():
+    bow_tie = Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
+    score = score_features(some("a", "house", bow_tie), some("a", "house", box(0, 0, 2, 2)), LEGEND)
+    assert score["conventions"]["repaired_polygons"] == 1
+
+
+def test_nothing_at_all_still_gives_a_score():
+    score = score_features(empty_features(), empty_features(), LEGEND)
+    assert score["mean"]["polygon"] == {"jaccard": None, "low": None, "high": None}
+    assert score["scenes"] == {}
+
+
+def test_the_number_of_threads_changes_nothing():
+    rng = np.random.default_rng(3)
+    sides = [
+        join_features(
+            some(f"s{i}", "house", *(box(*p, *(p + 5)) for p in rng.uniform(0, 30, (13, 2)))) for i in range(7)
+        )
+        for _ in range(2)
+    ]
+    assert score_features(*sides, LEGEND, workers=1) == score_features(*sides, LEGEND, workers=3)
+
+
+def test_areas_are_read_back():
+    measures = measured(a=((1, 2, 3), (4, 5, 6)))
+    score = summarise(measures, LEGEND, own(measures), "m2")
+    assert areas_table(score, ["a"], ["field", "house", "lake"], "polygon").tolist() == [
+        [[4, 5, 6], [1, 2, 3], [0, 0, 0]]
+    ]

@@ -1,0 +1,98 @@
+"""Recipes: overrides, and one useful line for each mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from landscribe.errors import RecipeError
+from landscribe.io.settings import builtin_recipes, load_recipe, recipe_dict
+
+MINIMAL = '[data]\nroot = "d"\nsensors.RGB = { path = "{scene}.tif", kind = "rgb8" }\n'
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "r.toml"
+    path.write_text(MINIMAL)
+    return path
+
+
+def test_defaults_are_all_written_out(recipe: Path) -> None:
+    values = recipe_dict(load_recipe(recipe).recipe)
+    assert values["vectorize"]["threshold"] == {"default": 0.5}
+    assert values["models"][0]["chips"]["context"] == 16
+    assert values["validate"]["split"] == "place"
+
+
+def test_a_relative_root_starts_at_the_recipe(recipe: Path) -> None:
+    assert load_recipe(recipe).root == recipe.parent / "d"
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "value"),
+    [
+        ("seed=7", ("seed",), 7),
+        ("models.0.chips.batch=3", None, None),
+        ("data.root=/a b/c", ("data", "root"), "/a b/c"),
+        ('predict.combine="geometric"', ("predict", "combine"), "geometric"),
+        ("vectorize.threshold.building=0.25", ("vectorize", "threshold", "building"), 0.25),
+    ],
+)
+def test_overrides(recipe: Path, override: str, path: tuple[str, ...] | None, value: object) -> None:
+    if path is None:
+        with pytest.raises(RecipeError):
+            load_recipe(recipe, [override])
+        recipe.write_text(MINIMAL + '[[models]]\nname = "m"\n')
+        assert load_recipe(recipe, [override]).recipe.models[0].chips.batch == 3
+        return
+    here = recipe_dict(load_recipe(recipe, [override]).recipe)
+    for key in path:
+        here = here[key]
+    assert here == value
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (MINIMAL + "[predict]\ntiles = 3\n", r"unknown key 'predict.tiles', did you mean 'tile'\?"),
+        (MINIMAL + "[perdict]\n", "did you mean 'predict'"),
+        (MINIMAL + "[[models]]\nnetwork = { filtres = 3 }\n", "did you mean 'filters'"),
+        (MINIMAL + "[predict]\ntile = 'big'\n", "'predict.tile'.*got 'big'"),
+        (MINIMAL + "[predict]\ntile = 1000000000000\n", "'predict.tile'"),
+        (MINIMAL + "[predict]\nsymmetries = 3\n", "1, 4 or 8"),
+        (MINIMAL + "[vectorize]\nthreshold = { building = 2.0 }\n", "less than or equal to 1"),
+        ("seed = 1\n", "'data' is missing"),
+        ("[data\n", "not valid TOML"),
+        (MINIMAL + "when = 2020-01-01\n", "date"),
+    ],
+)
+def test_mistakes_are_explained_in_one_line(recipe: Path, text: str, message: str) -> None:
+    recipe.write_text(text)
+    with pytest.raises(RecipeError, match=message) as caught:
+        load_recipe(recipe)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_all_mistakes_are_named_at_once(recipe: Path) -> None:
+    recipe.write_text(MINIMAL + "[predict]\ntiles = 3\nsymetries = 8\n")
+    with pytest.raises(RecipeError, match=r"tiles.*symetries"):
+        load_recipe(recipe)
+
+
+def test_unknown_recipe_names_the_built_in_ones() -> None:
+    with pytest.raises(RecipeError, match="default"):
+        load_recipe("no-such-recipe")
+
+
+@pytest.mark.parametrize("name", builtin_recipes())
+def test_built_in_recipes_are_valid(name: str) -> None:
+    assert load_recipe(name).recipe.models
+
+
+def test_not_text(recipe: Path) -> None:
+    recipe.write_bytes(b"\xff\xfe\x00[data]")
+    with pytest.raises(RecipeError, match="UTF-8"):
+        load_recipe(recipe)

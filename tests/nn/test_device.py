@@ -1,0 +1,48 @@
+import pytest
+import torch
+
+from landscribe.errors import RecipeError
+from landscribe.nn.device import choose_engine, processor_dtype
+
+
+def cpu_info(vendor, flags):
+    core = f"processor\t: 0\nvendor_id\t: {vendor}\nflags\t\t: {flags}\n"
+    return core + "\n" + core
+
+
+@pytest.mark.parametrize(
+    ("vendor", "flags", "dtype"),
+    [
+        ("GenuineIntel", "avx2 avx512f avx512_bf16 amx_bf16", torch.bfloat16),
+        ("GenuineIntel", "avx2 avx512f avx512_bf16", torch.float32),
+        ("AuthenticAMD", "avx2 avx512f avx512_bf16", torch.bfloat16),
+        ("AuthenticAMD", "avx2", torch.float32),
+        ("AuthenticAMD", "avx512_bf16_other", torch.float32),
+    ],
+)
+def test_the_processor_decides_the_precision(vendor, flags, dtype):
+    assert processor_dtype(cpu_info(vendor, flags))[0] == dtype
+
+
+def test_an_unknown_processor_gets_float32():
+    assert processor_dtype("")[0] == torch.float32
+
+
+def test_what_was_asked_for_wins():
+    engine = choose_engine("cpu", "float32")
+    assert (engine.device.type, engine.dtype, engine.precision) == ("cpu", torch.float32, "float32")
+    assert choose_engine("cpu", "bf16").precision == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "match"),
+    [
+        ("abacus", None, "'abacus'"),
+        ("meta", None, "'meta'"),
+        ("cuda:99", None, "absent, got 'cuda:99'"),
+        ("cpu", "fp8", "got 'fp8', need bf16 | float32"),
+    ],
+)
+def test_wrong_choices_are_named(device, precision, match):
+    with pytest.raises(RecipeError, match=match):
+        choose_engine(device, precision)

@@ -1,0 +1,214 @@
+import numpy as np
+import pytest
+import torch
+from affine import Affine
+
+from landscribe.core.recipe import ChipTable, InputTable, LossTable, NetworkTable, ScheduleTable
+from landscribe.errors import DataError, IntegrityError, LandscribeError, RecipeError
+from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network, from_files, to_files
+from landscribe.nn.chips import SceneArrays, load_bank
+from landscribe.nn.device import choose_engine
+from landscribe.nn.loop import evaluate, rate_at, train
+from landscribe.nn.stem import compute_statistics
+
+CPU = torch.device("cpu")
+ENGINE = choose_engine("cpu", "float32")
+CHIPS = ChipTable(size=32, context=4, batch=4)
+LOSS = LossTable()
+CLASSES = ("bright", "dark")
+
+
+def make_scene(seed=0, shape=(97, 83)):
+    """Blobs of two classes that a network can tell from brightness."""
+    rng = np.random.default_rng(seed)
+    rows, cols = np.mgrid[: shape[0], : shape[1]]
+    phase = rng.uniform(0, 6, 2)
+    field = np.sin(cols / 6 + phase[0]) * np.cos(rows / 7 + phase[1])
+    image = (500 + 300 * field + rng.normal(0, 30, (2, *shape))).astype(np.uint16)
+    coverage = (np.stack([field > 0.4, field < -0.4]) * 255).astype(np.uint8)
+    valid = np.ones(shape, bool)
+    return SceneArrays(f"s{seed}", {"F": image}, {"F": valid}, {"F": Affine.identity()}, coverage, valid)
+
+
+SCENES = [make_scene(0), make_scene(1, (61, 103))]
+
+
+def make_net(seed=0, **network):
+    spec = ModelSpec(
+        "m",
+        CLASSES,
+        (SensorSpec("F", "f", ("red", "nir"), 11),),
+        {"F": 1.0},
+        InputTable(indices=("ndvi",)),
+        NetworkTable(**{"filters": 4, "depth": 3} | network),
+        CHIPS.context,
+    )
+    return build_network(spec, compute_statistics(SCENES, 0.1), seed=seed)
+
+
+def run(schedule, state=None, net=None, chips=CHIPS, seed=3, engine=ENGINE, **callbacks):
+    net = net or make_net()
+    bank = load_bank(SCENES, net.sensor_steps, CPU)
+    return train(bank, net, engine, LOSS, chips, schedule, seed=seed, state=state, **callbacks)
+
+
+def states_of(schedule, **kw):
+    states = []
+    net = run(schedule, on_epoch=lambda epoch, row, state: states.append(state()), **kw)
+    return net, states
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "nadam"])
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(optimizer):
+    schedule = ScheduleTable(optimizer=optimizer, epochs=2, steps=3, average=0.9)
+    whole, states = states_of(schedule, net=make_net(dropout=0.2))
+    # Another seed of the weights: everything must come from the state.
+    resumed, late = states_of(schedule, state=states[0], net=make_net(seed=9, dropout=0.2))
+    assert len(late) == 1
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    assert late[0]["state.safetensors"] == states[1]["state.safetensors"]
+
+
+def test_the_run_follows_from_its_seed():
+    schedule = ScheduleTable(epochs=1, steps=3)
+    a, b, c = (run(schedule, seed=seed).state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert any(not torch.equal(a[name], c[name]) for name in a)
+
+
+def test_training_leaves_the_global_generator_alone():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    run(ScheduleTable(epochs=1, steps=1))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_network_learns_what_is_there():
+    rows = []
+    schedule = ScheduleTable(epochs=4, steps=25, rate=5e-3, average=0.9)
+    held_out = [make_scene(7)]
+    net = run(
+        schedule,
+        on_epoch=lambda epoch, row, state: rows.append(row),
+        evaluate=lambda net: evaluate(net, held_out, ENGINE, LOSS, tile=64),
+    )
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    assert [row["step"] for row in rows] == [25, 50, 75, 100]
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert rows[-1]["loss"] == pytest.approx(np.mean([rows[-1][f"loss/{c}"] for c in CLASSES]), abs=1e-5)
+    assert rows[-1]["jaccard/bright"] > 0.7
+    assert rows[-1]["valid_jaccard"] == pytest.approx(np.mean([rows[-1][f"jaccard/{c}"] for c in CLASSES]))
+    assert not net.training
+    # What is saved scores what was reported.
+    again, _, _ = from_files(to_files(net))
+    assert evaluate(again, held_out, ENGINE, LOSS, tile=32)["valid_jaccard"] == pytest.approx(rows[-1]["valid_jaccard"])
+
+
+def test_bf16_learns_too():
+    net = run(ScheduleTable(epochs=1, steps=60, rate=5e-3, average=0.9), engine=choose_engine("cpu", "bf16"))
+    assert all(p.dtype == torch.float32 for p in net.parameters())
+    assert evaluate(net, [make_scene(7)], ENGINE, LOSS)["valid_jaccard"] > 0.5
+
+
+def test_steps_and_losses_are_reported():
+    seen = []
+    run(ScheduleTable(epochs=2, steps=3), on_step=lambda done, total, loss: seen.append((done, total, loss.item())))
+    assert [s[:2] for s in seen] == [(i, 6) for i in range(1, 7)]
+    assert all(0 < s[2] < 2 for s in seen)
+
+
+def test_without_averaging_the_last_weights_are_used():
+    net = make_net()
+    final = run(ScheduleTable(epochs=1, steps=2, average=0.0), net=net)
+    assert all(torch.equal(v, final.state_dict()[k]) for k, v in net.state_dict().items())
+    averaged = run(ScheduleTable(epochs=1, steps=2, average=0.99))
+    assert any(not torch.equal(v, averaged.state_dict()[k]) for k, v in net.state_dict().items())
+
+
+def test_rates_rise_and_fall():
+    schedule = ScheduleTable(rate=1.0, warmup=0.1, epochs=1)
+    rates = [rate_at(schedule, step, 100) for step in range(100)]
+    assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    assert rates[10] == 1
+    assert rates[55] == pytest.approx(0.5)
+    assert 0 < rates[-1] < 0.001
+    constant = ScheduleTable(rate=1.0, warmup=0.0, decay="constant", epochs=1)
+    assert {rate_at(constant, step, 7) for step in range(7)} == {1.0}
+
+
+def test_scores_by_hand():
+    """A network whose head says yes everywhere: Jaccard is the share of labelled pixels of the class."""
+    net = make_net()
+    torch.nn.init.zeros_(net.unet.head.weight)
+    torch.nn.init.constant_(net.unet.head.bias, 3.0)
+    plain = make_scene(0)
+    labelled = plain.labelled_hw.copy()
+    labelled[:40] = False
+    scene = SceneArrays("s", plain.images_chw, plain.valid_hw, plain.maps, plain.coverage_khw, labelled)
+    row = evaluate(net, [scene], ENGINE, LossTable(bce=1, dice=1), tile=32)
+    p, parts = 1 / (1 + np.exp(-3)), []
+    for k, name in enumerate(CLASSES):
+        y = (plain.coverage_khw[k] / 255)[labelled]
+        assert row[f"jaccard/{name}"] == pytest.approx((y > 0.5).mean())
+        bce = -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()
+        parts.append(0.5 * bce + 0.5 * (1 - 2 * p * y.sum() / (p * y.size + y.sum())))
+    assert row["valid_loss"] == pytest.approx(np.mean(parts), rel=1e-4)
+
+
+def test_a_class_that_neither_occurs_nor_is_predicted_has_no_score():
+    net = make_net()
+    torch.nn.init.zeros_(net.unet.head.weight)
+    net.unet.head.bias.data = torch.tensor([3.0, -3.0])
+    plain = make_scene(0)
+    coverage = plain.coverage_khw.copy()
+    coverage[1] = 0
+    scene = SceneArrays("s", plain.images_chw, plain.valid_hw, plain.maps, coverage, plain.labelled_hw)
+    row = evaluate(net, [scene], ENGINE, LOSS)
+    assert np.isnan(row["jaccard/dark"])
+    assert row["valid_jaccard"] == row["jaccard/bright"]
+
+
+def test_wrong_sizes_are_told_before_the_first_step():
+    with pytest.raises(RecipeError, match=r"chips.size: does not divide, got 34, need multiple of 4"):
+        run(ScheduleTable(epochs=1), chips=ChipTable(size=34))
+    with pytest.raises(RecipeError, match=r"chips.context: leaves nothing, got 16"):
+        run(ScheduleTable(epochs=1), chips=ChipTable(size=32, context=16))
+
+
+def test_other_classes_than_the_labels_are_told():
+    bank = load_bank([make_scene()], {"F": 1}, CPU)
+    net = make_net()
+    object.__setattr__(bank, "of_class", bank.of_class[:1])
+    with pytest.raises(DataError, match="labels: classes, got 1, need 2"):
+        train(bank, net, ENGINE, LOSS, CHIPS, ScheduleTable(epochs=1), seed=0)
+
+
+def test_divergence_is_told():
+    net = make_net()
+    net.unet.head.weight.data.fill_(torch.nan)
+    with pytest.raises(LandscribeError, match="loss is not a number, got epoch 1; lower schedule"):
+        run(ScheduleTable(epochs=1, steps=1), net=net)
+
+
+def test_a_foreign_or_damaged_state_is_refused():
+    schedule = ScheduleTable(epochs=1, steps=1)
+    _, [state] = states_of(schedule)
+    with pytest.raises(IntegrityError, match="belongs to another network"):
+        run(schedule, state=state, net=make_net(filters=8))
+    with pytest.raises(IntegrityError, match="optimizer, got AdamW, need NAdam"):
+        run(ScheduleTable(epochs=1, steps=1, optimizer="nadam"), state=state)
+    spoilt = state["state.safetensors"][:-1] + bytes([state["state.safetensors"][-1] ^ 1])
+    with pytest.raises(IntegrityError, match="SHA-256"):
+        run(schedule, state={**state, "state.safetensors": spoilt})
+    with pytest.raises(IntegrityError, match="unreadable"):
+        run(schedule, state={"state.safetensors": b""})
+
+
+def test_a_failure_while_cutting_chips_is_told():
+    net = make_net()
+    bank = load_bank(SCENES, {"F": 1}, CPU)
+    broken = ChipTable(size=32, context=4, batch=4)
+    object.__setattr__(bank, "row_scene", bank.row_scene[:1])
+    with pytest.raises(IndexError):
+        train(bank, net, ENGINE, LOSS, broken, ScheduleTable(epochs=1, steps=3), seed=0)

@@ -1,0 +1,95 @@
+"""`burn` and `trace` on plain files: there and back, by every mode and format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import shapely
+from affine import Affine
+from pyproj import CRS
+
+from landscribe.core.grid import Grid
+from landscribe.errors import DataError
+from landscribe.io.geotiff import write_raster
+from landscribe.io.rasters import open_raster
+from landscribe.stages.burn import burn_file
+from landscribe.stages.score import score_files
+from landscribe.stages.trace import trace_file
+
+GRID = Grid(61, 47, Affine.translation(600_000, 4_000_000) @ Affine.scale(0.5, -0.5), CRS.from_epsg(32611))
+
+
+@pytest.fixture
+def like(tmp_path: Path) -> Path:
+    with write_raster(tmp_path / "like.tif", GRID, count=1, dtype="uint8") as writer:
+        writer.write(GRID.window, np.zeros((1, 61, 47), np.uint8))
+    return tmp_path / "like.tif"
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    house = shapely.affinity.rotate(shapely.box(5.2, 8.7, 29.4, 27.1), 21)
+    ring = shapely.box(3.3, 40.5, 43.1, 57.7).difference(shapely.box(12.5, 45.2, 30.1, 52.9))
+    ground = GRID.pixels_to_ground(np.array([house, ring], dtype=object))
+    frame = gpd.GeoDataFrame({"kind": ["house", "yard"]}, geometry=ground, crs=GRID.crs)
+    frame.to_crs(4326).to_file(tmp_path / "labels.geojson", driver="GeoJSON")
+    return tmp_path / "labels.geojson"
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".parquet", ".fgb"])
+def test_polygons_come_back_through_shares(tmp_path: Path, like: Path, labels: Path, suffix: str) -> None:
+    counts = burn_file(labels, like, tmp_path / "b.tif", class_field="kind")
+    assert (counts["house"], counts["yard"]) == (1, 1)
+    with open_raster(tmp_path / "b.tif") as raster:
+        assert raster.info.descriptions == ("house", "yard")
+        assert raster.info.grid.transform == GRID.transform
+    trace_file(tmp_path / "b.tif", tmp_path / f"t{suffix}", simplify=0.1)
+    truth = gpd.read_file(labels).rename(columns={"kind": "class_name"})
+    truth.to_file(tmp_path / "truth.gpkg")
+    score = score_files(tmp_path / f"t{suffix}", tmp_path / "truth.gpkg")
+    assert set(score["classes"]) == {"house", "yard"}
+    assert score["mean"]["polygon"]["jaccard"] > 0.98
+
+
+@pytest.mark.parametrize("mode", ["gdal", "touched", "opencv"])
+def test_masks_come_back_along_pixel_borders(tmp_path: Path, like: Path, labels: Path, mode: str) -> None:
+    burn_file(labels, like, tmp_path / "b.tif", mode=mode)  # type: ignore[arg-type]
+    with open_raster(tmp_path / "b.tif") as raster:
+        mask_chw, _ = raster.read()
+    assert set(np.unique(mask_chw)) == {0, 1}
+    trace_file(tmp_path / "b.tif", tmp_path / "t.gpkg", mode="edge", simplify=0, min_area=0)
+    burn_file(tmp_path / "t.gpkg", like, tmp_path / "again.tif", mode="gdal")
+    with open_raster(tmp_path / "again.tif") as raster:
+        assert np.array_equal(raster.read()[0], mask_chw)
+
+
+def test_probabilities_as_floats_and_nodata_is_outside(tmp_path: Path) -> None:
+    field = np.zeros((1, 61, 47), np.float32)
+    field[0, 10:30, 10:30] = 0.9
+    valid = np.ones((61, 47), bool)
+    valid[:, :20] = False
+    with write_raster(tmp_path / "p.tif", GRID, count=1, dtype="float32", mask=True) as writer:
+        writer.write(GRID.window, field)
+        writer.write_mask(GRID.window, valid)
+    counts = trace_file(tmp_path / "p.tif", tmp_path / "t.gpkg", mode="edge", simplify=0)
+    assert counts["band1"] == 1
+    found = gpd.read_file(tmp_path / "t.gpkg", layer="features")
+    assert found.area.sum() == pytest.approx(10 * 20 * 0.25)
+    assert found["score"][0] == pytest.approx(0.9, abs=1e-3)
+
+
+def test_numbers_that_are_no_share_are_refused(tmp_path: Path) -> None:
+    with write_raster(tmp_path / "n.tif", GRID, count=1, dtype="uint16") as writer:
+        writer.write(GRID.window, np.ones((1, 61, 47), np.uint16))
+    with pytest.raises(DataError, match="got uint16, need uint8 or float"):
+        trace_file(tmp_path / "n.tif", tmp_path / "t.gpkg")
+    assert not (tmp_path / "t.gpkg").exists()
+
+
+def test_a_column_that_is_not_there_is_named(tmp_path: Path, like: Path, labels: Path) -> None:
+    with pytest.raises(DataError, match="art"):
+        burn_file(labels, like, tmp_path / "b.tif", class_field="art")
+    assert not (tmp_path / "b.tif").exists()

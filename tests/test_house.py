@@ -1,0 +1,95 @@
+"""Rules of the house that a machine can check."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted((ROOT / "src" / "landscribe").rglob("*.py"))
+MAX_LINES = 400
+MAX_PACKAGES = 45
+RUNS_DATA = re.compile(r"\bpickle\b|torch\.load|\beval\(|\bexec\(|yaml\.load|np\.load\(|shell=True|__import__\(")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.name)
+def test_files_can_be_read_in_one_sitting(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.name)
+def test_nothing_runs_from_data(path: Path) -> None:
+    code = "\n".join(line.split("#")[0] for line in path.read_text().splitlines())
+    # A network's own eval() takes no text; module.eval() is torch's switch out of training.
+    assert not RUNS_DATA.search(re.sub(r"\.eval\(\)", "", code))
+
+
+def test_there_is_no_junk_drawer() -> None:
+    assert not [p for p in SOURCES if p.stem in {"utils", "util", "helpers", "misc", "common"}]
+
+
+def core_packages() -> set[str]:
+    """Return what an install without extras brings, from the metadata of what is installed."""
+    from packaging.requirements import Requirement
+
+    found: set[str] = set()
+    waiting = ["landscribe"]
+    while waiting:
+        name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
+        if name in found:
+            continue
+        found.add(name)
+        for text in metadata.requires(name) or ():
+            needed = Requirement(text)
+            if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                waiting.append(needed.name)
+    return found
+
+
+def test_the_core_install_stays_small() -> None:
+    packages = core_packages()
+    assert {"torch", "rasterio", "shapely"} <= packages
+    assert len(packages) <= MAX_PACKAGES, sorted(packages)
+
+
+def run_cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+    code = (
+        "import sys\nsys.argv = ['landscribe', *sys.argv[1:]]\nfrom landscribe.cli import main\n"
+        "try:\n    main()\nfinally:\n"
+        "    heavy = {'torch', 'numba', 'geopandas', 'rasterio', 'cv2'} & set(sys.modules)\n"
+        "    sys.stderr.write('HEAVY ' + ' '.join(sorted(heavy)) + '\\n')\n"
+    )
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["burn", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    done = run_cli(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1].split() == ["HEAVY"]
+
+
+def test_every_command_is_in_the_reference() -> None:
+    from landscribe.cli.app import app
+
+    reference = (ROOT / "docs" / "commands.md").read_text()
+    missing = [c.name for c in app.registered_commands if f"## `{c.name}`" not in reference]
+    assert not missing
+
+
+def test_every_recipe_setting_is_in_the_reference() -> None:
+    from pydantic import BaseModel
+
+    from landscribe.core import recipe
+
+    reference = (ROOT / "docs" / "recipe.md").read_text()
+    tables = [
+        t for t in vars(recipe).values() if isinstance(t, type) and issubclass(t, BaseModel) and t is not BaseModel
+    ]
+    names = {field.alias or name for table in tables for name, field in table.model_fields.items()}
+    assert not [name for name in sorted(names) if f"`{name}`" not in reference]
