@@ -15,6 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from landscribe.cli.app import app
 from landscribe.core import recipe
+from landscribe.core.recipe import data, models, polygons, rules
 
 DOCS = Path(__file__).parent
 
@@ -58,9 +59,10 @@ def recipes() -> str:
         "number, `--set models.0.chips.batch=8`.",
         "",
     ]
-    for table in vars(recipe).values():
-        if isinstance(table, type) and issubclass(table, BaseModel) and table is not BaseModel:
-            parts += _table(table)
+    for module in (data, models, polygons, rules, recipe):
+        for table in vars(module).values():
+            if isinstance(table, type) and issubclass(table, BaseModel) and table.__module__ == module.__name__:
+                parts += _table(table)
     return "\n".join(parts)
 
 

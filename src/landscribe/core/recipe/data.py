@@ -1,0 +1,85 @@
+"""Tables of the recipe about imagery and labels."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from landscribe.core.recipe.values import Colour, Count, Name, NonNegative
+
+
+class SensorTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """`[data].sensors.NAME`: where one sensor's rasters lie."""
+
+    path: Name
+    """Pattern below `[data].root`; `{scene}` or any other `{field}` stands for a part of the name without a slash."""
+    kind: Name
+    """Row of the sensor catalogue, or of `[[data.kinds]]`."""
+    nodata: float | None = None
+    """Value that means "no data" in every band; None takes what the file says (nodata, mask or alpha)."""
+    frame: Literal["file", "webmercator-tile"] = "file"
+    """`webmercator-tile` takes the georeference from `{x}`, `{y}`, `{z}` in the path."""
+
+
+class KindTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """`[[data.kinds]]`: a sensor that the catalogue lacks."""
+
+    kind: Name
+    bands: tuple[Name, ...] = Field(min_length=1)
+    wavelengths_nm: tuple[NonNegative, ...] = ()
+    gsd_m: NonNegative = 0.0
+    bits: Annotated[int, Field(ge=0, le=64)] = 0
+
+
+class LabelTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """`[data].labels`: what is on the ground, as vectors or as pictures."""
+
+    path: Name
+    """Pattern with `{scene}` for a file per scene, or one file for all of them."""
+    class_name: Name | None = Field(default=None, alias="class")
+    """Every polygon is of this class."""
+    class_field: Name | None = None
+    """Column that names the class (its name or its id)."""
+    layer: Name | None = None
+    """Layer of a file that has several with polygons."""
+    colours: dict[str, Colour] | None = None
+    """Label picture: colour of each class."""
+    values: dict[str, int] | None = None
+    """Label picture with one band: pixel value of each class."""
+    unlabelled: Colour | int | None = None
+    """Colour or value of pixels nobody labelled; they are left out of loss and score."""
+
+
+class ClassTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """`[[classes]]`: a row of the legend. Without this table the classes are those of the labels, by name."""
+
+    name: Name
+    id: Count | None = None
+    colour: Colour | None = None
+    countable: bool = False
+
+
+class DataTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """`[data]`: imagery and labels."""
+
+    source: Literal["files", "dstl"] = "files"
+    root: Name = "."
+    """Folder that relative paths start from; itself relative to the recipe's folder."""
+    sensors: dict[str, SensorTable] = {}
+    """Sensors by name; the first one is the reference: its grid is the grid of the result."""
+    kinds: tuple[KindTable, ...] = ()
+    labels: LabelTable | None = None
+    scene: Name = "{scene}"
+    """Scene id made of the fields in the paths."""
+    place: Name = "{scene}"
+    """Place made of the same fields; scenes of one place never stand on both sides of a split."""
+    scenes: tuple[Name, ...] | None = None
+    """Only these scene ids, in this order; None takes all that are found."""
+
+
+class PrepareTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """`[prepare]`."""
+
+    align: Literal["none"] = "none"
+    """Sensors are taken to lie where their georeference says; `prepared/alignment.csv` records that."""

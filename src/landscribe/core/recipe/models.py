@@ -1,0 +1,111 @@
+"""Tables of the recipe about models, their training and prediction."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from landscribe.core.recipe.values import Count, Name, NonNegative, PerClass, Positive, Share
+
+
+class InputTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """`inputs` of a model."""
+
+    sensors: tuple[Name, ...] | None = None
+    """Sensors in band order; None takes all of them."""
+    indices: tuple[Name, ...] = ()
+    low: Literal["upsample", "branch"] = "upsample"
+    """`upsample`: every band on the finest grid; `branch`: each sensor enters at the level of its own resolution."""
+    clip_percent: Annotated[float, Field(ge=0, lt=50)] = 0.1
+    """Share of the darkest and of the brightest pixels clipped per band before standardisation, in percent."""
+
+
+class NetworkTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """`network` of a model: the U-Net family."""
+
+    filters: Annotated[int, Field(ge=1, le=512)] = 32
+    depth: Annotated[int, Field(ge=1, le=7)] = 5
+    block: Literal["double", "triple", "residual"] = "double"
+    activation: Literal["relu", "elu", "selu", "leaky_relu", "gelu", "silu"] = "relu"
+    batch_norm: bool = True
+    first_pool: Literal[2, 4] = 2
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class LossTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """`loss` of a model: weights of the terms, divided by their sum."""
+
+    bce: NonNegative = 0.5
+    dice: NonNegative = 0.5
+    jaccard: NonNegative = 0.0
+    class_weight: PerClass = {}
+
+
+class ChipTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """`chips` of a model: training crops of the reference grid."""
+
+    size: Annotated[int, Field(ge=16, le=4096)] = 128
+    """Side of what the network sees, in reference pixels."""
+    context: Annotated[int, Field(ge=0, le=1024)] = 16
+    """Frame on each side that is seen but not learned from."""
+    batch: Count = 16
+    rotate_deg: Annotated[float, Field(ge=0, le=180)] = 180.0
+    """Angles are uniform in plus or minus this."""
+    flips: bool = True
+    sharp: Share = 0.5
+    """Share of chips that are flipped and turned by quarters only, along whole pixels: interpolation blurs the others,
+    and what a network predicts is not blurred."""
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Zoom is uniform in 1 plus or minus this."""
+    gain: NonNegative = 0.1
+    """Standard deviation of a brightness factor common to all bands."""
+    band_gain: NonNegative = 0.05
+    """Standard deviation of a factor drawn for each band."""
+    band_offset: NonNegative = 0.0
+    """Standard deviation of a shift drawn for each band, in standard deviations of the band's values: haze, hue."""
+    balance: Literal["scene", "area"] = "scene"
+    """`scene`: every scene gives as many chips, as in both DSTL methods; `area`: every labelled pixel is as likely."""
+    oversample: Share = 0.3
+    """Share of chips centred on a pixel of a class drawn evenly among the classes."""
+
+
+class ScheduleTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """`schedule` of a model."""
+
+    optimizer: Literal["adam", "adamw", "nadam"] = "adamw"
+    rate: Positive = 1e-3
+    weight_decay: NonNegative = 1e-2
+    epochs: Count = 40
+    steps: Count | None = None
+    """Steps of an epoch; None takes as many as cover the training area once."""
+    decay: Literal["cosine", "constant"] = "cosine"
+    warmup: Share = 0.05
+    """Share of the run over which the rate rises from zero."""
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    """Decay of the moving average of weights that is saved and used; 0 takes the last weights."""
+
+
+class ModelTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """`[[models]]`: a network that owns some classes."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")] = "all"
+    classes: tuple[Name, ...] | None = None
+    """Classes it predicts; None takes all of them."""
+    inputs: InputTable = InputTable()
+    network: NetworkTable = NetworkTable()
+    loss: LossTable = LossTable()
+    chips: ChipTable = ChipTable()
+    schedule: ScheduleTable = ScheduleTable()
+
+
+class PredictTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """`[predict]`."""
+
+    scenes: Literal["held-out", "all"] = "held-out"
+    """`held-out`: scenes kept out of training, and scenes without labels; `all`: training scenes too."""
+    tile: Annotated[int, Field(ge=32, le=16384)] = 512
+    """Side of what one forward pass yields, in reference pixels, rounded up to what the network divides by."""
+    symmetries: Literal[1, 4, 8] = 8
+    """Views averaged: 1, the four quarter turns, or all eight flips and turns."""
+    combine: Literal["arithmetic", "geometric"] = "arithmetic"

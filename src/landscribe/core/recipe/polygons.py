@@ -1,0 +1,72 @@
+"""Tables of the recipe about making polygons."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from landscribe.core.recipe.values import NonNegative, Positive, Share
+
+
+class AreaTable(BaseModel, frozen=True, extra="allow", strict=True):
+    """Minimum areas: `default`, a number per class name, and the unit."""
+
+    __pydantic_extra__: dict[str, float] = Field(init=False)
+    default: NonNegative = 4.0
+    unit: Literal["m2", "px"] = "px"
+
+    def of(self, class_name: str) -> float:
+        """Return the minimum area of that class in `unit`."""
+        return (self.__pydantic_extra__ or {}).get(class_name, self.default)
+
+
+class ThresholdTable(BaseModel, frozen=True, extra="allow", strict=True):
+    """Thresholds on the probability: `default` and a number per class name."""
+
+    __pydantic_extra__: dict[str, Share] = Field(init=False)
+    default: Share = 0.5
+
+    def of(self, class_name: str) -> float:
+        """Return the threshold of that class, 0..1."""
+        return (self.__pydantic_extra__ or {}).get(class_name, self.default)
+
+
+class VectorizeTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """`[vectorize]`."""
+
+    mode: Literal["contour", "edge"] = "contour"
+    """`contour` runs between pixels where the probability crosses the threshold; `edge` follows pixel borders."""
+    exclusive: bool = False
+    """Give each pixel to its most probable class: thresholds are then on the share of a class in itself and the best
+    other one, and 0.5 means the most probable."""
+    threshold: ThresholdTable = ThresholdTable()
+    min_area: AreaTable = AreaTable()
+    simplify_px: NonNegative = 0.25
+    """Largest distance in pixels that simplification may move a boundary."""
+    tuned: bool = False
+    """Use what `landscribe tune` has chosen: per class another threshold, another minimum area, and rules that come
+    before those of the recipe."""
+
+
+class TuneTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """`[tune]`: what may be chosen per class on training scenes that the model has not seen (see docs/tuning.md)."""
+
+    folds: Annotated[int, Field(ge=0)] = 0
+    """Models trained beside each model, each without one part of the training places; 0 tunes nothing."""
+    thresholds: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+    min_areas_px: tuple[NonNegative, ...] = (0.0, 4.0, 16.0, 64.0)
+    open_px: tuple[Positive, ...] = (1.0,)
+    close_px: tuple[Positive, ...] = (1.0,)
+    buffer_px: tuple[float, ...] = (-0.5, 0.5)
+    simplify_px: tuple[Positive, ...] = (0.5, 1.0)
+    """Simplification after that of `[vectorize]`."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> TuneTable:
+        if self.folds == 1:
+            raise ValueError("folds must be 0, or 2 and more")
+        if any(distance == 0 or not math.isfinite(distance) for distance in self.buffer_px):
+            raise ValueError("buffer_px must be lengths above or below 0")
+        return self
