@@ -8,7 +8,7 @@ from landscribe.errors import DataError, IntegrityError, LandscribeError, Recipe
 from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network, from_files, to_files
 from landscribe.nn.chips import SceneArrays, load_bank
 from landscribe.nn.device import choose_engine
-from landscribe.nn.loop import evaluate, rate_at, train
+from landscribe.nn.loop import evaluate, train
 from landscribe.nn.stem import compute_statistics
 
 CPU = torch.device("cpu")
@@ -124,17 +124,6 @@ def test_without_averaging_the_last_weights_are_used():
     assert all(torch.equal(v, final.state_dict()[k]) for k, v in net.state_dict().items())
     averaged = run(ScheduleTable(epochs=1, steps=2, average=0.99))
     assert any(not torch.equal(v, averaged.state_dict()[k]) for k, v in net.state_dict().items())
-
-
-def test_rates_rise_and_fall():
-    schedule = ScheduleTable(rate=1.0, warmup=0.1, epochs=1)
-    rates = [rate_at(schedule, step, 100) for step in range(100)]
-    assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
-    assert rates[10] == 1
-    assert rates[55] == pytest.approx(0.5)
-    assert 0 < rates[-1] < 0.001
-    constant = ScheduleTable(rate=1.0, warmup=0.0, decay="constant", epochs=1)
-    assert {rate_at(constant, step, 7) for step in range(7)} == {1.0}
 
 
 def test_scores_by_hand():

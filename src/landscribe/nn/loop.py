@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import copy
 import functools
 import math
 import time
@@ -23,19 +22,12 @@ from landscribe.nn.bundle import SegmentationNet, channels_last
 from landscribe.nn.chips import ChipBank, Chips, SceneArrays, cut_chips, draw_plan, steps_per_epoch
 from landscribe.nn.device import Engine
 from landscribe.nn.losses import LossSums, class_weights, combine_terms, segmentation_loss, sum_pixels
+from landscribe.nn.schedule import GRADIENT_NORM, rate_at, start_run
 from landscribe.nn.snapshot import Run, load_state, save_state
 from landscribe.nn.sweep import predict_tiles
 
 AHEAD = 2
 """Batches that are being cut while a step runs."""
-GRADIENT_NORM = 1.0
-"""Longer gradients are shortened to this; a batch of odd labels then cannot throw the run off."""
-
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": functools.partial(torch.optim.Adam, fused=True),
-    "adamw": functools.partial(torch.optim.AdamW, fused=True),
-    "nadam": functools.partial(torch.optim.NAdam, decoupled_weight_decay=True),
-}
 
 
 def train(
@@ -85,7 +77,7 @@ def train(
     """
     _check(net, bank, chips)
     net = channels_last(net.to(engine.device)).train()
-    run = _start(net, schedule)
+    run = start_run(net, schedule)
     weights = torch.tensor(class_weights(loss, net.spec.classes), device=engine.device)
     keep = Window(0, 0, chips.size, chips.size).pad(-chips.context)
     epoch_steps = schedule.steps or steps_per_epoch(bank, chips)
@@ -117,16 +109,6 @@ def train(
                 if on_epoch is not None:
                     on_epoch((step + 1) // epoch_steps, row, functools.partial(save_state, run, step + 1))
     return run.average
-
-
-def rate_at(schedule: ScheduleTable, step: int, total: int) -> float:
-    """Return the learning rate of a step, counted from 0: a linear rise, then a half cosine down to zero."""
-    rise = max(1, round(schedule.warmup * total))
-    if step < rise:
-        return schedule.rate * (step + 1) / rise
-    if schedule.decay == "constant":
-        return schedule.rate
-    return schedule.rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
 
 
 def evaluate(
@@ -231,16 +213,6 @@ def _check(net: SegmentationNet, bank: ChipBank, chips: ChipTable) -> None:
         raise RecipeError(problem("chips.size", "does not divide", got=chips.size, need=f"multiple of {net.divisor}"))
     if 2 * chips.context >= chips.size:
         raise RecipeError(problem("chips.context", "leaves nothing", got=chips.context, need=f"< {chips.size // 2}"))
-
-
-def _start(net: SegmentationNet, schedule: ScheduleTable) -> Run:
-    average = copy.deepcopy(net).eval().requires_grad_(False)
-    # Decay is for convolutions: pulling biases and batch norm towards zero only shifts what they must make up for.
-    groups = [
-        {"params": [p for p in net.parameters() if (p.ndim > 1) == decayed], "weight_decay": weight}
-        for decayed, weight in ((True, schedule.weight_decay), (False, 0.0))
-    ]
-    return Run(net, average, OPTIMIZERS[schedule.optimizer](groups, lr=schedule.rate))
 
 
 def _step_seed(seed: int, step: int) -> int:
