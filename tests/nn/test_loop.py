@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 from affine import Affine
+from safetensors.torch import load
 
-from landscribe.core.recipe import ChipTable, InputTable, LossTable, NetworkTable, ScheduleTable
+from landscribe.core.recipe import ChipTable, InputTable, LossTable, NetworkTable, ScheduleTable, StageTable
 from landscribe.errors import DataError, IntegrityError, LandscribeError, RecipeError
 from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network, from_files, to_files
 from landscribe.nn.chips import SceneArrays, load_bank
@@ -201,3 +202,36 @@ def test_a_failure_while_cutting_chips_is_told():
     object.__setattr__(bank, "row_scene", bank.row_scene[:1])
     with pytest.raises(IndexError):
         train(bank, net, ENGINE, LOSS, broken, ScheduleTable(epochs=1, steps=3), seed=0)
+
+
+def test_a_run_resumed_at_the_border_of_a_stage_is_the_uninterrupted_one_bit_for_bit():
+    stages = (StageTable(epochs=1, rate=1e-3), StageTable(epochs=2, rate=1e-4))
+    schedule = ScheduleTable(stages=stages, steps=2)
+    whole, states = states_of(schedule)
+    for done in (1, 2):
+        resumed = run(schedule, state=states[done - 1], net=make_net(seed=9))
+        assert all(torch.equal(v, resumed.state_dict()[k]) for k, v in whole.state_dict().items())
+
+
+def test_a_new_optimiser_knows_nothing_of_the_one_before():
+    plain = {"optimizer": "adam", "steps": 1, "warmup": 0.0, "decay": "constant", "average": 0.0, "clip_norm": 0.0}
+    counts = []
+    for restart in (True, False):
+        stages = (StageTable(epochs=2, rate=1e-3), StageTable(epochs=1, rate=1e-3, restart=restart))
+        _, states = states_of(ScheduleTable(stages=stages, **plain))
+        steps = [load(state["state.safetensors"])["optimizer.0.step"].item() for state in states]
+        counts.append(steps)
+    assert counts == [[1, 2, 1], [1, 2, 3]]
+
+
+def test_gradients_are_shortened_only_when_asked_for():
+    def moved(clip_norm):
+        # After one step Adam's first moment is a tenth of the gradient.
+        schedule = ScheduleTable(optimizer="adam", epochs=1, steps=1, clip_norm=clip_norm, weight_decay=0.0)
+        _, [state] = states_of(schedule)
+        moments = [t for name, t in load(state["state.safetensors"]).items() if name.endswith("exp_avg")]
+        return float(torch.stack([(10 * m).square().sum() for m in moments]).sum().sqrt())
+
+    free = moved(0.0)
+    assert moved(free / 2) == pytest.approx(free / 2, rel=1e-3)
+    assert moved(free * 2) == pytest.approx(free, rel=1e-5)

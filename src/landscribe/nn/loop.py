@@ -22,7 +22,7 @@ from landscribe.nn.bundle import SegmentationNet, channels_last
 from landscribe.nn.chips import ChipBank, Chips, SceneArrays, cut_chips, draw_plan, steps_per_epoch
 from landscribe.nn.device import Engine
 from landscribe.nn.losses import LossSums, class_weights, combine_terms, segmentation_loss, sum_pixels
-from landscribe.nn.schedule import GRADIENT_NORM, rate_at, start_run
+from landscribe.nn.schedule import begins_anew, rate_at, start_run
 from landscribe.nn.snapshot import Run, load_state, save_state
 from landscribe.nn.sweep import predict_tiles
 
@@ -88,7 +88,9 @@ def train(
     with torch.random.fork_rng(devices), _batches(bank, chips, seed, range(done, total)) as batches:
         for step, batch in enumerate(batches, start=done):
             torch.manual_seed(_step_seed(seed, step))
-            rate = rate_at(schedule, step, total)
+            if begins_anew(schedule, step, epoch_steps):
+                run.optimizer.state.clear()
+            rate = rate_at(schedule, step, epoch_steps)
             for group in run.optimizer.param_groups:
                 group["lr"] = rate
             with torch.autocast(engine.device.type, torch.bfloat16, enabled=engine.dtype == torch.bfloat16):
@@ -96,7 +98,8 @@ def train(
             value, parts = segmentation_loss(logits, batch.target, batch.weight, loss, weights)
             run.optimizer.zero_grad(set_to_none=True)
             value.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(run.parameters, GRADIENT_NORM)
+            if schedule.clip_norm:
+                torch.nn.utils.clip_grad_norm_(run.parameters, schedule.clip_norm)
             run.optimizer.step()
             _move_average(run, min(schedule.average, (1 + step) / (10 + step)))
             history.add(value.detach(), parts.detach(), chips.batch)

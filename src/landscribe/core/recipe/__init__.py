@@ -19,6 +19,7 @@ from landscribe.core.recipe.models import (
     NetworkTable,
     PredictTable,
     ScheduleTable,
+    StageTable,
 )
 from landscribe.core.recipe.polygons import AreaTable, ThresholdTable, TuneTable, VectorizeTable
 from landscribe.core.recipe.rules import RULE_ACTIONS, AreaWindowTable, EraseTable, RuleTable, VoteTable, name_list
@@ -52,6 +53,7 @@ __all__ = [
     "ScheduleTable",
     "SensorTable",
     "Share",
+    "StageTable",
     "ThresholdTable",
     "TuneTable",
     "ValidateTable",

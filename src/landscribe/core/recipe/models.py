@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from landscribe.core.recipe.values import Count, Name, NonNegative, PerClass, Positive, Share
 
@@ -70,20 +70,54 @@ class ChipTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Share of chips centred on a pixel of a class drawn evenly among the classes."""
 
 
+class StageTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """A stage of `schedule.stages`."""
+
+    epochs: Count
+    rate: Positive
+    """Learning rate at which the stage begins, after its `warmup`."""
+    restart: bool = True
+    """Begin with a new optimiser: without the moments of the stage before."""
+
+
 class ScheduleTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """`schedule` of a model."""
 
     optimizer: Literal["adam", "adamw", "nadam"] = "adamw"
+    """`adamw` and `nadam` decay weights apart from the gradient, `adam` as a part of it."""
     rate: Positive = 1e-3
+    """Learning rate where there are no `stages`."""
     weight_decay: NonNegative = 1e-2
+    """Of convolutions; biases and batch normalisation are left alone."""
     epochs: Count = 40
+    """Length of the run; the sum of `stages` where these are given alone. Where both are given this one holds: the
+    last stage is cut off or goes on."""
+    stages: tuple[StageTable, ...] = ()
+    """Parts of the run with rates of their own, `[{ epochs = 25, rate = 1e-4 }, ...]`; `warmup` and `decay` then hold
+    for each of them."""
     steps: Count | None = None
     """Steps of an epoch; None takes as many as cover the training area once."""
-    decay: Literal["cosine", "constant"] = "cosine"
+    decay: Literal["cosine", "constant", "power"] = "cosine"
+    """Fall of the rate: half a cosine down to zero, none, or times `decay_factor` after each epoch."""
+    decay_factor: Annotated[float, Field(gt=0, le=1)] = 0.95
+    """For `decay = "power"`."""
+    restart_every: Annotated[int, Field(ge=0)] = 0
+    """Take a new optimiser after each so many epochs of a stage; 0 never."""
     warmup: Share = 0.05
-    """Share of the run over which the rate rises from zero."""
+    """Share of the run, or of each stage, over which the rate rises from zero."""
+    clip_norm: NonNegative = 1.0
+    """Longer gradients are shortened to this, so that a batch of odd labels cannot throw the run off; 0 never."""
     average: Annotated[float, Field(ge=0, lt=1)] = 0.99
     """Decay of the moving average of weights that is saved and used; 0 takes the last weights."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sum_stages(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "epochs" in values or not values.get("stages"):
+            return values
+        lengths = [stage.get("epochs") if isinstance(stage, dict) else stage.epochs for stage in values["stages"]]
+        # What is not a number is told by the field of the stage.
+        return values | {"epochs": sum(length for length in lengths if isinstance(length, int))}
 
 
 class ModelTable(BaseModel, frozen=True, extra="forbid", strict=True):
