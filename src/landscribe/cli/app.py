@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -12,7 +11,7 @@ from typer.exceptions import Abort, Exit, TyperException
 
 from landscribe import __version__
 from landscribe.cli import files, flow, look
-from landscribe.cli.console import say
+from landscribe.cli.console import say, stop_when_asked
 from landscribe.errors import INTERRUPTED_EXIT_CODE, LandscribeError
 
 app = typer.Typer(
@@ -48,7 +47,8 @@ def top(
 
 def main() -> None:
     """Run the command line and exit with the documented code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop_when_asked)
     try:
         result = app(standalone_mode=False)
         code = result if isinstance(result, int) else 0
@@ -70,7 +70,3 @@ def main() -> None:
         sys.stderr.close()
         code = 0
     sys.exit(code)
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -6,8 +6,10 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +18,10 @@ from rich.table import Table
 
 PLAIN_EVERY_S = 15.0
 """Without a terminal a line of progress is written this often."""
+
+stopping = threading.Event()
+"""Set once somebody asked to stop. Python loses a KeyboardInterrupt that falls into a destructor; whoever reports
+progress then raises it again."""
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -30,6 +36,7 @@ def reporting() -> Iterator[Callable[[str, int, int], None]]:
             tasks: dict[str, Any] = {}
 
             def draw(what: str, done: int, total: int) -> None:
+                _stop_if_asked()
                 # The first word is the stage: one bar each, renamed as it goes.
                 stage = what.split(" ", 1)[0]
                 if stage not in tasks:
@@ -41,6 +48,7 @@ def reporting() -> Iterator[Callable[[str, int, int], None]]:
     last = {"when": 0.0, "what": ""}
 
     def write(what: str, done: int, total: int) -> None:
+        _stop_if_asked()
         now = time.monotonic()
         if now - last["when"] >= PLAIN_EVERY_S:  # type: ignore[operator]
             last["when"] = now
@@ -72,6 +80,17 @@ def tell_table(columns: list[str], rows: list[list[str]], *, right: int = 1) -> 
     for row in rows:
         table.add_row(*(_plain(cell) for cell in row))
     out.print(table)
+
+
+def stop_when_asked(_number: int, _frame: FrameType | None) -> None:
+    """Handle a signal that ends the program: the work under way is left by an exception."""
+    stopping.set()
+    raise KeyboardInterrupt
+
+
+def _stop_if_asked() -> None:
+    if stopping.is_set():
+        raise KeyboardInterrupt
 
 
 def _plain(text: str) -> str:
