@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 
-def blobs(side: int, seed: int = 0, grain_px: float = 5.6) -> np.ndarray:
+def blobs(side: int, seed: int = 0, grain_px: float = 4.75) -> np.ndarray:
     """Return a field (side, side) of float32 0..1 with about 10,000 blobs above 0.5 per 3400 x 3400 pixels."""
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((side, side), dtype=np.float32)

@@ -15,6 +15,21 @@ def copy_first(target: AnyArray, source: AnyArray, n: int) -> None:
         target[i] = source[i]
 
 
+BYTES = np.uint64(0x0101010101010101)
+"""A one in each byte of a word."""
+ONE, TOP_BYTE = np.uint64(1), np.uint64(56)
+
+
+@numba.njit(cache=True, nogil=True)
+def first_byte(word: np.uint64) -> int:
+    """Return which byte of a word, seen in memory order, is the first that is not 0; all bytes are 0 or 1.
+
+    `word & (word - 1)` is the word without that byte, so flags are visited without a branch for each that is not set.
+    """
+    lowest = word & (~word + ONE)
+    return np.int64((((lowest - ONE) & BYTES) * BYTES) >> TOP_BYTE)
+
+
 @numba.njit(cache=True, nogil=True)
 def doubled(vector: AnyArray) -> AnyArray:
     """Return a vector of twice the length that begins with the given one."""

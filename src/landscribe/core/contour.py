@@ -17,8 +17,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from landscribe.core.arrays import AnyArray, ByteArray
-from landscribe.core.compiled import copy_first
+from landscribe.core.arrays import AnyArray
+from landscribe.core.compiled import ONE, copy_first, first_byte
 from landscribe.core.linking import Chains, Int32s, Parts, join_labels, room_for_chains, room_for_parts
 from landscribe.core.rings import Floats, Singles
 from landscribe.core.rows import Row, add_pixels, fill_row, keep_row
@@ -174,7 +174,7 @@ def contour_rows(
             add_pixels(now, parts, field.values[i - 2 - field.first], field.scale, 2, (i - 2) * (width - 4))
         for j in range(width):
             active[j] = above.marks[j] | now.marks[j] | (above.inside[j] ^ now.inside[j])
-        n = _cells(chains, n, parts, field, i, level, sharp, saddle, active, words, above, now, ids, ids_now, ids_down)
+        n = _cells(chains, n, parts, field, i, level, sharp, saddle, words, above, now, ids, ids_now, ids_down)
         above, now = now, above
         copy_first(ids, ids_now, width)
     if (end - begin) % 2:
@@ -192,7 +192,6 @@ def _cells(
     level: float,
     sharp: bool,
     saddle: int,
-    active: ByteArray,
     words: NDArray[np.uint64],
     above: Row,
     now: Row,
@@ -207,11 +206,10 @@ def _cells(
     height, width = len(at_y) - 4, len(at_x) - 4
     marks = now.marks
     for w in range(len(words)):
-        if words[w] == 0:
-            continue
-        for j in range(8 * w, 8 * w + 8):
-            if not active[j]:
-                continue
+        word = words[w]
+        while word != 0:
+            j = 8 * w + first_byte(word)
+            word &= word - ONE
             for down in range(2):  # a vertex left of the sample, a vertex above it
                 if (down and inside_above[j] == inside_now[j]) or (not down and not marks[j]):
                     continue

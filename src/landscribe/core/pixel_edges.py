@@ -6,7 +6,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
+from landscribe.core.arrays import AnyArray, BoolArray
+from landscribe.core.compiled import ONE, first_byte
 from landscribe.core.contour import BOTTOM, FROM, LEFT, RIGHT, TO, TOP
 from landscribe.core.linking import Chains, Int32s, Parts, room_for_chains, room_for_parts
 from landscribe.core.rows import Row, add_pixels, fill_row, keep_row
@@ -71,7 +72,7 @@ def edge_rows(
         if len(nodes):
             for x in range(width + 1):
                 active[x] |= nodes[y - begin, x]
-        n = _turns(chains, n, y, active, words, above, now, down)
+        n = _turns(chains, n, y, words, above, now, down)
         above, now = now, above
     if (end - begin) % 2:
         keep_row(now, above)
@@ -80,7 +81,7 @@ def edge_rows(
 
 @numba.njit(cache=True, nogil=True)
 def _turns(
-    chains: Chains, n: int, y: int, active: ByteArray, words: NDArray[np.uint64], above: Row, now: Row, down: Int32s
+    chains: Chains, n: int, y: int, words: NDArray[np.uint64], above: Row, now: Row, down: Int32s
 ) -> int:
     """Make and link the vertices of one row of corners; returns their new number.
 
@@ -91,11 +92,10 @@ def _turns(
     inside_above, inside_now, label_above, label_now = above.inside, now.inside, above.labels, now.labels
     left = -1
     for w in range(len(words)):
-        if words[w] == 0:
-            continue
-        for x in range(8 * w, 8 * w + 8):
-            if not active[x]:
-                continue
+        word = words[w]
+        while word != 0:
+            x = 8 * w + first_byte(word)
+            word &= word - ONE
             # Column -1 is the last one, which is outside, as is what lies left of the scene.
             corners = inside_above[x - 1] + 2 * inside_above[x] + 4 * inside_now[x] + 8 * inside_now[x - 1]
             if corners in (0, 15):  # a node that no border of this part passes
@@ -125,16 +125,12 @@ def _turns(
 
 @numba.njit(cache=True, nogil=True)
 def _link(after: Int32s, down: Int32s, n: int, x: int, came: int, goes: int, left: int) -> int:
-    """Link vertex `n` to those left and above, leave it for those right and below; returns the new `left`."""
-    after[n] = -1
-    if came == LEFT:
-        after[left] = n
-    elif came == TOP:
-        after[down[x]] = n
-    if goes == LEFT:
-        after[n] = left
-    elif goes == TOP:
-        after[n] = down[x]
-    if BOTTOM in (came, goes):
-        down[x] = n
-    return n if RIGHT in (came, goes) else left
+    """Link vertex `n` to those left and above, leave it for those right and below; returns the new `left`.
+
+    Choices, not branches: which way a border turns is as good as random, and a branch guessed wrong costs more than all.
+    """
+    above = down[x]
+    after[left if came == LEFT else above if came == TOP else n] = n
+    after[n] = left if goes == LEFT else above if goes == TOP else -1
+    down[x] = n if came == BOTTOM or goes == BOTTOM else above
+    return n if came == RIGHT or goes == RIGHT else left

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscribe.core.arrays import AnyArray, ByteArray
-from landscribe.core.compiled import copy_first
+from landscribe.core.compiled import ONE, copy_first, first_byte
 from landscribe.core.linking import Int32s, Parts, join_labels
 
 FROM_COLUMN, TO_COLUMN, LABEL = 0, 1, 2
@@ -66,15 +66,14 @@ def fill_row(now: Row, n: int, above: Row, parts: Parts, n_parts: int) -> int:
         marks[j] = inside[j] ^ inside[j - 1]
     words = marks.view(np.uint64)
     n_runs = 0
-    within = False
+    within = 0  # columns of `runs` in turn: FROM_COLUMN, TO_COLUMN
     for w in range(len(words)):
-        if words[w] == 0:
-            continue
-        for j in range(8 * w, 8 * w + 8):
-            if marks[j]:
-                runs[n_runs, TO_COLUMN if within else FROM_COLUMN] = j
-                n_runs += 1 if within else 0
-                within = not within
+        word = words[w]
+        while word != 0:
+            runs[n_runs, within] = 8 * w + first_byte(word)
+            n_runs += within
+            within = 1 - within
+            word &= word - ONE
     now.n_runs[0] = n_runs
     labels, above_runs, n_above = now.labels, above.runs, above.n_runs[0]
     root, pixels, total, low, first = parts
