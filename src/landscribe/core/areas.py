@@ -313,9 +313,11 @@ def _pairs(ours: GeometryArray, theirs: GeometryArray) -> tuple[NDArray[np.intp]
 def _sharing(parts: GeometryArray) -> BoolArray:
     """Mark the polygons that share area with another one; common borders do not count."""
     shared = np.zeros(len(parts), dtype=bool)
-    rows, cols = shapely.STRtree(parts).query(parts, predicate="intersects")
-    once = rows < cols
+    rows, cols = shapely.STRtree(parts).query(parts)
+    once = rows < cols  # before anything is looked at closely: not each with itself, and no pair twice
     rows, cols = rows[once], cols[once]
+    meet = shapely.intersects(parts[rows], parts[cols])
+    rows, cols = rows[meet], cols[meet]
     overlap = shapely.area(shapely.intersection(parts[rows], parts[cols])) > 0
     shared[rows[overlap]] = shared[cols[overlap]] = True
     return shared

@@ -15,7 +15,6 @@ from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.areas import Areas, Matches, boundary_areas, match_objects, polygon_areas, repair
 from landscribe.core.arrays import FloatArray, GeometryArray
-from landscribe.core.features import of_class
 from landscribe.core.grid import WGS84, Grid
 from landscribe.core.legend import LandClass, Legend
 from landscribe.errors import DataError, problem
@@ -42,7 +41,9 @@ class Measured:
 Measures = dict[str, dict[str, Measured]]
 """By scene, then by class name."""
 
-_Job = tuple[LandClass, gpd.GeoDataFrame, gpd.GeoDataFrame, Affine | None, BaseGeometry | None]
+NONE: GeometryArray = np.empty(0, dtype=object)
+
+_Job = tuple[LandClass, GeometryArray, GeometryArray, Affine | None, BaseGeometry | None]
 
 
 def measure(
@@ -78,17 +79,17 @@ def measure(
             problem("score", "predicted and truth differ in CRS", got=(predicted.crs, truth.crs), do="reproject one")
         )
     crs = truth.crs if len(truth) else predicted.crs
-    sides = [dict(iter(side.groupby("scene"))) for side in (predicted, truth)]
-    jobs = []
+    sides = [_by_scene_and_class(side) for side in (predicted, truth)]
+    jobs: list[_Job] = []
     for scene in scenes:
-        ours, theirs = (side.get(scene, predicted.iloc[:0]) for side in sides)
-        plane = _plane(scene, grids, crs, ours, theirs)
+        ours, theirs = (side.get(scene, {}) for side in sides)
+        plane = _plane(scene, grids, crs, [*ours.values(), *theirs.values()])
         region = None if regions is None or scene not in regions else _move(np.array([regions[scene]]), plane)[0]
-        jobs += [(land_class, ours, theirs, plane, region) for land_class in legend]
+        jobs += [(c, ours.get(c.name, NONE), theirs.get(c.name, NONE), plane, region) for c in legend]
 
     def work(job: _Job) -> Measured:
         land_class, ours, theirs, plane, region = job
-        first, second = (_move(of_class(side, land_class.name), plane) for side in (ours, theirs))
+        first, second = (_move(side, plane) for side in (ours, theirs))
         return _measure_class(land_class, first, second, region, boundary=boundary, iou=iou)
 
     # GEOS works outside the interpreter lock, so threads share the cores.
@@ -126,6 +127,14 @@ def metres_per_unit(crs: CRS, x: float, y: float) -> tuple[float, float]:
     )
 
 
+def _by_scene_and_class(features: gpd.GeoDataFrame) -> dict[str, dict[str, GeometryArray]]:
+    geometry = features.geometry.to_numpy()
+    found: dict[str, dict[str, GeometryArray]] = {}
+    for (scene, name), rows in features.groupby(["scene", "class_name"]).indices.items():
+        found.setdefault(scene, {})[name] = geometry[rows]
+    return found
+
+
 def _measure_class(
     land_class: LandClass,
     ours: GeometryArray,
@@ -145,18 +154,17 @@ def _measure_class(
 
 
 def _plane(
-    scene: str, grids: Mapping[str, Grid] | None, crs: CRS | None, ours: gpd.GeoDataFrame, theirs: gpd.GeoDataFrame
+    scene: str, grids: Mapping[str, Grid] | None, crs: CRS | None, geometries: Sequence[GeometryArray]
 ) -> Affine | None:
     """Return the affine map to a plane in metres (or pixels) near the scene; shares of area do not depend on it."""
     if grids is not None and scene in grids:
         grid = grids[scene]
         height_m, width_m = grid.pixel_size_m or (1.0, 1.0)
         return Affine.scale(width_m, height_m) @ ~grid.transform
-    bounds = [side.total_bounds for side in (ours, theirs) if len(side)]
-    if crs is None or not bounds:
+    if crs is None or not geometries:
         return None
-    both = np.array(bounds)
-    x, y = np.nanmin(both[:, 0]) / 2 + np.nanmax(both[:, 2]) / 2, np.nanmin(both[:, 1]) / 2 + np.nanmax(both[:, 3]) / 2
+    left, bottom, right, top = shapely.total_bounds(np.concatenate(geometries))
+    x, y = left / 2 + right / 2, bottom / 2 + top / 2
     return Affine.scale(*metres_per_unit(crs, float(x), float(y))) @ Affine.translation(-x, -y)
 
 
