@@ -80,9 +80,7 @@ def edge_rows(
 
 
 @numba.njit(cache=True, nogil=True)
-def _turns(
-    chains: Chains, n: int, y: int, words: NDArray[np.uint64], above: Row, now: Row, down: Int32s
-) -> int:
+def _turns(chains: Chains, n: int, y: int, words: NDArray[np.uint64], above: Row, now: Row, down: Int32s) -> int:
     """Make and link the vertices of one row of corners; returns their new number.
 
     Each border of the row is seen from its left end first: `left` is the vertex there. `down` is the vertex at the
