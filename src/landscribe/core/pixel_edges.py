@@ -125,10 +125,10 @@ def _turns(chains: Chains, n: int, y: int, words: NDArray[np.uint64], above: Row
 def _link(after: Int32s, down: Int32s, n: int, x: int, came: int, goes: int, left: int) -> int:
     """Link vertex `n` to those left and above, leave it for those right and below; returns the new `left`.
 
-    Choices, not branches: which way a border turns is as good as random, and a branch guessed wrong costs more than all.
+    Choices, not branches: a border turns as good as at random, and a branch guessed wrong costs more than all this.
     """
     above = down[x]
     after[left if came == LEFT else above if came == TOP else n] = n
     after[n] = left if goes == LEFT else above if goes == TOP else -1
-    down[x] = n if came == BOTTOM or goes == BOTTOM else above
-    return n if came == RIGHT or goes == RIGHT else left
+    down[x] = n if BOTTOM in (came, goes) else above
+    return n if RIGHT in (came, goes) else left
