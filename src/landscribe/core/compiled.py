@@ -27,7 +27,7 @@ def first_byte(word: np.uint64) -> int:
     `word & (word - 1)` is the word without that byte, so flags are visited without a branch for each that is not set.
     """
     lowest = word & (~word + ONE)
-    return np.int64((((lowest - ONE) & BYTES) * BYTES) >> TOP_BYTE)
+    return int((((lowest - ONE) & BYTES) * BYTES) >> TOP_BYTE)
 
 
 @numba.njit(cache=True, nogil=True)
