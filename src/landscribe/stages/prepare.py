@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,8 @@ from landscribe.core.arrays import BoolArray
 from landscribe.core.burn import burn_share
 from landscribe.core.features import of_class
 from landscribe.core.grid import Grid, Window
+from landscribe.core.register import Move, move_grid
+from landscribe.io.alignment import TABLE, align_scenes, write_table
 from landscribe.io.atomic import write_text
 from landscribe.io.geotiff import write_raster
 from landscribe.io.labels import Labels, read_labels
@@ -26,8 +27,6 @@ from landscribe.io.scenes import Scene, SensorFile, sensor_grids
 from landscribe.io.vectors import write_features
 
 STRIP_ROWS = 1024
-ALIGNMENT = "alignment.csv"
-ALIGNMENT_HEADER = ("scene", "sensor", "row_px", "col_px", "score", "spread", "decision")
 
 
 def prepare(project: Project, run: Run, progress: Progress = silent) -> StageResult:
@@ -46,6 +45,7 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
     """
     scenes = {scene.id: scene for scene in project.scenes.scenes}
     legend = project.legend
+    moves = align_scenes(project, run, progress)
 
     def key_of(scene_id: str) -> str:
         scene = scenes[scene_id]
@@ -58,16 +58,23 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
             place=scene.place,
             legend=[(c.id, c.name) for c in legend],
             prepare=project.recipe.prepare.model_dump(),
+            moves={name: str(move) for name, move in moves.get(scene_id, {}).items()},
         )
 
-    result = make_items(run, "prepare", scenes, key_of, lambda i: _prepare_scene(project, run, scenes[i]), progress)
-    _write_alignment(run)
+    def make(scene_id: str) -> Made:
+        return _prepare_scene(project, run, scenes[scene_id], moves.get(scene_id, {}))
+
+    result = make_items(run, "prepare", scenes, key_of, make, progress)
+    done = run.records("prepare")
+    write_table(run.path("prepared", TABLE), {i: moves[i] for i in scenes if i in moves and i in done})
     return result
 
 
-def _prepare_scene(project: Project, run: Run, scene: Scene) -> Made:
+def _prepare_scene(project: Project, run: Run, scene: Scene, moves: Mapping[str, Move]) -> Made:
     folder = run.scene_folder(scene.id)
     grids = sensor_grids(scene)
+    reference = grids[scene.reference.name]
+    grids = {name: move_grid(grid, reference, moves[name]) if name in moves else grid for name, grid in grids.items()}
     outputs, counts, statistics = [], {}, {}
     for name, file in scene.sensors.items():
         outputs.append(folder / f"{name}.tif")
@@ -84,10 +91,7 @@ def _prepare_scene(project: Project, run: Run, scene: Scene) -> Made:
     kinds = {name: file.sensor.kind for name, file in scene.sensors.items()}
     bands = {name: file.sensor.band_names for name, file in scene.sensors.items()}
     facts = facts_of(scene.place, kinds, bands, labelled=labelled)
-    facts |= {
-        "statistics": statistics,
-        "shifts": {name: _no_shift(is_reference=name == scene.reference.name) for name in kinds},
-    }
+    facts |= {"statistics": statistics, "shifts": {name: asdict(move) for name, move in moves.items()}}
     outputs.append(folder / FACTS)
     write_text(outputs[-1], json.dumps(facts, indent=1))
     return Made(tuple(outputs), counts, tuple(f"{scene.id}: {name} is missing" for name in scene.missing))
@@ -159,20 +163,3 @@ def _write_coverage(project: Project, folder: Path, scene: Scene, grid: Grid, la
 def _strips(grid: Grid) -> Iterator[Window]:
     for row in range(0, grid.height, STRIP_ROWS):
         yield Window(row, 0, min(STRIP_ROWS, grid.height - row), grid.width)
-
-
-def _no_shift(*, is_reference: bool) -> dict[str, Any]:
-    decision = "reference" if is_reference else "not estimated"
-    return {"row_px": 0.0, "col_px": 0.0, "score": None, "spread": None, "decision": decision}
-
-
-def _write_alignment(run: Run) -> None:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(ALIGNMENT_HEADER)
-    for scene_id in run.records("prepare"):
-        facts = json.loads((run.scene_folder(scene_id) / FACTS).read_text(encoding="utf-8"))
-        for sensor, shift in facts["shifts"].items():
-            values = (shift["row_px"], shift["col_px"], shift["score"], shift["spread"], shift["decision"])
-            table.writerow((scene_id, sensor, *("" if v is None else v for v in values)))
-    write_text(run.path("prepared", ALIGNMENT), text.getvalue())

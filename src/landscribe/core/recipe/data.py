@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from landscribe.core.recipe.values import Colour, Count, Name, NonNegative
+from landscribe.core.recipe.values import Colour, Count, Name, NonNegative, Positive
 
 
 class SensorTable(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -81,5 +81,8 @@ class DataTable(BaseModel, frozen=True, extra="forbid", strict=True):
 class PrepareTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """`[prepare]`."""
 
-    align: Literal["none"] = "none"
-    """Sensors are taken to lie where their georeference says; `prepared/alignment.csv` records that."""
+    align: Literal["none", "ecc", "ecc-green"] = "none"
+    """`none` takes sensors to lie where their georeference says; `ecc` is the alignment of the fifth-placed DSTL
+    solution, `ecc-green` that of the third-placed one's water script. `prepared/alignment.csv` says what came of it."""
+    max_shift_px: Positive = 40.0
+    """A longer shift, in pixels of the reference sensor, is taken for a mistake and not applied."""

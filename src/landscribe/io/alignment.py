@@ -1,0 +1,105 @@
+"""Alignment of scenes on disk: what estimators read, and the table of what they found."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from landscribe.core.arrays import AnyArray, BoolArray
+from landscribe.core.grid import Grid, Window
+from landscribe.core.register import Move, Source, align_scene
+from landscribe.errors import DataError, IntegrityError
+from landscribe.io.atomic import write_text
+from landscribe.io.projects import Progress, Project, make_items, silent
+from landscribe.io.rasters import open_raster
+from landscribe.io.runs import Made, Run, file_digest, make_key
+from landscribe.io.scenes import Scene, SensorFile, sensor_grids
+
+ALIGN = "align"
+"""Stage name of the records of estimates: a part of `prepare`, and no command of its own."""
+MOVES, TABLE = "moves.json", "alignment.csv"
+HEADER = ("scene", "sensor", "row_px", "col_px", "score", "spread", "decision")
+
+
+def align_scenes(project: Project, run: Run, progress: Progress = silent) -> dict[str, dict[str, Move]]:
+    """Estimate how far the sensors of each scene have to move; what was estimated and is unchanged is not done again.
+
+    Args:
+        project: The recipe with its data.
+        run: Where estimates are kept.
+        progress: Told of each scene.
+
+    Returns:
+        Scene id -> sensor -> move, for the scenes whose rasters could be read.
+    """
+    table = project.recipe.prepare
+    settings = table.model_dump(include={"align", "max_shift_px"})
+    scenes = {scene.id: scene for scene in project.scenes.scenes}
+
+    def key_of(scene_id: str) -> str:
+        scene = scenes[scene_id]
+        return make_key(
+            files={name: file_digest(sensor.path) for name, sensor in scene.sensors.items()},
+            frames={name: str(sensor.frame) for name, sensor in scene.sensors.items()},
+            kinds={name: (sensor.sensor.kind, sensor.nodata) for name, sensor in scene.sensors.items()},
+            settings=settings,
+        )
+
+    def make(scene_id: str) -> Made:
+        file = run.scene_folder(scene_id) / MOVES
+        moves = align_scene(scene_sources(scenes[scene_id]), table)
+        write_text(file, json.dumps({name: asdict(move) for name, move in moves.items()}, indent=1))
+        return Made((file,))
+
+    try:
+        found = make_items(run, ALIGN, scenes, key_of, make, progress)
+    except (DataError, IntegrityError):
+        # Every scene is unreadable: `prepare` says so of each.
+        return {}
+    return {scene_id: read_moves(run, scene_id) for scene_id in (*found.made, *found.current)}
+
+
+def scene_sources(scene: Scene) -> list[Source]:
+    """Return the sensors of a scene as estimators read them, the reference first.
+
+    Raises:
+        DataError: If a raster cannot be opened or has other bands than its kind.
+    """
+    grids = sensor_grids(scene)
+    return [_source(file, grids[name]) for name, file in scene.sensors.items()]
+
+
+def _source(file: SensorFile, grid: Grid) -> Source:
+    def read(window: Window) -> tuple[AnyArray, BoolArray]:
+        with open_raster(file.path, nodata=file.nodata) as raster:
+            return raster.read(window)
+
+    bands = file.sensor.bands
+    return Source(file.name, grid, file.sensor.band_names, tuple(band.wavelength_nm for band in bands), read)
+
+
+def read_moves(run: Run, scene_id: str) -> dict[str, Move]:
+    """Read the estimates of a scene."""
+    rows = json.loads((run.scene_folder(scene_id) / MOVES).read_text(encoding="utf-8"))
+    return {name: _move(row) for name, row in rows.items()}
+
+
+def _move(row: dict[str, object]) -> Move:
+    linear = row.pop("linear")
+    return Move(**row, linear=None if linear is None else tuple(linear))  # type: ignore[arg-type]
+
+
+def write_table(path: Path, moves: Mapping[str, Mapping[str, Move]]) -> None:
+    """Write `alignment.csv`: shifts and spread in pixels of the reference, positive = down and to the right."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(HEADER)
+    for scene_id, by_sensor in moves.items():
+        for sensor, move in by_sensor.items():
+            numbers = (move.row_px, move.col_px, move.score, move.spread)
+            table.writerow((scene_id, sensor, *("" if v is None else round(v, 4) for v in numbers), move.decision))
+    write_text(path, text.getvalue())
