@@ -59,6 +59,14 @@ _INDICES = (
         lambda nir, red, blue: (nir - red) / (nir + 6 * red - 7.5 * blue + 1).clip(min=0.05),
         "DSTL's third place: EVI without its gain of 2.5",
     ),
+    Index("ndvi_nir1", ("nir1", "red"), _ratio, "NDVI with WorldView's first near infrared, M6"),
+    Index("ndvi_nir2", ("nir2", "red"), _ratio, "NDVI with WorldView's second near infrared, M7"),
+    Index(
+        "rei",
+        ("nir2", "blue"),
+        lambda nir, blue: nir - blue / (nir + EPSILON) + blue * nir,
+        "second author of DSTL's third place, for water: lower than a threshold",
+    ),
     Index("water", ("red_edge", "nir"), _ratio, "the rule that DSTL's third place really ran: positive on water"),
 )
 INDICES: dict[str, Index] = {index.name: index for index in _INDICES}

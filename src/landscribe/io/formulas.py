@@ -22,6 +22,8 @@ class Formula(BaseModel, frozen=True, extra="forbid"):
     kind: Literal["index", "labels"]
     classes: tuple[str, ...]
     spectral: SpectralTable
+    sensors: tuple[str, ...] | None = None
+    """Sensors that bands are taken from, in order; None takes all of a scene."""
     trained_on: tuple[str, ...] = ()
     """Scenes that index and threshold were searched on; none where the recipe gives them."""
     held_out: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from landscribe.core.recipe import SpectralTable
 from landscribe.core.spectral import Scan, SceneRule, grade, holds, passes, scan, thresholds_of
 from landscribe.errors import RecipeError, problem
 from landscribe.nn.sample import Raster, pack_rasters, sample
-from landscribe.nn.stem import SensorSpec
+from landscribe.nn.stem import SensorSpec, describe_sensors
 
 STRIP_ROWS = 512
 Reader = Callable[[str, Window], tuple[AnyArray, BoolArray]]
@@ -29,13 +29,11 @@ class SpectralScene:
     id: str
     read: Reader
     sensors: tuple[SensorSpec, ...]
-    """In stack order: where two have a band of one name, the first counts. The first is the reference."""
+    """In stack order: where two have a band of one name, the first counts."""
     grids: Mapping[str, Grid]
-
-    @property
-    def reference(self) -> Grid:
-        """Grid of the result."""
-        return self.grids[self.sensors[0].name]
+    """Grid of each sensor."""
+    reference: Grid
+    """Grid of the result."""
 
     def bands_of(self, index: str) -> list[tuple[SensorSpec, int]]:
         """Return the sensor and the position in it of each band that an index needs.
@@ -50,7 +48,9 @@ class SpectralScene:
         """Return the grid that a rule with this index runs on."""
         if table.grid == "reference":
             return self.reference
-        return max((self.grids[s.name] for s, _ in self.bands_of(index)), key=lambda grid: abs(grid.transform.determinant))
+        return max(
+            (self.grids[s.name] for s, _ in self.bands_of(index)), key=lambda grid: abs(grid.transform.determinant)
+        )
 
     def values(self, index: str, grid: Grid, window: Window) -> FloatArray:
         """Return an index on a window of a grid, float32 (h, w), NaN where a band has no data or it has no value."""
@@ -68,6 +68,35 @@ class SpectralScene:
         grid = self.grid_of(table, table.index)
         lowest = [np.nanmin(v, initial=np.inf) for v in (self.values(table.index, grid, w) for w in strips(grid))]
         return float(min(lowest))
+
+
+def spectral_scene(
+    scene_id: str,
+    read: Reader,
+    kinds: Mapping[str, str],
+    bands: Mapping[str, tuple[str, ...]],
+    grids: Mapping[str, Grid],
+    sensors: Sequence[str] | None = None,
+) -> SpectralScene:
+    """Show a scene to spectral rules.
+
+    Args:
+        scene_id: Its id.
+        read: Reads a window of a sensor.
+        kinds: Sensor name -> kind, the reference first.
+        bands: Sensor name -> names of its bands.
+        grids: Sensor name -> grid.
+        sensors: Sensors to take bands from, in order; None takes all.
+
+    Raises:
+        RecipeError: If the scene lacks one of them.
+    """
+    chosen = tuple(kinds) if sensors is None else tuple(sensors)
+    missing = [name for name in chosen if name not in kinds]
+    if missing:
+        raise RecipeError(problem(f"scene {scene_id!r}", f"sensor {missing[0]!r} is missing", got=", ".join(kinds)))
+    described = describe_sensors({name: kinds[name] for name in chosen}, bands)
+    return SpectralScene(scene_id, read, described, grids, grids[next(iter(kinds))])
 
 
 def lay(

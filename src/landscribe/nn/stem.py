@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from landscribe.core.arrays import AnyArray, FloatArray
 from landscribe.core.indices import band_positions, find_index
+from landscribe.core.sensors import CATALOGUE
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.nn.scene import SceneArrays
 
@@ -36,6 +37,17 @@ class SensorSpec:
     def full_scale(self) -> float:
         """The value that indices take for 1."""
         return float(2**self.bits - 1) if self.bits else 1.0
+
+
+def describe_sensors(kinds: Mapping[str, str], bands: Mapping[str, tuple[str, ...]]) -> tuple[SensorSpec, ...]:
+    """Describe sensors for networks and indices.
+
+    Args:
+        kinds: Sensor name -> kind, in stack order; a kind that the catalogue lacks counts as 16 bits.
+        bands: Sensor name -> names of its bands.
+    """
+    bits = {name: CATALOGUE[kind].bits if kind in CATALOGUE else 16 for name, kind in kinds.items()}
+    return tuple(SensorSpec(name, kind, bands[name], bits[name]) for name, kind in kinds.items())
 
 
 @dataclass(frozen=True)

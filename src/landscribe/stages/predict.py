@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from landscribe.core.arrays import AnyArray, BoolArray
+from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
 from landscribe.core.grid import Window
+from landscribe.core.legend import Legend
+from landscribe.core.spectral import needs_lowest, region_of, rule_of
 from landscribe.errors import DataError, IntegrityError, RecipeError, problem
+from landscribe.io.formulas import FORMULA, Formula, read_formula
 from landscribe.io.geotiff import write_raster
 from landscribe.io.prepared import PreparedScene, open_prepared
 from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent, training_folds
 from landscribe.io.rasters import open_raster
-from landscribe.io.runs import Made, Run, file_digest, make_key
+from landscribe.io.runs import Made, Record, Run, file_digest, make_key
 
 OUT_OF_FOLD = "oof"
 """Stage name of the records of out-of-fold probabilities: no stage of its own, and not what `vectorize` reads."""
@@ -31,11 +35,13 @@ class LoadedModels:
     specs: tuple[Any, ...]
     digests: dict[str, str]
     trained_on: frozenset[str]
+    formulas: tuple[Formula, ...] = ()
+    """Models without weights."""
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names in the order of the networks' outputs."""
-        return tuple(name for spec in self.specs for name in spec.classes)
+        """Class names in the order of outputs: of the networks, then of the models without weights."""
+        return tuple(name for model in (*self.specs, *self.formulas) for name in model.classes)
 
 
 def predict(project: Project, run: Run, progress: Progress = silent, *, models: Path | None = None) -> StageResult:
@@ -65,13 +71,12 @@ def predict(project: Project, run: Run, progress: Progress = silent, *, models: 
     settings = project.recipe.predict.model_dump(mode="json")
 
     def key_of(scene_id: str) -> str:
-        return make_key(
-            inputs=prepared[scene_id].outputs, models=loaded.digests, settings=settings, legend=project.legend.names
-        )
+        inputs = {i: prepared[i].outputs for i in _looked_at(loaded, prepared, scene_id)}
+        return make_key(inputs=inputs, models=loaded.digests, settings=settings, legend=project.legend.names)
 
     def make(scene_id: str) -> Made:
         scene = open_prepared(run, scene_id)
-        return _predict_scene(project, scene, run.probability(scene_id), loaded, order, progress)
+        return _predict_scene(project, run, scene, run.probability(scene_id), loaded, order, progress)
 
     result = make_items(run, "predict", scene_ids, key_of, make)
     folds = () if models else training_folds(project, prepared)
@@ -103,13 +108,12 @@ def _predict_fold(
     settings = project.recipe.predict.model_dump(mode="json", exclude={"scenes"})
 
     def key_of(scene_id: str) -> str:
-        return make_key(
-            inputs=prepared[scene_id].outputs, models=loaded.digests, settings=settings, legend=project.legend.names
-        )
+        inputs = {i: prepared[i].outputs for i in _looked_at(loaded, prepared, scene_id)}
+        return make_key(inputs=inputs, models=loaded.digests, settings=settings, legend=project.legend.names)
 
     def make(scene_id: str) -> Made:
         scene = open_prepared(run, scene_id)
-        return _predict_scene(project, scene, run.out_of_fold(scene_id), loaded, order, progress)
+        return _predict_scene(project, run, scene, run.out_of_fold(scene_id), loaded, order, progress)
 
     return make_items(run, OUT_OF_FOLD, scene_ids, key_of, make)
 
@@ -126,9 +130,10 @@ def load_models(folder: Path) -> LoadedModels:
     folders = sorted(path.parent for path in folder.glob("*/model.json"))
     if (folder / "model.json").is_file():
         folders.append(folder)
-    if not folders:
+    files = sorted(path for pattern in (FORMULA, f"*/{FORMULA}") for path in folder.glob(pattern))
+    if not folders and not files:
         raise DataError(
-            problem(str(folder), "no finished model", need="NAME/model.json", do="run `landscribe train` first")
+            problem(str(folder), "no finished model", need=f"NAME/model.json or NAME/{FORMULA}", do="run `train` first")
         )
     nets, specs, trained_on = [], [], set[str]()
     digests = {}
@@ -141,7 +146,10 @@ def load_models(folder: Path) -> LoadedModels:
         specs.append(spec)
         trained_on |= set(extra.get("trained_on", ()))
         digests[path.name] = file_digest(path / "model.json")
-    return LoadedModels(tuple(nets), tuple(specs), digests, frozenset(trained_on))
+    formulas = tuple(read_formula(file) for file in files)
+    trained_on |= {scene_id for formula in formulas for scene_id in formula.trained_on}
+    digests |= {f"{file.parent.name}/{FORMULA}": file_digest(file) for file in files}
+    return LoadedModels(tuple(nets), tuple(specs), digests, frozenset(trained_on), formulas)
 
 
 def _order(loaded: LoadedModels, project: Project) -> list[int | None]:
@@ -168,6 +176,7 @@ def _own_scenes(project: Project, run: Run) -> list[str]:
 
 def _predict_scene(
     project: Project,
+    run: Run,
     scene: PreparedScene,
     target: Path,
     loaded: LoadedModels,
@@ -182,7 +191,8 @@ def _predict_scene(
     legend, grid = project.legend, scene.grid
     maps = {name: grid.pixel_map(scene.grids[name]) for name in names}
     shapes = {name: scene.grids[name].shape_hw for name in names}
-    total = len(tile_windows(grid.shape_hw, tile_side(loaded.nets, project.recipe.predict)))
+    table = project.recipe.predict
+    windows = tile_windows(grid.shape_hw, tile_side(loaded.nets, table) if loaded.nets else table.tile)
     with ExitStack() as files:
         readers = {name: files.enter_context(open_raster(scene.folder / f"{name}.tif")) for name in names}
         reference = files.enter_context(open_raster(scene.folder / f"{scene.reference}.tif"))
@@ -194,16 +204,52 @@ def _predict_scene(
         def read(sensor: str, window: Window) -> tuple[AnyArray, BoolArray]:
             return readers[sensor].read(window)
 
-        tiles = sweep(loaded.nets, read, grid.shape_hw, maps, shapes, choose_engine(), project.recipe.predict)
-        for number, (window, own_khw) in enumerate(tiles):
+        fields = [_field(run, scene, formula, legend) for formula in loaded.formulas]
+        tiles: Iterable[tuple[Window, Any]] = ((window, ()) for window in windows)
+        if loaded.nets:
+            tiles = sweep(loaded.nets, read, grid.shape_hw, maps, shapes, choose_engine(), table)
+        for number, (window, net_khw) in enumerate(tiles):
+            own_khw = [*net_khw, *(band_hw for field in fields for band_hw in field(window))]
             blank = np.zeros(window.shape_hw, np.uint8)
             stack_khw = np.stack([blank if k is None else own_khw[k] for k in order])
             _, valid_hw = reference.read(window)
             writer.write(window, np.where(valid_hw, stack_khw, np.uint8(0)))
             writer.write_mask(window, valid_hw)
-            progress(f"predict {scene.id}", number + 1, total)
+            progress(f"predict {scene.id}", number + 1, len(windows))
     without = [name for name, k in zip(legend.names, order, strict=True) if k is None]
-    return Made((target,), {"tiles": total}, tuple(f"no model owns {name!r}" for name in without))
+    return Made((target,), {"tiles": len(windows)}, tuple(f"no model owns {name!r}" for name in without))
+
+
+def _looked_at(loaded: LoadedModels, prepared: Mapping[str, Record], scene_id: str) -> list[str]:
+    """Return the scenes that a prediction depends on: others of the region only where a rule asks for them."""
+    if any(needs_lowest(formula.spectral, scene_id) for formula in loaded.formulas):
+        return [i for i in prepared if region_of(i) == region_of(scene_id)]
+    return [scene_id]
+
+
+def _field(run: Run, scene: PreparedScene, formula: Formula, legend: Legend) -> Callable[[Window], ByteArray]:
+    """Return a function from a window to what a model without weights gives there, uint8 (K, h, w)."""
+    from landscribe.nn.spectral import spectral_field, spectral_scene
+
+    if formula.kind == "labels":
+        bands = [legend.index(name) for name in formula.classes]
+
+        def read_labels(window: Window) -> ByteArray:
+            if not scene.is_labelled:
+                return np.zeros((len(bands), *window.shape_hw), np.uint8)
+            return scene.read_coverage(window)[0][bands]
+
+        return read_labels
+
+    def show(one: PreparedScene) -> Any:
+        return spectral_scene(one.id, one.read, one.kinds, one.bands, one.grids, formula.sensors)
+
+    lowest = None
+    if needs_lowest(formula.spectral, scene.id):
+        region = _looked_at(LoadedModels((), (), {}, frozenset(), (formula,)), run.records("prepare"), scene.id)
+        lowest = min(show(open_prepared(run, i)).lowest(formula.spectral) for i in region)
+    field = spectral_field(show(scene), formula.spectral, rule_of(formula.spectral, scene.id, lowest))
+    return lambda window: field(window)[None]
 
 
 def _check_sensors(scene: PreparedScene, wanted: dict[str, Any]) -> None:

@@ -12,10 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from landscribe.core.arrays import AnyArray, BoolArray
+from landscribe.core.grid import Window
 from landscribe.core.leaks import THUMBNAIL_PX, find_overlaps, find_twins, make_thumbnail, require_no_leak
 from landscribe.core.recipe import ModelTable
+from landscribe.core.spectral import Scan, settle
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.atomic import write_bytes, write_text
+from landscribe.io.formulas import Formula, write_formula
 from landscribe.io.prepared import PreparedScene, open_prepared
 from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent, training_folds
 from landscribe.io.runs import Made, Run, make_key
@@ -78,6 +82,8 @@ def train(project: Project, run: Run, progress: Progress = silent) -> StageResul
         return make_key(inputs=inputs, train=job.train_ids, settings=settings, seed=project.recipe.seed)
 
     def make(name: str) -> Made:
+        if jobs[name].table.kind != "network":
+            return _settle_formula(project, run, jobs[name])
         return _train_model(project, run, name, jobs[name], key_of(name), progress)
 
     return make_items(run, "train", jobs, key_of, make)
@@ -151,14 +157,49 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
     )
 
 
+def _settle_formula(project: Project, run: Run, job: _Job) -> Made:
+    """Write a model without weights; a spectral rule with a search looks at the training scenes first."""
+    table, spectral = job.table, job.table.spectral
+    classes = table.classes or project.legend.names
+    if table.kind == "index" and len(classes) != 1:
+        need = "one class; write a model for each"
+        raise RecipeError(problem(f"model {table.name!r}", "a spectral rule owns", got=len(classes), need=need))
+    searched = table.kind == "index" and spectral.search is not None
+    if searched:
+        scenes = [open_prepared(run, i) for i in job.train_ids]
+        truth = (spectral.search and spectral.search.truth) or classes
+        bands = [project.legend.index(name) for name in truth]
+        scans = {scene.id: _scan(scene, table, bands) for scene in scenes}
+        spectral = settle(spectral, scans, {scene.id: scene.place for scene in scenes})
+    trained_on = tuple(job.train_ids) if searched else ()
+    formula = Formula(
+        name=table.name, kind="index" if table.kind == "index" else "labels", classes=classes, spectral=spectral,
+        sensors=table.inputs.sensors,
+        trained_on=trained_on, held_out=tuple(job.valid_ids),
+    )  # fmt: skip
+    return Made((write_formula(job.folder, formula),), {"training scenes": len(trained_on)})
+
+
+def _scan(scene: PreparedScene, table: ModelTable, bands: list[int]) -> Scan:
+    from landscribe.nn.spectral import scan_scene, spectral_scene
+
+    seen = spectral_scene(scene.id, scene.read, scene.kinds, scene.bands, scene.grids, table.inputs.sensors)
+
+    def truth(window: Window) -> tuple[AnyArray, BoolArray]:
+        coverage_khw, labelled_hw = scene.read_coverage(window)
+        return coverage_khw[bands], labelled_hw
+
+    return scan_scene(seen, table.spectral, truth)
+
+
 def model_spec(table: ModelTable, classes: tuple[str, ...], scene: PreparedScene) -> Any:
     """Return the description of a model for the sensors of a prepared scene.
 
     Raises:
         RecipeError: If the model wants a sensor that the scene lacks.
     """
-    from landscribe.core.sensors import CATALOGUE
-    from landscribe.nn.bundle import ModelSpec, SensorSpec
+    from landscribe.nn.bundle import ModelSpec
+    from landscribe.nn.stem import describe_sensors
 
     names = table.inputs.sensors or tuple(scene.kinds)
     missing = [name for name in names if name not in scene.kinds]
@@ -167,13 +208,11 @@ def model_spec(table: ModelTable, classes: tuple[str, ...], scene: PreparedScene
         raise RecipeError(
             problem(f"model {table.name!r}", f"sensor {missing[0]!r} is not in scene {scene.id!r}", do=do)
         )
-    sensors, scales = [], {}
+    sensors, scales = describe_sensors({name: scene.kinds[name] for name in names}, scene.bands), {}
     for name in names:
-        bits = CATALOGUE[scene.kinds[name]].bits if scene.kinds[name] in CATALOGUE else 16
-        sensors.append(SensorSpec(name, scene.kinds[name], scene.bands[name], bits))
         to_sensor = scene.grid.pixel_map(scene.grids[name])
         scales[name] = float(1 / np.sqrt(abs(to_sensor.determinant)))
-    return ModelSpec(table.name, classes, tuple(sensors), scales, table.inputs, table.network, table.chips.context)
+    return ModelSpec(table.name, classes, sensors, scales, table.inputs, table.network, table.chips.context)
 
 
 def scene_arrays(scene: PreparedScene, sensors: Any, bands: list[int]) -> Any:

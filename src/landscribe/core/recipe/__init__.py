@@ -23,6 +23,7 @@ from landscribe.core.recipe.models import (
 )
 from landscribe.core.recipe.polygons import AreaTable, ThresholdTable, TuneTable, VectorizeTable
 from landscribe.core.recipe.rules import RULE_ACTIONS, AreaWindowTable, EraseTable, RuleTable, VoteTable, name_list
+from landscribe.core.recipe.spectral import GateTable, SearchTable, SpectralRowTable, SpectralTable, SwitchTable
 from landscribe.core.recipe.values import Colour, Count, Name, Names, NonNegative, PerClass, Positive, Share
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Count",
     "DataTable",
     "EraseTable",
+    "GateTable",
     "InputTable",
     "KindTable",
     "LabelTable",
@@ -51,9 +53,13 @@ __all__ = [
     "Recipe",
     "RuleTable",
     "ScheduleTable",
+    "SearchTable",
     "SensorTable",
     "Share",
     "StageTable",
+    "SpectralRowTable",
+    "SpectralTable",
+    "SwitchTable",
     "ThresholdTable",
     "TuneTable",
     "ValidateTable",

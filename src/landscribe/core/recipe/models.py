@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from landscribe.core.recipe.spectral import SpectralTable
 from landscribe.core.recipe.values import Count, Name, NonNegative, PerClass, Positive, Share
 
 
@@ -121,16 +122,20 @@ class ScheduleTable(BaseModel, frozen=True, extra="forbid", strict=True):
 
 
 class ModelTable(BaseModel, frozen=True, extra="forbid", strict=True):
-    """`[[models]]`: a network that owns some classes."""
+    """`[[models]]`: a network, or a rule, that owns some classes."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")] = "all"
+    kind: Literal["network", "index", "labels"] = "network"
+    """`index`: a spectral rule, see `spectral`; `labels`: what a perfect model would give, to learn what making
+    polygons costs."""
     classes: tuple[Name, ...] | None = None
-    """Classes it predicts; None takes all of them."""
+    """Classes it predicts; None takes all of them. A spectral rule has one."""
     inputs: InputTable = InputTable()
     network: NetworkTable = NetworkTable()
     loss: LossTable = LossTable()
     chips: ChipTable = ChipTable()
     schedule: ScheduleTable = ScheduleTable()
+    spectral: SpectralTable = SpectralTable()
 
 
 class PredictTable(BaseModel, frozen=True, extra="forbid", strict=True):

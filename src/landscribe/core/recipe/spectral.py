@@ -74,8 +74,8 @@ class SpectralTable(BaseModel, frozen=True, extra="forbid", strict=True):
     side: Literal["above", "below"] = "above"
     """Strictly above or below; a pixel without a value is of no class."""
     soft: NonNegative = 0.02
-    """Width of the slope in index units: the probability is a half at the threshold and 0.73 this far beyond it, so that
-    contours can run between pixels; 0 gives a mask of 0 and 1."""
+    """Width of the slope in index units: the probability is a half at the threshold and 0.73 this far beyond it, so
+    that contours can run between pixels; 0 gives a mask of 0 and 1."""
     grid: Literal["reference", "native"] = "reference"
     """`reference`: bands are laid on the reference grid first; `native`: the rule runs on the grid of the coarsest
     sensor it needs, and its result is laid on the reference grid."""
