@@ -4,12 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from shapely import box
 
 from landscribe.core.areas import Areas
 from landscribe.core.compare import compare_scores
+from landscribe.core.features import make_features
 from landscribe.core.legend import LandClass, Legend
 from landscribe.core.measure import Measured
-from landscribe.core.scores import summarise
+from landscribe.core.scores import score_features, summarise
 from landscribe.errors import DataError
 
 LEGEND = Legend((LandClass(1, "house", "#B22222"), LandClass(2, "field", "#D9C84A")))
@@ -83,10 +85,23 @@ def test_a_class_empty_on_one_side_is_in_neither_mean():
     json.dumps(result, allow_nan=False)
 
 
-def test_one_place_cannot_tell():
+def test_one_place_tells_by_its_scenes_and_one_piece_cannot_tell():
     tables = np.random.default_rng(6).uniform(1, 9, (3, 2, 3))
     row = compare_scores(make(tables, places=1), make(tables + 1, places=1))["mean"]
-    assert row["real"] is row["low"] is None
+    assert row["basis"] == "scenes"
+    assert row["low"] < row["high"]
+    row = compare_scores(make(tables[:1]), make(tables[:1] + 1))["mean"]
+    assert row["real"] is row["low"] is row["basis"] is None
+
+
+def test_one_scene_tells_by_its_parts():
+    true = [box(10 * i, 10 * j, 10 * i + 5, 10 * j + 5) for i in range(9) for j in range(9)]
+    truth = make_features("a", LEGEND.by_name("house"), np.array(true))
+    sides = (truth.assign(geometry=truth.translate(shift, 0)) for shift in (2.0, 1.0))
+    row = compare_scores(*(score_features(side, truth, LEGEND) for side in sides))["classes"]["house"]
+    assert row["basis"] == "parts"
+    assert row["real"] is True
+    assert row["difference"] == pytest.approx(4 / 6 - 3 / 7)
 
 
 def test_what_cannot_be_compared_is_refused():

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from pyproj import CRS
 from shapely import Point, Polygon, box
 
-from landscribe.core.areas import Areas
+from landscribe.core.areas import Areas, polygon_areas, sum_areas
 from landscribe.core.features import empty_features, join_features, make_features
 from landscribe.core.grid import Grid
+from landscribe.core.intervals import bootstrap, interval
 from landscribe.core.legend import LandClass, Legend
 from landscribe.core.measure import Measured, metres_per_unit
+from landscribe.core.parts import part_areas
 from landscribe.core.scores import (
     areas_table,
-    bootstrap,
-    interval,
     mean_over_classes,
     score_features,
     summarise,
@@ -65,21 +65,51 @@ def test_an_empty_class_is_left_out_or_counts_zero():
     assert skipped["mean"]["polygon"]["jaccard"] == 0.5
     assert skipped["conventions"]["empty_classes"] == ["field"]
     zero = summarise(measures, LEGEND, own(measures), "m2", empty="zero")
-    assert zero["mean"]["polygon"] == {"jaccard": 0.25, "low": 0.25, "high": 0.25}
+    assert zero["mean"]["polygon"] == {"jaccard": 0.25, "low": 0.25, "high": 0.25, "basis": "places"}
     assert zero["conventions"]["empty"] != skipped["conventions"]["empty"]
 
 
-def test_one_place_has_no_interval():
+def test_the_best_evidence_there_is_makes_the_interval_and_is_named():
     measures = measured(a=((1, 1, 0), (1, 0, 0)), b=((1, 0, 0), (0, 0, 0)))
     together = summarise(measures, LEGEND, {"a": "town", "b": "town"}, "m2")
-    assert together["classes"]["house"]["polygon"]["low"] is None
-    assert together["mean"]["polygon"]["low"] is None
     apart = summarise(measures, LEGEND, own(measures), "m2")
-    house, field = (apart["classes"][name]["polygon"] for name in LEGEND.names)
-    assert house["low"] == 0.5
-    assert house["high"] == 1.0
-    assert field["low"] is None  # seen in one place only
+    for score, basis in ((together, "scenes"), (apart, "places")):
+        house, field = (score["classes"][name]["polygon"] for name in LEGEND.names)
+        assert (house["low"], house["high"], house["basis"]) == (0.5, 1.0, basis)
+        assert (field["low"], field["basis"]) == (None, None)  # one piece: a width of zero would be a lie
+        assert score["mean"]["polygon"]["basis"] == basis
     assert apart["classes"]["field"]["places"] == 1
+
+
+def test_a_class_of_one_scene_gets_its_interval_from_parts_of_that_scene():
+    truth = join_features(
+        [some("a", "house", *(box(10 * i, 10 * j, 10 * i + 4, 10 * j + 4) for i in range(9) for j in range(9)))]
+    )
+    shifted = truth.assign(
+        geometry=[g if k % 3 else box(*(np.array(g.bounds) + 1)) for k, g in enumerate(truth.geometry)]
+    )
+    score = score_features(shifted, truth, LEGEND, {"a": Grid(97, 101, Affine.identity())})
+    house, mean = score["classes"]["house"]["polygon"], score["mean"]["polygon"]
+    assert (house["basis"], mean["basis"]) == ("parts", "parts")
+    assert house["low"] < house["jaccard"] < house["high"]
+    assert (mean["low"], mean["high"]) == (house["low"], house["high"])
+    parts = np.array(score["scenes"]["a"]["house"]["parts"])
+    assert len(parts) == 16
+    assert parts.sum(0) == pytest.approx([house["tp"], house["fp"], house["fn"]])
+    two = score_features(*(join_features([s, s.assign(scene="b")]) for s in (shifted, truth)), LEGEND)
+    assert two["classes"]["house"]["polygon"]["basis"] == "places"
+    assert "parts" not in two["scenes"]["a"]["house"]
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_parts_add_up_to_the_whole(seed, cut):
+    rng = np.random.default_rng(seed)
+    sides = [np.array([Point(*rng.uniform(-5, 52, 2)).buffer(rng.uniform(1, 15)) for _ in range(7)]) for _ in range(2)]
+    region = box(3, 4, 40, 50) if cut else None
+    whole = polygon_areas(*sides, region)
+    parts = sum_areas(part_areas(*sides, (0.0, 0.0, 47.0, 61.0), region))
+    assert (parts.tp, parts.fp, parts.fn) == pytest.approx((whole.tp, whole.fp, whole.fn), abs=1e-6)
 
 
 def test_places_are_drawn_not_scenes():
@@ -227,7 +257,7 @@ def test_repaired_polygons_are_counted():
 
 def test_nothing_at_all_still_gives_a_score():
     score = score_features(empty_features(), empty_features(), LEGEND)
-    assert score["mean"]["polygon"] == {"jaccard": None, "low": None, "high": None}
+    assert score["mean"]["polygon"] == {"jaccard": None, "low": None, "high": None, "basis": None}
     assert score["scenes"] == {}
 
 

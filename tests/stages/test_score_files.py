@@ -168,8 +168,8 @@ def test_runs_are_compared_by_folder_or_file(tmp_path):
     assert result["mean"]["difference"] > 0.1
     heads, rows = comparison_table(result)
     assert len(heads) == len(rows[0])
-    assert [row[-1] for row in rows] == ["better", "better"]
-    assert comparison_table(compare_runs(second, first))[1][0][-1] == "worse"
+    assert [row[-2:] for row in rows] == [["better", "places"]] * 2
+    assert comparison_table(compare_runs(second, first))[1][0][-2] == "worse"
     assert comparison_table(compare_runs(first, first))[1][0][-1] == "no"
 
 

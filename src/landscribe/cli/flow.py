@@ -226,8 +226,9 @@ def tell_score(score: dict[str, Any]) -> None:
     for name, row in [*score["classes"].items(), ("mean", score["mean"])]:
         polygon, pixel = row["polygon"], row.get("pixel", {})
         ends = "" if polygon.get("low") is None else f"{polygon['low']:.3f} to {polygon['high']:.3f}"
-        rows.append([name, _number(polygon["jaccard"]), ends, _number(pixel.get("jaccard"))])
-    tell_table(["class", "Jaccard", "95 %", "on pixels"], rows)
+        over = polygon.get("basis") or ""
+        rows.append([name, _number(polygon["jaccard"]), ends, over, _number(pixel.get("jaccard"))])
+    tell_table(["class", "Jaccard", "95 %", "over", "on pixels"], rows)
 
 
 def _number(value: float | None) -> str:

@@ -1,19 +1,21 @@
 """Two scores of the same scenes: which differences are real.
 
 Both are drawn over the same places at once, so that what makes a place easy or hard for both cancels out. That tells
-apart differences that are far smaller than either interval.
+apart differences that are far smaller than either interval. With one place, or one scene, its scenes or parts are drawn
+(see `landscribe.core.intervals`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from landscribe.core.arrays import FloatArray
-from landscribe.core.scores import DRAWS, areas_table, bootstrap, interval, mean_over_classes
+from landscribe.core.intervals import DRAWS, NO_INTERVAL, Basis, Evidence, interval, jaccard_of
+from landscribe.core.scores import areas_table, mean_over_classes, parts_table
 from landscribe.errors import DataError, problem
 
 
@@ -41,19 +43,22 @@ def compare_scores(
     names = [name for name in first["classes"] if name in second["classes"]]
     _check(first, second, scenes, names)
     order = {place: i for i, place in enumerate(sorted({first["places"][scene] for scene in scenes}))}
-    places = np.array([order[first["places"][scene]] for scene in scenes])
-    tables = [areas_table(score, scenes, names, kind) for score in (first, second)]
-    both_pkc = np.zeros((len(order), 2 * len(names), 3))
-    np.add.at(both_pkc, places, np.concatenate(tables, axis=1))
-    now = _jaccard(both_pkc.sum(0)[None], len(names))[0]
-    drawn = _jaccard(bootstrap(both_pkc, draws, seed), len(names))
+    both_sjk3 = np.concatenate([areas_table(score, scenes, names, kind) for score in (first, second)], axis=1)
+    place_pjk3 = np.zeros((len(order), 2 * len(names), 3))
+    np.add.at(place_pjk3, [order[first["places"][scene]] for scene in scenes], both_sjk3)
+    tables: dict[Basis, FloatArray] = {"places": place_pjk3, "scenes": both_sjk3}
+    if kind == "polygon":
+        parts = [parts_table(score, scenes, names) for score in (first, second)]
+        if len(parts[0]) == len(parts[1]):
+            tables["parts"] = np.concatenate(parts, axis=1)
+    evidence = Evidence(tables, draws, seed)
+    now = jaccard_of(both_sjk3.sum(0)).reshape(2, -1)
     # A class counts in the mean only where both have a value, or the two means would be of different things.
-    for table in (now[None], drawn):
-        table[np.isnan(table).any(axis=1, keepdims=True).repeat(2, axis=1)] = math.nan
-    seen = (both_pkc.sum(-1).reshape(len(order), 2, -1).sum(1) > 0).sum(0)
+    shared = np.where(np.isnan(now).any(axis=0), math.nan, now)
+    seen = (place_pjk3.sum(-1).reshape(len(order), 2, -1).sum(1) > 0).sum(0)
     return {
-        "mean": _row(mean_over_classes(now), mean_over_classes(drawn), len(order)),
-        "classes": {name: _row(now[:, k], drawn[:, :, k], int(seen[k])) for k, name in enumerate(names)},
+        "mean": _row(mean_over_classes(shared), evidence, range(len(names)), len(order)),
+        "classes": {name: _row(now[:, k], evidence, [k], int(seen[k])) for k, name in enumerate(names)},
         "scenes": scenes,
         "places": len(order),
         "only_first": _alone(first, second),
@@ -61,7 +66,8 @@ def compare_scores(
         "kind": kind,
         "conventions": {
             "difference": "second minus first, on the scenes and classes in both",
-            "real": f"the 95 % interval of the difference over {draws} paired bootstrap samples of places leaves out 0",
+            "real": f"the 95 % interval of the difference over {draws} paired bootstrap samples leaves out 0",
+            "basis": "what is drawn: places, or scenes or parts of a scene where there is one place or one scene only",
             "caution": "of twenty classes without any difference, one looks real by chance",
             "draws": draws,
             "seed": seed,
@@ -83,16 +89,16 @@ def _check(first: Mapping[str, Any], second: Mapping[str, Any], scenes: list[str
         raise DataError(problem("compare", f"scene {moved[0]!r} lies in two places", got=got))
 
 
-def _jaccard(areas_nk3: FloatArray, n_classes: int) -> FloatArray:
-    """Return Jaccard of both sides, (N, 2, K)."""
-    whole = areas_nk3.sum(-1)
-    jaccard = np.divide(areas_nk3[..., 0], whole, out=np.full(whole.shape, math.nan), where=whole > 0)
-    return jaccard.reshape(len(jaccard), 2, n_classes)
-
-
-def _row(now_2: FloatArray, drawn_n2: FloatArray, places: int) -> dict[str, Any]:
-    ends = interval(drawn_n2[:, 1] - drawn_n2[:, 0])
-    known = places > 1 and not math.isnan(ends.low)
+def _row(now_2: FloatArray, evidence: Evidence, classes: Sequence[int], places: int) -> dict[str, Any]:
+    count = evidence.tables["places"].shape[1] // 2
+    basis = evidence.basis_of([*classes, *(count + k for k in classes)])
+    ends = NO_INTERVAL
+    if basis is not None:
+        drawn_n2k = evidence.draw(basis).reshape(-1, 2, count)[:, :, list(classes)]
+        drawn_n2k = np.where(np.isnan(drawn_n2k).any(axis=1, keepdims=True), math.nan, drawn_n2k)
+        first_n, second_n = mean_over_classes(drawn_n2k).T
+        ends = interval(second_n - first_n)
+    known = not math.isnan(ends.low)
     values = [None if math.isnan(value) else float(value) for value in (*now_2, now_2[1] - now_2[0])]
     return {
         "first": values[0],
@@ -100,6 +106,7 @@ def _row(now_2: FloatArray, drawn_n2: FloatArray, places: int) -> dict[str, Any]
         "difference": values[2],
         "low": ends.low if known else None,
         "high": ends.high if known else None,
+        "basis": basis,
         "real": bool(ends.low > 0 or ends.high < 0) if known else None,
         "places": places,
     }

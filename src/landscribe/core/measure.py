@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from landscribe.core.areas import Areas, Matches, boundary_areas, match_objects,
 from landscribe.core.arrays import FloatArray, GeometryArray
 from landscribe.core.grid import WGS84, Grid
 from landscribe.core.legend import LandClass, Legend
+from landscribe.core.parts import part_areas
 from landscribe.errors import DataError, problem
 
 
@@ -36,6 +38,8 @@ class Measured:
     """In the unit of `polygon`."""
     repaired: int = 0
     """Invalid polygons that were repaired before measuring."""
+    parts: tuple[Areas, ...] = ()
+    """`polygon` by parts of the scene, where the class stands in this scene only."""
 
 
 Measures = dict[str, dict[str, Measured]]
@@ -43,7 +47,30 @@ Measures = dict[str, dict[str, Measured]]
 
 NONE: GeometryArray = np.empty(0, dtype=object)
 
-_Job = tuple[LandClass, GeometryArray, GeometryArray, Affine | None, BaseGeometry | None]
+
+@dataclass(frozen=True)
+class _View:
+    """Both sides of a scene by class, and the plane in which they are measured."""
+
+    ours: Mapping[str, GeometryArray]
+    theirs: Mapping[str, GeometryArray]
+    plane: Affine | None
+    region: BaseGeometry | None
+    """Ground that counts, in that plane."""
+    grid: Grid | None
+
+    def sides(self, name: str) -> tuple[GeometryArray, GeometryArray]:
+        """Return both sides of a class in the plane."""
+        return _move(self.ours.get(name, NONE), self.plane), _move(self.theirs.get(name, NONE), self.plane)
+
+    def frame(self) -> tuple[float, float, float, float]:
+        """Return smallest x and y, largest x and y of the scene in the plane; without a grid, of what is there."""
+        if self.grid is not None:
+            corners = _move(np.array([self.grid.footprint], dtype=object), self.plane)
+        else:
+            corners = _move(np.concatenate([*self.ours.values(), *self.theirs.values()]), self.plane)
+        left, bottom, right, top = map(float, shapely.total_bounds(corners))
+        return left, bottom, right, top
 
 
 def measure(
@@ -74,28 +101,56 @@ def measure(
     Raises:
         DataError: If the two sides have different CRS, or a geometry is not polygonal.
     """
-    if predicted.crs != truth.crs and len(predicted) and len(truth):
-        raise DataError(
-            problem("score", "predicted and truth differ in CRS", got=(predicted.crs, truth.crs), do="reproject one")
-        )
-    crs = truth.crs if len(truth) else predicted.crs
-    sides = [_by_scene_and_class(side) for side in (predicted, truth)]
-    jobs: list[_Job] = []
-    for scene in scenes:
-        ours, theirs = (side.get(scene, {}) for side in sides)
-        plane = _plane(scene, grids, crs, [*ours.values(), *theirs.values()])
-        region = None if regions is None or scene not in regions else _move(np.array([regions[scene]]), plane)[0]
-        jobs += [(c, ours.get(c.name, NONE), theirs.get(c.name, NONE), plane, region) for c in legend]
+    views = _views(predicted, truth, scenes, grids, regions)
+    jobs: list[tuple[LandClass, _View]] = [(c, view) for view in views.values() for c in legend]
 
-    def work(job: _Job) -> Measured:
-        land_class, ours, theirs, plane, region = job
-        first, second = (_move(side, plane) for side in (ours, theirs))
-        return _measure_class(land_class, first, second, region, boundary=boundary, iou=iou)
+    def work(job: tuple[LandClass, _View]) -> Measured:
+        land_class, view = job
+        return _measure_class(land_class, *view.sides(land_class.name), view.region, boundary=boundary, iou=iou)
 
     # GEOS works outside the interpreter lock, so threads share the cores.
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         done = iter(list(pool.map(work, jobs)))
     return {scene: {land_class.name: next(done) for land_class in legend} for scene in scenes}
+
+
+def standing_alone(measures: Measures) -> dict[str, tuple[str, ...]]:
+    """Return for each scene the classes that have ground, true or predicted, in no other one."""
+    seen = {
+        (scene, name)
+        for scene, classes in measures.items()
+        for name, found in classes.items()
+        if found.polygon.tp + found.polygon.fp + found.polygon.fn > 0
+    }
+    scenes = Counter(name for _, name in seen)
+    alone = {s: tuple(n for n in found if (s, n) in seen and scenes[n] == 1) for s, found in measures.items()}
+    return {scene: names for scene, names in alone.items() if names}
+
+
+def with_parts(
+    measures: Measures,
+    predicted: gpd.GeoDataFrame,
+    truth: gpd.GeoDataFrame,
+    classes: Mapping[str, Sequence[str]],
+    grids: Mapping[str, Grid] | None = None,
+    regions: Mapping[str, BaseGeometry] | None = None,
+) -> Measures:
+    """Return the measures with those of the parts of some scenes beside them.
+
+    Args:
+        measures: What was measured.
+        predicted: As in `measure`.
+        truth: As in `measure`.
+        classes: Scene -> names of the classes to measure by parts, such as `standing_alone` gives.
+        grids: As in `measure`.
+        regions: As in `measure`.
+    """
+    result = dict(measures)
+    for scene, view in _views(predicted, truth, list(classes), grids, regions).items():
+        frame = view.frame()
+        found = {name: part_areas(*view.sides(name), frame, view.region) for name in classes[scene]}
+        result[scene] = {n: replace(m, parts=found.get(n, m.parts)) for n, m in measures[scene].items()}
+    return result
 
 
 def with_pixels(
@@ -125,6 +180,28 @@ def metres_per_unit(crs: CRS, x: float, y: float) -> tuple[float, float]:
         float(WGS84.inv(*left, *right)[2]) / (2 * step),
         float(WGS84.inv(*below, *above)[2]) / (2 * step),
     )
+
+
+def _views(
+    predicted: gpd.GeoDataFrame,
+    truth: gpd.GeoDataFrame,
+    scenes: Sequence[str],
+    grids: Mapping[str, Grid] | None,
+    regions: Mapping[str, BaseGeometry] | None,
+) -> dict[str, _View]:
+    if predicted.crs != truth.crs and len(predicted) and len(truth):
+        raise DataError(
+            problem("score", "predicted and truth differ in CRS", got=(predicted.crs, truth.crs), do="reproject one")
+        )
+    crs = truth.crs if len(truth) else predicted.crs
+    sides = [_by_scene_and_class(side) for side in (predicted, truth)]
+    views = {}
+    for scene in scenes:
+        ours, theirs = (side.get(scene, {}) for side in sides)
+        plane = _plane(scene, grids, crs, [*ours.values(), *theirs.values()])
+        region = None if regions is None or scene not in regions else _move(np.array([regions[scene]]), plane)[0]
+        views[scene] = _View(ours, theirs, plane, region, None if grids is None else grids.get(scene))
+    return views
 
 
 def _by_scene_and_class(features: gpd.GeoDataFrame) -> dict[str, dict[str, GeometryArray]]:

@@ -1,14 +1,12 @@
 """From areas to scores: accumulated over scenes, then Jaccard per class, then the mean over classes, with intervals.
 
-A score is never a mean of per-scene or per-tile scores. Intervals come from drawing places with replacement, because
-scenes of one place are no independent evidence.
+A score is never a mean of per-scene or per-tile scores. Intervals come from `landscribe.core.intervals`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import geopandas as gpd
@@ -18,8 +16,9 @@ from shapely.geometry.base import BaseGeometry
 from landscribe.core.areas import Areas, Matches, sum_areas
 from landscribe.core.arrays import FloatArray
 from landscribe.core.grid import Grid
+from landscribe.core.intervals import DRAWS, NO_INTERVAL, Basis, Evidence, interval
 from landscribe.core.legend import Legend
-from landscribe.core.measure import Measured, Measures, measure, with_pixels
+from landscribe.core.measure import Measured, Measures, measure, standing_alone, with_parts, with_pixels
 from landscribe.errors import DataError, problem
 
 Empty = Literal["skip", "zero"]
@@ -27,16 +26,6 @@ Empty = Literal["skip", "zero"]
 
 PIXEL_KINDS = ("pixel", "pixel_opencv")
 """Conventions of what a true pixel is."""
-DRAWS = 2000
-"""Bootstrap samples; the ends of a 95 % interval then rest on 50 of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """Ends of a 95 % interval; NaN where there is no evidence for one."""
-
-    low: float
-    high: float
 
 
 def score_features(
@@ -93,6 +82,7 @@ def score_features(
         iou=iou,
         workers=workers,
     )
+    measures = with_parts(measures, predicted, truth, standing_alone(measures), grids, regions)
     crs = truth.crs if len(truth) else predicted.crs
     unit = "m2" if crs is not None else "px2" if grids else "unit2"
     if pixel is not None:
@@ -130,18 +120,19 @@ def summarise(
     lost = sorted(set(measures) - set(places))
     if lost:
         raise DataError(problem("score", "scenes without a place", got=", ".join(lost[:5])))
-    drawn = {
-        kind: _jaccard_of(bootstrap(_by_place(measures, legend, places, kind), draws, seed))
+    evidence = {
+        kind: Evidence(_tables(measures, legend, places, kind), draws, seed)
         for kind in ("polygon", *PIXEL_KINDS)
         if kind == "polygon" or any(getattr(f, kind) is not None for found in measures.values() for f in found.values())
     }
     classes: dict[str, Any] = {}
     for k, land_class in enumerate(legend):
         found = {scene: measures[scene][land_class.name] for scene in measures}
-        classes[land_class.name] = _class_summary(found, {kind: table[:, k] for kind, table in drawn.items()}, places)
+        ends = {kind: _ends(pieces, k) for kind, pieces in evidence.items()}
+        classes[land_class.name] = _class_summary(found, ends, places)
     absent = [name for name, row in classes.items() if row["polygon"]["jaccard"] is None]
     return {
-        "mean": _means(classes, drawn, empty),
+        "mean": _means(classes, evidence, empty),
         "classes": classes,
         "scenes": {scene: {n: _scene_row(f) for n, f in found.items()} for scene, found in measures.items()},
         "places": {scene: places[scene] for scene in measures},
@@ -150,7 +141,8 @@ def summarise(
             "accumulation": "areas are summed over scenes, then Jaccard per class, then the mean over classes",
             "empty": _EMPTY[empty],
             "empty_classes": absent,
-            "interval": f"95 %, percentiles of {draws} bootstrap samples of places; null with fewer than two places",
+            "interval": f"95 %, percentiles of {draws} bootstrap samples of what `basis` says",
+            "basis": _BASIS,
             "places": len({places[scene] for scene in measures}),
             "draws": draws,
             "seed": seed,
@@ -160,48 +152,14 @@ def summarise(
     }
 
 
+_BASIS = (
+    "places; where a class stands in one place only its scenes, and where it stands in one scene only parts of that "
+    "scene: such an interval is too narrow for other places. null where there is a single piece"
+)
 _EMPTY = {
     "skip": "a class without truth and without prediction has no Jaccard and is left out of the mean",
     "zero": "a class without truth and without prediction has no Jaccard and counts 0 in the mean",
 }
-
-
-def bootstrap(areas_pk3: FloatArray, draws: int = DRAWS, seed: int = 0) -> FloatArray:
-    """Draw places with replacement and sum their areas.
-
-    Args:
-        areas_pk3: TP, FP, FN per place and class, float64 (P, K, 3).
-        draws: Number of samples, each of P places.
-        seed: Of the draw; the same seed draws the same places, so that two runs can be compared pair by pair.
-
-    Returns:
-        Sums, float64 (draws, K, 3).
-    """
-    n_places, n_classes, _ = areas_pk3.shape
-    if not n_places:
-        return np.zeros((draws, n_classes, 3))
-    rng = np.random.default_rng(seed)
-    flat = areas_pk3.reshape(n_places, -1)
-    sums = np.empty((draws, flat.shape[1]))
-    # In blocks, so that ten thousand places need no gigabyte of counts.
-    block = max(1, 4_000_000 // n_places)
-    for start in range(0, draws, block):
-        size = min(block, draws - start)
-        sums[start : start + size] = rng.multinomial(n_places, np.full(n_places, 1 / n_places), size) @ flat
-    return sums.reshape(draws, n_classes, 3)
-
-
-def interval(samples: FloatArray) -> Interval:
-    """Return the central 95 % of samples, NaN left out.
-
-    Args:
-        samples: Any shape; NaN where a sample has no value.
-    """
-    known = samples[~np.isnan(samples)]
-    if not known.size:
-        return Interval(math.nan, math.nan)
-    low, high = np.percentile(known, (2.5, 97.5))
-    return Interval(float(low), float(high))
 
 
 def mean_over_classes(jaccard: FloatArray, empty: Empty = "skip") -> FloatArray:
@@ -220,36 +178,46 @@ def mean_over_classes(jaccard: FloatArray, empty: Empty = "skip") -> FloatArray:
     return np.divide(total, count, out=np.full(np.shape(total), math.nan), where=count > 0)
 
 
-def _by_place(measures: Measures, legend: Legend, places: Mapping[str, str], kind: str) -> FloatArray:
-    order = {place: i for i, place in enumerate(sorted({places[scene] for scene in measures}))}
-    table_pk3 = np.zeros((len(order), len(legend), 3))
-    for scene, found in measures.items():
+def _tables(measures: Measures, legend: Legend, places: Mapping[str, str], kind: str) -> dict[Basis, FloatArray]:
+    scene_sk3 = np.zeros((len(measures), len(legend), 3))
+    for s, found in enumerate(measures.values()):
         for k, name in enumerate(legend.names):
             areas: Areas | None = getattr(found[name], kind)
             if areas is not None:
-                table_pk3[order[places[scene]], k] += (areas.tp, areas.fp, areas.fn)
-    return table_pk3
+                scene_sk3[s, k] = areas.tp, areas.fp, areas.fn
+    order = {place: i for i, place in enumerate(sorted({places[scene] for scene in measures}))}
+    place_pk3 = np.zeros((len(order), len(legend), 3))
+    np.add.at(place_pk3, [order[places[scene]] for scene in measures], scene_sk3)
+    tables: dict[Basis, FloatArray] = {"places": place_pk3, "scenes": scene_sk3}
+    if kind == "polygon":
+        parts = [_parts_of(found, legend) for found in measures.values()]
+        tables["parts"] = np.concatenate(parts) if parts else np.zeros((0, len(legend), 3))
+    return tables
 
 
-def _jaccard_of(areas_nk3: FloatArray) -> FloatArray:
-    whole = areas_nk3.sum(-1)
-    return np.divide(areas_nk3[..., 0], whole, out=np.full(whole.shape, math.nan), where=whole > 0)
+def _parts_of(found: Mapping[str, Measured], legend: Legend) -> FloatArray:
+    count = max(len(measured.parts) for measured in found.values())
+    table_nk3 = np.zeros((count, len(legend), 3))
+    for k, name in enumerate(legend.names):
+        for n, areas in enumerate(found[name].parts):
+            table_nk3[n, k] = areas.tp, areas.fp, areas.fn
+    return table_nk3
 
 
 def _class_summary(
-    found: Mapping[str, Measured], drawn: Mapping[str, FloatArray], places: Mapping[str, str]
+    found: Mapping[str, Measured], ends: Mapping[str, dict[str, Any]], places: Mapping[str, str]
 ) -> dict[str, Any]:
     polygon = sum_areas(f.polygon for f in found.values())
     seen = {places[scene] for scene, f in found.items() if sum((f.polygon.tp, f.polygon.fp, f.polygon.fn)) > 0}
     row: dict[str, Any] = {
-        "polygon": _ratios(polygon) | _areas(polygon) | _ends(drawn["polygon"], len(seen)),
+        "polygon": _ratios(polygon) | _areas(polygon) | ends["polygon"],
         "places": len(seen),
     }
     for kind in PIXEL_KINDS:
         pixels = [getattr(f, kind) for f in found.values() if getattr(f, kind) is not None]
         if pixels:
             pixel = sum_areas(pixels)
-            row[kind] = {"jaccard": _number(pixel.jaccard)} | _areas(pixel) | _ends(drawn[kind], len(seen))
+            row[kind] = {"jaccard": _number(pixel.jaccard)} | _areas(pixel) | ends[kind]
     matches = [f.objects for f in found.values() if f.objects is not None]
     if matches:
         row["objects"] = _counts(sum(matches, Matches(0, 0, 0)))
@@ -260,7 +228,7 @@ def _class_summary(
     return row
 
 
-def _means(classes: Mapping[str, Any], drawn: Mapping[str, FloatArray], empty: Empty) -> dict[str, Any]:
+def _means(classes: Mapping[str, Any], evidence: Mapping[str, Evidence], empty: Empty) -> dict[str, Any]:
     means: dict[str, Any] = {}
     for kind in ("polygon", *PIXEL_KINDS, "boundary"):
         rows = [row[kind]["jaccard"] for row in classes.values() if kind in row]
@@ -268,16 +236,20 @@ def _means(classes: Mapping[str, Any], drawn: Mapping[str, FloatArray], empty: E
             continue
         values = np.array([math.nan if value is None else value for value in rows])
         means[kind] = {"jaccard": _number(float(mean_over_classes(values, empty)))}
-        if kind in drawn:
-            most = max(row["places"] for row in classes.values())
-            means[kind] |= _ends(mean_over_classes(drawn[kind], empty), most)
+        if kind in evidence:
+            means[kind] |= _ends(evidence[kind], None, empty)
     return means
 
 
-def _ends(samples: FloatArray, n_places: int) -> dict[str, float | None]:
-    # One place drawn over and over gives an interval of width zero, which would be a lie.
-    ends = interval(samples) if n_places > 1 else Interval(math.nan, math.nan)
-    return {"low": _number(ends.low), "high": _number(ends.high)}
+def _ends(evidence: Evidence, index: int | None, empty: Empty = "skip") -> dict[str, Any]:
+    """Return the interval of one class, or of the mean over classes, and what it was drawn from."""
+    classes = range(evidence.tables["places"].shape[1]) if index is None else [index]
+    basis = evidence.basis_of(classes)
+    ends = NO_INTERVAL
+    if basis is not None:
+        drawn = evidence.draw(basis)
+        ends = interval(mean_over_classes(drawn, empty) if index is None else drawn[:, index])
+    return {"low": _number(ends.low), "high": _number(ends.high), "basis": basis}
 
 
 def _scene_row(found: Measured) -> dict[str, Any]:
@@ -289,6 +261,8 @@ def _scene_row(found: Measured) -> dict[str, Any]:
         row["objects"] = {"tp": found.objects.tp, "fp": found.objects.fp, "fn": found.objects.fn}
     if found.boundary is not None:
         row["boundary"] = _areas(found.boundary)
+    if found.parts:
+        row["parts"] = [[areas.tp, areas.fp, areas.fn] for areas in found.parts]
     return row
 
 
@@ -341,3 +315,24 @@ def areas_table(score: Mapping[str, Any], scenes: Sequence[str], names: Sequence
             if row is not None:
                 table_sk3[s, k] = row["tp"], row["fp"], row["fn"]
     return table_sk3
+
+
+def parts_table(score: Mapping[str, Any], scenes: Sequence[str], names: Sequence[str]) -> FloatArray:
+    """Read TP, FP, FN of the parts of scenes back from the content of a `score.json`.
+
+    Args:
+        score: The content.
+        scenes: Scenes, in the order wanted.
+        names: Class names, in the order wanted; a class that was not measured by parts is zero.
+
+    Returns:
+        Float64 (N, K, 3); no rows where nothing was measured by parts.
+    """
+    tables = [np.zeros((0, len(names), 3))]
+    for scene in scenes:
+        rows = [score["scenes"][scene].get(name, {}).get("parts", ()) for name in names]
+        table_nk3 = np.zeros((max(map(len, rows), default=0), len(names), 3))
+        for k, row in enumerate(rows):
+            table_nk3[: len(row), k] = np.reshape(row, (-1, 3))
+        tables.append(table_nk3)
+    return np.concatenate(tables)

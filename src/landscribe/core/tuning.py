@@ -16,8 +16,8 @@ import shapely
 
 from landscribe.core.areas import common_area, flatten
 from landscribe.core.arrays import BoolArray, FloatArray, GeometryArray, IntArray
+from landscribe.core.intervals import DRAWS, Interval, bootstrap, interval, jaccard_of
 from landscribe.core.recipe import AreaTable, Recipe, RuleTable, ThresholdTable, TuneTable
-from landscribe.core.scores import DRAWS, Interval, bootstrap, interval
 
 Reshape = Literal["none", "open", "close", "buffer"]
 
@@ -127,7 +127,7 @@ def choose(measure: MeasureChoice, candidates: Candidates, default: Choice, plac
     """
 
     def value(choice: Choice) -> float:
-        jaccard = jaccard_of(measure(choice)[places])
+        jaccard = total_jaccard(measure(choice)[places])
         return -1.0 if math.isnan(jaccard) else jaccard
 
     pairs = [(t, a) for t in candidates.thresholds for a in candidates.min_areas]
@@ -157,7 +157,7 @@ def tune_class(
         seed: Of the bootstrap.
     """
     if evidence.shown < MIN_PLACES or evidence.objects < MIN_OBJECTS:
-        before = jaccard_of(measure(default)) if evidence.places else math.nan
+        before = total_jaccard(measure(default)) if evidence.places else math.nan
         nothing = Interval(math.nan, math.nan)
         why = f"{evidence.objects} true polygons in {evidence.shown} places; needs {MIN_OBJECTS} in {MIN_PLACES}"
         return Tuned(default, default, before, before, before, nothing, why)
@@ -165,13 +165,13 @@ def tune_class(
     nested_p3 = nested_areas(measure, candidates, default, evidence.places)
     default_p3 = measure(default)
     drawn = bootstrap(np.stack((default_p3, nested_p3), axis=1), draws, seed)
-    gain = interval(_jaccard(drawn[:, 1]) - _jaccard(drawn[:, 0]))
+    gain = interval(jaccard_of(drawn[:, 1]) - jaccard_of(drawn[:, 0]))
     refused = ""
     if chosen == default:
         refused = "the default is best"
     elif not gain.low > 0:
         refused = f"the gain on other places may be nothing: {gain.low:+.3f} to {gain.high:+.3f}"
-    figures = (jaccard_of(default_p3), jaccard_of(measure(chosen)), jaccard_of(nested_p3))
+    figures = (total_jaccard(default_p3), total_jaccard(measure(chosen)), total_jaccard(nested_p3))
     return Tuned(default, chosen, *figures, gain, refused)
 
 
@@ -189,9 +189,9 @@ def nested_areas(measure: MeasureChoice, candidates: Candidates, default: Choice
     return areas_p3
 
 
-def jaccard_of(areas_p3: FloatArray) -> float:
+def total_jaccard(areas_p3: FloatArray) -> float:
     """Return the Jaccard of areas (P, 3) summed over places, NaN where there are none."""
-    return float(_jaccard(areas_p3.sum(0)))
+    return float(jaccard_of(areas_p3.sum(0)))
 
 
 def default_choice(recipe: Recipe, class_name: str) -> Choice:
@@ -276,11 +276,6 @@ def _shared_each(polygons: GeometryArray, others: GeometryArray) -> FloatArray:
 def flat_truth(truth: GeometryArray, ground: GeometryArray | None) -> GeometryArray:
     """Return true polygons that overlap nowhere, cut to the ground that counts."""
     return flatten(truth, None if ground is None else shapely.union_all(ground))
-
-
-def _jaccard(areas_n3: FloatArray) -> FloatArray:
-    whole = areas_n3.sum(-1)
-    return np.divide(areas_n3[..., 0], whole, out=np.full(np.shape(whole), math.nan), where=whole > 0)
 
 
 def _round(value: float) -> float:

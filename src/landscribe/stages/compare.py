@@ -36,10 +36,14 @@ def comparison_table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]
     for name, row in [*result["classes"].items(), ("mean", result["mean"])]:
         known = row["low"] is not None
         ends = f"{row['low']:+.3f} to {row['high']:+.3f}" if known else "-"
-        verdict = {True: "better" if (row["difference"] or 0) > 0 else "worse", False: "no", None: "too few places"}
+        verdict = {
+            True: "better" if (row["difference"] or 0) > 0 else "worse",
+            False: "no",
+            None: "one piece of evidence",
+        }
         rows.append([name, _number(row["first"]), _number(row["second"]), _number(row["difference"], "+"), ends,
-                     verdict[row["real"]]])  # fmt: skip
-    return ["class", "first", "second", "difference", "95 %", "real"], rows
+                     verdict[row["real"]], row["basis"] or "-"])  # fmt: skip
+    return ["class", "first", "second", "difference", "95 %", "real", "over"], rows
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from landscribe.core.exclusive import against_the_best_other
 from landscribe.core.features import of_class
 from landscribe.core.grid import Window
 from landscribe.core.legend import DSTL_LEGEND, LandClass, Legend, default_colour
-from landscribe.core.measure import Measured, Measures, measure, with_pixels
+from landscribe.core.measure import Measured, Measures, measure, standing_alone, with_parts, with_pixels
 from landscribe.core.places import dstl_place
 from landscribe.core.recipe import Recipe
 from landscribe.core.scores import score_features, summarise
@@ -75,6 +75,8 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
             places[scene_id] = scene.place
             units.add("px2" if scene.grid.crs is None else "m2")
             measures[scene_id] = _score_scene(run, scene, recipe, project.legend)
+        for scene_id, names in standing_alone(measures).items():
+            measures = _with_parts(measures, run, open_prepared(run, scene_id), names)
         if len(units) > 1:
             raise DataError(problem("score", "some scenes have a CRS and some have none", do="score them in two runs"))
         write_text(target, json.dumps(_summary(measures, project, places, units.pop()), indent=1))
@@ -195,6 +197,11 @@ def _score_scene(run: Run, scene: PreparedScene, recipe: Recipe, legend: Legend)
     return with_pixels(found, {scene.id: half}, {scene.id: painted})[scene.id]
 
 
+def _with_parts(measures: Measures, run: Run, scene: PreparedScene, names: tuple[str, ...]) -> Measures:
+    features, regions = read_own(run.features(scene.id)), {scene.id: scene.labelled_ground()}
+    return with_parts(measures, features, scene.read_labels(), {scene.id: names}, {scene.id: scene.grid}, regions)
+
+
 def _pixel_areas(
     run: Run, scene: PreparedScene, recipe: Recipe, legend: Legend
 ) -> tuple[dict[str, Areas], dict[str, Areas]]:
@@ -230,8 +237,4 @@ def _summary(measures: Measures, project: Project, places: dict[str, str], unit:
         "pixel_truth": "covered by half or more",
         "pixel_opencv_truth": PAINTED,
     }
-    if len(set(places.values())) == 1 and len(places) > 1:
-        # One place is no evidence about other places; its scenes at least show how much the score moves within it.
-        places = {scene: scene for scene in places}
-        notes["interval_units"] = "scenes of one place, since only one is scored: too narrow for other places"
     return summarise(measures, project.legend, places, unit, seed=project.recipe.seed, notes=notes)

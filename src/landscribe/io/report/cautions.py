@@ -53,7 +53,7 @@ def _about_evidence(data: ReportData) -> Iterator[str]:
     if places < 2:
         yield (
             f"Everything that was scored ({plural(scenes, 'scene')}) lies in one place: nothing is known about how the "
-            "model does elsewhere. Intervals, where there are any, are about scenes of this place only."
+            "model does elsewhere. Intervals are about scenes, or parts of a scene, of this place only."
         )
     elif places < FEW_PLACES:
         yield (
@@ -75,7 +75,7 @@ def _about_classes(score: Mapping[str, Any]) -> Iterator[str]:
     places = score["conventions"]["places"]
     single = [name for name, row in rows.items() if row.get("places") == 1 and places > 1]
     if single:
-        yield f"Seen in one place only, so without an interval: {_list(single)}."
+        yield f"Seen in one place only, so the interval is too narrow for other places: {_list(single)}."
     missing = [name for name, row in rows.items() if row["polygon"]["recall"] == 0]
     if missing:
         yield f"Present in the truth and never found: {_list(missing)}."

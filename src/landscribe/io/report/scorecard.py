@@ -14,6 +14,9 @@ from landscribe.io.report.markup import Html, Node, el, join
 from landscribe.io.report.words import number, plural, table
 
 MAX_SCENE_ROWS = 1000
+WEAK = {"scenes": "over scenes of one place", "parts": "over parts of one scene"}
+"""Bases of intervals that say nothing about other places, in words."""
+TOO_NARROW = "seen in one place only, so the interval is too narrow for other places"
 
 
 def headline(data: ReportData) -> Html:
@@ -33,7 +36,7 @@ def headline(data: ReportData) -> Html:
         "div",
         el("p", number(mean["jaccard"]), class_="big"),
         el("p", _interval(mean), class_="range"),
-        interval_bar(mean["jaccard"], mean["low"], mean["high"], "wide"),
+        _bar(mean, "wide"),
         el("p", words, class_="lead"),
         class_="headline",
     )
@@ -108,7 +111,7 @@ def _class_row(data: ReportData, name: str, row: Mapping[str, Any]) -> list[Node
         )
     return [
         show,
-        interval_bar(polygon["jaccard"], polygon["low"], polygon["high"]),
+        _bar(polygon),
         el("strong", number(polygon["jaccard"])),
         _interval(polygon, short=True),
         number(polygon["precision"]),
@@ -125,7 +128,7 @@ def _mean_row(mean: Mapping[str, Any]) -> list[Node]:
     polygon = mean["polygon"]
     return [
         el("strong", "mean of classes"),
-        interval_bar(polygon["jaccard"], polygon["low"], polygon["high"]),
+        _bar(polygon),
         el("strong", number(polygon["jaccard"])),
         _interval(polygon, short=True),
         *[""] * 4,
@@ -142,10 +145,17 @@ def _lost(pixel: Mapping[str, Any] | None, polygon: Mapping[str, Any]) -> str:
     return f"{round(pixel['jaccard'] - polygon['jaccard'], 3) + 0.0:+.3f}"
 
 
-def _interval(row: Mapping[str, Any], *, short: bool = False) -> str:
+def _interval(row: Mapping[str, Any], *, short: bool = False) -> list[Node]:
     if row["low"] is None:
-        return "–" if short else "no interval: too few places for one"
-    return f"{row['low']:.2f} to {row['high']:.2f}" + ("" if short else " with 95 % confidence")
+        return ["–" if short else "no interval: one piece of evidence"]
+    weak = WEAK.get(row.get("basis"))
+    words = f"{row['low']:.2f} to {row['high']:.2f}" + ("" if short else " with 95 % confidence")
+    return [words, el("small", " ", weak, title=TOO_NARROW) if weak else None]
+
+
+def _bar(row: Mapping[str, Any], style: str = "") -> Html:
+    weak = "weak" if row.get("basis") in WEAK else ""
+    return interval_bar(row["jaccard"], row["low"], row["high"], f"{style} {weak}")
 
 
 def _areas(row: Mapping[str, Any]) -> Areas:
