@@ -170,7 +170,7 @@ def test_runs_are_compared_by_folder_or_file(tmp_path):
     assert len(heads) == len(rows[0])
     assert [row[-2:] for row in rows] == [["better", "places"]] * 2
     assert comparison_table(compare_runs(second, first))[1][0][-2] == "worse"
-    assert comparison_table(compare_runs(first, first))[1][0][-1] == "no"
+    assert comparison_table(compare_runs(first, first))[1][0][-2] == "no"
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"classes": {}}', "[" * 100_000, "3"])

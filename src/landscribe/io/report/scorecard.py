@@ -148,7 +148,7 @@ def _lost(pixel: Mapping[str, Any] | None, polygon: Mapping[str, Any]) -> str:
 def _interval(row: Mapping[str, Any], *, short: bool = False) -> list[Node]:
     if row["low"] is None:
         return ["–" if short else "no interval: one piece of evidence"]
-    weak = WEAK.get(row.get("basis"))
+    weak = WEAK.get(str(row.get("basis")))
     words = f"{row['low']:.2f} to {row['high']:.2f}" + ("" if short else " with 95 % confidence")
     return [words, el("small", " ", weak, title=TOO_NARROW) if weak else None]
 
