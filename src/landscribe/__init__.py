@@ -30,6 +30,7 @@ _HOMES = {
     "io.settings": ("load_recipe",),
     "io.vectors": ("read_features", "write_features"),
     "stages.check": ("check",),
+    "stages.merge": ("merge",),
     "stages.predict": ("predict",),
     "stages.prepare": ("prepare",),
     "stages.report": ("report",),
@@ -38,6 +39,7 @@ _HOMES = {
     "stages.submit": ("submit",),
     "stages.train": ("train",),
     "stages.vectorize": ("vectorize",),
+    "stages.vote": ("vote",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -16,7 +16,7 @@ from landscribe.errors import DataError
 from landscribe.io.dstl import list_dstl, read_grid_sizes, read_sample, write_scene, write_tables
 from landscribe.io.labels import read_labels
 from landscribe.io.scenes import sensor_grids
-from landscribe.stages.submit import validate_submission
+from landscribe.io.submissions import check_submission
 
 FRAME = (0.0125, -0.0113)
 
@@ -109,8 +109,8 @@ ASKED = [("a", 1), ("a", 2)]
     ("rows", "message"),
     [
         (f"a,1,{GOOD}\na,2,MULTIPOLYGON EMPTY\n", None),
-        (f"a,2,{GOOD}\na,1,MULTIPOLYGON EMPTY\n", "row 2: out of order"),
-        (f"a,1,{GOOD}\n", "number of rows, got 1, need 2"),
+        (f"a,2,{GOOD}\na,1,MULTIPOLYGON EMPTY\n", "row 3: image 'a', class 1 is out of order"),
+        (f"a,1,{GOOD}\n", "wrong number, got 1, need 2"),
         (f"a,1,{BOW_TIE}\na,2,MULTIPOLYGON EMPTY\n", "row 2: Self-intersection"),
         (f"a,1,{GOOD}\na,2,MULTIPOLYGON ((0 0\n", "row 3"),
     ],
@@ -118,7 +118,7 @@ ASKED = [("a", 1), ("a", 2)]
 def test_the_validator_names_each_bad_row(tmp_path: Path, rows: str, message: str | None) -> None:
     path = tmp_path / "s.csv"
     path.write_text(HEADER + rows)
-    problems = validate_submission(path, ASKED)
+    problems = check_submission(path, ASKED).problems
     if message is None:
         assert problems == []
     else:

@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import Abort, Exit, TyperException
 
 from landscribe import __version__
-from landscribe.cli import files, flow, look
+from landscribe.cli import files, flow, look, submissions
 from landscribe.cli.console import say, stop_when_asked
 from landscribe.errors import INTERRUPTED_EXIT_CODE, LandscribeError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 flow.register(app)
 files.register(app)
+submissions.register(app)
 look.register(app)
 
 

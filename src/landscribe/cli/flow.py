@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from landscribe.cli import submissions
 from landscribe.cli.console import reporting, say, tell, tell_json, tell_table
 from landscribe.errors import DataError, PartialError, problem
 
@@ -57,8 +58,26 @@ def open_recipe(recipe: str, overrides: list[str] | None) -> Project:
     return open_project(load_recipe(recipe, overrides or ()))
 
 
-def check(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
-    """Look at all data of a recipe and list every problem at once."""
+def check(
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="A TOML recipe, the name of a built-in one, or a DSTL submission.",
+            metavar="RECIPE|SUBMISSION.csv[.gz]",
+        ),
+    ],
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+    sample: submissions.SampleOption = None,
+    decimals: Annotated[
+        int | None, typer.Option(min=0, help="Submission: most decimals of a coordinate.", show_default="any number")
+    ] = None,
+    max_mb: Annotated[float | None, typer.Option(min=0, help="Submission: largest file in MB.")] = None,
+) -> None:
+    """Look at all data of a recipe, or at every row of a submission, and list every problem at once."""
+    if submissions.is_submission(recipe):
+        submissions.check(Path(recipe), sample, decimals, max_mb, as_json=as_json)
+        return
     from landscribe.stages.check import check as look
 
     project = open_recipe(recipe, overrides)

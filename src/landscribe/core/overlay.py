@@ -7,6 +7,7 @@ are as many as before, less those dropped or joined, plus those added.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -187,14 +188,7 @@ def vote(rows: Rows, sources: list[int], at_least: int, target: int, counts: Cou
         target: Class index of the result.
         counts: Changed in place.
     """
-    layers = [_flat(rows.geometry[rows.class_index == source]) for source in sources]
-    agreed = []
-    for some in combinations(layers, at_least):
-        ground = some[0]
-        for layer in some[1:]:
-            ground = intersections(ground, layer)[0]
-        agreed.append(ground)
-    parts = _flat(np.concatenate(agreed))
+    parts = agreed_ground([rows.geometry[rows.class_index == source] for source in sources], at_least)
     voters = np.isin(rows.class_index, sources)
     mine, theirs = shapely.STRtree(rows.geometry[voters]).query(parts, predicate="intersects")
     share = shapely.area(shapely.intersection(parts[mine], rows.geometry[voters][theirs]))
@@ -217,6 +211,23 @@ def vote(rows: Rows, sources: list[int], at_least: int, target: int, counts: Cou
         np.concatenate((kept.origin, origin)),
         np.concatenate((kept.changed, np.ones(len(parts), dtype=np.bool_))),
     )
+
+
+def agreed_ground(sources: Sequence[GeometryArray], at_least: int) -> GeometryArray:
+    """Return the ground that at least so many of several sources cover, as polygons that do not overlap.
+
+    Args:
+        sources: Valid polygons of each source, in a frame whose unit is about a pixel.
+        at_least: How many must cover the ground, 1 to the number of sources.
+    """
+    layers = [_flat(source) for source in sources]
+    agreed = []
+    for some in combinations(layers, at_least):
+        ground = some[0]
+        for layer in some[1:]:
+            ground = intersections(ground, layer)[0]
+        agreed.append(ground)
+    return _flat(np.concatenate(agreed))
 
 
 def intersections(ours: GeometryArray, theirs: GeometryArray) -> tuple[GeometryArray, Ints, Ints]:

@@ -71,12 +71,12 @@ def read_wkt_csv(path: Path) -> WktRows:
     class_ids: list[int] = []
     parts: list[GeometryArray] = []
     problems: list[tuple[int, str]] = []
-    with _open_rows(path) as (header, rows):
+    with open_rows(path) as (header, rows):
         if any(name not in header for name in HEADER):
             raise DataError(problem(str(path), "wrong header", got=header[:5], need=", ".join(HEADER)))
         places = [header.index(name) for name in HEADER]
-        for batch in _batches(_dstl_cells(rows, places, len(header), problems)):
-            geometries = _parse([(row, text) for row, _, _, text in batch], problems)
+        for batch in batches(dstl_cells(rows, places, len(header), problems)):
+            geometries = parse([(row, text) for row, _, _, text in batch], problems)
             good = np.flatnonzero(~shapely.is_missing(geometries))
             image_ids += [batch[k][1] for k in good]
             class_ids += [batch[k][2] for k in good]
@@ -97,7 +97,7 @@ def write_wkt_csv(path: Path, rows: Iterable[tuple[str, int, GeometryArray]], *,
     Raises:
         DataError: If an id could be a formula to a spreadsheet or has a line break.
     """
-    with atomic_path(path) as temporary, _create_text(temporary) as file:
+    with atomic_path(path) as temporary, create_text(temporary) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
         for image_id, class_id, geometries in rows:
@@ -121,12 +121,12 @@ def read_csv_layer(path: Path) -> Layer:
     problems: list[tuple[int, str]] = []
     kept: list[list[str]] = []
     parts: list[GeometryArray] = []
-    with _open_rows(path) as (header, rows):
+    with open_rows(path) as (header, rows):
         place = next((k for k, name in enumerate(header) if name.lower() in GEOMETRY_COLUMNS), None)
         if place is None:
             raise DataError(problem(str(path), "no column of WKT", got=header[:20], need="WKT or geometry"))
-        for batch in _batches(_whole_rows(rows, len(header), place, problems)):
-            geometries = _parse([(row, text) for row, _, text in batch], problems)
+        for batch in batches(_whole_rows(rows, len(header), place, problems)):
+            geometries = parse([(row, text) for row, _, text in batch], problems)
             good = np.flatnonzero(~shapely.is_missing(geometries))
             kept += [batch[k][1] for k in good]
             parts.append(geometries[good])
@@ -142,7 +142,7 @@ def read_csv_layer(path: Path) -> Layer:
 
 def write_csv_layer(path: Path, columns: dict[str, Sequence[object]], geometries: GeometryArray) -> None:
     """Write columns and a last column `WKT`; text that a spreadsheet could take for a formula gets an apostrophe."""
-    with atomic_path(path) as temporary, _create_text(temporary) as file:
+    with atomic_path(path) as temporary, create_text(temporary) as file:
         writer = csv.writer(file)  # ends lines as RFC 4180, which quotes either half of that in a cell
         writer.writerow((*columns, "WKT"))
         texts = shapely.to_wkt(geometries, rounding_precision=ALL_DECIMALS, trim=True)
@@ -151,7 +151,13 @@ def write_csv_layer(path: Path, columns: dict[str, Sequence[object]], geometries
 
 
 @contextmanager
-def _open_rows(path: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, list[str]]]]]:
+def open_rows(path: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, list[str]]]]]:
+    """Open a table, plain or gzipped: its header, and its other rows as number and cells.
+
+    Raises:
+        DataError: If it cannot be read or has no header.
+        LimitError: If it unpacks to more than half of the free memory.
+    """
     require_local_file(path)
     start = gzip.open if path.suffix.lower() == ".gz" else open
     with start(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as text:
@@ -175,9 +181,10 @@ def _lines(text: IO[str], path: Path) -> Iterator[str]:
         yield line
 
 
-def _dstl_cells(
+def dstl_cells(
     rows: Iterator[tuple[int, list[str]]], places: list[int], width: int, problems: list[tuple[int, str]]
 ) -> Iterator[tuple[int, str, int, str]]:
+    """Yield row number, image id, class id and WKT of each row that has them; the others join `problems`."""
     id_place, class_place, wkt_place = places
     for row, cells, text in _whole_rows(rows, width, wkt_place, problems):
         try:
@@ -200,7 +207,8 @@ def _whole_rows(
         yield row, cells, cells[wkt_place]
 
 
-def _batches(rows: Iterator[R]) -> Iterator[list[R]]:
+def batches(rows: Iterator[R]) -> Iterator[list[R]]:
+    """Put rows, whose last cell is text, into lists of some 30 MB."""
     batch: list[R] = []
     characters = 0
     for row in rows:
@@ -213,7 +221,8 @@ def _batches(rows: Iterator[R]) -> Iterator[list[R]]:
         yield batch
 
 
-def _parse(numbered: list[tuple[int, str]], problems: list[tuple[int, str]]) -> GeometryArray:
+def parse(numbered: list[tuple[int, str]], problems: list[tuple[int, str]]) -> GeometryArray:
+    """Parse WKT, flat; what cannot be parsed or is not finite is None and joins `problems` with its row."""
     texts = np.empty(len(numbered), dtype=object)
     for k, (row, text) in enumerate(numbered):
         # Only collections are parsed by recursion, which a deep one brings down with the process.
@@ -259,7 +268,8 @@ def _precision(decimals: int | None) -> int:
 
 
 @contextmanager
-def _create_text(path: Path) -> Iterator[IO[str]]:
+def create_text(path: Path) -> Iterator[IO[str]]:
+    """Open a text file to write, gzipped where the name ends in `.gz`."""
     if path.suffix.lower() != ".gz":
         with path.open("w", encoding="utf-8", newline="") as file:
             yield file

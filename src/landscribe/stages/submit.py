@@ -1,12 +1,9 @@
-"""`submit`: features -> the submission in the sample's order, and a validator that names each bad row."""
+"""`submit`: features -> the submission in the sample's order, checked row by row."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import geopandas as gpd
 import numpy as np
-import shapely
 
 from landscribe.core.arrays import GeometryArray
 from landscribe.core.features import of_class
@@ -14,8 +11,9 @@ from landscribe.errors import DataError, problem
 from landscribe.io.dstl import read_sample
 from landscribe.io.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.runs import Made, Run, make_key
+from landscribe.io.submissions import check_submission
 from landscribe.io.vectors import read_own
-from landscribe.io.wkt_csv import read_wkt_csv, write_wkt_csv
+from landscribe.io.wkt_csv import write_wkt_csv
 
 SUBMISSION = "submission.csv.gz"
 DECIMALS = 8
@@ -50,37 +48,13 @@ def submit(project: Project, run: Run, progress: Progress = silent, *, decimals:
             rows.append((scene_id, class_id, _polygons(features, project, scene_id, class_id)))
             filled += bool(len(rows[-1][2]))
         write_wkt_csv(target, rows, decimals=decimals)
-        problems = validate_submission(target, asked)
+        problems = check_submission(target, asked, decimals=decimals).problems
         if problems:
             raise DataError(problem(target.name, f"{len(problems)} bad rows: " + "; ".join(problems[:5])))
         absent = len({i for i, _ in asked} - set(records))
         return Made((target,), {"rows": len(rows), "rows with polygons": filled, "images without prediction": absent})
 
     return make_items(run, "submit", ["all"], lambda _item: key, make, progress)
-
-
-def validate_submission(path: Path, asked: list[tuple[str, int]]) -> list[str]:
-    """Check a submission: header, rows and their order, spelling of empty rows, validity.
-
-    Args:
-        path: CSV, plain or gzipped.
-        asked: The sample's rows in order.
-
-    Returns:
-        One line per bad row; empty where all is well.
-    """
-    rows = read_wkt_csv(path)
-    problems = list(rows.problems)
-    got = list(zip(rows.ids, (int(c) for c in rows.class_ids), strict=True))
-    if len(got) != len(asked):
-        problems.append(problem(path.name, "number of rows", got=len(got), need=len(asked)))
-    for number, (have, need) in enumerate(zip(got, asked, strict=False), start=2):
-        if have != need:
-            problems.append(problem(f"row {number}", "out of order", got=have, need=need))
-    invalid = np.flatnonzero(~shapely.is_valid(np.asarray(rows.geometries, dtype=object)))
-    reasons = shapely.is_valid_reason(np.asarray(rows.geometries, dtype=object)[invalid])
-    problems += [problem(f"row {k + 2}", str(reason)) for k, reason in zip(invalid, reasons, strict=True)]
-    return problems
 
 
 def _polygons(features: dict[str, gpd.GeoDataFrame], project: Project, scene_id: str, class_id: int) -> GeometryArray:
