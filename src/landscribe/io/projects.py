@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from landscribe.core.ensemble import require_owners
 from landscribe.core.legend import Legend
 from landscribe.core.places import folds, split_places
 from landscribe.core.recipe import Recipe
@@ -62,6 +63,22 @@ class StageResult:
 def open_project(loaded: LoadedRecipe) -> Project:
     """Bind a recipe to its data; the data are looked at when they are first asked for."""
     return Project(loaded.recipe, loaded.root, loaded.name, loaded.text)
+
+
+def check_models(project: Project) -> None:
+    """Refuse models that cannot stand side by side.
+
+    Raises:
+        RecipeError: If two have one name, a class is unknown, or two own a class and the recipe does not allow it.
+    """
+    names = [table.name for table in project.recipe.models]
+    if len(set(names)) < len(names):
+        raise RecipeError(problem("[[models]]", "two models of one name"))
+    classes_of = {table.name: table.classes or project.legend.names for table in project.recipe.models}
+    for classes in classes_of.values():
+        for name in classes:
+            project.legend.by_name(name)
+    require_owners(classes_of, project.recipe.predict)
 
 
 def held_out(project: Project, prepared: Mapping[str, Record]) -> tuple[list[str], list[str]]:

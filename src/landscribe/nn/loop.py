@@ -42,6 +42,7 @@ def train(
     state: Mapping[str, bytes] | None = None,
     on_step: Callable[[int, int, Tensor], None] | None = None,
     on_epoch: Callable[[int, dict[str, float], Callable[[], dict[str, bytes]]], None] | None = None,
+    on_snapshot: Callable[[int, SegmentationNet], None] | None = None,
     evaluate: Callable[[SegmentationNet], dict[str, float]] | None = None,
 ) -> SegmentationNet:
     """Train a network.
@@ -60,6 +61,7 @@ def train(
         state: What `on_epoch` was given in an earlier run; None starts anew.
         on_step: Called with steps done, steps in all and the loss, a scalar left on the device.
         on_epoch: Called with epochs done, a row of the history, and a function that returns the state as files.
+        on_snapshot: Called before `on_epoch` with epochs done and the averaged network.
         evaluate: Called after each epoch with the averaged network; its numbers join the row.
 
     Returns:
@@ -109,6 +111,8 @@ def train(
                 row = history.row((step + 1) // epoch_steps, step + 1, rate)
                 if evaluate is not None:
                     row |= evaluate(run.average)
+                if on_snapshot is not None:
+                    on_snapshot((step + 1) // epoch_steps, run.average)
                 if on_epoch is not None:
                     on_epoch((step + 1) // epoch_steps, row, functools.partial(save_state, run, step + 1))
     return run.average

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -87,6 +88,23 @@ def load_state(run: Run, files: Mapping[str, bytes]) -> int:
             problem("training state", "belongs to another network", got=str(error)[:200], do="train anew")
         ) from error
     return document.step
+
+
+def mean_of(nets: Sequence[SegmentationNet]) -> SegmentationNet:
+    """Return a network with the mean of the weights and batch statistics of some of one structure.
+
+    Args:
+        nets: At least one; counters are taken from the last.
+
+    Source:
+        Izmailov et al. (2018), arXiv:1803.05407, without the further pass over data; `reference_methods.md` 2.7.
+    """
+    mean = copy.deepcopy(nets[-1])
+    states = [net.state_dict() for net in nets]
+    for name, value in mean.state_dict().items():
+        if value.is_floating_point():
+            value.copy_(torch.stack([state[name].double() for state in states]).mean(dim=0))
+    return mean
 
 
 class _Document(BaseModel, frozen=True, extra="forbid"):

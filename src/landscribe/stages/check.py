@@ -20,7 +20,7 @@ from landscribe.errors import DataError, IntegrityError, LandscribeError, LimitE
 from landscribe.io.atomic import write_text
 from landscribe.io.labels import read_labels
 from landscribe.io.patterns import FIELD
-from landscribe.io.projects import Progress, Project, StageResult, make_items, silent
+from landscribe.io.projects import Progress, Project, StageResult, check_models, make_items, silent
 from landscribe.io.rasters import open_raster
 from landscribe.io.runs import Made, Run, file_digest, make_key
 from landscribe.io.scenes import Scene, sensor_grids
@@ -131,10 +131,9 @@ def _at_scene(scene: Scene, error: LandscribeError) -> str:
 
 def _check_models(project: Project) -> None:
     check_rules(project.recipe.rules, project.legend)
+    check_models(project)
     reference = project.scenes.scenes[0]
     for table in project.recipe.models:
-        for name in table.classes or ():
-            project.legend.by_name(name)
         names = table.inputs.sensors or tuple(reference.sensors)
         bands = [band for n in names if n in reference.sensors for band in reference.sensors[n].sensor.band_names]
         for index in table.inputs.indices:

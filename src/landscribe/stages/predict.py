@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
+from landscribe.core.ensemble import Owners, average_owners, find_owners, row_of
 from landscribe.core.grid import Window
 from landscribe.core.legend import Legend
 from landscribe.core.spectral import needs_lowest, region_of, rule_of
 from landscribe.errors import DataError, IntegrityError, RecipeError, problem
 from landscribe.io.formulas import FORMULA, Formula, read_formula
 from landscribe.io.geotiff import write_raster
+from landscribe.io.model_files import DESCRIPTION, model_folders, read_model
 from landscribe.io.prepared import PreparedScene, open_prepared
 from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent, training_folds
 from landscribe.io.rasters import open_raster
@@ -24,13 +26,14 @@ from landscribe.io.runs import Made, Record, Run, file_digest, make_key
 
 OUT_OF_FOLD = "oof"
 """Stage name of the records of out-of-fold probabilities: no stage of its own, and not what `vectorize` reads."""
-MODEL_FILES = ("model.safetensors", "model.json")
 
 
 @dataclass(frozen=True)
 class LoadedModels:
     """Networks that together own the classes of a run."""
 
+    rows: tuple[str, ...]
+    """Row of `[[models]]` that each network belongs to."""
     nets: tuple[Any, ...]
     specs: tuple[Any, ...]
     digests: dict[str, str]
@@ -39,9 +42,10 @@ class LoadedModels:
     """Models without weights."""
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in the order of outputs: of the networks, then of the models without weights."""
-        return tuple(name for model in (*self.specs, *self.formulas) for name in model.classes)
+    def outputs(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Row of `[[models]]` and classes in the order of outputs: of networks, then of models without weights."""
+        networks = [(row, spec.classes) for row, spec in zip(self.rows, self.specs, strict=True)]
+        return networks + [(row_of(formula.name), formula.classes) for formula in self.formulas]
 
 
 def predict(project: Project, run: Run, progress: Progress = silent, *, models: Path | None = None) -> StageResult:
@@ -60,13 +64,14 @@ def predict(project: Project, run: Run, progress: Progress = silent, *, models: 
     Raises:
         DataError: If there are no models.
         IntegrityError: If a model file is not what its description says.
-        RecipeError: If no model owns a class of the legend, or two do.
+        RecipeError: If a model has a class that the legend lacks, or two rows own a class and the recipe does not allow
+            it.
     """
     prepared = run.require("prepare")
     if models is None:
         run.require("train")
-    loaded = load_models(models or run.path("models"))
-    order = _order(loaded, project)
+    loaded = load_models(models or run.path("models"), project, own=models is None)
+    owners = _owners(loaded, project)
     scene_ids = list(prepared) if models else _own_scenes(project, run)
     settings = project.recipe.predict.model_dump(mode="json")
 
@@ -76,7 +81,7 @@ def predict(project: Project, run: Run, progress: Progress = silent, *, models: 
 
     def make(scene_id: str) -> Made:
         scene = open_prepared(run, scene_id)
-        return _predict_scene(project, run, scene, run.probability(scene_id), loaded, order, progress)
+        return _predict_scene(project, run, scene, run.probability(scene_id), loaded, owners, progress)
 
     result = make_items(run, "predict", scene_ids, key_of, make)
     folds = () if models else training_folds(project, prepared)
@@ -97,14 +102,14 @@ def _predict_fold(
         IntegrityError: If a model of the fold has seen one of them.
     """
     prepared = run.require("prepare")
-    loaded = load_models(run.fold(number))
+    loaded = load_models(run.fold(number), project, own=True)
     seen = sorted(loaded.trained_on & set(scene_ids))
     if seen:
         where = f"models of fold {number}"
         raise IntegrityError(
             problem(where, "trained on the scenes to tune on", got=seen[0], do="run `landscribe train`")
         )
-    order = _order(loaded, project)
+    owners = _owners(loaded, project)
     settings = project.recipe.predict.model_dump(mode="json", exclude={"scenes"})
 
     def key_of(scene_id: str) -> str:
@@ -113,56 +118,52 @@ def _predict_fold(
 
     def make(scene_id: str) -> Made:
         scene = open_prepared(run, scene_id)
-        return _predict_scene(project, run, scene, run.out_of_fold(scene_id), loaded, order, progress)
+        return _predict_scene(project, run, scene, run.out_of_fold(scene_id), loaded, owners, progress)
 
     return make_items(run, OUT_OF_FOLD, scene_ids, key_of, make)
 
 
-def load_models(folder: Path) -> LoadedModels:
-    """Load every model below a folder, checked against its own description.
+def load_models(folder: Path, project: Project, *, own: bool) -> LoadedModels:
+    """Load models, or with `[predict].snapshots` those of their last epochs, checked against their own descriptions.
+
+    Args:
+        folder: One folder for each model, or the folder of one.
+        project: The recipe with its data.
+        own: Take only those that the recipe names.
 
     Raises:
-        DataError: If there is none.
+        DataError: If there is none, or one is missing.
         IntegrityError: If a file is damaged or foreign.
     """
     from landscribe.nn.bundle import from_files
 
-    folders = sorted(path.parent for path in folder.glob("*/model.json"))
-    if (folder / "model.json").is_file():
-        folders.append(folder)
-    files = sorted(path for pattern in (FORMULA, f"*/{FORMULA}") for path in folder.glob(pattern))
-    if not folders and not files:
-        raise DataError(
-            problem(str(folder), "no finished model", need=f"NAME/model.json or NAME/{FORMULA}", do="run `train` first")
-        )
-    nets, specs, trained_on = [], [], set[str]()
+    recipe = project.recipe
+    names = [name for table in recipe.models for name in table.members(recipe.seed)] if own else None
+    rows, nets, specs, formulas, trained_on = [], [], [], [], set[str]()
     digests = {}
-    for path in folders:
-        missing = [name for name in MODEL_FILES if not (path / name).is_file()]
-        if missing:
-            raise DataError(problem(str(path), f"{missing[0]} is missing", need=" and ".join(MODEL_FILES)))
-        net, spec, extra = from_files({name: (path / name).read_bytes() for name in MODEL_FILES})
-        nets.append(net)
-        specs.append(spec)
-        trained_on |= set(extra.get("trained_on", ()))
-        digests[path.name] = file_digest(path / "model.json")
-    formulas = tuple(read_formula(file) for file in files)
-    trained_on |= {scene_id for formula in formulas for scene_id in formula.trained_on}
-    digests |= {f"{file.parent.name}/{FORMULA}": file_digest(file) for file in files}
-    return LoadedModels(tuple(nets), tuple(specs), digests, frozenset(trained_on), formulas)
+    for name, paths in model_folders(folder, names, snapshots=recipe.predict.snapshots).items():
+        for path in paths:
+            description = path / (DESCRIPTION if (path / DESCRIPTION).is_file() else FORMULA)
+            digests[description.relative_to(folder).as_posix()] = file_digest(description)
+            if description.name == FORMULA:
+                formulas.append(read_formula(description))
+                trained_on |= set(formulas[-1].trained_on)
+                continue
+            net, spec, extra = from_files(read_model(path))
+            rows.append(row_of(name))
+            nets.append(net)
+            specs.append(spec)
+            trained_on |= set(extra.get("trained_on", ()))
+    return LoadedModels(tuple(rows), tuple(nets), tuple(specs), digests, frozenset(trained_on), tuple(formulas))
 
 
-def _order(loaded: LoadedModels, project: Project) -> list[int | None]:
-    # For each class of the legend: which output of the networks, or None where no model owns it.
-    owned = loaded.classes
-    twice = sorted({name for name in owned if owned.count(name) > 1})
-    if twice:
-        raise RecipeError(problem("[[models]]", "two models own a class", got=", ".join(twice)))
-    unknown = sorted(set(owned) - set(project.legend.names))
+def _owners(loaded: LoadedModels, project: Project) -> tuple[Owners, ...]:
+    legend = project.legend.names
+    unknown = sorted({name for _, classes in loaded.outputs for name in classes} - set(legend))
     if unknown:
-        need = "classes of the legend: " + ", ".join(project.legend.names)
+        need = "classes of the legend: " + ", ".join(legend)
         raise RecipeError(problem("models", "a model knows other classes", got=", ".join(unknown), need=need))
-    return [owned.index(name) if name in owned else None for name in project.legend.names]
+    return find_owners(legend, loaded.outputs, project.recipe.predict)
 
 
 def _own_scenes(project: Project, run: Run) -> list[str]:
@@ -180,11 +181,11 @@ def _predict_scene(
     scene: PreparedScene,
     target: Path,
     loaded: LoadedModels,
-    order: list[int | None],
+    owners: tuple[Owners, ...],
     progress: Progress,
 ) -> Made:
     from landscribe.nn.device import choose_engine
-    from landscribe.nn.sweep import sweep, tile_side, tile_windows
+    from landscribe.nn.sweep import predict_tiles, tile_side, tile_windows
 
     names = {sensor.name: sensor for spec in loaded.specs for sensor in spec.sensors}
     _check_sensors(scene, names)
@@ -207,16 +208,15 @@ def _predict_scene(
         fields = [_field(run, scene, formula, legend) for formula in loaded.formulas]
         tiles: Iterable[tuple[Window, Any]] = ((window, ()) for window in windows)
         if loaded.nets:
-            tiles = sweep(loaded.nets, read, grid.shape_hw, maps, shapes, choose_engine(), table)
+            tiles = predict_tiles(loaded.nets, read, grid.shape_hw, maps, shapes, choose_engine(), table)
         for number, (window, net_khw) in enumerate(tiles):
-            own_khw = [*net_khw, *(band_hw for field in fields for band_hw in field(window))]
-            blank = np.zeros(window.shape_hw, np.uint8)
-            stack_khw = np.stack([blank if k is None else own_khw[k] for k in order])
+            p_ohw = np.stack([*net_khw, *(band_hw for field in fields for band_hw in field(window) / np.float32(255))])
+            stack_khw = np.rint(average_owners(p_ohw, owners, table.combine) * 255).astype(np.uint8)
             _, valid_hw = reference.read(window)
             writer.write(window, np.where(valid_hw, stack_khw, np.uint8(0)))
             writer.write_mask(window, valid_hw)
             progress(f"predict {scene.id}", number + 1, len(windows))
-    without = [name for name, k in zip(legend.names, order, strict=True) if k is None]
+    without = [name for name, shares in zip(legend.names, owners, strict=True) if not shares]
     return Made((target,), {"tiles": len(windows)}, tuple(f"no model owns {name!r}" for name in without))
 
 
@@ -246,7 +246,7 @@ def _field(run: Run, scene: PreparedScene, formula: Formula, legend: Legend) -> 
 
     lowest = None
     if needs_lowest(formula.spectral, scene.id):
-        region = _looked_at(LoadedModels((), (), {}, frozenset(), (formula,)), run.records("prepare"), scene.id)
+        region = _looked_at(LoadedModels((), (), (), {}, frozenset(), (formula,)), run.records("prepare"), scene.id)
         lowest = min(show(open_prepared(run, i)).lowest(formula.spectral) for i in region)
     field = spectral_field(show(scene), formula.spectral, rule_of(formula.spectral, scene.id, lowest))
     return lambda window: field(window)[None]

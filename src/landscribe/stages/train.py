@@ -20,8 +20,25 @@ from landscribe.core.spectral import Scan, settle
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.atomic import write_bytes, write_text
 from landscribe.io.formulas import Formula, write_formula
+from landscribe.io.model_files import (
+    MODEL_FILES,
+    keep_snapshots,
+    read_model,
+    snapshot_folder,
+    snapshot_folders,
+    write_model,
+)
 from landscribe.io.prepared import PreparedScene, open_prepared
-from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent, training_folds
+from landscribe.io.projects import (
+    Progress,
+    Project,
+    StageResult,
+    check_models,
+    held_out,
+    make_items,
+    silent,
+    training_folds,
+)
 from landscribe.io.runs import Made, Run, make_key
 from landscribe.io.settings import recipe_dict
 
@@ -37,6 +54,7 @@ class _Job:
     """A model to be trained."""
 
     table: ModelTable
+    seed: int
     folder: Path
     train_ids: list[str]
     valid_ids: list[str]
@@ -64,22 +82,24 @@ def train(project: Project, run: Run, progress: Progress = silent) -> StageResul
         raise DataError(problem("train", "no labelled scene to train on", got=f"{len(prepared)} scenes", need=need))
     if project.recipe.validation.leak_check:
         _refuse_leaks(run, train_ids, valid_ids)
-    tables = {table.name: table for table in project.recipe.models}
-    if len(tables) < len(project.recipe.models):
-        raise RecipeError(problem("[[models]]", "two models of one name"))
-
-    jobs = {name: _Job(table, run.path("models", name), train_ids, valid_ids) for name, table in tables.items()}
+    check_models(project)
+    networks = [
+        (name, table, seed)
+        for table in project.recipe.models
+        for name, seed in table.members(project.recipe.seed).items()
+    ]
+    jobs = {name: _Job(table, seed, run.path("models", name), train_ids, valid_ids) for name, table, seed in networks}
     for number, left_out in enumerate(training_folds(project, prepared), start=1):
         kept = [i for i in train_ids if i not in set(left_out)]
-        for name, table in tables.items():
+        for name, table, seed in networks:
             # Validation would cost time and choose nothing: the last average of weights is used in any case.
-            jobs[FOLD.format(name=name, number=number)] = _Job(table, run.fold(number) / name, kept, [])
+            jobs[FOLD.format(name=name, number=number)] = _Job(table, seed, run.fold(number) / name, kept, [])
 
     def key_of(name: str) -> str:
         job = jobs[name]
         inputs = {i: prepared[i].outputs for i in (*job.train_ids, *job.valid_ids)}
-        settings = job.table.model_dump(mode="json")
-        return make_key(inputs=inputs, train=job.train_ids, settings=settings, seed=project.recipe.seed)
+        settings = job.table.model_dump(mode="json", exclude={"seeds"})
+        return make_key(inputs=inputs, train=job.train_ids, settings=settings, seed=job.seed)
 
     def make(name: str) -> Made:
         if jobs[name].table.kind != "network":
@@ -106,10 +126,11 @@ def _refuse_leaks(run: Run, train_ids: list[str], valid_ids: list[str]) -> None:
 
 
 def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, progress: Progress) -> Made:
-    from landscribe.nn.bundle import build_network, to_files
+    from landscribe.nn.bundle import build_network, from_files, to_files
     from landscribe.nn.chips import load_bank
     from landscribe.nn.device import choose_engine
     from landscribe.nn.loop import evaluate, train
+    from landscribe.nn.snapshot import mean_of
     from landscribe.nn.stem import compute_statistics
 
     table, folder = job.table, job.folder
@@ -120,8 +141,10 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
     training = [scene_arrays(scene, spec.sensors, bands) for scene in scenes]
     validation = [scene_arrays(open_prepared(run, i), spec.sensors, bands) for i in job.valid_ids]
     engine = choose_engine()
-    net = build_network(spec, compute_statistics(training, table.inputs.clip_percent), seed=project.recipe.seed)
+    net = build_network(spec, compute_statistics(training, table.inputs.clip_percent), seed=job.seed)
+    extra = {"recipe": recipe_dict(project.recipe), "trained_on": job.train_ids, "held_out": job.valid_ids}
     rows, state = _resume(folder, key)
+    keep_snapshots(folder, range(len(rows) + 1 - table.schedule.snapshots, len(rows) + 1))
     board = _tensorboard(folder) if project.recipe.tensorboard else None
 
     def on_epoch(epoch: int, row: Mapping[str, Any], state_files: Callable[[], Mapping[str, bytes]]) -> None:
@@ -133,19 +156,24 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
             board.flush()
         progress(f"train {item}: {_say(row)}", epoch, table.schedule.epochs)
 
+    def on_snapshot(epoch: int, candidate: Any) -> None:
+        if table.schedule.snapshots:
+            write_model(snapshot_folder(folder, epoch), to_files(candidate, extra | {"epoch": epoch}))
+            keep_snapshots(folder, range(epoch + 1 - table.schedule.snapshots, epoch + 1))
+
     def judge(candidate: Any) -> dict[str, float]:
         return evaluate(candidate, validation, engine, table.loss) if validation else {}
 
     bank = load_bank(training, net.sensor_steps, engine.device)
     net = train(
         bank, net, engine, table.loss, table.chips, table.schedule,
-        seed=project.recipe.seed, state=state, on_epoch=on_epoch, evaluate=judge,
+        seed=job.seed, state=state, on_snapshot=on_snapshot, on_epoch=on_epoch, evaluate=judge,
     )  # fmt: skip
-    extra = {"recipe": recipe_dict(project.recipe), "trained_on": job.train_ids, "held_out": job.valid_ids}
-    outputs = []
-    for name, content in to_files(net, extra).items():
-        outputs.append(folder / name)
-        write_bytes(outputs[-1], content)
+    snapshots = snapshot_folders(folder)
+    outputs = [path / name for path in snapshots for name in MODEL_FILES]
+    if table.schedule.snapshot_mean:
+        net = mean_of([from_files(read_model(path))[0] for path in snapshots])
+    outputs += write_model(folder, to_files(net, extra))
     outputs.append(folder / "history.csv")
     write_text(outputs[-1], _table(rows))
     for leftover in (folder / STATE).glob("*"):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from landscribe.core.recipe.data import ClassTable, DataTable, KindTable, LabelTable, PrepareTable, SensorTable
 from landscribe.core.recipe.models import (
+    MEMBER,
     ChipTable,
     InputTable,
     LossTable,
@@ -27,6 +28,7 @@ from landscribe.core.recipe.spectral import GateTable, SearchTable, SpectralRowT
 from landscribe.core.recipe.values import Colour, Count, Name, Names, NonNegative, PerClass, Positive, Share
 
 __all__ = [
+    "MEMBER",
     "RULE_ACTIONS",
     "AreaTable",
     "AreaWindowTable",

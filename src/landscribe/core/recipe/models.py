@@ -9,6 +9,9 @@ from pydantic import BaseModel, Field, model_validator
 from landscribe.core.recipe.spectral import SpectralTable
 from landscribe.core.recipe.values import Count, Name, NonNegative, PerClass, Positive, Share
 
+MEMBER = "+"
+"""Stands between the name of a row of `[[models]]` and what tells its networks apart; no row has it in its name."""
+
 
 class InputTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """`inputs` of a model."""
@@ -110,6 +113,10 @@ class ScheduleTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Longer gradients are shortened to this, so that a batch of odd labels cannot throw the run off; 0 never."""
     average: Annotated[float, Field(ge=0, lt=1)] = 0.99
     """Decay of the moving average of weights that is saved and used; 0 takes the last weights."""
+    snapshots: Annotated[int, Field(ge=0)] = 0
+    """Models kept beside the finished one: those of the last so many epochs, each in a folder `epoch-N` of its own."""
+    snapshot_mean: bool = False
+    """The finished model has the mean of the kept snapshots' weights in place of the last ones."""
 
     @model_validator(mode="before")
     @classmethod
@@ -119,6 +126,12 @@ class ScheduleTable(BaseModel, frozen=True, extra="forbid", strict=True):
         lengths = [stage.get("epochs") if isinstance(stage, dict) else stage.epochs for stage in values["stages"]]
         # What is not a number is told by the field of the stage.
         return values | {"epochs": sum(length for length in lengths if isinstance(length, int))}
+
+    @model_validator(mode="after")
+    def _require_snapshots(self) -> ScheduleTable:
+        if self.snapshot_mean and not self.snapshots:
+            raise ValueError("snapshot_mean needs snapshots = 1 or more")
+        return self
 
 
 class ModelTable(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -130,12 +143,20 @@ class ModelTable(BaseModel, frozen=True, extra="forbid", strict=True):
     polygons costs."""
     classes: tuple[Name, ...] | None = None
     """Classes it predicts; None takes all of them. A spectral rule has one."""
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = ()
+    """Train one network for each of these seeds, `NAME+seedN`, and average what they predict; none takes the recipe's
+    `seed`. The seed decides weights, chips and dropout."""
     inputs: InputTable = InputTable()
     network: NetworkTable = NetworkTable()
     loss: LossTable = LossTable()
     chips: ChipTable = ChipTable()
     schedule: ScheduleTable = ScheduleTable()
     spectral: SpectralTable = SpectralTable()
+
+    def members(self, seed: int) -> dict[str, int]:
+        """Return the seed of each network of this row by the network's name, given the recipe's seed."""
+        seeds = self.seeds if self.kind == "network" else ()
+        return {f"{self.name}{MEMBER}seed{s}": s for s in seeds} or {self.name: seed}
 
 
 class PredictTable(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -148,3 +169,11 @@ class PredictTable(BaseModel, frozen=True, extra="forbid", strict=True):
     symmetries: Literal[1, 4, 8] = 8
     """Views averaged: 1, the four quarter turns, or all eight flips and turns."""
     combine: Literal["arithmetic", "geometric"] = "arithmetic"
+    """Mean of the probabilities of views, of networks of several seeds, of snapshots and of models."""
+    ensemble: bool = False
+    """Let several rows of `[[models]]` own the same class and average them; otherwise that is an error."""
+    weights: PerClass = {}
+    """Weight of a row of `[[models]]` in that mean, by its name; 1 where none is given. The networks of a row share
+    its weight."""
+    snapshots: bool = False
+    """Average what the kept snapshots of a model predict (`schedule.snapshots`) in place of the finished model."""

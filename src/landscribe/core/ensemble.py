@@ -1,0 +1,97 @@
+"""Which networks own a class, and the mean of what they predict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from landscribe.core.arrays import FloatArray
+from landscribe.core.recipe import MEMBER, PredictTable
+from landscribe.errors import RecipeError, problem
+
+Owners: TypeAlias = tuple[tuple[int, float], ...]
+"""Outputs that predict a class, counted over all networks in their order, with their weights (sum 1)."""
+
+
+def row_of(network: str) -> str:
+    """Return the name of the row of `[[models]]` that a network belongs to."""
+    return network.partition(MEMBER)[0]
+
+
+def require_owners(classes_of: Mapping[str, Sequence[str]], predict: PredictTable) -> None:
+    """Refuse rows of `[[models]]` that own the same class without `[predict].ensemble`, and weights of no row.
+
+    Args:
+        classes_of: Classes of each row.
+        predict: The table.
+
+    Raises:
+        RecipeError: If two rows own a class and the recipe does not allow it, or a weight is of no row or not
+            positive.
+    """
+    owned = [name for classes in classes_of.values() for name in dict.fromkeys(classes)]
+    twice = sorted({name for name in owned if owned.count(name) > 1})
+    if twice and not predict.ensemble:
+        do = "set predict.ensemble = true to average them"
+        raise RecipeError(problem("[[models]]", "two models own a class", got=", ".join(twice), do=do))
+    unknown = sorted(set(predict.weights) - set(classes_of))
+    if unknown:
+        need = " | ".join(classes_of)
+        raise RecipeError(problem("predict.weights", "no such model", got=unknown[0], need=need))
+    wrong = {name: weight for name, weight in predict.weights.items() if not 0 < weight < float("inf")}
+    if wrong:
+        raise RecipeError(problem("predict.weights", "not a positive number", got=wrong))
+
+
+def find_owners(
+    legend: Sequence[str], networks: Sequence[tuple[str, Sequence[str]]], predict: PredictTable
+) -> tuple[Owners, ...]:
+    """Return, for each class of the legend, which outputs predict it; none where no network does.
+
+    Args:
+        legend: Class names.
+        networks: Row of `[[models]]` and classes of each network, in the order of their outputs.
+        predict: Its `ensemble` and `weights`.
+
+    Raises:
+        RecipeError: As `require_owners`.
+    """
+    classes_of: dict[str, list[str]] = {}
+    for row, classes in networks:
+        classes_of.setdefault(row, []).extend(classes)
+    require_owners(classes_of, predict)
+    outputs = [(name, row) for row, classes in networks for name in classes]
+    result = []
+    for wanted in legend:
+        rows = [row for name, row in outputs if name == wanted]
+        shares = {
+            i: predict.weights.get(row, 1.0) / rows.count(row) for i, (n, row) in enumerate(outputs) if n == wanted
+        }
+        total = sum(shares.values())
+        result.append(tuple((i, share / total) for i, share in shares.items()))
+    return tuple(result)
+
+
+def average_owners(p_ohw: FloatArray, owners: Sequence[Owners], combine: str) -> FloatArray:
+    """Return the probability of each class, float32 (K, h, w), 0 for a class without owner.
+
+    Args:
+        p_ohw: Probability of each output, float32 (O, h, w).
+        owners: Of each class.
+        combine: `arithmetic` or `geometric`.
+    """
+    blank_hw = np.zeros(p_ohw.shape[1:], np.float32)
+    return np.stack([_mean(p_ohw, shares, combine) if shares else blank_hw for shares in owners])
+
+
+def _mean(p_ohw: FloatArray, shares: Owners, combine: str) -> FloatArray:
+    if len(shares) == 1:
+        return p_ohw[shares[0][0]]
+    p_nhw = p_ohw[[i for i, _ in shares]]
+    weight_n = np.array([weight for _, weight in shares], np.float32)
+    if combine == "arithmetic":
+        return np.tensordot(weight_n, p_nhw, 1)
+    with np.errstate(divide="ignore"):
+        return np.exp(np.tensordot(weight_n, np.log(p_nhw), 1))
