@@ -19,6 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from landscribe.core.grid import Window
 from landscribe.core.recipe import NetworkTable
 from landscribe.errors import RecipeError, problem
+from landscribe.nn.joined import can_join, convolve_joined
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": lambda: nn.ReLU(inplace=True),
@@ -58,6 +59,25 @@ class Block(nn.Module):
         if self.shortcut is not None:
             y = self.last(y + self.shortcut(x))
         return self.dropout(y)
+
+    def join(self, low: Tensor, pool: int, skip: Tensor, offset_hw: tuple[int, int]) -> Tensor:
+        """Map [`low` upsampled by `pool` and cut to the place of `skip`, `skip`] to (B, channels_out, h, w).
+
+        Args:
+            low: (B, C, h', w').
+            pool: Factor of nearest upsampling.
+            skip: (B, channels_in - C, h, w).
+            offset_hw: Row and column of `skip` on the upsampled grid.
+        """
+        first = self.body[0]
+        if self.shortcut is None and isinstance(first, nn.Conv2d) and can_join(first, pool, low):
+            y = convolve_joined(first, low, skip, offset_hw)
+            for module in self.body[1:]:
+                y = module(y)
+            return self.dropout(y)
+        (top, left), (height, width) = offset_hw, skip.shape[-2:]
+        fine = functional.interpolate(low, scale_factor=pool, mode="nearest")
+        return self(torch.cat([_cut(fine, (top, top + height), (left, left + width)), skip], dim=1))
 
 
 class UNet(nn.Module):
@@ -145,10 +165,8 @@ class UNet(nn.Module):
                 for s, size in zip((rows, cols), skips[level].shape[-2:], strict=True)
             ]
             pool = self.pools[level]
-            x = functional.interpolate(x, scale_factor=pool, mode="nearest")
-            offset = [pool * s[level + 1][0] for s in (rows, cols)]
-            x = _cut(x, *((a - o, b - o) for (a, b), o in zip(near, offset, strict=True)))
-            x = self.up[level](torch.cat([x, _cut(skips[level], *near)], dim=1))
+            top, left = (n[0] - pool * s[level + 1][0] for n, s in zip(near, (rows, cols), strict=True))
+            x = self.up[level].join(x, pool, _cut(skips[level], *near), (top, left))
             wanted = rows[level], cols[level]
             x = _cut(x, *((a - n[0], b - n[0]) for (a, b), n in zip(wanted, near, strict=True)))
         logits: Tensor = self.head(x)
