@@ -1,4 +1,4 @@
-"""The convolution of [upsampled, skip] without upsampling: the same sums with 5/9 fewer products for the upsampled part.
+"""The convolution of [upsampled, skip] without upsampling: the same sums with fewer products, 4 in place of 9 a pixel.
 
 Nearest upsampling by 2 lays four copies of each pixel side by side, so a 3x3 window on the fine grid meets only 2x2
 different coarse pixels, and which ones depends on whether row and column are even or odd. Four 2x2 kernels on the
@@ -37,10 +37,10 @@ def can_join(conv: nn.Module, pool: int, x: Tensor) -> bool:
 
 
 def convolve_joined(conv: nn.Conv2d, low: Tensor, skip: Tensor, offset_hw: tuple[int, int]) -> Tensor:
-    """Return what `conv` makes of the concatenation of `low`, upsampled twice and cut to the skip's place, and `skip`.
+    """Return what `conv` makes of [`low` upsampled by 2 and cut to the skip's place, `skip`].
 
-    Beyond the skip's edges the skip counts as 0 and `low` goes on; with concatenation both would be 0 there. So outermost
-    pixels differ where the skip was cut out of something larger.
+    Beyond the skip's edges the skip counts as 0 and `low` goes on; with concatenation both would be 0 there. So
+    outermost pixels differ where the skip was cut out of something larger.
 
     Args:
         conv: Padded 3x3 convolution of C_low + C_skip channels.
@@ -83,7 +83,7 @@ class _AddPhases(torch.autograd.Function):
     def forward(ctx: Any, fine: Tensor, coarse: Tensor, offset_hw: tuple[int, int]) -> Tensor:
         ctx.mark_dirty(fine)
         ctx.offset_hw, ctx.coarse_shape = offset_hw, coarse.shape
-        for there, here in _places(coarse.shape, fine.shape, offset_hw):
+        for there, here in _places(fine.shape, offset_hw):
             fine[there] += coarse[here]
         return fine
 
@@ -92,14 +92,12 @@ class _AddPhases(torch.autograd.Function):
         (fine,) = gradients
         n, channels, height, width = ctx.coarse_shape
         coarse = fine.new_zeros((n, height, width, channels)).permute(0, 3, 1, 2)
-        for there, here in _places(coarse.shape, fine.shape, ctx.offset_hw):
+        for there, here in _places(fine.shape, ctx.offset_hw):
             coarse[here] = fine[there]
         return fine, coarse, None
 
 
-def _places(
-    coarse_shape: Sequence[int], fine_shape: Sequence[int], offset_hw: tuple[int, int]
-) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+def _places(fine_shape: Sequence[int], offset_hw: tuple[int, int]) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
     """Yield, for each phase, its pixels on the fine grid and in the coarse result."""
     k = fine_shape[1]
     for phase, odd in enumerate(PHASES):

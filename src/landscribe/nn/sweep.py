@@ -7,7 +7,6 @@ nothing has to be blended. Flips and turns map the pooling grid onto itself for 
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,10 +22,10 @@ from landscribe.core.arrays import AnyArray, BoolArray, ByteArray, FloatArray
 from landscribe.core.grid import Window
 from landscribe.core.recipe import PredictTable
 from landscribe.errors import RecipeError, problem
-from landscribe.nn.bundle import SegmentationNet, channels_last
+from landscribe.nn.bundle import SegmentationNet
 from landscribe.nn.device import Engine
+from landscribe.nn.fused import make_ready
 from landscribe.nn.sample import Raster, pack_rasters, sample
-from landscribe.nn.unet import fold_batch_norm
 
 Reader = Callable[[str, Window], tuple[AnyArray, BoolArray]]
 """Sensor name and a window inside its raster to raw values (C, h, w) and validity (h, w)."""
@@ -128,7 +127,7 @@ def predict_tiles(
     missing = sorted({s for net in models for s in net.sensor_steps if s not in maps or s not in sensor_shapes})
     if missing:
         raise RecipeError(problem("scene", "sensor missing", got=", ".join(missing)))
-    ready = [_make_ready(net, engine) for net in models]
+    ready = [make_ready(net, engine) for net in models]
     scene = _Scene(read, shape_hw, maps, sensor_shapes, engine.device)
 
     def load(window: Window) -> list[TileInput]:
@@ -235,14 +234,6 @@ def _mirrored_span(start: int, stop: int, size: int) -> tuple[int, int]:
 def _clip_span(start: float, stop: float, size: int) -> tuple[int, int]:
     first = min(max(math.floor(start), 0), size - 1)
     return first, max(first + 1, min(math.ceil(stop), size))
-
-
-def _make_ready(net: SegmentationNet, engine: Engine) -> SegmentationNet:
-    """Return a copy for inference: on the device, batch norm folded, convolutions in the engine's type."""
-    ready = copy.deepcopy(net).eval().requires_grad_(False)
-    fold_batch_norm(ready.unet)
-    ready.unet.to(engine.dtype)
-    return channels_last(ready.to(engine.device))
 
 
 def _turn(x: Tensor, turns: int, flip: bool) -> Tensor:

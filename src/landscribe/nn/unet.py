@@ -72,7 +72,7 @@ class Block(nn.Module):
         first = self.body[0]
         if self.shortcut is None and isinstance(first, nn.Conv2d) and can_join(first, pool, low):
             y = convolve_joined(first, low, skip, offset_hw)
-            for module in self.body[1:]:
+            for module in list(self.body)[1:]:
                 y = module(y)
             return self.dropout(y)
         (top, left), (height, width) = offset_hw, skip.shape[-2:]
@@ -166,7 +166,8 @@ class UNet(nn.Module):
             ]
             pool = self.pools[level]
             top, left = (n[0] - pool * s[level + 1][0] for n, s in zip(near, (rows, cols), strict=True))
-            x = self.up[level].join(x, pool, _cut(skips[level], *near), (top, left))
+            block: Block = self.up[level]  # type: ignore[assignment]  # ModuleList forgets what it holds
+            x = block.join(x, pool, _cut(skips[level], *near), (top, left))
             wanted = rows[level], cols[level]
             x = _cut(x, *((a - n[0], b - n[0]) for (a, b), n in zip(wanted, near, strict=True)))
         logits: Tensor = self.head(x)

@@ -1,0 +1,66 @@
+"""Networks rewritten for prediction: batch norm inside convolutions, ReLU inside their last write."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+from landscribe.nn.bundle import SegmentationNet, channels_last
+from landscribe.nn.device import Engine
+from landscribe.nn.unet import Block, fold_batch_norm
+
+
+class ReluConvolution(nn.Module):
+    """A padded convolution that writes its result once, with ReLU: on a processor, writing twice costs a third more."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight, self.bias = conv.weight, conv.bias
+        self.padding, self.stride, self.dilation, self.groups = conv.padding, conv.stride, conv.dilation, conv.groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, h, w) to (B, K, h', w')."""
+        y: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x, self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups, "relu", [], ""
+        )
+        return y
+
+
+def make_ready(net: SegmentationNet, engine: Engine) -> SegmentationNet:
+    """Return a copy for inference: on the device, batch norm folded, convolutions in the engine's type."""
+    ready = copy.deepcopy(net).eval().requires_grad_(False)
+    fold_batch_norm(ready.unet)
+    ready.unet.to(engine.dtype)
+    ready = channels_last(ready.to(engine.device))
+    if engine.device.type == "cpu" and can_fuse():
+        fuse_relu(ready.unet)
+    return ready
+
+
+def can_fuse() -> bool:
+    """Tell whether this torch has the operation, which is not part of its public interface."""
+    has_library: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return has_library and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+
+
+def fuse_relu(net: nn.Module) -> int:
+    """Merge each ReLU into the convolution before it, in place; return how many.
+
+    The first convolution of a decoder block stays, since its result is still added to.
+    """
+    joined = {id(block.body) for block in getattr(net, "up", ()) if isinstance(block, Block)}
+    count = 0
+    for module in list(net.modules()):
+        if not isinstance(module, nn.Sequential):
+            continue
+        real = [i for i, part in enumerate(module) if not isinstance(part, nn.Identity)]
+        first = real[1:] if id(module) in joined else real
+        for i, j in itertools.pairwise(first):
+            conv, relu = module[i], module[j]
+            if isinstance(conv, nn.Conv2d) and isinstance(relu, nn.ReLU) and conv.padding_mode == "zeros":
+                module[i], module[j] = ReluConvolution(conv), nn.Identity()
+                count += 1
+    return count
