@@ -6,7 +6,7 @@ import shapely
 from pydantic import ValidationError
 
 from landscribe.core.areas import polygon_areas
-from landscribe.core.recipe import TuneTable
+from landscribe.core.recipe import Recipe, TuneTable
 from landscribe.core.trace import trace
 from landscribe.core.tuning import (
     Candidates,
@@ -14,6 +14,7 @@ from landscribe.core.tuning import (
     Evidence,
     candidates_of,
     choose,
+    fewer_views,
     filtered_areas,
     flat_truth,
     nested_areas,
@@ -21,7 +22,7 @@ from landscribe.core.tuning import (
 )
 
 DEFAULT = Choice(0.5, 4.0)
-CANDIDATES = Candidates((0.5, 0.2, 0.8), (4.0, 0.0), (("open", 1.0), ("buffer", -0.5)), (0.5,))
+CANDIDATES = Candidates((0.5, 0.2, 0.8), (4.0, 0.0), (("open", 1.0), ("buffer", -0.5)), (0.5,), (90.0,), (1, 4))
 
 
 def noisy(seed: int) -> np.ndarray:
@@ -65,7 +66,7 @@ def areas(best: dict[int, Choice], places: int, bonus: float = 2.0):
     def measure(choice: Choice) -> np.ndarray:
         table_p3 = np.full((places, 3), (5.0, 5.0, 5.0))
         for place, wanted in best.items():
-            names = ("threshold", "min_area", "reshape", "simplify")
+            names = ("threshold", "min_area", "reshape", "simplify", "max_area", "symmetries")
             table_p3[place, 0] += bonus * sum(getattr(choice, n) == getattr(wanted, n) for n in names)
         return table_p3
 
@@ -73,7 +74,7 @@ def areas(best: dict[int, Choice], places: int, bonus: float = 2.0):
 
 
 def test_the_search_finds_each_part_of_the_choice() -> None:
-    wanted = Choice(0.2, 0.0, "buffer", -0.5, 0.5)
+    wanted = Choice(0.2, 0.0, "buffer", -0.5, 0.5, 90.0, 4)
     found = choose(areas({0: wanted, 1: wanted}, 2), CANDIDATES, DEFAULT, np.arange(2))
     assert found == wanted
 
@@ -123,6 +124,22 @@ def test_candidates_are_in_ground_units_and_begin_with_the_default() -> None:
     assert found.min_areas == (9.0, 0.3844)
     assert ("buffer", -0.155) in found.reshapes
     assert found.simplify == (0.31,)
+    assert found.max_areas == (961.0, 9610.0)
+
+
+def test_a_largest_area_becomes_a_window_before_other_rules() -> None:
+    rules = Choice(0.5, 4.0, "open", 1.0, 0.0, 90.0).rules("lake")
+    assert [rule.action for rule in rules] == ["area_window", "open"]
+    assert rules[0].area_window.max == 90.0
+    assert Choice(0.5, 4.0).rules("lake") == []
+
+
+def test_only_fewer_views_are_tried_and_none_where_classes_compete() -> None:
+    recipe = Recipe.model_validate({"data": {"source": "dstl"}, "predict": {"class_symmetries": {"lake": 4}}})
+    assert fewer_views(recipe, ["lake"]) == (1,)
+    assert fewer_views(recipe, ["lake", "tree"]) == (1, 4)
+    exclusive = recipe.model_copy(update={"vectorize": recipe.vectorize.model_copy(update={"exclusive": True})})
+    assert fewer_views(exclusive, ["tree"]) == ()
 
 
 @pytest.mark.parametrize(("values", "said"), [({"folds": 1}, "2 and more"), ({"buffer_px": (0.0,)}, "above or below")])

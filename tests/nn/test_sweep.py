@@ -171,6 +171,17 @@ def test_a_tile_reads_no_more_than_reaches_it(corner):
     assert max(sizes["C"]) <= 16 + reach + 2
 
 
+@pytest.mark.parametrize("combine", ["arithmetic", "geometric"])
+def test_each_class_averages_its_own_number_of_views(combine):
+    net, ground = make_net(), Ground((37, 41))
+    names = net.spec.classes
+    mixed = ground.predict(net, symmetries=8, combine=combine, class_symmetries={names[0]: 1, names[1]: 4})
+    for k, views in enumerate([1, 4, *[8] * (len(names) - 2)]):
+        alone = ground.predict(net, symmetries=views, combine=combine)
+        assert np.abs(mixed[k] - alone[k]).max() < 1e-6
+    assert np.abs(ground.predict(net, symmetries=8)[0] - mixed[0]).max() > 1e-4
+
+
 def test_windows_tile_the_scene_once():
     windows = tile_windows((61, 83), 32)
     count = np.zeros((61, 83), int)

@@ -38,6 +38,7 @@ open_px = []
 close_px = []
 buffer_px = [0.5]
 simplify_px = []
+symmetries = [4]
 [vectorize]
 tuned = true
 """
@@ -49,14 +50,22 @@ def write_probability(project: Project, run: Run, stage: str, scene_id: str) -> 
     scene = open_prepared(run, scene_id)
     with open_raster(scene.folder / COVERAGE) as raster:
         coverage_khw, valid_hw = raster.read()
-    target = run.out_of_fold(scene_id) if stage == "oof" else run.probability(scene_id)
+    names = project.legend.names
+    # All views together lay trees beside where they are; four of them do not.
+    beside_khw = coverage_khw.copy()
+    beside_khw[names.index("tree")] = np.roll(beside_khw[names.index("tree")], 2, axis=1)
+    fields = {run.probability(scene_id): coverage_khw}
+    if stage == "oof":
+        fields = {run.out_of_fold(scene_id): beside_khw, run.out_of_fold(scene_id, 4): coverage_khw}
 
     def make() -> Made:
-        names = project.legend.names
-        with write_raster(target, scene.grid, count=len(names), dtype="uint8", descriptions=names, mask=True) as writer:
-            writer.write(scene.grid.window, (TOO_LOW * coverage_khw).astype(np.uint8))
-            writer.write_mask(scene.grid.window, valid_hw)
-        return Made((target,))
+        for target, field_khw in fields.items():
+            with write_raster(
+                target, scene.grid, count=len(names), dtype="uint8", descriptions=names, mask=True
+            ) as writer:
+                writer.write(scene.grid.window, (TOO_LOW * field_khw).astype(np.uint8))
+                writer.write_mask(scene.grid.window, valid_hw)
+        return Made(tuple(fields))
 
     make_item(run, stage, scene_id, "key", make)
 
@@ -95,6 +104,22 @@ def test_it_finds_the_threshold_that_is_right(home):
         assert row["places"] >= 3
     refused = [row for row in tuned["classes"].values() if not row["accepted"]]
     assert all(row["why_not"] for row in refused)
+
+
+def test_fewer_views_are_taken_for_the_class_that_they_suit(home):
+    project, run = home
+    classes = read_tuned(run)["classes"]
+    assert classes["tree"]["accepted"]
+    assert {name: row["chosen"]["symmetries"] for name, row in classes.items()} == dict.fromkeys(classes, 0) | {
+        "tree": 4
+    }
+    predict = effective_recipe(project.recipe, run).predict
+    assert predict.class_symmetries == {"tree": 4}
+    assert (predict.views_of("tree"), predict.views_of("building")) == (4, 8)
+    assert effective_recipe(project.recipe, Run(run.root / "new"), needed=False) == project.recipe
+    one = with_recipe(project, "tune", symmetries=(1,))
+    with pytest.raises(DataError, match="no out-of-fold probabilities"):
+        tune(one, run)
 
 
 def test_it_looks_at_no_scored_scene(home):

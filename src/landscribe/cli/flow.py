@@ -202,6 +202,8 @@ def _pipeline(project: Project, models: Path | None) -> list[str]:
         names.remove("submit")
     if not project.recipe.tune.folds or models is not None:
         names.remove("tune")
+    elif project.recipe.vectorize.tuned:
+        names.insert(names.index("tune") + 1, "predict")  # again where fewer views were found to be better
     return names
 
 

@@ -1,7 +1,8 @@
 """Tuning: threshold, minimum area and shape of each class, chosen for polygon Jaccard on scenes a model has not seen.
 
-The choice is searched step by step: threshold and minimum area together, then one change of shape, then further
-simplification. What the choice gains is measured on places that it was not made on, so that the gain is not flattered.
+The choice is searched step by step: threshold and minimum area together, then a largest area, one change of shape,
+further simplification, and how many views are averaged. What the choice gains is measured on places that it was not
+made on, so that the gain is not flattered.
 """
 
 from __future__ import annotations
@@ -39,10 +40,15 @@ class Choice:
     """Of the change of shape; a negative buffer moves inwards."""
     simplify: float = 0.0
     """Further simplification; 0 is none."""
+    max_area: float = math.inf
+    """Polygons above it are dropped, in the units of rules."""
+    symmetries: int = 0
+    """Views averaged; 0 is what `[predict]` says."""
 
     def rules(self, class_name: str) -> list[RuleTable]:
         """Return the rules that do what threshold and minimum area do not."""
-        steps: list[dict[str, float]] = [] if self.reshape == "none" else [{self.reshape: self.distance}]
+        steps: list[dict[str, Any]] = [] if math.isinf(self.max_area) else [{"area_window": {"max": self.max_area}}]
+        steps += [] if self.reshape == "none" else [{self.reshape: self.distance}]
         steps += [{"simplify": self.simplify}] if self.simplify else []
         return [RuleTable.model_validate({"classes": class_name, **step}) for step in steps]
 
@@ -55,6 +61,8 @@ class Candidates:
     min_areas: tuple[float, ...]
     reshapes: tuple[tuple[Reshape, float], ...]
     simplify: tuple[float, ...]
+    max_areas: tuple[float, ...] = ()
+    symmetries: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,9 @@ MeasureChoice: TypeAlias = Callable[[Choice], FloatArray]
 """Gives TP, FP, FN per place, float64 (P, 3), of polygons made by a choice."""
 
 
-def candidates_of(table: TuneTable, default: Choice, length: float, area: float) -> Candidates:
+def candidates_of(
+    table: TuneTable, default: Choice, length: float, area: float, views: tuple[int, ...] = ()
+) -> Candidates:
     """Return the candidates of a recipe, the default first.
 
     Args:
@@ -104,6 +114,7 @@ def candidates_of(table: TuneTable, default: Choice, length: float, area: float)
         default: What the recipe does without tuning.
         length: Units of rules in a pixel's side.
         area: Units of `[vectorize].min_area` in a pixel.
+        views: Numbers of views to try.
     """
     reshapes: list[tuple[Reshape, float]] = [("open", _round(d * length)) for d in table.open_px]
     reshapes += [("close", _round(d * length)) for d in table.close_px]
@@ -113,7 +124,17 @@ def candidates_of(table: TuneTable, default: Choice, length: float, area: float)
         tuple(dict.fromkeys((default.min_area, *(_round(a * area) for a in table.min_areas_px)))),
         tuple(reshapes),
         tuple(_round(d * length) for d in table.simplify_px),
+        tuple(_round(a * length**2) for a in table.max_areas_px),
+        views,
     )
+
+
+def fewer_views(recipe: Recipe, class_names: Sequence[str]) -> tuple[int, ...]:
+    """Return the numbers of views to try for some classes: fewer than without tuning; none where classes compete."""
+    if recipe.vectorize.exclusive:
+        return ()
+    most = max(recipe.predict.views_of(name) for name in class_names)
+    return tuple(sorted({n for n in recipe.tune.symmetries if n < most}))
 
 
 def choose(measure: MeasureChoice, candidates: Candidates, default: Choice, places: IntArray) -> Choice:
@@ -128,13 +149,15 @@ def choose(measure: MeasureChoice, candidates: Candidates, default: Choice, plac
 
     def value(choice: Choice) -> float:
         jaccard = total_jaccard(measure(choice)[places])
-        return -1.0 if math.isnan(jaccard) else jaccard
+        return -1.0 if math.isnan(jaccard) else round(jaccard, 9)  # a choice that changes nothing wins by no rounding
 
     pairs = [(t, a) for t in candidates.thresholds for a in candidates.min_areas]
     # The first of equals is taken, so the default comes first in each step.
     best = max([default, *(replace(default, threshold=t, min_area=a) for t, a in pairs)], key=value)
+    best = max([best, *(replace(best, max_area=a) for a in candidates.max_areas)], key=value)
     best = max([best, *(replace(best, reshape=r, distance=d) for r, d in candidates.reshapes)], key=value)
-    return max([best, *(replace(best, simplify=d) for d in candidates.simplify)], key=value)
+    best = max([best, *(replace(best, simplify=d) for d in candidates.simplify)], key=value)
+    return max([best, *(replace(best, symmetries=n) for n in candidates.symmetries)], key=value)
 
 
 def tune_class(
@@ -201,13 +224,15 @@ def default_choice(recipe: Recipe, class_name: str) -> Choice:
 
 
 def apply_choices(recipe: Recipe, choices: dict[str, Choice]) -> Recipe:
-    """Return the recipe with choices in it: thresholds, minimum areas, and rules that come before its own."""
+    """Return the recipe with choices in it: views, thresholds, minimum areas, and rules that come before its own."""
     table = recipe.vectorize
     thresholds: dict[str, Any] = table.threshold.model_dump() | {n: c.threshold for n, c in choices.items()}
     areas: dict[str, Any] = table.min_area.model_dump() | {n: c.min_area for n, c in choices.items()}
     vectorize = table.model_copy(update={"threshold": ThresholdTable(**thresholds), "min_area": AreaTable(**areas)})
     rules = [rule for name, choice in choices.items() for rule in choice.rules(name)]
-    return recipe.model_copy(update={"vectorize": vectorize, "rules": (*rules, *recipe.rules)})
+    views = {name: choice.symmetries for name, choice in choices.items() if choice.symmetries}
+    predict = recipe.predict.model_copy(update={"class_symmetries": recipe.predict.class_symmetries | views})
+    return recipe.model_copy(update={"predict": predict, "vectorize": vectorize, "rules": (*rules, *recipe.rules)})
 
 
 def filtered_areas(

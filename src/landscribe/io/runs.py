@@ -76,9 +76,15 @@ class Run:
         """Return where the models of a fold lie, one folder each; folds count from 1."""
         return self.root / "folds" / str(number)
 
-    def out_of_fold(self, scene_id: str) -> Path:
-        """Return where the probabilities of a training scene lie, predicted by models that have not seen it."""
-        return self.root / "oof" / f"{safe_name(scene_id)}.tif"
+    def out_of_fold(self, scene_id: str, views: int = 0) -> Path:
+        """Return where the probabilities of a training scene lie, predicted by models that have not seen it.
+
+        Args:
+            scene_id: The scene.
+            views: Number of views averaged; 0 for what `[predict]` says.
+        """
+        folder = self.root / "oof"
+        return (folder / f"views{views}" if views else folder) / f"{safe_name(scene_id)}.tif"
 
     def records(self, stage: str) -> dict[str, Record]:
         """Return the records of a stage by item; what is not a whole record is no record."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,16 +16,23 @@ from landscribe.io.runs import Run
 TUNED = "tuned.json"
 
 
-def effective_recipe(recipe: Recipe, run: Run) -> Recipe:
+def effective_recipe(recipe: Recipe, run: Run, *, needed: bool = True) -> Recipe:
     """Return the recipe as it is carried out: with what was tuned, where `[vectorize].tuned` says so.
 
+    Args:
+        recipe: The recipe as written.
+        run: The run folder.
+        needed: Whether what is not tuned yet is an error, or leaves the recipe as it is.
+
     Raises:
-        DataError: If nothing was tuned.
+        DataError: If nothing was tuned and it is needed.
         IntegrityError: If `tuned.json` was changed or damaged.
     """
     if not recipe.vectorize.tuned:
         return recipe
     file = run.path(TUNED)
+    if not file.is_file() and not needed:
+        return recipe
     if not file.is_file():
         do = "set [tune].folds and run `landscribe tune`, or put the tuned.json of the models' run there"
         raise DataError(problem(str(run.root), "[vectorize].tuned without tuned.json", do=do))
@@ -56,10 +64,11 @@ def accepted(tuned: dict[str, Any]) -> dict[str, Choice]:
         IntegrityError: If the content is not that of a `tuned.json`.
     """
     try:
-        choices = {name: Choice(**row["chosen"]) for name, row in tuned["classes"].items() if row["accepted"]}
+        rows = {name: row["chosen"] for name, row in tuned["classes"].items() if row["accepted"]}
+        choices = {name: Choice(**row | {"max_area": row.get("max_area") or math.inf}) for name, row in rows.items()}
         for name, choice in choices.items():
             choice.rules(name)
-            if not (0 < choice.threshold <= 1 and choice.min_area >= 0):
+            if not (0 < choice.threshold <= 1 and choice.min_area >= 0 and choice.symmetries in (0, 1, 4, 8)):
                 raise _damaged(f"class {name!r}, threshold {choice.threshold}, minimum area {choice.min_area}")
     except (KeyError, TypeError, AttributeError, ValidationError) as error:
         raise _damaged(type(error).__name__) from None

@@ -150,16 +150,18 @@ def predict_input(net: SegmentationNet, tile: TileInput, engine: Engine, predict
     stacks = {step: stack.to(engine.dtype) for step, stack in net.stem(images, valid).items()}
     size_hw = stacks[1].shape[-2:]
     geometric = predict.combine == "geometric"
-    views = VIEWS[predict.symmetries]
+    # Views of fewer symmetries are the first ones of those of more, so each class stops adding up at its own number.
+    counts = [predict.views_of(name) for name in net.spec.classes]
+    counts_k = torch.tensor(counts, dtype=torch.float32, device=engine.device)[:, None, None]
     total: Tensor | None = None
-    for turns, flip in views:
+    for number, (turns, flip) in enumerate(VIEWS[max(counts)]):
         turned = {step: _turn(stack, turns, flip) for step, stack in stacks.items()}
         logits = net.unet(turned, _turn_window(tile.keep, (size_hw[0], size_hw[1]), turns, flip)).float()
         p = _unturn(functional.logsigmoid(logits) if geometric else torch.sigmoid(logits), turns, flip)
-        total = p.clone() if total is None else total + p
+        total = p.clone() if total is None else total + p * (number < counts_k)
     if total is None:
         raise RecipeError(problem("predict.symmetries", "none"))
-    mean = total[0] / len(views)
+    mean = total[0] / counts_k
     return mean.exp() if geometric else mean
 
 

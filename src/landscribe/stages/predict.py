@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
 from landscribe.core.ensemble import Owners, average_owners, find_owners, row_of
 from landscribe.core.grid import Window
 from landscribe.core.legend import Legend
+from landscribe.core.recipe import PredictTable
 from landscribe.core.spectral import needs_lowest, region_of, rule_of
+from landscribe.core.tuning import fewer_views
 from landscribe.errors import DataError, IntegrityError, RecipeError, problem
 from landscribe.io.formulas import FORMULA, Formula, read_formula
 from landscribe.io.geotiff import write_raster
@@ -23,6 +25,7 @@ from landscribe.io.prepared import PreparedScene, open_prepared
 from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent, training_folds
 from landscribe.io.rasters import open_raster
 from landscribe.io.runs import Made, Record, Run, file_digest, make_key
+from landscribe.io.tuned import effective_recipe
 
 OUT_OF_FOLD = "oof"
 """Stage name of the records of out-of-fold probabilities: no stage of its own, and not what `vectorize` reads."""
@@ -73,7 +76,8 @@ def predict(project: Project, run: Run, progress: Progress = silent, *, models: 
     loaded = load_models(models or run.path("models"), project, own=models is None)
     owners = _owners(loaded, project)
     scene_ids = list(prepared) if models else _own_scenes(project, run)
-    settings = project.recipe.predict.model_dump(mode="json")
+    table = effective_recipe(project.recipe, run, needed=False).predict
+    settings = table.model_dump(mode="json")
 
     def key_of(scene_id: str) -> str:
         inputs = {i: prepared[i].outputs for i in _looked_at(loaded, prepared, scene_id)}
@@ -81,7 +85,7 @@ def predict(project: Project, run: Run, progress: Progress = silent, *, models: 
 
     def make(scene_id: str) -> Made:
         scene = open_prepared(run, scene_id)
-        return _predict_scene(project, run, scene, run.probability(scene_id), loaded, owners, progress)
+        return _predict_scene(project, run, scene, run.probability(scene_id), loaded, owners, table, progress)
 
     result = make_items(run, "predict", scene_ids, key_of, make)
     folds = () if models else training_folds(project, prepared)
@@ -110,15 +114,25 @@ def _predict_fold(
             problem(where, "trained on the scenes to tune on", got=seen[0], do="run `landscribe train`")
         )
     owners = _owners(loaded, project)
-    settings = project.recipe.predict.model_dump(mode="json", exclude={"scenes"})
+    table = project.recipe.predict
+    settings = table.model_dump(mode="json", exclude={"scenes"})
+    # Beside what the recipe says, so that `tune` can compare.
+    fewer = fewer_views(project.recipe, project.legend.names)
 
     def key_of(scene_id: str) -> str:
         inputs = {i: prepared[i].outputs for i in _looked_at(loaded, prepared, scene_id)}
-        return make_key(inputs=inputs, models=loaded.digests, settings=settings, legend=project.legend.names)
+        names = project.legend.names
+        return make_key(inputs=inputs, models=loaded.digests, settings=settings, fewer=fewer, legend=names)
 
     def make(scene_id: str) -> Made:
         scene = open_prepared(run, scene_id)
-        return _predict_scene(project, run, scene, run.out_of_fold(scene_id), loaded, owners, progress)
+        made = _predict_scene(project, run, scene, run.out_of_fold(scene_id), loaded, owners, table, progress)
+        paths = [*made.outputs]
+        for views in fewer:
+            target = run.out_of_fold(scene_id, views)
+            other = table.model_copy(update={"symmetries": views, "class_symmetries": {}})
+            paths += _predict_scene(project, run, scene, target, loaded, owners, other, progress).outputs
+        return replace(made, outputs=tuple(paths))
 
     return make_items(run, OUT_OF_FOLD, scene_ids, key_of, make)
 
@@ -182,6 +196,7 @@ def _predict_scene(
     target: Path,
     loaded: LoadedModels,
     owners: tuple[Owners, ...],
+    table: PredictTable,
     progress: Progress,
 ) -> Made:
     from landscribe.nn.device import choose_engine
@@ -192,7 +207,6 @@ def _predict_scene(
     legend, grid = project.legend, scene.grid
     maps = {name: grid.pixel_map(scene.grids[name]) for name in names}
     shapes = {name: scene.grids[name].shape_hw for name in names}
-    table = project.recipe.predict
     windows = tile_windows(grid.shape_hw, tile_side(loaded.nets, table) if loaded.nets else table.tile)
     with ExitStack() as files:
         readers = {name: files.enter_context(open_raster(scene.folder / f"{name}.tif")) for name in names}

@@ -27,6 +27,7 @@ from landscribe.core.tuning import (
     Tuned,
     candidates_of,
     default_choice,
+    fewer_views,
     filtered_areas,
     flat_truth,
     tune_class,
@@ -65,7 +66,9 @@ def tune(project: Project, run: Run, progress: Progress = silent) -> StageResult
     folds = training_folds(project, prepared)
     scene_ids = [i for left_out in folds for i in left_out]
     records = run.records(OUT_OF_FOLD)
-    missing = [i for i in scene_ids if i not in records]
+    wanted = (0, *fewer_views(recipe, project.legend.names))
+    files = {i: {run.out_of_fold(i, n).relative_to(run.root).as_posix() for n in wanted} for i in scene_ids}
+    missing = [i for i in scene_ids if i not in records or files[i] - set(records[i].outputs)]
     if missing:
         do = "run `landscribe train` and `landscribe predict` with this recipe first"
         raise DataError(problem("tune", f"no out-of-fold probabilities of {', '.join(missing[:5])}", do=do))
@@ -91,7 +94,8 @@ def tune(project: Project, run: Run, progress: Progress = silent) -> StageResult
 def _tune(project: Project, run: Run, scene_ids: list[str], folds: int, progress: Progress) -> dict[str, Any]:
     recipe, legend = project.recipe, project.legend
     for scene_id in scene_ids:
-        run.digest(run.out_of_fold(scene_id))
+        for views in (0, *fewer_views(recipe, legend.names)):
+            run.digest(run.out_of_fold(scene_id, views))
     scenes = tuple(_TunedScene(run, open_prepared(run, i), recipe, legend) for i in scene_ids)
     places = tuple(sorted({scene.prepared.place for scene in scenes}))
     # Candidates are in pixels, rules and minimum areas in units of the ground: the middle scene says how they relate.
@@ -101,7 +105,7 @@ def _tune(project: Project, run: Run, scene_ids: list[str], folds: int, progress
     for band, land_class in enumerate(legend):
         progress(f"tune {land_class.name}", band, len(legend))
         default = default_choice(recipe, land_class.name)
-        candidates = candidates_of(recipe.tune, default, length, area)
+        candidates = candidates_of(recipe.tune, default, length, area, fewer_views(recipe, [land_class.name]))
         truths = tuple(scene.truth(land_class.name) for scene in scenes)
         shown = {scene.prepared.place for scene, truth in zip(scenes, truths, strict=True) if len(truth)}
         evidence = Evidence(len(places), len(shown), sum(len(truth) for truth in truths))
@@ -122,8 +126,8 @@ def _row(found: Tuned, evidence: Evidence) -> dict[str, Any]:
     return {
         "accepted": not found.refused,
         "why_not": found.refused,
-        "default": asdict(found.default),
-        "chosen": asdict(found.chosen),
+        "default": _choice(found.default),
+        "chosen": _choice(found.chosen),
         "jaccard": {
             "default": _number(found.jaccard_default),
             "nested": _number(found.jaccard_nested),
@@ -133,6 +137,10 @@ def _row(found: Tuned, evidence: Evidence) -> dict[str, Any]:
         "places": evidence.shown,
         "objects": evidence.objects,
     }
+
+
+def _choice(choice: Choice) -> dict[str, Any]:
+    return asdict(choice) | {"max_area": _number(choice.max_area)}
 
 
 @dataclass(frozen=True)
@@ -165,10 +173,10 @@ class _TunedScene:
         ground = np.array([shapely.box(0, 0, window.width, window.height)]) if self.ground is None else self.ground
         return flat_truth(grid.ground_to_pixels(of_class(self.labels, class_name)), ground)
 
-    def field(self, band: int) -> AnyArray:
-        """Read the field of a class that `vectorize` would trace, (H, W)."""
+    def field(self, band: int, views: int = 0) -> AnyArray:
+        """Read the field of a class that `vectorize` would trace, (H, W), with so many views averaged."""
         parts = []
-        with open_raster(self.run.out_of_fold(self.prepared.id)) as raster:
+        with open_raster(self.run.out_of_fold(self.prepared.id, views)) as raster:
             for window in self.prepared.strips():
                 if self.recipe.vectorize.exclusive:
                     image_chw, valid_hw = raster.read(window)
@@ -215,7 +223,8 @@ class _ClassMeasure:
         areas_p3 = np.zeros((len(self.places), 3))
         for scene, truth in zip(self.scenes, self.truths, strict=True):
             grid, name = scene.prepared.grid, scene.prepared.id
-            traced = self._trace(scene.field(self.band), choice.threshold, self._in_pixels(choice.min_area, grid))
+            field_hw = scene.field(self.band, choice.symmetries)
+            traced = self._trace(field_hw, choice.threshold, self._in_pixels(choice.min_area, grid))
             features = make_features(name, self.land_class, grid.pixels_to_ground(traced), crs=grid.crs)
             shaped, _ = apply_rules(features, choice.rules(self.land_class.name), scene.legend, {name: grid})
             ours = grid.ground_to_pixels(shaped.geometry.to_numpy())
@@ -235,4 +244,4 @@ class _ClassMeasure:
 
 
 def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return value if math.isfinite(value) else None

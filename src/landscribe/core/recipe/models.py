@@ -168,6 +168,8 @@ class PredictTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Side of what one forward pass yields, in reference pixels, rounded up to what the network divides by."""
     symmetries: Literal[1, 4, 8] = 8
     """Views averaged: 1, the four quarter turns, or all eight flips and turns."""
+    class_symmetries: dict[Name, Literal[1, 4, 8]] = {}
+    """Views averaged for single classes, by class name, in place of `symmetries`."""
     combine: Literal["arithmetic", "geometric"] = "arithmetic"
     """Mean of the probabilities of views, of networks of several seeds, of snapshots and of models."""
     ensemble: bool = False
@@ -177,3 +179,7 @@ class PredictTable(BaseModel, frozen=True, extra="forbid", strict=True):
     its weight."""
     snapshots: bool = False
     """Average what the kept snapshots of a model predict (`schedule.snapshots`) in place of the finished model."""
+
+    def views_of(self, class_name: str) -> int:
+        """Return how many views are averaged for that class."""
+        return self.class_symmetries.get(class_name, self.symmetries)

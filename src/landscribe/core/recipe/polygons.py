@@ -62,6 +62,10 @@ class TuneTable(BaseModel, frozen=True, extra="forbid", strict=True):
     buffer_px: tuple[float, ...] = (-0.5, 0.5)
     simplify_px: tuple[Positive, ...] = (0.5, 1.0)
     """Simplification after that of `[vectorize]`."""
+    max_areas_px: tuple[Positive, ...] = (10_000.0, 100_000.0)
+    """Areas above which polygons may be dropped, for classes whose large finds are mistakes, such as ponds."""
+    symmetries: tuple[Literal[1, 4, 8], ...] = (1, 4)
+    """Views to average, where fewer than `[predict].symmetries`; each is another prediction of training scenes."""
 
     @model_validator(mode="after")
     def _possible(self) -> TuneTable:

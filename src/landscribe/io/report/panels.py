@@ -129,8 +129,10 @@ def tuned_panel(data: ReportData) -> Html | None:
 
 def _say_choice(choice: Mapping[str, Any]) -> str:
     parts = [f"threshold {choice['threshold']:g}", f"minimum area {choice['min_area']:g}"]
+    parts += [f"at most {choice['max_area']:g}"] if choice["max_area"] else []
     parts += [] if choice["reshape"] == "none" else [f"{choice['reshape']} {choice['distance']:g}"]
     parts += [f"simplify {choice['simplify']:g}"] if choice["simplify"] else []
+    parts += [f"mean of {plural(choice['symmetries'], 'view')}"] if choice["symmetries"] else []
     return ", ".join(parts)
 
 
