@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from landscribe.cli.app import app
 from landscribe.core import recipe
-from landscribe.core.recipe import data, models, polygons, rules, spectral
+from landscribe.core.recipe import data, models, polygons, rules, spectral, splits
 
 DOCS = Path(__file__).parent
 
@@ -59,7 +59,7 @@ def recipes() -> str:
         "number, `--set models.0.chips.batch=8`.",
         "",
     ]
-    for module in (data, models, spectral, polygons, rules, recipe):
+    for module in (data, models, spectral, polygons, rules, splits, recipe):
         for table in vars(module).values():
             if isinstance(table, type) and issubclass(table, BaseModel) and table.__module__ == module.__name__:
                 parts += _table(table)

@@ -16,6 +16,9 @@ from landscribe.errors import DataError, problem
 DSTL_SAME_GROUND = (("6110", "6140"), ("6020", "6130"), ("6030", "6150"))
 """Regions of the DSTL data that show the same ground in two seasons."""
 
+DSTL_FIVE = ("6140_3_1", "6110_1_2", "6160_2_1", "6170_0_4", "6100_2_2")
+"""Images that DSTL's fifth place validated on. Two of them have a twin of another season among the others."""
+
 DRAWS = 4096
 """Random splits looked at before the best is improved by exchanges."""
 
@@ -70,6 +73,21 @@ def split_places(
     sides[:count] = 1
     chosen = _assign(sides, _area_shares(scene_places, names, class_areas), np.array([1 - share, share]), seed)
     return frozenset(name for name, side in zip(names, chosen, strict=True) if side == 1)
+
+
+def stratify(areas: Mapping[str, float], *, every: int = 4, first: int = 1) -> frozenset[str]:
+    """Choose scenes that validate by how much they show: sorted by area, every so many-th of them.
+
+    Args:
+        areas: Area of the classes that matter in each scene, any unit.
+        every: Distance of the chosen ones in the order.
+        first: Place of the first one, the scene with the largest area being 0.
+
+    Source:
+        DSTL's fifth place: descending by (area, id), every fourth from the second one on.
+    """
+    order = sorted(areas, key=lambda scene: (areas[scene], scene), reverse=True)
+    return frozenset(order[first::every])
 
 
 def folds(

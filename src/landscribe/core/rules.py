@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -26,6 +27,9 @@ from landscribe.errors import DataError, RecipeError, problem
 
 ALL = "*"
 SCENE = "scene"
+LENGTHS = frozenset({"buffer", "open", "close", "simplify"})
+AREAS = frozenset({"drop_small", "fill_holes"})
+"""Actions whose setting is a length, and an area."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,10 @@ def apply_rules(
             raise DataError(problem(f"scene {str(scene)!r}", "no grid for it", need="the grid of every scene"))
         place = scene if places is None else places.get(scene, scene)
         chosen = np.flatnonzero(scene_of == scene)
-        wanted = [rule.places is None or place in rule.places for rule in rules]
+        wanted = [
+            (rule.places is None or place in rule.places) and (rule.scenes is None or scene in rule.scenes)
+            for rule in rules
+        ]
         parts.append(_apply_to_scene(features.iloc[chosen], rules, wanted, legend, grids[scene], counts))
     result = (
         gpd.GeoDataFrame(pd.concat(parts, ignore_index=True), geometry="geometry", crs=features.crs)
@@ -128,7 +135,7 @@ def _apply_to_scene(
             count["before"] += len(rows)
             chosen = _of(rows, rule.classes, legend)
             scene = _Scene(rule, legend, footprint)
-            rows = STEPS[rule.action](rows, chosen, getattr(rule, rule.action), scene, count)
+            rows = STEPS[rule.action](rows, chosen, _in_ground_units(rule, grid), scene, count)
             count["after"] += len(rows)
     changed = rows.changed
     result = features.iloc[rows.origin].copy()
@@ -147,6 +154,28 @@ def _apply_to_scene(
     return result.set_geometry(gpd.GeoSeries(geometry, index=result.index, crs=features.crs))[
         [*COLUMNS, *(c for c in result.columns if c not in COLUMNS)]
     ]
+
+
+def _in_ground_units(rule: RuleTable, grid: Grid) -> Any:
+    """Return the setting of a rule's action, its lengths and areas in metres where the scene has a CRS."""
+    value = getattr(rule, rule.action)
+    if rule.unit == "ground":
+        return value
+    if rule.action in LENGTHS:
+        return value * grid.pixel_length
+    if rule.action in AREAS:
+        return value * grid.pixel_area
+    if rule.action == "area_window":
+        scaled = [
+            window.model_copy(update={k: v * grid.pixel_area for k, v in window.model_dump().items() if v is not None})
+            for window in _windows(value)
+        ]
+        return tuple(scaled)
+    return value
+
+
+def _windows(given: AreaWindowTable | tuple[AreaWindowTable, ...]) -> tuple[AreaWindowTable, ...]:
+    return given if isinstance(given, tuple) else (given,)
 
 
 def _of(rows: Rows, names: Names, legend: Legend, *, but: Names = ()) -> BoolArray:
@@ -177,10 +206,20 @@ def _drop_small(rows: Rows, chosen: BoolArray, area: float, scene: _Scene, count
     return drop(rows, chosen & (shapely.area(rows.geometry) < area), "small", counts)
 
 
-def _area_window(rows: Rows, chosen: BoolArray, table: AreaWindowTable, scene: _Scene, counts: Counts) -> Rows:  # noqa: ARG001
+def _area_window(
+    rows: Rows,
+    chosen: BoolArray,
+    given: AreaWindowTable | tuple[AreaWindowTable, ...],
+    scene: _Scene,  # noqa: ARG001
+    counts: Counts,
+) -> Rows:
     area = shapely.area(rows.geometry)
-    outside = (area < table.min) | (area > (np.inf if table.max is None else table.max))
-    return drop(rows, chosen & outside, "area outside of the window", counts)
+    inside = np.zeros(len(rows), dtype=np.bool_)
+    for window in _windows(given):
+        high, below = (np.inf if limit is None else limit for limit in (window.max, window.below))
+        above = -1.0 if window.above is None else window.above
+        inside |= (area >= window.min) & (area <= high) & (area > above) & (area < below)
+    return drop(rows, chosen & ~inside, "area outside of the window", counts)
 
 
 def _min_score(rows: Rows, chosen: BoolArray, score: float, scene: _Scene, counts: Counts) -> Rows:  # noqa: ARG001

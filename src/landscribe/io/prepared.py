@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
@@ -38,6 +39,10 @@ class PreparedScene:
     grids: Mapping[str, Grid]
     """Sensor name -> grid with the shift in its georeference."""
     is_labelled: bool
+    within: Window | None = None
+    """Part of the scene whose labels count; None for all of it."""
+    without: Window | None = None
+    """Part whose labels do not."""
 
     @property
     def grid(self) -> Grid:
@@ -52,7 +57,20 @@ class PreparedScene:
     def read_coverage(self, window: Window | None = None) -> tuple[ByteArray, BoolArray]:
         """Read the covered shares (K, h, w), 0..255, and which pixels are labelled (h, w)."""
         with open_raster(self.folder / COVERAGE) as raster:
-            return raster.read(window)
+            coverage_khw, labelled_hw = raster.read(window)
+        return coverage_khw, labelled_hw & self.counts_hw(window or self.grid.window)
+
+    def counts_hw(self, window: Window) -> BoolArray:
+        """Tell which pixels of a window `within` and `without` let count, (h, w)."""
+        counts_hw = np.ones(window.shape_hw, dtype=np.bool_)
+        for part, inside in ((self.within, True), (self.without, False)):
+            common = None if part is None else part.intersection(window)
+            if part is not None:
+                part_hw = np.zeros(window.shape_hw, dtype=np.bool_)
+                if common is not None:
+                    part_hw[Window(common.row - window.row, common.col - window.col, *common.shape_hw).slices] = True
+                counts_hw &= part_hw == inside
+        return counts_hw
 
     def read_labels(self) -> gpd.GeoDataFrame:
         """Read the label polygons in ground coordinates."""
@@ -65,6 +83,12 @@ class PreparedScene:
 
     def labelled_ground(self) -> BaseGeometry:
         """Return the labelled and valid ground in ground coordinates, the footprint where it is all of the scene."""
+        ground = self._labelled_whole()
+        for part, cut in ((self.within, shapely.intersection), (self.without, shapely.difference)):
+            ground = ground if part is None else cut(ground, self.grid.crop(part).footprint)
+        return ground
+
+    def _labelled_whole(self) -> BaseGeometry:
         with open_raster(self.folder / COVERAGE) as raster:
 
             def read(window: Window) -> BoolArray:

@@ -184,8 +184,8 @@ def _own_scenes(project: Project, run: Run) -> list[str]:
     prepared = run.require("prepare")
     if project.recipe.predict.scenes == "all":
         return list(prepared)
-    training, _ = held_out(project, prepared)
-    fresh = [scene_id for scene_id in prepared if scene_id not in set(training)]
+    training, valid = held_out(project, prepared)
+    fresh = [scene_id for scene_id in prepared if scene_id not in set(training) - set(valid)]
     return fresh or list(prepared)
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 
-from landscribe.core.arrays import BoolArray
-from landscribe.core.burn import burn_share
+from landscribe.core.arrays import BoolArray, ByteArray, GeometryArray
+from landscribe.core.burn import MaskMode, burn_mask, burn_share
 from landscribe.core.features import of_class
 from landscribe.core.grid import Grid, Window
 from landscribe.core.register import Move, move_grid
@@ -133,6 +134,9 @@ def _copy(file: SensorFile, grid: Grid, target: Path) -> dict[str, Any]:
 def _write_coverage(project: Project, folder: Path, scene: Scene, grid: Grid, labels: Labels) -> dict[str, float]:
     legend = project.legend
     pixels = {name: grid.ground_to_pixels(of_class(labels.features, name)) for name in legend.names}
+    table = project.recipe.prepare
+    grown = {name: by for name, by in table.grow_px.items() if by and legend.by_name(name)}
+    pixels |= {name: shapely.buffer(pixels[name], by) for name, by in grown.items()}
     area = dict.fromkeys(legend.names, 0.0)
     labelled_pixels = 0
     with (
@@ -142,10 +146,8 @@ def _write_coverage(project: Project, folder: Path, scene: Scene, grid: Grid, la
         ) as writer,
     ):
         for window in _strips(grid):
-            if labels.coverage_khw is None:
-                coverage_khw = np.stack(
-                    [burn_share(pixels[name], grid.shape_hw, window=window) for name in legend.names]
-                )
+            if labels.coverage_khw is None or grown:
+                coverage_khw = np.stack([_target(pixels[name], grid, table.target, window) for name in legend.names])
             else:
                 coverage_khw = labels.coverage_khw[(slice(None), *window.slices)]
             labelled_hw: BoolArray = raster.read(window)[1]
@@ -158,6 +160,13 @@ def _write_coverage(project: Project, folder: Path, scene: Scene, grid: Grid, la
                 area[name] += float(coverage_hw[labelled_hw].sum(dtype=np.int64)) / 255
     counts: dict[str, float] = {f"area {name}": round(value, 2) for name, value in area.items()}
     return {**counts, "labelled pixels": labelled_pixels}
+
+
+def _target(polygons: GeometryArray, grid: Grid, target: str, window: Window) -> ByteArray:
+    if target == "share":
+        return burn_share(polygons, grid.shape_hw, window=window)
+    mode: MaskMode = "opencv" if target == "opencv" else "touched" if target == "touched" else "gdal"
+    return burn_mask(polygons, grid.shape_hw, mode=mode, window=window) * np.uint8(255)
 
 
 def _strips(grid: Grid) -> Iterator[Window]:

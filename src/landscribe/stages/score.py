@@ -23,8 +23,8 @@ from landscribe.core.recipe import Recipe
 from landscribe.core.scores import score_features, summarise
 from landscribe.errors import DataError, problem
 from landscribe.io.atomic import write_text
-from landscribe.io.prepared import COVERAGE, PreparedScene, open_prepared
-from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent
+from landscribe.io.prepared import COVERAGE, PreparedScene
+from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, open_side, silent
 from landscribe.io.rasters import open_raster
 from landscribe.io.runs import Made, Run, make_key
 from landscribe.io.tuned import effective_recipe
@@ -62,6 +62,7 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
         truth={i: prepared[i].outputs for i in scene_ids},
         thresholds=thresholds,
         seed=recipe.seed,
+        corner=_corner_px(recipe),
         legend=[(c.name, c.countable) for c in project.legend],
     )
     target = run.path(SCORE)
@@ -71,12 +72,12 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
         places, units = {}, set()
         for number, scene_id in enumerate(scene_ids):
             progress(f"score {scene_id}", number, len(scene_ids))
-            scene = open_prepared(run, scene_id)
+            scene = open_side(project, run, scene_id, "validate")
             places[scene_id] = scene.place
             units.add("px2" if scene.grid.crs is None else "m2")
             measures[scene_id] = _score_scene(run, scene, recipe, project.legend)
         for scene_id, names in standing_alone(measures).items():
-            measures = _with_parts(measures, run, open_prepared(run, scene_id), names)
+            measures = _with_parts(measures, run, open_side(project, run, scene_id, "validate"), names)
         if len(units) > 1:
             raise DataError(problem("score", "some scenes have a CRS and some have none", do="score them in two runs"))
         write_text(target, json.dumps(_summary(measures, project, places, units.pop()), indent=1))
@@ -167,7 +168,7 @@ def _scored(project: Project, run: Run, vectorized: list[str]) -> list[str]:
     prepared = run.require("prepare")
     labelled = [i for i in vectorized if i in prepared and "labelled pixels" in prepared[i].counts]
     trained_on = _trained_on(run)
-    if trained_on is None:
+    if trained_on is None or _corner_px(project.recipe) is not None:
         _, valid = held_out(project, prepared)
         chosen = [i for i in labelled if i in set(valid)]
     else:
@@ -176,6 +177,10 @@ def _scored(project: Project, run: Run, vectorized: list[str]) -> list[str]:
         need = "labels for a scene that no model was trained on"
         raise DataError(problem("score", "no scene to score", got=f"{len(labelled)} labelled and predicted", need=need))
     return chosen
+
+
+def _corner_px(recipe: Recipe) -> int | None:
+    return recipe.validation.corner_px if recipe.validation.split == "corner" else None
 
 
 def _trained_on(run: Run) -> set[str] | None:
@@ -216,6 +221,7 @@ def _pixel_areas(
             stored_khw, _ = predicted.read(window)
             p_khw = against_the_best_other(stored_khw) if table.exclusive else stored_khw / np.float32(255)
             coverage_khw, labelled_hw = truth.read(window)
+            labelled_hw &= scene.counts_hw(window)
             for k, name in enumerate(legend.names):
                 ours_hw = p_khw[k] >= cut[name]
                 painted_hw = burn_mask(_in_rows(outlines[name], window), grid.shape_hw, mode="opencv", window=window)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import geopandas as gpd
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
+
 import numpy as np
 
 from landscribe.core.arrays import GeometryArray
@@ -11,54 +14,60 @@ from landscribe.errors import DataError, problem
 from landscribe.io.dstl import read_sample
 from landscribe.io.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.runs import Made, Run, make_key
-from landscribe.io.submissions import check_submission
+from landscribe.io.submissions import Key, check_submission
 from landscribe.io.vectors import read_own
 from landscribe.io.wkt_csv import write_wkt_csv
 
-SUBMISSION = "submission.csv.gz"
-DECIMALS = 8
+SUBMISSION = "submission.csv"
 
 
-def submit(project: Project, run: Run, progress: Progress = silent, *, decimals: int = DECIMALS) -> StageResult:
-    """Write the submission of a DSTL run and check it.
+def submit(project: Project, run: Run, progress: Progress = silent) -> StageResult:
+    """Write the submission of a DSTL run and check it; memory depends on the largest scene.
 
     Args:
         project: The recipe with its data; its source must have a sample submission.
         run: The run folder; `vectorize` must have run.
         progress: Told of the steps.
-        decimals: Decimals of the coordinates; 8 are 0.004 pixel.
 
     Raises:
-        DataError: If there is no sample submission, or what was written does not pass the validator.
+        DataError: If there is no sample submission, or what was written does not pass the check.
     """
     sample = project.scenes.sample_submission
     if sample is None:
         raise DataError(
             problem("submit", "no sample_submission.csv", need="a DSTL data folder", do="leave this stage out")
         )
-    records = run.require("vectorize")
+    table = project.recipe.submit
+    predicted = run.require("vectorize")
+    records = {i: record for i, record in predicted.items() if table.scenes is None or i in table.scenes}
     asked = read_sample(sample)
-    key = make_key(inputs={i: r.outputs for i, r in records.items()}, sample=asked, decimals=decimals)
-    target = run.path(SUBMISSION)
+    settings = table.model_dump(mode="json")
+    key = make_key(inputs={i: r.outputs for i, r in records.items()}, sample=asked, settings=settings)
+    target = run.path(SUBMISSION + (".gz" if table.gzip else ""))
 
     def make(_item: str) -> Made:
-        features = {i: read_own(run.features(i)) for i in records}
-        rows, filled = [], 0
-        for scene_id, class_id in asked:
-            rows.append((scene_id, class_id, _polygons(features, project, scene_id, class_id)))
-            filled += bool(len(rows[-1][2]))
-        write_wkt_csv(target, rows, decimals=decimals)
-        problems = check_submission(target, asked, decimals=decimals).problems
+        counts = Counter[str]()
+        write_wkt_csv(target, _rows(project, run, set(records), asked, counts), decimals=table.decimals)
+        problems = check_submission(target, asked, decimals=table.decimals).problems
         if problems:
             raise DataError(problem(target.name, f"{len(problems)} bad rows: " + "; ".join(problems[:5])))
-        absent = len({i for i, _ in asked} - set(records))
-        return Made((target,), {"rows": len(rows), "rows with polygons": filled, "images without prediction": absent})
+        images = {i for i, _ in asked}
+        counts["images without prediction"] = len(images - set(predicted))
+        counts["images left empty by [submit].scenes"] = len((images & set(predicted)) - set(records))
+        return Made((target,), {reason: n for reason, n in counts.items() if n})
 
     return make_items(run, "submit", ["all"], lambda _item: key, make, progress)
 
 
-def _polygons(features: dict[str, gpd.GeoDataFrame], project: Project, scene_id: str, class_id: int) -> GeometryArray:
-    names = [c.name for c in project.legend if c.id == class_id]
-    if scene_id not in features or not names:
-        return np.empty(0, dtype=object)
-    return of_class(features[scene_id], names[0])
+def _rows(
+    project: Project, run: Run, known: set[str], asked: list[Key], counts: Counter[str]
+) -> Iterator[tuple[str, int, GeometryArray]]:
+    names = {c.id: c.name for c in project.legend}
+    nothing = np.empty(0, dtype=object)
+    for scene_id, keys in groupby(asked, key=lambda key: key[0]):
+        features = read_own(run.features(scene_id)) if scene_id in known else None
+        for _, class_id in keys:
+            found = nothing if features is None or class_id not in names else of_class(features, names[class_id])
+            counts["rows"] += 1
+            counts["rows with polygons"] += bool(len(found))
+            yield scene_id, class_id, found

@@ -36,6 +36,7 @@ from landscribe.io.projects import (
     check_models,
     held_out,
     make_items,
+    open_side,
     silent,
     training_folds,
 )
@@ -80,7 +81,8 @@ def train(project: Project, run: Run, progress: Progress = silent) -> StageResul
     if not train_ids:
         need = "labels for at least one scene outside of [validate]"
         raise DataError(problem("train", "no labelled scene to train on", got=f"{len(prepared)} scenes", need=need))
-    if project.recipe.validation.leak_check:
+    corner = project.recipe.validation.split == "corner"
+    if project.recipe.validation.leak_check and not corner:
         _refuse_leaks(run, train_ids, valid_ids)
     check_models(project)
     networks = [
@@ -99,6 +101,8 @@ def train(project: Project, run: Run, progress: Progress = silent) -> StageResul
         job = jobs[name]
         inputs = {i: prepared[i].outputs for i in (*job.train_ids, *job.valid_ids)}
         settings = job.table.model_dump(mode="json", exclude={"seeds"})
+        if corner:
+            settings["corner_px"] = project.recipe.validation.corner_px
         return make_key(inputs=inputs, train=job.train_ids, settings=settings, seed=job.seed)
 
     def make(name: str) -> Made:
@@ -136,10 +140,10 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
     table, folder = job.table, job.folder
     classes = table.classes or project.legend.names
     bands = [project.legend.index(name) for name in classes]
-    scenes = [open_prepared(run, i) for i in job.train_ids]
+    scenes = [open_side(project, run, i, "train") for i in job.train_ids]
     spec = model_spec(table, classes, scenes[0])
     training = [scene_arrays(scene, spec.sensors, bands) for scene in scenes]
-    validation = [scene_arrays(open_prepared(run, i), spec.sensors, bands) for i in job.valid_ids]
+    validation = [scene_arrays(open_side(project, run, i, "validate"), spec.sensors, bands) for i in job.valid_ids]
     engine = choose_engine()
     net = build_network(spec, compute_statistics(training, table.inputs.clip_percent), seed=job.seed)
     extra = {"recipe": recipe_dict(project.recipe), "trained_on": job.train_ids, "held_out": job.valid_ids}
@@ -194,7 +198,7 @@ def _settle_formula(project: Project, run: Run, job: _Job) -> Made:
         raise RecipeError(problem(f"model {table.name!r}", "a spectral rule owns", got=len(classes), need=need))
     searched = table.kind == "index" and spectral.search is not None
     if searched:
-        scenes = [open_prepared(run, i) for i in job.train_ids]
+        scenes = [open_side(project, run, i, "train") for i in job.train_ids]
         truth = (spectral.search and spectral.search.truth) or classes
         bands = [project.legend.index(name) for name in truth]
         scans = {scene.id: _scan(scene, table, bands) for scene in scenes}

@@ -234,9 +234,9 @@ class _ClassMeasure:
         return areas_p3
 
     def _trace(self, field_hw: AnyArray, threshold: float, min_area_px: float) -> GeometryArray:
-        table = self.table
+        table, name = self.table, self.land_class.name
         return trace(
-            field_hw, threshold=threshold, mode=table.mode, min_area_px=min_area_px, simplify_px=table.simplify_px
+            field_hw, threshold=threshold, mode=table.mode, min_area_px=min_area_px, simplify_px=table.simplify_px.of(name)
         ).geometries
 
     def _in_pixels(self, area: float, grid: Grid) -> float:

@@ -111,16 +111,16 @@ def _trace_band(raster: Raster, band: int, land_class: LandClass, table: Vectori
         image_chw, valid_hw = raster.read(window, bands=[band])
         return np.where(valid_hw, image_chw[0], np.uint8(0))
 
-    min_area = table.min_area.of(land_class.name)
-    min_area_px = min_area / grid.pixel_area if table.min_area.unit == "m2" else min_area
+    hole = table.min_area if table.min_hole is None else table.min_hole
     return trace_blocks(
         read,
         grid.shape_hw,
         block=BLOCK_PX,
         threshold=table.threshold.of(land_class.name),
         mode=table.mode,
-        min_area_px=min_area_px,
-        simplify_px=table.simplify_px,
+        min_area_px=table.min_area.of_px(land_class.name, grid.pixel_area),
+        min_hole_px=hole.of_px(land_class.name, grid.pixel_area),
+        simplify_px=table.simplify_px.of(land_class.name),
     )
 
 

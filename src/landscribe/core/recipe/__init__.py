@@ -22,9 +22,10 @@ from landscribe.core.recipe.models import (
     ScheduleTable,
     StageTable,
 )
-from landscribe.core.recipe.polygons import AreaTable, ThresholdTable, TuneTable, VectorizeTable
+from landscribe.core.recipe.polygons import AreaTable, LengthTable, SubmitTable, ThresholdTable, TuneTable, VectorizeTable
 from landscribe.core.recipe.rules import RULE_ACTIONS, AreaWindowTable, EraseTable, RuleTable, VoteTable, name_list
 from landscribe.core.recipe.spectral import GateTable, SearchTable, SpectralRowTable, SpectralTable, SwitchTable
+from landscribe.core.recipe.splits import ValidateTable
 from landscribe.core.recipe.values import Colour, Count, Name, Names, NonNegative, PerClass, Positive, Share
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "InputTable",
     "KindTable",
     "LabelTable",
+    "LengthTable",
     "LossTable",
     "ModelTable",
     "Name",
@@ -61,6 +63,7 @@ __all__ = [
     "SpectralRowTable",
     "SpectralTable",
     "StageTable",
+    "SubmitTable",
     "SwitchTable",
     "ThresholdTable",
     "TuneTable",
@@ -69,18 +72,6 @@ __all__ = [
     "VoteTable",
     "name_list",
 ]
-
-
-class ValidateTable(BaseModel, frozen=True, extra="forbid", strict=True):
-    """`[validate]`: which scenes are kept out of training and scored."""
-
-    split: Literal["place", "named", "none"] = "place"
-    """`place` draws whole places; `named` takes `places` and `scenes` below; `none` trains on everything."""
-    share: Annotated[float, Field(gt=0, lt=1)] = 0.25
-    places: tuple[Name, ...] = ()
-    scenes: tuple[Name, ...] = ()
-    leak_check: bool = True
-    """Refuse to train when a held-out scene shows the ground of a training scene, by footprint or by its looks."""
 
 
 class Recipe(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -97,4 +88,5 @@ class Recipe(BaseModel, frozen=True, extra="forbid", strict=True):
     tune: TuneTable = TuneTable()
     vectorize: VectorizeTable = VectorizeTable()
     rules: tuple[RuleTable, ...] = ()
+    submit: SubmitTable = SubmitTable()
     validation: ValidateTable = Field(default=ValidateTable(), alias="validate")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from landscribe.core.recipe.values import Colour, Count, Name, NonNegative, Positive
+from landscribe.core.recipe.values import Colour, Count, Name, NonNegative, PerClass, Positive
 
 
 class SensorTable(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -86,3 +86,9 @@ class PrepareTable(BaseModel, frozen=True, extra="forbid", strict=True):
     solution, `ecc-green` that of the third-placed one's water script. `prepared/alignment.csv` says what came of it."""
     max_shift_px: Positive = 40.0
     """A longer shift, in pixels of the reference sensor, is taken for a mistake and not applied."""
+    target: Literal["share", "gdal", "opencv", "touched"] = "share"
+    """What training sees of the labels: the covered share of each pixel, or a 0/1 mask with the pixels whose centre is
+    inside (`gdal`), those and the outline's (`opencv`, as in both DSTL methods), or all that are touched."""
+    grow_px: PerClass = {}
+    """By how many pixels of the reference the training labels of a class are grown, negative to shrink: the fifth-placed
+    DSTL method grew structures by 0.5. Scores on polygons go by the labels as they are."""

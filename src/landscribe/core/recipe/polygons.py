@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from landscribe.core.recipe.values import NonNegative, Positive, Share
+from landscribe.core.recipe.values import Name, NonNegative, Positive, Share
 
 
 class AreaTable(BaseModel, frozen=True, extra="allow", strict=True):
@@ -21,6 +21,10 @@ class AreaTable(BaseModel, frozen=True, extra="allow", strict=True):
         """Return the minimum area of that class in `unit`."""
         return (self.__pydantic_extra__ or {}).get(class_name, self.default)
 
+    def of_px(self, class_name: str, pixel_area_m2: float) -> float:
+        """Return the minimum area of that class in pixels."""
+        return self.of(class_name) / pixel_area_m2 if self.unit == "m2" else self.of(class_name)
+
 
 class ThresholdTable(BaseModel, frozen=True, extra="allow", strict=True):
     """Thresholds on the probability: `default` and a number per class name."""
@@ -30,6 +34,22 @@ class ThresholdTable(BaseModel, frozen=True, extra="allow", strict=True):
 
     def of(self, class_name: str) -> float:
         """Return the threshold of that class, 0..1."""
+        return (self.__pydantic_extra__ or {}).get(class_name, self.default)
+
+
+class LengthTable(BaseModel, frozen=True, extra="allow", strict=True):
+    """Lengths in pixels: `default` and a number per class name; one number alone is the default."""
+
+    __pydantic_extra__: dict[str, NonNegative] = Field(init=False)
+    default: NonNegative = 0.25
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alone(cls, given: Any) -> Any:
+        return {"default": given} if isinstance(given, int | float) else given
+
+    def of(self, class_name: str) -> float:
+        """Return the length of that class."""
         return (self.__pydantic_extra__ or {}).get(class_name, self.default)
 
 
@@ -43,8 +63,11 @@ class VectorizeTable(BaseModel, frozen=True, extra="forbid", strict=True):
     other one, and 0.5 means the most probable."""
     threshold: ThresholdTable = ThresholdTable()
     min_area: AreaTable = AreaTable()
-    simplify_px: NonNegative = 0.25
-    """Largest distance in pixels that simplification may move a boundary."""
+    min_hole: AreaTable | None = None
+    """Smallest hole; none takes `min_area`."""
+    simplify_px: LengthTable = LengthTable()
+    """Largest distance in pixels that simplification may move a boundary, and no vertex over a pixel centre: one number,
+    or `default` and a number per class name."""
     tuned: bool = False
     """Use what `landscribe tune` has chosen: per class another threshold, another minimum area, and rules that come
     before those of the recipe."""
@@ -74,3 +97,14 @@ class TuneTable(BaseModel, frozen=True, extra="forbid", strict=True):
         if any(distance == 0 or not math.isfinite(distance) for distance in self.buffer_px):
             raise ValueError("buffer_px must be lengths above or below 0")
         return self
+
+
+class SubmitTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """`[submit]`: the DSTL submission."""
+
+    decimals: Annotated[int, Field(ge=0, le=16)] = 8
+    """Decimals of coordinates; 8 are 0.004 pixel of DSTL."""
+    gzip: bool = True
+    """Write `submission.csv.gz` rather than `submission.csv`."""
+    scenes: tuple[Name, ...] | None = None
+    """Only these images have polygons, the others are empty; None takes all that were predicted."""

@@ -20,10 +20,14 @@ class EraseTable(BaseModel, frozen=True, extra="forbid", strict=True):
 
 
 class AreaWindowTable(BaseModel, frozen=True, extra="forbid", strict=True):
-    """`area_window` of a rule: areas outside of it are dropped, in m2 (px without a CRS)."""
+    """`area_window` of a rule: areas from `min` to `max`, both included, or up to but not including `below`."""
 
     min: NonNegative = 0.0
     max: Positive | None = None
+    above: NonNegative | None = None
+    """More than this."""
+    below: Positive | None = None
+    """Less than this."""
 
 
 class VoteTable(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -42,6 +46,10 @@ class RuleTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Classes the rule works on, `*` for all; `erase` and `vote` name their own."""
     places: tuple[Name, ...] | None = None
     """Only scenes of these places; None takes all."""
+    scenes: tuple[Name, ...] | None = None
+    """Only these scenes; None takes all."""
+    unit: Literal["ground", "px"] = "ground"
+    """Unit of lengths and areas: `ground` is metres (pixels where the scene has no CRS), `px` pixels of the reference."""
     erase: EraseTable | None = None
     """Cut one class out of others."""
     clip: Names | None = None
@@ -52,8 +60,8 @@ class RuleTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Drop polygons with a smaller area."""
     fill_holes: Positive | None = None
     """Fill holes with a smaller area."""
-    area_window: AreaWindowTable | None = None
-    """Drop polygons with an area outside of `min` to `max`."""
+    area_window: AreaWindowTable | tuple[AreaWindowTable, ...] | None = None
+    """Drop polygons with an area outside of the window, or outside of all of several windows."""
     min_score: Share | None = None
     """Drop polygons with a lower score; those without a score stay."""
     keep_largest: Count | None = None
@@ -92,7 +100,7 @@ class RuleTable(BaseModel, frozen=True, extra="forbid", strict=True):
         return next(name for name in RULE_ACTIONS if getattr(self, name) is not None)
 
 
-RULE_ACTIONS = tuple(name for name in RuleTable.model_fields if name not in ("classes", "places"))
+RULE_ACTIONS = tuple(name for name in RuleTable.model_fields if name not in ("classes", "places", "scenes", "unit"))
 
 
 def name_list(names: Names) -> tuple[str, ...]:
