@@ -114,7 +114,9 @@ def _chosen(project: Project, prepared: Mapping[str, Record], place_of: Mapping[
     unknown = [n for n in recipe.places if n not in known_places]
     unknown += [n for n in (*recipe.scenes, *recipe.train) if n not in known_scenes]
     if unknown:
-        raise RecipeError(problem("[validate]", "unknown place or scene", got=unknown[0], need="one that `check` lists"))
+        raise RecipeError(
+            problem("[validate]", "unknown place or scene", got=unknown[0], need="one that `check` lists")
+        )
     if recipe.split == "named":
         # A scene may be named that has no labels itself; its place is meant then.
         places = set(recipe.places) | {s.place for s in project.scenes.scenes if s.id in recipe.scenes}
@@ -172,7 +174,9 @@ def training_folds(project: Project, prepared: Mapping[str, Record]) -> tuple[tu
     """
     training, valid = held_out(project, prepared)
     if project.recipe.tune.folds and set(training) & set(valid):
-        raise RecipeError(problem("[tune].folds", "no folds with split = 'corner'", do="take another split, or 0 folds"))
+        raise RecipeError(
+            problem("[tune].folds", "no folds with split = 'corner'", do="take another split, or 0 folds")
+        )
     place_of = {s.id: s.place for s in project.scenes.scenes if s.id in set(training)}
     count = min(project.recipe.tune.folds, len(set(place_of.values())))
     if count < 2:

@@ -236,7 +236,11 @@ class _ClassMeasure:
     def _trace(self, field_hw: AnyArray, threshold: float, min_area_px: float) -> GeometryArray:
         table, name = self.table, self.land_class.name
         return trace(
-            field_hw, threshold=threshold, mode=table.mode, min_area_px=min_area_px, simplify_px=table.simplify_px.of(name)
+            field_hw,
+            threshold=threshold,
+            mode=table.mode,
+            min_area_px=min_area_px,
+            simplify_px=table.simplify_px.of(name),
         ).geometries
 
     def _in_pixels(self, area: float, grid: Grid) -> float:

@@ -6,7 +6,7 @@ pixels where they have none, unless the name says otherwise.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
@@ -22,7 +22,14 @@ from landscribe.core.recipe.models import (
     ScheduleTable,
     StageTable,
 )
-from landscribe.core.recipe.polygons import AreaTable, LengthTable, SubmitTable, ThresholdTable, TuneTable, VectorizeTable
+from landscribe.core.recipe.polygons import (
+    AreaTable,
+    LengthTable,
+    SubmitTable,
+    ThresholdTable,
+    TuneTable,
+    VectorizeTable,
+)
 from landscribe.core.recipe.rules import RULE_ACTIONS, AreaWindowTable, EraseTable, RuleTable, VoteTable, name_list
 from landscribe.core.recipe.spectral import GateTable, SearchTable, SpectralRowTable, SpectralTable, SwitchTable
 from landscribe.core.recipe.splits import ValidateTable

@@ -90,5 +90,5 @@ class PrepareTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """What training sees of the labels: the covered share of each pixel, or a 0/1 mask with the pixels whose centre is
     inside (`gdal`), those and the outline's (`opencv`, as in both DSTL methods), or all that are touched."""
     grow_px: PerClass = {}
-    """By how many pixels of the reference the training labels of a class are grown, negative to shrink: the fifth-placed
-    DSTL method grew structures by 0.5. Scores on polygons go by the labels as they are."""
+    """By how many pixels of the reference the training labels of a class are grown, negative to shrink: the fifth
+    place of DSTL grew structures by 0.5. Scores on polygons go by the labels as they are."""

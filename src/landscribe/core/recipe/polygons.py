@@ -66,8 +66,8 @@ class VectorizeTable(BaseModel, frozen=True, extra="forbid", strict=True):
     min_hole: AreaTable | None = None
     """Smallest hole; none takes `min_area`."""
     simplify_px: LengthTable = LengthTable()
-    """Largest distance in pixels that simplification may move a boundary, and no vertex over a pixel centre: one number,
-    or `default` and a number per class name."""
+    """Largest distance in pixels that simplification may move a boundary, and no vertex over a pixel centre: one
+    number, or `default` and a number per class name."""
     tuned: bool = False
     """Use what `landscribe tune` has chosen: per class another threshold, another minimum area, and rules that come
     before those of the recipe."""

@@ -49,7 +49,7 @@ class RuleTable(BaseModel, frozen=True, extra="forbid", strict=True):
     scenes: tuple[Name, ...] | None = None
     """Only these scenes; None takes all."""
     unit: Literal["ground", "px"] = "ground"
-    """Unit of lengths and areas: `ground` is metres (pixels where the scene has no CRS), `px` pixels of the reference."""
+    """Unit of lengths and areas: `ground` is metres (pixels without a CRS), `px` pixels of the reference."""
     erase: EraseTable | None = None
     """Cut one class out of others."""
     clip: Names | None = None

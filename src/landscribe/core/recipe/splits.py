@@ -13,9 +13,9 @@ class ValidateTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """`[validate]`: which scenes are kept out of training and scored."""
 
     split: Literal["place", "named", "dstl-five", "stratified", "random", "corner", "none"] = "place"
-    """`place` draws whole places; `named` takes `places` and `scenes` below; `dstl-five` the five images of DSTL's fifth
-    place; `stratified` every fourth by area of `classes`; `random` draws by chance alone; `corner` keeps a square at the
-    top left of every scene; `none` trains on everything. See docs/validation.md."""
+    """`place` draws whole places; `named` takes `places` and `scenes` below; `dstl-five` the five images of DSTL's
+    fifth place; `stratified` every fourth by area of `classes`; `random` draws by chance alone; `corner` keeps a square
+    at the top left of every scene; `none` trains on everything. See docs/validation.md."""
     share: Annotated[float, Field(gt=0, lt=1)] = 0.25
     """Of the places, for `place` and `random`."""
     places: tuple[Name, ...] = ()
