@@ -37,6 +37,7 @@ __all__ = [
 
 SMALLEST_GAIN = 0.2
 SPREAD_CLIP_PERCENT = 1.0
+TRIES = 100
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,10 @@ class ChipBank:
     labels: RasterBank
     steps: dict[str, int]
     """Distance of each sensor's samples in chip pixels."""
+    means: dict[str, FloatArray]
+    """Mean of each sensor's valid values, float32 (C,)."""
     spreads: dict[str, FloatArray]
-    """Standard deviation of each sensor's valid values, float64 (C,)."""
+    """Standard deviation of them, float32 (C,)."""
     coverage_nk: ByteArray
     """Labels on the host, rows of all scenes in order, for picking places."""
     labelled_n: ByteArray
@@ -107,9 +110,10 @@ class Chips:
     valid: dict[str, Tensor]
     """Of each sensor, bool (B, 1, S / step, S / step)."""
     target: Tensor
-    """Covered share within the frame, float32 (B, K, S - 2 context, S - 2 context), 0..1."""
+    """Covered share of what is learned from, float32 (B, K, S - 2 context, S - 2 context), 0..1; larger by the frame
+    that was asked for."""
     weight: Tensor
-    """float32 (B, 1, S - 2 context, S - 2 context): 1 where labelled and inside the scene, else 0."""
+    """float32 (B, 1, ...), of the same size: 1 where labelled and inside the scene, else 0."""
 
     def to(self, device: torch.device) -> Chips:
         """Move to a device."""
@@ -159,6 +163,7 @@ def load_bank(
     heights, widths = host.size_r2[:, 0], host.size_r2[:, 1]
     row_scene = np.repeat(np.arange(len(scenes)), heights)
     row_origin = np.concatenate([[0], np.cumsum(widths[row_scene])])
+    statistics = {n: s for n, s in compute_statistics(scenes, SPREAD_CLIP_PERCENT).items() if n in steps}
     coverage_nk, labelled_n = np.asarray(host.values_nc), np.asarray(host.valid_n)
     kinds = [labelled_n, *(labelled_n * (coverage_nk[:, k] > 0) for k in range(coverage_nk.shape[1]))]
     places = [_count_places(kind, row_origin, heights) for kind in kinds]
@@ -166,7 +171,8 @@ def load_bank(
         sensors,
         labels,
         dict(steps),
-        {name: s.std for name, s in compute_statistics(scenes, SPREAD_CLIP_PERCENT).items() if name in steps},
+        {name: s.mean for name, s in statistics.items()},
+        {name: s.std for name, s in statistics.items()},
         coverage_nk,
         labelled_n,
         row_scene,
@@ -201,40 +207,62 @@ def draw_plan(bank: ChipBank, table: ChipTable, seed: int, step: int) -> ChipPla
     A chip is centred on a labelled pixel, of all scenes or of one drawn evenly (`balance`); or, with probability
     `oversample`, a pixel of a class drawn evenly among those present lies anywhere within what is learned from
     (centring on it would teach the network where to look).
+
+    Raises:
+        DataError: If chips shall lie inside of scenes and there is no room for one.
     """
     rng = np.random.default_rng([seed, step])
-    n, inner = table.batch, table.size - 2 * table.context
+    n = table.batch
     present = [k for k, places in enumerate(bank.of_class) if places.count]
     scene_b, map_b6 = np.empty(n, np.int64), np.empty((n, 6))
     for b in range(n):
         chosen = bool(present) and rng.random() < table.oversample
         kind = present[int(rng.integers(len(present)))] if chosen else None
-        scene_b[b], row, col = _pick_pixel(bank, kind, table.balance, rng)
-        here = rng.uniform(-inner / 2, inner / 2, 2) if chosen else np.zeros(2)
-        map_b6[b] = _chip_map(table, (col, row), here, rng)
+        scene_b[b], map_b6[b] = _draw_place(bank, table, kind, rng)
     common = rng.normal(1, table.gain, (n, 1))
-    gains = {
-        name: np.maximum(common * rng.normal(1, table.band_gain, (n, sensor.values_nc.shape[1])), SMALLEST_GAIN).astype(
-            np.float32
-        )
-        for name, sensor in sorted(bank.sensors.items())
-    }
-    offsets: dict[str, FloatArray] = {
-        name: rng.normal(0, table.band_offset, (n, len(spread))).astype(np.float32) * spread
-        for name, spread in sorted(bank.spreads.items())
-    }
+    gains, offsets = {}, {}
+    for name, sensor in sorted(bank.sensors.items()):
+        shape = (n, sensor.values_nc.shape[1])
+        gain = np.maximum(common * rng.normal(1, table.band_gain, shape), SMALLEST_GAIN)
+        contrast = np.maximum(rng.normal(1, table.band_contrast, shape), SMALLEST_GAIN)
+        shift = rng.normal(0, table.band_offset, shape) * bank.spreads[name]
+        gains[name] = (gain * contrast).astype(np.float32)
+        offsets[name] = (shift + gain * (1 - contrast) * bank.means[name]).astype(np.float32)
     return ChipPlan(scene_b, map_b6, gains, offsets)
 
 
-def _pick_pixel(bank: ChipBank, kind: int | None, balance: str, rng: np.random.Generator) -> tuple[int, float, float]:
-    """Return scene, row and col of a random point in a random pixel of that class; None means any labelled pixel."""
+def _draw_place(
+    bank: ChipBank, table: ChipTable, kind: int | None, rng: np.random.Generator
+) -> tuple[int, tuple[float, ...]]:
+    """Return scene and map of a chip; None means any labelled pixel."""
     places = bank.anywhere if kind is None else bank.of_class[kind]
-    first, stop = 0, places.count
-    if balance == "scene":
-        ends = np.concatenate([[0], places.pixels_so_far[bank.first_row[1:] - 1], [places.count]])
-        chosen = rng.choice(np.flatnonzero(np.diff(ends)))
-        first, stop = int(ends[chosen]), int(ends[chosen + 1])
-    nth = int(rng.integers(first, stop))
+    inner = table.size - 2 * table.context
+    for _ in range(TRIES):
+        # The scene stays while places in it are tried: a small one has as many chips as the others.
+        nths = _pick_scene(bank, places, table.balance, rng)
+        for _ in range(TRIES):
+            scene, row, col = _pick_pixel(bank, places, kind, nths, rng)
+            here = np.zeros(2) if kind is None else rng.uniform(-inner / 2, inner / 2, 2)
+            map_6 = _chip_map(table, (col, row), here, rng)
+            if table.edges == "mirror" or _is_inside(table, map_6, bank.labels.size_r2[scene]):
+                return scene, map_6
+    raise DataError(problem("chips", "no room inside the scenes", got=f"{table.size} px", do='edges = "mirror"'))
+
+
+def _pick_scene(bank: ChipBank, places: Places, balance: str, rng: np.random.Generator) -> tuple[int, int]:
+    """Return which of the pixels to draw from, first and stop: those of one scene, or all of them."""
+    if balance == "area":
+        return 0, places.count
+    ends = np.concatenate([[0], places.pixels_so_far[bank.first_row[1:] - 1], [places.count]])
+    chosen = rng.choice(np.flatnonzero(np.diff(ends)))
+    return int(ends[chosen]), int(ends[chosen + 1])
+
+
+def _pick_pixel(
+    bank: ChipBank, places: Places, kind: int | None, nths: tuple[int, int], rng: np.random.Generator
+) -> tuple[int, float, float]:
+    """Return scene, row and col of a random point in a random one of these pixels."""
+    nth = int(rng.integers(*nths))
     r = int(np.searchsorted(places.pixels_so_far, nth, side="right"))
     nth -= int(places.pixels_so_far[r - 1]) if r else 0
     pixels = slice(bank.row_origin[r], bank.row_origin[r + 1])
@@ -256,21 +284,38 @@ def _chip_map(
     sharp = rng.random() < table.sharp
     angle = rng.uniform(-table.rotate_deg, table.rotate_deg)
     zoom = rng.uniform(1 - table.scale, 1 + table.scale)
-    flip = -1.0 if table.flips and rng.random() < 0.5 else 1.0
+    flips = np.where(rng.random(2) < 0.5, -1.0, 1.0) if table.flips else np.ones(2)
     if sharp:
         angle, zoom = 90.0 * round(angle / 90), 1.0
     centre = table.size / 2
-    turned = Affine.rotation(angle) @ Affine.scale(zoom * flip, zoom)
+    turned = Affine.rotation(angle) @ Affine.scale(*(zoom * flips))
     moved = Affine.translation(*point) @ turned @ Affine.translation(-centre - here[0], -centre - here[1])
     values = tuple(moved)[:6]
     return tuple(float(round(v)) for v in values) if sharp else values
 
 
-def cut_chips(bank: ChipBank, table: ChipTable, plan: ChipPlan) -> Chips:
+def _is_inside(table: ChipTable, map_6: Sequence[float], size_hw: IntArray) -> bool:
+    """Whether a chip lies in its scene, and with it all others of the same centre.
+
+    Then places do not depend on angles: chips near an edge would otherwise be turned less.
+    """
+    turned = table.rotate_deg > 0 and table.sharp < 1
+    reach = table.size / 2 * (1 + table.scale * (table.sharp < 1)) * (math.sqrt(2) if turned else 1)
+    col, row = Affine(*map_6) @ (table.size / 2, table.size / 2)
+    return bool(reach <= row <= size_hw[0] - reach and reach <= col <= size_hw[1] - reach)
+
+
+def cut_chips(bank: ChipBank, table: ChipTable, plan: ChipPlan, *, frame: int = 0) -> Chips:
     """Sample the chips of a plan.
 
     Images are mirrored at a scene's edge, as prediction mirrors them, so that the network learns from edges as it will
     meet them. Labels are not: mirrored labels would count edge pixels twice.
+
+    Args:
+        bank: The scenes.
+        table: Size and context of a chip.
+        plan: Of the batch.
+        frame: Pixels around what is learned from of which labels are cut too.
     """
     images, valid = {}, {}
     for name, sensor in bank.sensors.items():
@@ -285,9 +330,10 @@ def cut_chips(bank: ChipBank, table: ChipTable, plan: ChipPlan) -> Chips:
             gain_bc=plan.gains[name],
             offset_bc=plan.offsets[name],
         )
-    inner = table.size - 2 * table.context
+    context = table.context - frame
+    inner = table.size - 2 * context
     inner_b6 = plan.map_b6.copy()
-    inner_b6[:, [2, 5]] += table.context * plan.map_b6.reshape(-1, 2, 3)[:, :, :2].sum(axis=2)
+    inner_b6[:, [2, 5]] += context * plan.map_b6.reshape(-1, 2, 3)[:, :, :2].sum(axis=2)
     share = np.full((len(plan.scene_b), len(bank.of_class)), 1 / 255, np.float32)
     target, known = sample(
         bank.labels,

@@ -21,7 +21,15 @@ from landscribe.errors import DataError, LandscribeError, RecipeError, problem
 from landscribe.nn.bundle import SegmentationNet, channels_last
 from landscribe.nn.chips import ChipBank, Chips, SceneArrays, cut_chips, draw_plan, steps_per_epoch
 from landscribe.nn.device import Engine
-from landscribe.nn.losses import LossSums, class_weights, combine_terms, segmentation_loss, sum_pixels
+from landscribe.nn.losses import (
+    LossSums,
+    class_weights,
+    combine_terms,
+    frame_of,
+    segmentation_loss,
+    split_frame,
+    sum_pixels,
+)
 from landscribe.nn.schedule import begins_anew, rate_at, start_run
 from landscribe.nn.snapshot import Run, load_state, save_state
 from landscribe.nn.sweep import predict_tiles
@@ -87,7 +95,7 @@ def train(
     done = load_state(run, state) if state is not None else 0
     history = _History(engine, net.spec.classes)
     devices = [engine.device] if engine.device.type == "cuda" else []
-    with torch.random.fork_rng(devices), _batches(bank, chips, seed, range(done, total)) as batches:
+    with torch.random.fork_rng(devices), _batches(bank, chips, seed, range(done, total), frame_of(loss)) as batches:
         for step, batch in enumerate(batches, start=done):
             torch.manual_seed(_step_seed(seed, step))
             if begins_anew(schedule, step, epoch_steps):
@@ -149,8 +157,8 @@ def evaluate(
             true_khw, found_khw = (share_khw >= 128) & known_hw, (p_khw > 0.5) & known_hw
             counts_k2[:, 0] += (true_khw & found_khw).sum((1, 2))
             counts_k2[:, 1] += (true_khw | found_khw).sum((1, 2))
-            p, share, known = (torch.from_numpy(np.ascontiguousarray(a)) for a in (p_khw, share_khw, known_hw))
-            part = sum_pixels(torch.logit(p.double(), 1e-7)[None], share[None] / 255, known[None, None])
+            logits = torch.logit(torch.from_numpy(p_khw).double(), 1e-7)[None]
+            part = sum_pixels(logits, *split_frame(*_labels(scene, window, frame_of(loss)), loss))
             sums = part if sums is None else sums + part
     if sums is None:
         raise RecipeError(problem("validation", "no scene"))
@@ -160,6 +168,20 @@ def evaluate(
     defined = [j for j in jaccard if not math.isnan(j)]
     row = {"valid_loss": float(value), "valid_jaccard": float(np.mean(defined)) if defined else math.nan}
     return row | {f"jaccard/{name}": j for name, j in zip(net.spec.classes, jaccard, strict=True)}
+
+
+def _labels(scene: SceneArrays, window: Window, frame: int) -> tuple[Tensor, Tensor]:
+    """Return share (1, K, h, w) and weight (1, 1, h, w) of a window and its frame; nothing is known off the scene."""
+    rows, off_rows = _span(window.row - frame, window.row_stop + frame, scene.shape_hw[0])
+    cols, off_cols = _span(window.col - frame, window.col_stop + frame, scene.shape_hw[1])
+    share_khw = np.pad(scene.coverage_khw[:, rows, cols], ((0, 0), off_rows, off_cols))
+    known_hw = np.pad(scene.labelled_hw[rows, cols], (off_rows, off_cols))
+    return torch.from_numpy(share_khw)[None] / 255, torch.from_numpy(known_hw)[None, None].float()
+
+
+def _span(start: int, stop: int, size: int) -> tuple[slice, tuple[int, int]]:
+    """Return the part of a span that lies on the scene, and how much of it lies before and behind."""
+    return slice(max(start, 0), min(stop, size)), (max(-start, 0), max(stop - size, 0))
 
 
 class _History:
@@ -191,11 +213,11 @@ class _History:
 
 
 @contextlib.contextmanager
-def _batches(bank: ChipBank, table: ChipTable, seed: int, steps: range) -> Iterator[Iterator[Chips]]:
+def _batches(bank: ChipBank, table: ChipTable, seed: int, steps: range, frame: int) -> Iterator[Iterator[Chips]]:
     """Cut batches in the background, a few ahead, in the order of their steps."""
 
     def cut(step: int) -> Chips:
-        return cut_chips(bank, table, draw_plan(bank, table, seed, step))
+        return cut_chips(bank, table, draw_plan(bank, table, seed, step), frame=frame)
 
     def in_order(pool: ThreadPoolExecutor) -> Iterator[Chips]:
         waiting: collections.deque[Future[Chips]] = collections.deque()

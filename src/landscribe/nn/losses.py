@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -11,6 +11,10 @@ from torch.nn import functional
 
 from landscribe.core.recipe import LossTable
 from landscribe.errors import RecipeError, problem
+from landscribe.nn.distance import distance_target, frame_px
+
+LOG_SMOOTHING = 1e-12
+"""Keeps -ln J finite where nothing is right; as in the second DSTL method."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +31,15 @@ class LossSums:
     """Sum of probability times target."""
     pixels: Tensor
     """Sum of the weight, the same for all classes."""
+    d: Tensor
+    """Sum of the distance target; this and the next two are 0 where the loss has no such term."""
+    pd: Tensor
+    """Sum of probability times distance target."""
+    squared: Tensor
+    """Sum of the squared difference of the two."""
 
     def __add__(self, other: LossSums) -> LossSums:
-        return LossSums(
-            self.cross_entropy + other.cross_entropy,
-            self.p + other.p,
-            self.y + other.y,
-            self.py + other.py,
-            self.pixels + other.pixels,
-        )
+        return LossSums(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 def class_weights(table: LossTable, classes: Sequence[str]) -> tuple[float, ...]:
@@ -55,13 +59,31 @@ def class_weights(table: LossTable, classes: Sequence[str]) -> tuple[float, ...]
     return tuple(table.class_weight.get(name, 1.0) for name in classes)
 
 
-def sum_pixels(logits_bkhw: Tensor, target_bkhw: Tensor, weight_b1hw: Tensor) -> LossSums:
+def frame_of(table: LossTable) -> int:
+    """Return how many pixels around what is learned from the loss wants to know labels of."""
+    return frame_px(table.distance_px) if _wants_distance(table) else 0
+
+
+def split_frame(target_bkhw: Tensor, weight_b1hw: Tensor, table: LossTable) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Cut the frame of `frame_of` off and return target, weight, and the distance target if the loss has use for it."""
+    frame = frame_of(table)
+    if not frame:
+        return target_bkhw, weight_b1hw, None
+    inner = (..., slice(frame, -frame), slice(frame, -frame))
+    near = distance_target(target_bkhw, weight_b1hw, table.distance_px)
+    return target_bkhw[inner], weight_b1hw[inner], near[inner]
+
+
+def sum_pixels(
+    logits_bkhw: Tensor, target_bkhw: Tensor, weight_b1hw: Tensor, near_bkhw: Tensor | None = None
+) -> LossSums:
     """Sum over batch and pixels, in float32 at least.
 
     Args:
         logits_bkhw: Float (B, K, H, W), any precision.
         target_bkhw: Float (B, K, H, W), covered share 0..1.
         weight_b1hw: Float (B, 1, H, W), 0 where nothing is known, else 1.
+        near_bkhw: Distance target, float (B, K, H, W), 0..1; None where the loss has no use for it.
     """
     logits = logits_bkhw.float() if logits_bkhw.dtype in {torch.bfloat16, torch.float16} else logits_bkhw
     target, weight = target_bkhw.to(logits.dtype), weight_b1hw.to(logits.dtype)
@@ -69,7 +91,13 @@ def sum_pixels(logits_bkhw: Tensor, target_bkhw: Tensor, weight_b1hw: Tensor) ->
     p = torch.sigmoid(logits) * weight
     over = (0, 2, 3)
     pixels = weight.sum().expand(logits.shape[1])
-    return LossSums(entropy.sum(over), p.sum(over), (target * weight).sum(over), (p * target).sum(over), pixels)
+    none = torch.zeros_like(pixels)
+    d, pd, squared = none, none, none
+    if near_bkhw is not None:
+        near = near_bkhw.to(logits.dtype) * weight
+        d, pd, squared = near.sum(over), (p * near).sum(over), (p - near).square().sum(over)
+    y, py = (target * weight).sum(over), (p * target).sum(over)
+    return LossSums(entropy.sum(over), p.sum(over), y, py, pixels, d, pd, squared)
 
 
 def combine_terms(sums: LossSums, table: LossTable, class_weight_k: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,28 +118,65 @@ def combine_terms(sums: LossSums, table: LossTable, class_weight_k: Tensor) -> t
 
     Source:
         Soft dice: Milletari et al. (2016), arXiv:1606.04797, with the factor 2. Soft Jaccard: Rahman & Wang (2016),
-        doi:10.1007/978-3-319-50835-1_22. Sums over the whole batch: `reference_methods.md` 2.6.
+        doi:10.1007/978-3-319-50835-1_22. Sums over the whole batch, the factor 1, distances: `reference_methods.md`
+        2.6; -ln J: 3.4 there.
     """
-    total = table.bce + table.dice + table.jaccard
-    if not total > 0:
-        raise RecipeError(problem("loss", "every term has weight 0", need="bce, dice or jaccard above 0"))
-    both = sums.p + sums.y
-    parts = table.bce / total * _ratio(sums.cross_entropy, sums.pixels)
-    if table.dice:
-        parts = parts + table.dice / total * (both > 0) * (1 - _ratio(2 * sums.py, both))
-    if table.jaccard:
-        union = both - sums.py
-        parts = parts + table.jaccard / total * (union > 0) * (1 - _ratio(sums.py, union))
+    if not any(getattr(table, name) > 0 for name in TERMS):
+        raise RecipeError(problem("loss", "every term has weight 0", need=f"one of {', '.join(TERMS)} above 0"))
+    weights = {name: getattr(table, name) for name in TERMS if getattr(table, name) > 0}
+    parts = sum(weight * TERMS[name](sums, table) for name, weight in weights.items()) / sum(weights.values())
     return (parts * class_weight_k).sum() / class_weight_k.sum(), parts
 
 
 def segmentation_loss(
     logits_bkhw: Tensor, target_bkhw: Tensor, weight_b1hw: Tensor, table: LossTable, class_weight_k: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return the loss of a batch and its part of each class; see `sum_pixels` and `combine_terms`."""
-    return combine_terms(sum_pixels(logits_bkhw, target_bkhw, weight_b1hw), table, class_weight_k)
+    """Return the loss of a batch and its part of each class; see `sum_pixels` and `combine_terms`.
+
+    The loss is a mean. Any constant factor on it (the first DSTL method takes the sum over classes times the batch
+    size, the second does not divide by the weights) makes gradients as many times longer, which the optimisers here,
+    all of Adam's kind, divide out again, up to their epsilon of 1e-8.
+
+    Args:
+        logits_bkhw: Float (B, K, H, W).
+        target_bkhw: Covered share 0..1, larger by `frame_of(table)` on each side.
+        weight_b1hw: 0 where nothing is known, else 1; of the target's size.
+        table: Weights of the terms.
+        class_weight_k: Float (K,).
+    """
+    target, weight, near = split_frame(target_bkhw, weight_b1hw, table)
+    return combine_terms(sum_pixels(logits_bkhw, target, weight, near), table, class_weight_k)
+
+
+def _wants_distance(table: LossTable) -> bool:
+    return any((table.distance, table.distance_dice, table.distance_jaccard))
 
 
 def _ratio(a: Tensor, b: Tensor) -> Tensor:
     # Where b is 0 so is a; the inner `where` keeps the gradient finite.
     return torch.where(b > 0, a / torch.where(b > 0, b, torch.ones_like(b)), torch.zeros_like(a))
+
+
+def _dice(p: Tensor, y: Tensor, py: Tensor, factor: int) -> Tensor:
+    return (p + y > 0) * (1 - _ratio(factor * py, p + y))
+
+
+def _jaccard(p: Tensor, y: Tensor, py: Tensor) -> Tensor:
+    union = p + y - py
+    return (union > 0) * (1 - _ratio(py, union))
+
+
+def _log_jaccard(s: LossSums) -> Tensor:
+    return torch.log(s.p + s.y - s.py + LOG_SMOOTHING) - torch.log(s.py + LOG_SMOOTHING)
+
+
+TERMS: dict[str, Callable[[LossSums, LossTable], Tensor]] = {
+    "bce": lambda s, _t: _ratio(s.cross_entropy, s.pixels),
+    "dice": lambda s, t: _dice(s.p, s.y, s.py, t.dice_factor),
+    "jaccard": lambda s, _t: _jaccard(s.p, s.y, s.py),
+    "log_jaccard": lambda s, _t: _log_jaccard(s),
+    "distance": lambda s, _t: _ratio(s.squared, s.pixels),
+    "distance_dice": lambda s, t: _dice(s.p, s.d, s.pd, t.dice_factor),
+    "distance_jaccard": lambda s, _t: _jaccard(s.p, s.d, s.pd),
+}
+"""Terms of the loss by their name in the recipe, each float (K,)."""

@@ -38,12 +38,32 @@ class NetworkTable(BaseModel, frozen=True, extra="forbid", strict=True):
 
 
 class LossTable(BaseModel, frozen=True, extra="forbid", strict=True):
-    """`loss` of a model: weights of the terms, divided by their sum."""
+    """`loss` of a model: weights of the terms, divided by their sum.
+
+    The sums of the soft terms run over all labelled pixels of a batch, for each class.
+    """
 
     bce: NonNegative = 0.5
+    """Binary cross entropy."""
     dice: NonNegative = 0.5
+    """1 - factor * sum(p y) / (sum(p) + sum(y))."""
+    dice_factor: Literal[1, 2] = 2
+    """2: a perfect prediction has loss 0; 1: "half dice" as in the first DSTL method, 0.5 at best."""
     jaccard: NonNegative = 0.0
+    """1 - J with J = sum(p y) / (sum(p) + sum(y) - sum(p y))."""
+    log_jaccard: NonNegative = 0.0
+    """-ln J, as in the second DSTL method."""
+    distance: NonNegative = 0.0
+    """Squared error of the probability against the distance to the border (see `distance_px`)."""
+    distance_dice: NonNegative = 0.0
+    """Dice against it."""
+    distance_jaccard: NonNegative = 0.0
+    """1 - J against it."""
+    distance_px: Annotated[float, Field(gt=0, le=64)] = 5.0
+    """The target of the three terms above rises from 0 at this distance outside of a class to 1 at this distance
+    inside."""
     class_weight: PerClass = {}
+    """Weight of a class among the classes of the model, by its name; 1 where none is given."""
 
 
 class ChipTable(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -54,9 +74,14 @@ class ChipTable(BaseModel, frozen=True, extra="forbid", strict=True):
     context: Annotated[int, Field(ge=0, le=1024)] = 16
     """Frame on each side that is seen but not learned from."""
     batch: Count = 16
+    """Chips of a step."""
     rotate_deg: Annotated[float, Field(ge=0, le=180)] = 180.0
     """Angles are uniform in plus or minus this."""
     flips: bool = True
+    """Rows and columns are each reversed in half of the chips."""
+    edges: Literal["mirror", "inside"] = "mirror"
+    """`mirror`: chips are centred on any labelled pixel, and what lies beyond a scene's edge is mirrored; `inside`: as
+    in both DSTL methods they lie wholly within the scene, however they are turned."""
     sharp: Share = 0.5
     """Share of chips that are flipped and turned by quarters only, along whole pixels: interpolation blurs the others,
     and what a network predicts is not blurred."""
@@ -66,12 +91,16 @@ class ChipTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Standard deviation of a brightness factor common to all bands."""
     band_gain: NonNegative = 0.05
     """Standard deviation of a factor drawn for each band."""
+    band_contrast: NonNegative = 0.0
+    """Standard deviation of a factor drawn for each band on its distance from the band's mean: the channel noise of
+    the first DSTL method, which came after standardisation."""
     band_offset: NonNegative = 0.0
     """Standard deviation of a shift drawn for each band, in standard deviations of the band's values: haze, hue."""
     balance: Literal["scene", "area"] = "scene"
     """`scene`: every scene gives as many chips, as in both DSTL methods; `area`: every labelled pixel is as likely."""
     oversample: Share = 0.3
-    """Share of chips centred on a pixel of a class drawn evenly among the classes."""
+    """Share of chips made to hold a pixel of a class drawn evenly among the classes; the others hold one as often as
+    chance will have it."""
 
 
 class StageTable(BaseModel, frozen=True, extra="forbid", strict=True):
