@@ -17,6 +17,8 @@ from landscribe.core.recipe import Recipe
 from landscribe.errors import RecipeError, problem
 
 MAX_RECIPE_BYTES = 1_000_000
+SOURCE_TREE = Path(__file__).parents[3]
+"""The repository, where the package runs from one."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,15 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> LoadedRecipe
 
 def builtin_recipes() -> list[str]:
     """Return the names of the recipes that come with the package."""
-    folder = resources.files("landscribe") / "recipes"
-    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+    return sorted(_builtin())
+
+
+def _builtin() -> dict[str, Any]:
+    # The recipes of the reference methods lie in the repository's own folder, where people look for them; an installed
+    # package has them beside the others.
+    folders = [resources.files("landscribe") / "recipes", SOURCE_TREE / "recipes"]
+    found = [item for folder in folders if folder.is_dir() for item in folder.iterdir()]
+    return {item.name.removesuffix(".toml"): item for item in found if item.name.endswith(".toml")}
 
 
 def recipe_dict(recipe: Recipe) -> dict[str, Any]:
@@ -82,7 +91,7 @@ def _read_text(path: str | Path) -> tuple[Path | None, str]:
         except UnicodeDecodeError as error:
             raise RecipeError(problem(str(path), f"not UTF-8 text: {error.reason} at byte {error.start}")) from None
     if str(path) in builtin_recipes():
-        return None, (resources.files("landscribe") / "recipes" / f"{path}.toml").read_text(encoding="utf-8")
+        return None, _builtin()[str(path)].read_text(encoding="utf-8")
     raise RecipeError(
         problem(str(path), "no such recipe", need="a TOML file, or one of " + ", ".join(builtin_recipes()))
     )

@@ -150,7 +150,11 @@ class ScheduleTable(BaseModel, frozen=True, extra="forbid", strict=True):
     @model_validator(mode="before")
     @classmethod
     def _sum_stages(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or "epochs" in values or not values.get("stages"):
+        if not isinstance(values, dict) or not isinstance(values.get("stages"), list | tuple):
+            return values
+        # What a validator has seen no longer counts as JSON, where a list would do for a tuple.
+        values = values | {"stages": tuple(values["stages"])}
+        if "epochs" in values or not values["stages"]:
             return values
         lengths = [stage.get("epochs") if isinstance(stage, dict) else stage.epochs for stage in values["stages"]]
         # What is not a number is told by the field of the stage.
