@@ -47,6 +47,7 @@ _STAGES = {
     "vectorize": "Turn probabilities into polygons.",
     "submit": "Write and validate the DSTL submission.",
     "report": "Write the report of a run as one HTML file.",
+    "pictures": "Draw the polygons of each scene beside its picture, one PNG each.",
 }
 
 
@@ -97,25 +98,38 @@ def check(
         raise typer.Exit(DataError.exit_code)
 
 
-def stats(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
-    """Show area, perimeter and number of the labels per class and scene."""
+def stats(
+    recipe: RecipeArgument,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+    images: Annotated[bool, typer.Option("--images", help="Size and type of every raster instead.")] = False,
+) -> None:
+    """Show area, perimeter and number of the labels per class and scene, or the sizes of the images."""
+    from landscribe.stages.stats import shapes
     from landscribe.stages.stats import stats as measure
 
     project = open_recipe(recipe, overrides)
     with reporting() as progress:
-        rows = measure(project, progress)
+        rows: list[Any] = list(shapes(project, progress) if images else measure(project, progress))
     if as_json:
         tell_json([row.__dict__ for row in rows])
         return
-    for title, field, scale, decimals in (
-        ("area %", "area_share", 100, 4),
-        ("perimeter px", "perimeter_px", 1, 0),
-        ("count", "count", 1, 0),
+    if images:
+        columns = ["scene", "sensor", "file", "dtype", "bands", "height", "width"]
+        tell_table(columns, [[str(getattr(row, name)) for name in columns] for row in rows], right=4)
+        return
+    for title, field, scale, decimals, together in (
+        ("area %", "area_share", 100, 4, "mean"),
+        ("perimeter px", "perimeter_px", 1, 0, "sum"),
+        ("count", "count", 1, 0, "sum"),
     ):
         scenes = list(dict.fromkeys(row.scene for row in rows))
-        cells = {(row.scene, row.class_name): f"{scale * getattr(row, field):.{decimals}f}" for row in rows}
+        cells = {(row.scene, row.class_name): scale * getattr(row, field) for row in rows}
         names = list(project.legend.names)
-        tell_table([title, *names], [[scene, *(cells[scene, name] for name in names)] for scene in scenes])
+        table = [[scene, *(f"{cells[scene, name]:.{decimals}f}" for name in names)] for scene in scenes]
+        divisor = len(scenes) if together == "mean" else 1
+        totals = [sum(cells[scene, name] for scene in scenes) / max(divisor, 1) for name in names]
+        tell_table([title, *names], [*table, [together, *(f"{total:.{decimals}f}" for total in totals)]])
         tell("")
 
 

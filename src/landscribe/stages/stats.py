@@ -10,6 +10,7 @@ import shapely
 from landscribe.core.features import of_class
 from landscribe.io.labels import read_labels
 from landscribe.io.projects import Progress, Project, silent
+from landscribe.io.rasters import open_raster
 from landscribe.io.scenes import sensor_grids
 
 
@@ -24,6 +25,40 @@ class ClassStatistics:
     """Covered share of the scene, 0..1; overlaps within a class count once."""
     perimeter_px: float
     """Length of all outlines and holes in pixels of the reference grid."""
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """One raster of a scene."""
+
+    scene: str
+    sensor: str
+    file: str
+    """File name."""
+    bands: int
+    height: int
+    width: int
+    dtype: str
+
+
+def shapes(project: Project, progress: Progress = silent) -> list[ImageShape]:
+    """Return size and type of every raster of every scene, in the order of scenes and sensors.
+
+    Raises:
+        DataError: If a raster cannot be opened.
+    """
+    rows = []
+    for number, scene in enumerate(project.scenes.scenes):
+        progress(f"stats {scene.id}", number, len(project.scenes.scenes))
+        for name, file in scene.sensors.items():
+            with open_raster(file.path, nodata=file.nodata) as raster:
+                info = raster.info
+            rows.append(
+                ImageShape(
+                    scene.id, name, file.path.name, info.count, info.grid.height, info.grid.width, str(info.dtype)
+                )
+            )
+    return rows
 
 
 def stats(project: Project, progress: Progress = silent) -> list[ClassStatistics]:
