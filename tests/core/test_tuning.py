@@ -55,6 +55,15 @@ def test_a_filled_hole_counts_for_the_minimum_area() -> None:
     assert rows.tolist() == [[5, 9, 4], [9, 11, 0], [9, 11, 0], [0, 0, 9]]
 
 
+def test_holes_stay_where_they_have_a_limit_of_their_own() -> None:
+    field_hw, truth = noisy(5), np.array([shapely.box(10, 6, 55, 40)])
+    everything = trace(field_hw, threshold=0.45, min_hole_px=9.1).geometries
+    rows = filtered_areas(everything, truth, [0.0, 23.9], fill=False)
+    for row, limit in zip(rows, [0.0, 23.9], strict=True):
+        expected = polygon_areas(trace(field_hw, threshold=0.45, min_area_px=limit, min_hole_px=9.1).geometries, truth)
+        assert row == pytest.approx([expected.tp, expected.fp, expected.fn], abs=1e-6)
+
+
 def test_nothing_predicted_is_all_missed() -> None:
     truth = np.array([shapely.box(0, 0, 3, 5)])
     assert filtered_areas(np.empty(0, dtype=object), truth, [0.0, 2.0]).tolist() == [[0, 0, 15]] * 2

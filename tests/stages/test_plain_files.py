@@ -11,7 +11,9 @@ import shapely
 from affine import Affine
 from pyproj import CRS
 
+from landscribe.core.burn import burn_share
 from landscribe.core.grid import Grid
+from landscribe.core.trace import trace
 from landscribe.errors import DataError
 from landscribe.io.geotiff import write_raster
 from landscribe.io.rasters import open_raster
@@ -79,6 +81,75 @@ def test_probabilities_as_floats_and_nodata_is_outside(tmp_path: Path) -> None:
     found = gpd.read_file(tmp_path / "t.gpkg", layer="features")
     assert found.area.sum() == pytest.approx(10 * 20 * 0.25)
     assert found["score"][0] == pytest.approx(0.9, abs=1e-3)
+
+
+def write_field(path: Path, *fields_hw: np.ndarray, grid: Grid = GRID) -> Path:
+    with write_raster(path, grid, count=len(fields_hw), dtype=str(fields_hw[0].dtype)) as writer:
+        writer.write(grid.window, np.stack(fields_hw))
+    return path
+
+
+def test_areas_are_pixels_or_square_metres_and_holes_have_their_own(tmp_path: Path) -> None:
+    mask = np.zeros((61, 47), np.uint8)
+    mask[3:5, 3:6] = 1  # 6 px, 1.5 m2
+    mask[10:30, 10:30] = 1
+    mask[15:18, 15:19] = 0  # 12 px, 3 m2
+    raster, edge = write_field(tmp_path / "m.tif", mask), {"mode": "edge", "simplify": 0}
+    for options, polygons, holes in (
+        ({"min_area": 6}, 2, 1),
+        ({"min_area": 6.1}, 1, 1),
+        ({"min_area": 6.1, "unit": "m2"}, 1, 0),
+        ({"min_area": 1.5, "unit": "m2"}, 2, 1),
+        ({"min_area": 1, "min_hole": 12.1}, 2, 0),
+        ({"min_area": 1, "min_hole": 3, "unit": "m2"}, 2, 1),
+    ):
+        counts = trace_file(raster, tmp_path / "t.gpkg", **edge, **options)  # type: ignore[arg-type]
+        found = gpd.read_file(tmp_path / "t.gpkg", layer="features")
+        assert (len(found), counts["band1"]) == (polygons, polygons)
+        assert sum(len(p.interiors) for p in found.explode().geometry) == holes
+        assert polygons + counts.get("band1, polygon below minimum area", 0) == 2
+        assert holes + counts.get("band1, hole below minimum area", 0) == 1
+
+
+def test_corners_smoothing_and_right_angles_are_those_of_tracing(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    share = burn_share(np.array([shapely.affinity.rotate(shapely.box(12, 14, 33, 40), 20)]), (61, 47))
+    field = np.clip(share + rng.normal(0, 40, share.shape), 0, 255).astype(np.uint8)
+    field[46:, :] = rng.integers(60, 200, (15, 47))  # where many pixels meet at corners
+    raster = write_field(tmp_path / "f.tif", field)
+    seen = set()
+    for options in (
+        {},
+        {"connectivity": 8},
+        {"connectivity": "mean"},
+        {"connectivity": 8, "mode": "edge"},
+        {"smooth": 3},
+        {"right_angles": True},
+        {"threshold": 0.7},
+    ):
+        trace_file(raster, tmp_path / "t.parquet", simplify=0.25, min_area=2, **options)  # type: ignore[arg-type]
+        expected = trace(field, simplify_px=0.25, min_area_px=2, **options)
+        found = gpd.read_parquet(tmp_path / "t.parquet")
+        ground = GRID.pixels_to_ground(expected.geometries)
+        assert shapely.equals_exact(shapely.normalize(found.geometry.to_numpy()), shapely.normalize(ground), 1e-9).all()
+        for name, values in (("score", expected.score), ("minimum", expected.minimum)):
+            assert found[name].to_numpy() == pytest.approx(values)
+        assert found["area"].to_numpy() == pytest.approx(expected.area_px * GRID.pixel_area)
+        seen.add(found.geometry.to_wkb().sum())
+    assert len(seen) == 7
+
+
+def test_shared_borders_stay_shared(tmp_path: Path) -> None:
+    rows, cols = np.mgrid[:61, :47]
+    p = (0.5 + 0.4 * np.sin(cols / 5 + rows / 9)).astype(np.float32)
+    raster = write_field(tmp_path / "p.tif", p, 1 - p)
+    counts = trace_file(raster, tmp_path / "t.parquet", threshold=0.1, min_area=0, simplify=1.0, shared=True)
+    found = gpd.read_parquet(tmp_path / "t.parquet")
+    assert counts["band1"] + counts["band2"] == len(found)
+    pixels = GRID.ground_to_pixels(found.geometry.to_numpy())
+    assert shapely.coverage_is_valid(np.asarray(shapely.set_precision(pixels, 1e-6)))
+    assert shapely.area(pixels).sum() == pytest.approx(61 * 47)
+    assert len(np.unique(found["class_name"])) == 2
 
 
 def test_numbers_that_are_no_share_are_refused(tmp_path: Path) -> None:

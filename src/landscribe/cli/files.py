@@ -30,6 +30,21 @@ class TraceMode(StrEnum):
     edge = "edge"
 
 
+class AreaUnit(StrEnum):
+    """Unit of areas."""
+
+    px = "px"
+    m2 = "m2"
+
+
+class Corners(StrEnum):
+    """What pixels that meet at a corner only are."""
+
+    four = "4"
+    eight = "8"
+    mean = "mean"
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("burn")(burn)
@@ -57,12 +72,36 @@ def trace(
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Share or probability where the line runs.")] = 0.5,
     mode: Annotated[TraceMode, typer.Option(help="Between pixels, or along pixel borders.")] = TraceMode.contour,
     simplify: Annotated[float, typer.Option(min=0, help="Largest move of a line, in pixels.")] = 0.5,
-    min_area: Annotated[float, typer.Option(min=0, help="Smallest polygon, in square pixels.")] = 4.0,
+    min_area: Annotated[float, typer.Option(min=0, help="Smallest polygon, in the unit below.")] = 4.0,
+    min_hole: Annotated[float | None, typer.Option(min=0, help="Smallest hole; else as the smallest polygon.")] = None,
+    unit: Annotated[AreaUnit, typer.Option(help="Square pixels, or square metres.")] = AreaUnit.px,
+    connectivity: Annotated[
+        Corners, typer.Option(help="Pixels that meet at a corner: two polygons (4), one (8), or by their mean.")
+    ] = Corners.four,
+    smooth: Annotated[int, typer.Option(min=0, max=20, help="Rounds of smoothing of contours.")] = 0,
+    right_angles: Annotated[bool, typer.Option("--right-angles", help="Right angles, for buildings.")] = False,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Each pixel to its highest band; shared borders stay shared.")
+    ] = False,
 ) -> None:
     """Turn a raster into polygons, one class per band."""
     from landscribe.stages.trace import trace_file
 
-    counts = trace_file(raster, out, threshold=threshold, mode=mode.value, simplify=simplify, min_area=min_area)
+    corners = connectivity.value
+    counts = trace_file(
+        raster,
+        out,
+        threshold=threshold,
+        mode=mode.value,
+        simplify=simplify,
+        min_area=min_area,
+        min_hole=min_hole,
+        unit=unit.value,
+        connectivity="mean" if corners == "mean" else 4 if corners == "4" else 8,
+        smooth=smooth,
+        right_angles=right_angles,
+        shared=shared,
+    )
     _tell_counts(counts, out)
 
 

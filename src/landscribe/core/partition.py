@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import shapely
 
-from landscribe.core.arrays import BoolArray, GeometryArray, IntArray
-from landscribe.core.outlines import Shaping, join, shape_outlines
+from landscribe.core.arrays import AnyArray, BoolArray, FloatArray, GeometryArray, IntArray
+from landscribe.core.outlines import SMALL, Outlines, Shaping, join, shape_outlines
 from landscribe.core.strips import KERNEL_ROWS, trace_edges
+from landscribe.core.trace import Traced
+
+VANISHED = "vanished in simplification"
+LEAST = np.float32(1e-6)
+"""A pixel of a class counts whatever its probability is, 0 included."""
 
 
 def trace_partition(
-    classes_hw: IntArray, wanted: Sequence[int], *, simplify_px: float = 0.0
-) -> tuple[dict[int, GeometryArray], dict[str, int]]:
+    classes_hw: IntArray,
+    wanted: Sequence[int],
+    *,
+    probability_hw: FloatArray | None = None,
+    min_area_px: Sequence[float] | None = None,
+    simplify_px: float = 0.0,
+) -> list[Traced]:
     """Turn a raster of exclusive classes into polygons without gaps or overlaps between them.
 
     Pixels of a class that meet at a corner only are two polygons. Along a border both sides have the same vertices.
@@ -23,11 +32,14 @@ def trace_partition(
     Args:
         classes_hw: Class of each pixel, integers (H, W).
         wanted: Classes to return; all others are traced too, so that borders with them are borders.
+        probability_hw: How probable the class of each pixel is there, float (H, W), 0..1; None for 1.
+        min_area_px: Of each wanted class, the area in pixels below which polygons are left out; their ground stays
+            empty. None keeps all.
         simplify_px: How coarse simplification may be, in pixels: a vertex goes where the triangle with its neighbours
             has less area than the square of this. Both sides of a border move together, the scene's border never.
 
     Returns:
-        Polygons of each wanted class in pixel coordinates, in scan order; and what was left out, by reason.
+        For each wanted class its polygons in pixel coordinates, in scan order, and what was left out, by reason.
 
     Source:
         Simplification: Visvalingam & Whyatt (1993), as `shapely.coverage_simplify`.
@@ -36,25 +48,39 @@ def trace_partition(
     nodes = _nodes(classes_hw)
     values = np.unique(classes_hw)
     shaping = Shaping(shape_hw, "edge", 0.0, 0.0, 0.0, sharp=False, smooth=0, right_angles=False)
-    traced: list[GeometryArray] = []
+    traced: list[Outlines] = []
     for value in values:
-        mask = classes_hw == value
-        pieces = trace_edges(lambda w, m=mask: m[w.slices], shape_hw, KERNEL_ROWS, 0.5, nodes)  # type: ignore[misc]
-        traced.append(join([shape_outlines(piece, shaping) for piece in pieces]).geometries)
-    everything = np.concatenate(traced)
+        field: AnyArray = classes_hw == value
+        if probability_hw is not None:
+            field = np.where(field, np.clip(probability_hw, LEAST, 1), np.float32(0)).astype(np.float32)
+        level = 0.5 if probability_hw is None else float(LEAST)
+        pieces = trace_edges(lambda w, f=field: f[w.slices], shape_hw, KERNEL_ROWS, level, nodes)  # type: ignore[misc]
+        traced.append(join([shape_outlines(piece, shaping) for piece in pieces]))
+    everything = np.concatenate([outlines.geometries for outlines in traced])
     if simplify_px > 0:
         everything = shapely.coverage_simplify(everything, simplify_px, simplify_boundary=False)
-    ends = np.cumsum([len(part) for part in traced])
-    of_value = dict(zip(values.tolist(), np.split(everything, ends[:-1]), strict=True))
-    dropped: Counter[str] = Counter()
-    none = np.empty(0, dtype=object)
-    result = {}
-    for value in wanted:
-        polygons = of_value.get(value, none)
-        solid = shapely.area(polygons) > 0
-        dropped["vanished in simplification"] += int(np.count_nonzero(~solid))
-        result[value] = polygons[solid]
-    return result, dict(dropped)
+    ends = np.cumsum([len(outlines.geometries) for outlines in traced])
+    parts = np.split(everything, ends[:-1])
+    of_value = {int(value): (part, outlines) for value, part, outlines in zip(values, parts, traced, strict=True)}
+    limits = [0.0] * len(wanted) if min_area_px is None else min_area_px
+    return [
+        _keep(*of_value[value], limit) if value in of_value else _nothing()
+        for value, limit in zip(wanted, limits, strict=True)
+    ]
+
+
+def _keep(geometries: GeometryArray, outlines: Outlines, min_area_px: float) -> Traced:
+    area = shapely.area(geometries)
+    solid, large = area > 0, area >= min_area_px
+    keep = solid & large
+    dropped = {VANISHED: int(np.count_nonzero(~solid)), SMALL: int(np.count_nonzero(solid & ~large))}
+    score = (outlines.total / outlines.pixels)[keep]
+    return Traced(geometries[keep], score, outlines.low[keep], area[keep], dropped)
+
+
+def _nothing() -> Traced:
+    none = np.empty(0)
+    return Traced(np.empty(0, dtype=object), none, none, none, {VANISHED: 0, SMALL: 0})
 
 
 def _nodes(classes_hw: IntArray) -> BoolArray:

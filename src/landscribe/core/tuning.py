@@ -240,6 +240,8 @@ def filtered_areas(
     truth: GeometryArray,
     min_areas: Sequence[float],
     ground: GeometryArray | None = None,
+    *,
+    fill: bool = True,
 ) -> FloatArray:
     """Measure polygons at several minimum areas at once: small ones go, small holes are filled.
 
@@ -250,6 +252,7 @@ def filtered_areas(
         truth: True polygons that overlap nowhere (see `flatten`), cut to the ground that counts.
         min_areas: Minimum areas in squared units of the coordinates, (A,).
         ground: Ground that counts, polygons that overlap nowhere; None counts everything.
+        fill: Whether holes are filled by the same limits; False leaves them.
 
     Returns:
         TP, FP, FN, float64 (A, 3), in squared units of the coordinates.
@@ -257,7 +260,7 @@ def filtered_areas(
     largest = max(min_areas, default=0.0)
     true_area = float(shapely.area(truth).sum())
     holes, owner = _holes(polygons)
-    small = shapely.area(holes) < largest
+    small = (shapely.area(holes) < largest) & fill
     holes, owner = holes[small], owner[small]
     area, hole_area = shapely.area(polygons), shapely.area(holes)
     shared, hole_shared = _shared(polygons, truth, area >= largest), _shared_each(holes, truth)

@@ -31,6 +31,8 @@ from landscribe.io.styles import embed_style
 from landscribe.io.wkt_csv import write_csv_layer
 
 OWN_COLUMNS = tuple(name for name in COLUMNS if name != "geometry")
+MINIMUM = "minimum"
+"""Column of what `trace` finds: the smallest probability inside each polygon."""
 
 
 def read_features(
@@ -212,12 +214,13 @@ def write_features(
 ) -> dict[str, int]:
     """Write features; the ending of the name chooses the format.
 
+    Shells run counter-clockwise and holes clockwise in every format, as GeoJSON demands and Simple Features advises.
     `.gpkg` carries a QGIS style, `.parquet` is GeoParquet with a box per feature, `.geojson` is in longitude and
     latitude where there is a CRS, `.fgb` is sorted in space, `.csv` and `.csv.gz` hold WKT and no CRS.
 
     Args:
         path: The file; whole or not at all.
-        features: With the columns of `core.features`.
+        features: With the columns of `core.features`; of further ones only `minimum` is written.
         legend: Classes, for the style; None takes those that occur.
         layer: Name of the layer in a GeoPackage or FlatGeobuf.
         decimals: Decimals of the coordinates; None keeps all digits. Polygons are valid after rounding.
@@ -233,9 +236,8 @@ def write_features(
     for name in ("scene", "class_name"):
         require_text(features[name].unique(), name, str(path))
     ending = path.name.lower().removesuffix(".gz").rpartition(".")[2]
-    frame = gpd.GeoDataFrame(
-        features.loc[:, list(OWN_COLUMNS)], geometry=features.geometry.to_numpy(), crs=features.crs
-    )
+    columns = [*OWN_COLUMNS, *(name for name in (MINIMUM,) if name in features)]
+    frame = gpd.GeoDataFrame(features.loc[:, columns], geometry=features.geometry.to_numpy(), crs=features.crs)
     if ending == "geojson" and frame.crs is not None:
         frame = to_lonlat(frame, str(path))
     if decimals is not None:
@@ -243,6 +245,7 @@ def write_features(
     has_area = ~frame.geometry.is_empty.to_numpy()
     counts = {} if has_area.all() else {"empty, or too small for the decimals": int((~has_area).sum())}
     frame = frame[has_area]
+    frame = frame.set_geometry(shapely.orient_polygons(frame.geometry.to_numpy()), crs=frame.crs)
     if ending == "gpkg":
         _write_gpkg(path, frame, _legend_of(frame, legend), layer)
     elif ending == "parquet":
@@ -256,7 +259,7 @@ def write_features(
     elif ending == "geojson":
         write_geojson(path, frame)
     elif ending == "csv":
-        write_csv_layer(path, {name: frame[name].tolist() for name in OWN_COLUMNS}, frame.geometry.to_numpy())
+        write_csv_layer(path, {name: frame[name].tolist() for name in columns}, frame.geometry.to_numpy())
     else:
         raise DataError(problem(str(path), "unknown ending", need=".gpkg, .parquet, .geojson, .fgb, .csv or .csv.gz"))
     return counts

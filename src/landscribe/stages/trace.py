@@ -12,11 +12,14 @@ from landscribe.core.arrays import AnyArray
 from landscribe.core.features import join_features, make_features
 from landscribe.core.grid import Grid, Window
 from landscribe.core.legend import LandClass, Legend, default_colour
-from landscribe.core.trace import trace_blocks
+from landscribe.core.partition import trace_partition
+from landscribe.core.strips import to_unit
+from landscribe.core.trace import Connectivity, Traced, trace_blocks
 from landscribe.errors import DataError, problem
 from landscribe.io.rasters import Raster, open_raster
-from landscribe.io.vectors import write_features
+from landscribe.io.vectors import MINIMUM, write_features
 
+Unit = Literal["px", "m2"]
 BLOCK_ROWS = 1024
 
 
@@ -28,6 +31,12 @@ def trace_file(
     mode: Literal["contour", "edge"] = "contour",
     simplify: float = 0.5,
     min_area: float = 4.0,
+    min_hole: float | None = None,
+    unit: Unit = "px",
+    connectivity: Connectivity = 4,
+    smooth: int = 0,
+    right_angles: bool = False,
+    shared: bool = False,
 ) -> dict[str, int]:
     """Trace every band of a raster into polygons of its class.
 
@@ -38,10 +47,19 @@ def trace_file(
         threshold: Share or probability where the line runs, above 0 and up to 1.
         mode: `contour` runs between pixels, `edge` along pixel borders.
         simplify: Largest distance in pixels that simplification moves a line.
-        min_area: Smallest polygon and smallest hole in square pixels.
+        min_area: Smallest polygon, in `unit`.
+        min_hole: Smallest hole; None takes `min_area`.
+        unit: `px` for square pixels, `m2` for square metres (pixels where the raster has no CRS).
+        connectivity: Whether pixels that meet at a corner only are two polygons (4), one (8), or as the mean of the
+            four pixels says ("mean", contours only).
+        smooth: How often vertices of a contour move halfway to the line of their neighbours.
+        right_angles: Give polygons that are nearly so right angles.
+        shared: Give each pixel that reaches the threshold to its highest band and follow pixel borders, which stay
+            shared by neighbours when they are simplified. The raster is then held in memory, and holes stay.
 
     Returns:
-        Polygons per class, and what was dropped by reason.
+        Polygons per class, and what was dropped by reason. Beside score and area, `minimum` is written: the smallest
+        probability inside.
 
     Raises:
         DataError: If the raster cannot be read or holds other numbers.
@@ -55,6 +73,8 @@ def trace_file(
             raise DataError(problem(str(raster), "type of the pixels", got=info.dtype, need="uint8 or float"))
         names = [info.descriptions[k - 1] or f"band{k}" for k in bands]
         legend = Legend(tuple(LandClass(i + 1, name, default_colour(i)) for i, name in enumerate(names)))
+        size = info.grid.pixel_area if unit == "m2" else 1.0
+        partition = _trace_shared(opened, bands, threshold, simplify, min_area / size) if shared else {}
         for band, land_class in zip(bands, legend, strict=True):
             is_mask = np.dtype(info.dtype) == np.uint8 and _largest(opened, band) <= 1
 
@@ -63,24 +83,48 @@ def trace_file(
                 inside = image_chw[0] > 0 if is_mask else image_chw[0]
                 return np.where(valid_hw, inside, np.zeros((), inside.dtype))
 
-            traced = trace_blocks(
-                read,
-                info.grid.shape_hw,
-                block=BLOCK_ROWS,
-                threshold=threshold,
-                mode=mode,
-                min_area_px=min_area,
-                simplify_px=simplify,
+            traced = (
+                partition[band]
+                if shared
+                else trace_blocks(
+                    read,
+                    info.grid.shape_hw,
+                    block=BLOCK_ROWS,
+                    threshold=threshold,
+                    mode=mode,
+                    min_area_px=min_area / size,
+                    min_hole_px=None if min_hole is None else min_hole / size,
+                    simplify_px=simplify,
+                    connectivity=connectivity,
+                    smooth=smooth,
+                    right_angles=right_angles,
+                )
             )
             counts[land_class.name] += len(traced.geometries)
             counts.update({f"{land_class.name}, {reason}": n for reason, n in traced.dropped.items() if n})
             ground = info.grid.pixels_to_ground(traced.geometries)
             area = traced.area_px * info.grid.pixel_area
-            parts.append(
-                make_features(raster.stem, land_class, ground, score=traced.score, area=area, crs=info.grid.crs)
-            )
+            found = make_features(raster.stem, land_class, ground, score=traced.score, area=area, crs=info.grid.crs)
+            parts.append(found.assign(**{MINIMUM: traced.minimum}))
     write_features(out, join_features(parts, info.grid.crs), legend=legend)
     return dict(counts)
+
+
+def _trace_shared(
+    opened: Raster, bands: list[int], threshold: float, simplify: float, min_area_px: float
+) -> dict[int, Traced]:
+    image_khw, valid_hw = opened.read(bands=bands)
+    is_mask_k = [image_hw.dtype == np.uint8 and image_hw.max() <= 1 for image_hw in image_khw]
+    p_khw = np.stack([
+        to_unit(image_hw > 0 if is_mask else image_hw) for image_hw, is_mask in zip(image_khw, is_mask_k, strict=True)
+    ])  # fmt: skip
+    top_hw = np.where(valid_hw, p_khw.max(axis=0), 0)
+    classes_hw = np.where(top_hw >= threshold, p_khw.argmax(axis=0), -1)
+    limits = [min_area_px] * len(bands)
+    found = trace_partition(
+        classes_hw, range(len(bands)), probability_hw=top_hw, min_area_px=limits, simplify_px=simplify
+    )
+    return dict(zip(bands, found, strict=True))
 
 
 def _largest(opened: Raster, band: int) -> int:

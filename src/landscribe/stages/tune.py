@@ -215,7 +215,9 @@ class _ClassMeasure:
             grid, field_hw = scene.prepared.grid, scene.field(self.band)
             limits = [self._in_pixels(area, grid) for area in min_areas]
             for k, threshold in enumerate(thresholds):
-                areas_a3 = filtered_areas(self._trace(field_hw, threshold, 0.0), truth, limits, scene.ground)
+                parts = shapely.get_parts(self._trace(field_hw, threshold, 0.0, grid))
+                fill = self.table.min_hole is None
+                areas_a3 = filtered_areas(parts, truth, limits, scene.ground, fill=fill)
                 table_tap3[k, :, self.places.index(scene.prepared.place)] += areas_a3 * grid.pixel_area
         return {Choice(t, a): table_tap3[k, m] for k, t in enumerate(thresholds) for m, a in enumerate(min_areas)}
 
@@ -224,7 +226,7 @@ class _ClassMeasure:
         for scene, truth in zip(self.scenes, self.truths, strict=True):
             grid, name = scene.prepared.grid, scene.prepared.id
             field_hw = scene.field(self.band, choice.symmetries)
-            traced = self._trace(field_hw, choice.threshold, self._in_pixels(choice.min_area, grid))
+            traced = self._trace(field_hw, choice.threshold, self._in_pixels(choice.min_area, grid), grid)
             features = make_features(name, self.land_class, grid.pixels_to_ground(traced), crs=grid.crs)
             shaped, _ = apply_rules(features, choice.rules(self.land_class.name), scene.legend, {name: grid})
             ours = grid.ground_to_pixels(shaped.geometry.to_numpy())
@@ -233,15 +235,12 @@ class _ClassMeasure:
             areas_p3[self.places.index(scene.prepared.place)] += (areas.tp, areas.fp, areas.fn)
         return areas_p3
 
-    def _trace(self, field_hw: AnyArray, threshold: float, min_area_px: float) -> GeometryArray:
-        table, name = self.table, self.land_class.name
-        return trace(
-            field_hw,
-            threshold=threshold,
-            mode=table.mode,
-            min_area_px=min_area_px,
-            simplify_px=table.simplify_px.of(name),
-        ).geometries
+    def _trace(self, field_hw: AnyArray, threshold: float, min_area_px: float, grid: Grid) -> GeometryArray:
+        options = self.table.tracing(self.land_class.name, grid.pixel_area)
+        options |= {"threshold": threshold, "min_area_px": min_area_px}
+        if self.table.min_hole is None:
+            options["min_hole_px"] = min_area_px
+        return trace(field_hw, **options).geometries
 
     def _in_pixels(self, area: float, grid: Grid) -> float:
         return area / grid.pixel_area if self.table.min_area.unit == "m2" else area

@@ -14,6 +14,7 @@ from landscribe.core.exclusive import against_the_best_other
 from landscribe.core.features import join_features, make_features
 from landscribe.core.grid import Grid, Window
 from landscribe.core.legend import LandClass, Legend
+from landscribe.core.partition import trace_partition
 from landscribe.core.recipe import Recipe, VectorizeTable
 from landscribe.core.rules import apply_rules
 from landscribe.core.trace import Traced, trace_blocks
@@ -87,9 +88,10 @@ def vectorize_scene(
     counts: Counter[str] = Counter()
     parts = []
     with open_raster(path) as raster:
-        grid = raster.info.grid
+        grid, table = raster.info.grid, recipe.vectorize
+        shared = _trace_shared(raster, legend, table, grid) if table.shared_borders else []
         for band, land_class in enumerate(legend, start=1):
-            traced = _trace_band(raster, band, land_class, recipe.vectorize, grid)
+            traced = shared[band - 1] if shared else _trace_band(raster, band, land_class, table, grid)
             counts.update({f"{land_class.name}: {reason}": n for reason, n in traced.dropped.items() if n})
             ground = grid.pixels_to_ground(traced.geometries)
             area = traced.area_px * grid.pixel_area
@@ -111,16 +113,21 @@ def _trace_band(raster: Raster, band: int, land_class: LandClass, table: Vectori
         image_chw, valid_hw = raster.read(window, bands=[band])
         return np.where(valid_hw, image_chw[0], np.uint8(0))
 
-    hole = table.min_area if table.min_hole is None else table.min_hole
-    return trace_blocks(
-        read,
-        grid.shape_hw,
-        block=BLOCK_PX,
-        threshold=table.threshold.of(land_class.name),
-        mode=table.mode,
-        min_area_px=table.min_area.of_px(land_class.name, grid.pixel_area),
-        min_hole_px=hole.of_px(land_class.name, grid.pixel_area),
-        simplify_px=table.simplify_px.of(land_class.name),
+    return trace_blocks(read, grid.shape_hw, block=BLOCK_PX, **table.tracing(land_class.name, grid.pixel_area))
+
+
+def _trace_shared(raster: Raster, legend: Legend, table: VectorizeTable, grid: Grid) -> list[Traced]:
+    image_khw, valid_hw = raster.read()
+    best_hw, top_hw = image_khw.argmax(axis=0).astype(np.int16), image_khw.max(axis=0)
+    share_hw = against_the_best_other(image_khw).max(axis=0)
+    least_k = np.array([table.threshold.of(name) for name in legend.names], np.float32)
+    wanted_hw = valid_hw & (top_hw > 0) & (share_hw >= least_k[best_hw])
+    return trace_partition(
+        np.where(wanted_hw, best_hw, np.int16(-1)),
+        range(len(legend)),
+        probability_hw=top_hw / np.float32(255),
+        min_area_px=[table.min_area.of_px(name, grid.pixel_area) for name in legend.names],
+        simplify_px=table.simplify_px.default,
     )
 
 

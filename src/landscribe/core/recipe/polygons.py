@@ -61,16 +61,55 @@ class VectorizeTable(BaseModel, frozen=True, extra="forbid", strict=True):
     exclusive: bool = False
     """Give each pixel to its most probable class: thresholds are then on the share of a class in itself and the best
     other one, and 0.5 means the most probable."""
+    shared_borders: bool = False
+    """With `exclusive`: follow pixel borders and simplify neighbours together, so that classes meet without gap or
+    overlap. Connectivity is then 4, holes stay, and a scene is held in memory."""
     threshold: ThresholdTable = ThresholdTable()
     min_area: AreaTable = AreaTable()
     min_hole: AreaTable | None = None
     """Smallest hole; none takes `min_area`."""
+    connectivity: Literal[4, 8, "mean"] = 4
+    """Whether pixels that meet at a corner only are two polygons (4) or one (8), or whatever the mean of the four
+    pixels around the corner says (`mean`, contours only)."""
+    smooth: Annotated[int, Field(ge=0, le=20)] = 0
+    """How often the vertices of a contour move halfway to the line of their neighbours; none crosses a pixel centre."""
+    right_angles: tuple[Name, ...] = ()
+    """Classes, such as buildings, whose polygons get right angles where they nearly have them."""
     simplify_px: LengthTable = LengthTable()
     """Largest distance in pixels that simplification may move a boundary, and no vertex over a pixel centre: one
     number, or `default` and a number per class name."""
     tuned: bool = False
     """Use what `landscribe tune` has chosen: per class another threshold, another minimum area, and rules that come
     before those of the recipe."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> VectorizeTable:
+        if self.shared_borders and not self.exclusive:
+            raise ValueError(
+                "shared_borders needs exclusive = true: only classes that exclude each other share borders"
+            )
+        if self.mode == "edge" and self.connectivity == "mean":
+            raise ValueError("connectivity 'mean' is for contours; with mode = 'edge' it is 4 or 8")
+        return self
+
+    def tracing(self, class_name: str, pixel_area: float) -> dict[str, Any]:
+        """Return the options of `landscribe.core.trace.trace` for that class.
+
+        Args:
+            class_name: The class.
+            pixel_area: Area of a pixel in the unit `m2` of areas.
+        """
+        hole = self.min_area if self.min_hole is None else self.min_hole
+        return {
+            "threshold": self.threshold.of(class_name),
+            "mode": "edge" if self.shared_borders else self.mode,
+            "min_area_px": self.min_area.of_px(class_name, pixel_area),
+            "min_hole_px": hole.of_px(class_name, pixel_area),
+            "simplify_px": self.simplify_px.of(class_name),
+            "connectivity": self.connectivity,
+            "smooth": self.smooth,
+            "right_angles": class_name in self.right_angles,
+        }
 
 
 class TuneTable(BaseModel, frozen=True, extra="forbid", strict=True):
