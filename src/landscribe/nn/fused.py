@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from landscribe.nn.bundle import SegmentationNet, channels_last
-from landscribe.nn.device import Engine
+from landscribe.nn.device import Engine, keep_memory
 from landscribe.nn.unet import Block, fold_batch_norm
 
 
@@ -31,6 +31,8 @@ class ReluConvolution(nn.Module):
 
 def make_ready(net: SegmentationNet, engine: Engine) -> SegmentationNet:
     """Return a copy for inference: on the device, batch norm folded, convolutions in the engine's type."""
+    if engine.device.type == "cpu":
+        keep_memory()
     ready = copy.deepcopy(net).eval().requires_grad_(False)
     fold_batch_norm(ready.unet)
     ready.unet.to(engine.dtype)

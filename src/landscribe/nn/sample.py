@@ -152,6 +152,47 @@ def sample(
     return torch.from_numpy(image_bhwc).permute(0, 3, 1, 2), torch.from_numpy(seen_bhw)[:, None]
 
 
+def copy_pixels(image_chw: AnyArray, valid_hw: BoolArray, row_i: IntArray, col_j: IntArray) -> tuple[Tensor, Tensor]:
+    """Copy whole pixels: what `sample` gives where every point is the centre of a pixel.
+
+    Args:
+        image_chw: Raw values (C, h, w).
+        valid_hw: False where there is no data; values that are not finite are invalid too.
+        row_i: int64 (H,), row of the raster for each row of the result.
+        col_j: int64 (W,), likewise.
+
+    Returns:
+        Values, float32 (1, C, H, W) channels-last, 0 where invalid, and validity, bool (1, 1, H, W).
+    """
+    image_hwc = np.empty((len(row_i), len(col_j), len(image_chw)), np.float32)
+    seen_hw = np.empty(image_hwc.shape[:2], np.bool_)
+    _copy_numba(image_chw, valid_hw, row_i, col_j, image_hwc, seen_hw)
+    return torch.from_numpy(image_hwc).permute(2, 0, 1)[None], torch.from_numpy(seen_hw)[None, None]
+
+
+@njit(cache=True, nogil=True)
+def _copy_numba(
+    image_chw: AnyArray,
+    valid_hw: BoolArray,
+    row_i: IntArray,
+    col_j: IntArray,
+    image_hwc: FloatArray,
+    seen_hw: BoolArray,
+) -> None:
+    height, width, n_bands = image_hwc.shape
+    for i in range(height):
+        for j in range(width):
+            seen_hw[i, j] = valid_hw[row_i[i], col_j[j]]
+        for c in range(n_bands):
+            for j in range(width):
+                value = np.float32(image_chw[c, row_i[i], col_j[j]])
+                image_hwc[i, j, c] = value
+                seen_hw[i, j] &= np.isfinite(value)
+        for j in range(width):
+            if not seen_hw[i, j]:
+                image_hwc[i, j] = 0
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _mirror_point(x: float, size: int) -> float:
     x = x % (2.0 * size)
@@ -192,6 +233,13 @@ def _sample_numba(
                     continue
                 left, top = int(np.floor(u)), int(np.floor(v))
                 p, q = u - left, v - top
+                if p == 0 and q == 0 and top >= 0 and left >= 0:
+                    n_00 = origin_b[b] + top * w + left
+                    if valid_n[n_00]:
+                        seen_bhw[b, i, j] = True
+                        for c in range(n_bands):
+                            image_bhwc[b, i, j, c] = np.float32(values_nc[n_00, c]) * gain_bc[b, c] + offset_bc[b, c]
+                    continue
                 row_0, row_1 = origin_b[b] + max(top, 0) * w, origin_b[b] + min(top + 1, h - 1) * w
                 col_0, col_1 = max(left, 0), min(left + 1, w - 1)
                 n_00, n_01, n_10, n_11 = row_0 + col_0, row_0 + col_1, row_1 + col_0, row_1 + col_1

@@ -18,14 +18,14 @@ from affine import Affine
 from torch import Tensor
 from torch.nn import functional
 
-from landscribe.core.arrays import AnyArray, BoolArray, ByteArray, FloatArray
+from landscribe.core.arrays import AnyArray, BoolArray, ByteArray, FloatArray, IntArray
 from landscribe.core.grid import Window
 from landscribe.core.recipe import PredictTable
 from landscribe.errors import RecipeError, problem
 from landscribe.nn.bundle import SegmentationNet
 from landscribe.nn.device import Engine
 from landscribe.nn.fused import make_ready
-from landscribe.nn.sample import Raster, pack_rasters, sample
+from landscribe.nn.sample import Raster, copy_pixels, pack_rasters, sample
 
 Reader = Callable[[str, Window], tuple[AnyArray, BoolArray]]
 """Sensor name and a window inside its raster to raw values (C, h, w) and validity (h, w)."""
@@ -36,6 +36,8 @@ VIEWS: dict[int, tuple[tuple[int, bool], ...]] = {
     8: tuple((turns, flip) for flip in (False, True) for turns in range(4)),
 }
 """Quarter turns and whether columns are flipped first, by number of symmetries."""
+STEM_ROWS = 32
+"""Rows of a tile that are normalised at a time."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def predict_input(net: SegmentationNet, tile: TileInput, engine: Engine, predict
     """Return the probability of one tile, averaged over the symmetries, float32 (K, h, w)."""
     images = {name: t.to(engine.device) for name, t in tile.images.items()}
     valid = {name: t.to(engine.device) for name, t in tile.valid.items()}
-    stacks = {step: stack.to(engine.dtype) for step, stack in net.stem(images, valid).items()}
+    stacks = normalise(net, images, valid, engine)
     size_hw = stacks[1].shape[-2:]
     geometric = predict.combine == "geometric"
     # Views of fewer symmetries are the first ones of those of more, so each class stops adding up at its own number.
@@ -163,6 +165,30 @@ def predict_input(net: SegmentationNet, tile: TileInput, engine: Engine, predict
         raise RecipeError(problem("predict.symmetries", "none"))
     mean = total[0] / counts_k
     return mean.exp() if geometric else mean
+
+
+def normalise(
+    net: SegmentationNet, images: Mapping[str, Tensor], valid: Mapping[str, Tensor], engine: Engine
+) -> dict[int, Tensor]:
+    """Return what the stem makes of a tile, in the type of the engine.
+
+    The stem looks at each pixel alone, so a processor takes a few rows at a time, which stay in its cache.
+    """
+    height = min(len(images[name][0, 0]) * step for name, step in net.sensor_steps.items())
+    rows = _up(STEM_ROWS, net.divisor) if engine.device.type == "cpu" else height
+    whole: dict[int, Tensor] = {}
+    for top in range(0, height, rows):
+
+        def strip(maps: Mapping[str, Tensor], top: int = top) -> dict[str, Tensor]:
+            steps = net.sensor_steps
+            return {name: maps[name][:, :, top // steps[name] : (top + rows) // steps[name]] for name in steps}
+
+        for step, stack in net.stem(strip(images), strip(valid)).items():
+            if step not in whole:
+                shape = (stack.shape[0], height // step, stack.shape[3], stack.shape[1])
+                whole[step] = stack.new_empty(shape, dtype=engine.dtype).permute(0, 3, 1, 2)
+            whole[step][:, :, top // step : top // step + stack.shape[2]] = stack
+    return whole
 
 
 @dataclass(frozen=True)
@@ -184,6 +210,8 @@ class _Scene:
         return TileInput(images, valid, keep)
 
     def _sample(self, name: str, step: int, window: Window) -> tuple[Tensor, Tensor]:
+        if step == 1 and self.maps[name] == Affine.identity() and self.sensor_shapes[name] == self.shape_hw:
+            return self._copy(name, window)
         there = self._sensor_window(name, window)
         image_chw, valid_hw = self.read(name, there)
         from_reference = Affine.translation(-there.col, -there.row) @ self.maps[name]
@@ -191,6 +219,19 @@ class _Scene:
         bank = pack_rasters([raster], None if self.device.type == "cpu" else self.device)
         place = np.array([tuple(Affine.translation(window.col, window.row))[:6]])
         return sample(bank, np.zeros(1, np.int64), place, (window.height // step, window.width // step), step=step)
+
+    def _copy(self, name: str, window: Window) -> tuple[Tensor, Tensor]:
+        """Read a sensor that lies pixel on pixel on the reference grid: what `sample` would give, without its sums."""
+        rows, cols = (
+            _mirrored_pixels(start, stop, size)
+            for start, stop, size in zip(
+                (window.row, window.col), (window.row_stop, window.col_stop), self.shape_hw, strict=True
+            )
+        )
+        (top, bottom), (left, right) = ((int(i.min()), int(i.max()) + 1) for i in (rows, cols))
+        image_chw, valid_hw = self.read(name, Window(top, left, bottom - top, right - left))
+        image, valid = copy_pixels(image_chw, valid_hw, rows - top, cols - left)
+        return image.to(self.device), valid.to(self.device)
 
     def _sensor_window(self, name: str, window: Window) -> Window:
         """Return the part of a sensor's raster that a window of the mirrored reference grid is sampled from."""
@@ -231,6 +272,12 @@ def _mirrored_span(start: int, stop: int, size: int) -> tuple[int, int]:
     """Return the smallest and largest coordinate that start..stop has after mirroring at 0 and `size`."""
     folded = np.abs((np.arange(start, stop + 1) + size) % (2 * size) - size)
     return int(folded.min()), int(folded.max())
+
+
+def _mirrored_pixels(start: int, stop: int, size: int) -> IntArray:
+    """Return which pixel each of start..stop is after mirroring at 0 and `size`."""
+    folded = np.arange(start, stop) % (2 * size)
+    return np.minimum(folded, 2 * size - 1 - folded)
 
 
 def _clip_span(start: float, stop: float, size: int) -> tuple[int, int]:

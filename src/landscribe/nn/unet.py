@@ -149,7 +149,7 @@ class UNet(nn.Module):
         Raises:
             RecipeError: If the size does not divide.
         """
-        height, width = stacks[1].shape[-2:]
+        height, width = (int(size) for size in stacks[1].shape[-2:])
         if height % self.divisor or width % self.divisor:
             raise RecipeError(
                 problem("network", "input size", got=f"{height} x {width}", need=f"multiples of {self.divisor}")
@@ -185,7 +185,7 @@ class UNet(nn.Module):
         """Return, for each level, the pixels along one axis that the decoder must yield there."""
         spans = [(start, stop)]
         for pool in self.pools:
-            size //= pool
+            size = size // pool  # not in place: where a network is traced, sizes are tensors
             low, high = spans[-1][0] - self.convolutions, spans[-1][1] + self.convolutions
             spans.append((max(0, low // pool), min(size, math.ceil(high / pool))))
         return spans
