@@ -15,7 +15,7 @@ from landscribe.core.features import join_features, make_features, of_class
 from landscribe.core.grid import Grid
 from landscribe.core.legend import LandClass, Legend
 from landscribe.core.scores import score_features
-from landscribe.io.report.data import ReportData, SceneView
+from landscribe.io.report.data import ReportData, SceneView, Unlike
 from landscribe.io.report.overlays import ClassGround, draw_layers
 from landscribe.io.report.pictures import encode, hatch, stretch
 from landscribe.io.report.views import curve_of
@@ -102,6 +102,10 @@ def make_report(scenes: int = 5) -> ReportData:
         score=score,
         scenes=tuple(make_view(scene, *side, i) for i, (scene, side) in enumerate(zip(ids, sides, strict=True))),
         splits={scene: (f"place {i // 2}", "validate") for i, scene in enumerate(ids)} | {"other": (NASTY, "train")},
+        unlike=(
+            Unlike("held-out scenes together", 0.42, 1.31),
+            Unlike(f"scene {NASTY}", float("nan"), float("nan")),
+        ),
         areas={
             "train": {"building": 40_000.0, "tree": 5000.0, NASTY: 100.0, "standing-water": 0.0},
             "validate": {"building": 9000.0, "tree": 8000.0, NASTY: 4000.0, "standing-water": 0.0},
@@ -138,4 +142,4 @@ def make_unscored() -> ReportData:
         for v in data.scenes
     )
     areas = dict.fromkeys(LEGEND.names, 1200.0)
-    return replace(data, score=None, scenes=bare, curves=(), areas={}, predicted_areas=areas, splits={})
+    return replace(data, score=None, scenes=bare, curves=(), areas={}, unlike=(), predicted_areas=areas, splits={})

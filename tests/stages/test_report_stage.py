@@ -80,6 +80,31 @@ def test_the_report_shows_every_held_out_scene_worst_first(home):
     assert data.score == scored
 
 
+def test_it_says_how_unlike_training_the_held_out_scenes_are(home):
+    project, run = home
+    data = gather(project, run)
+    held = [scene for scene, (_, split) in data.splits.items() if split == "validate"]
+    train = [scene for scene, (_, split) in data.splits.items() if split == "train"]
+    names = [row.name for row in data.unlike]
+    assert names[:2] == ["held-out scenes together", "a training place against the others, median"]
+    assert sorted(names[2:]) == sorted(held)
+
+    shares = [np.array([data.areas[side][n] for n in project.legend.names]) for side in ("train", "validate")]
+    expected = np.abs(shares[0] / shares[0].sum() - shares[1] / shares[1].sum()).sum() / 2
+    assert data.unlike[0].mixture == pytest.approx(expected, abs=1e-3)
+
+    def pixels(scenes: list[str], sensor: str) -> np.ndarray:
+        found = [open_prepared(run, i).read(sensor) for i in scenes]
+        return np.concatenate([image[:, known] for image, known in found], axis=1).astype(float)
+
+    sensors = list(open_prepared(run, held[0]).kinds)
+    sides = [(pixels(held, name), pixels(train, name)) for name in sensors]
+    steps = np.concatenate([(ours.mean(axis=1) - known.mean(axis=1)) / known.std(axis=1) for ours, known in sides])
+    assert data.unlike[0].looks == pytest.approx(np.sqrt((steps**2).mean()), rel=1e-6)
+    page = run.path("report.html").read_text()
+    assert "How unlike training the held-out scenes are" in page
+
+
 def test_the_threshold_curve_goes_through_the_pixel_score(home):
     project, run = home
     data = gather(project, run)

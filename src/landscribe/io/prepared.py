@@ -15,6 +15,7 @@ from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
 from landscribe.core.grid import Grid, Window
+from landscribe.core.looks import Look
 from landscribe.core.trace import trace_blocks
 from landscribe.errors import DataError, problem
 from landscribe.io.rasters import open_raster
@@ -39,6 +40,8 @@ class PreparedScene:
     grids: Mapping[str, Grid]
     """Sensor name -> grid with the shift in its georeference."""
     is_labelled: bool
+    look: Look
+    """Brightness of its valid pixels, sensor by sensor."""
     within: Window | None = None
     """Part of the scene whose labels count; None for all of it."""
     without: Window | None = None
@@ -101,6 +104,12 @@ class PreparedScene:
         return shapely.multipolygons(self.grid.pixels_to_ground(traced.geometries))
 
 
+def _look(statistics: list[Mapping[str, Any]]) -> Look:
+    mean, std = (np.array([value for row in statistics for value in row[key]]) for key in ("mean", "std"))
+    # A sensor without a valid pixel has no brightness to compare.
+    return Look(min((row["valid_pixels"] for row in statistics), default=0), mean, std)
+
+
 def open_prepared(run: Run, scene_id: str) -> PreparedScene:
     """Open a prepared scene.
 
@@ -125,6 +134,7 @@ def open_prepared(run: Run, scene_id: str) -> PreparedScene:
         {sensor: tuple(names) for sensor, names in facts["bands"].items()},
         grids,
         bool(facts["labelled"]),
+        _look(list(facts["statistics"].values())),
     )
 
 

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from landscribe import __version__
+from landscribe.core.looks import looks_apart, pool_looks
+from landscribe.core.places import unlikeness
 from landscribe.core.scores import scene_jaccard
 from landscribe.io.atomic import write_text
 from landscribe.io.prepared import open_prepared
 from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent
 from landscribe.io.report import ReportData, SceneView, render_report
-from landscribe.io.report.data import ThresholdCurve
+from landscribe.io.report.data import ThresholdCurve, Unlike
 from landscribe.io.report.views import Budget, count_levels, curve_of, view_scene
 from landscribe.io.runs import Made, Record, Run, make_key
 from landscribe.io.settings import recipe_dict
@@ -98,6 +100,7 @@ def gather(project: Project, run: Run, progress: Progress = silent) -> ReportDat
         score=score,
         scenes=tuple(scenes),
         splits=splits,
+        unlike=_unlike(project, run, records["prepare"], splits),
         areas=_labelled_areas(project, run, records["prepare"], splits),
         predicted_areas=_predicted_areas(project, run, records["vectorize"]),
         area_unit=_unit(run, records["prepare"]),
@@ -154,6 +157,34 @@ def _labelled_areas(
         for name in side:
             side[name] += float(record.counts.get(f"area {name}", 0.0)) * pixel_area
     return areas
+
+
+def _unlike(
+    project: Project, run: Run, prepared: Mapping[str, Record], splits: Mapping[str, tuple[str, str]]
+) -> tuple[Unlike, ...]:
+    names = project.legend.names
+    mixture = {i: np.array([float(r.counts.get(f"area {n}", 0.0)) for n in names]) for i, r in prepared.items()}
+    sides = {side: [i for i in prepared if splits[i][1] == side] for side in ("train", "validate")}
+    if not all(sides.values()):
+        return ()
+    looks = {i: open_prepared(run, i).look for side in sides.values() for i in side}
+
+    def against(name: str, scenes: list[str], known: list[str]) -> Unlike:
+        ours, theirs = (sum(mixture[i] for i in side) for side in (scenes, known))
+        first, second = (pool_looks([looks[i] for i in side]) for side in (scenes, known))
+        return Unlike(name, unlikeness(ours, theirs), looks_apart(first, second))
+
+    train, held = sides["train"], sides["validate"]
+    rows = [against("held-out scenes together", held, train)]
+    if len({splits[i][0] for i in train}) > 1:
+        # A place of training against the others: what is usual between places.
+        others = {p: [i for i in train if splits[i][0] != p] for p in dict.fromkeys(splits[i][0] for i in train)}
+        usual = [against(p, [i for i in train if splits[i][0] == p], rest) for p, rest in others.items()]
+        middle = [float(np.nanmedian(values)) if np.isfinite(values).any() else math.nan for values in (
+            np.array([row.mixture for row in usual]), np.array([row.looks for row in usual]))]  # fmt: skip
+        rows.append(Unlike("a training place against the others, median", *middle))
+    each = [against(i, [i], train) for i in held] if len(held) > 1 else []
+    return (*rows, *sorted(each, key=lambda row: -max(np.nan_to_num(row.mixture), np.nan_to_num(row.looks))))
 
 
 def _predicted_areas(project: Project, run: Run, vectorized: Mapping[str, Record]) -> dict[str, float]:

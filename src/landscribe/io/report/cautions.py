@@ -17,6 +17,7 @@ FEW_PLACES = 8
 WIDE = 0.2
 LOST = 0.03
 UNLIKE = 0.35
+STRANGE = 1.0
 SKEWED = 1.5
 MANY_NAMES = 6
 
@@ -118,6 +119,12 @@ def _about_split(data: ReportData) -> Iterator[str]:
         yield (
             f"Training and validation show different mixtures of classes ({100 * distance:.0f} % of the labelled area "
             "would have to change class to make them alike)."
+        )
+    looks = data.unlike[0].looks if data.unlike else math.nan
+    if looks > STRANGE:
+        yield (
+            f"The held-out scenes are brighter or darker than the training scenes, by {looks:.1f} standard deviations "
+            "of training pixels: the score is about ground that looks otherwise."
         )
     unseen = [n for n in names if validate.get(n, 0.0) > 0 and train.get(n, 0.0) == 0]
     if unseen:

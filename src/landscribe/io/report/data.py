@@ -67,6 +67,17 @@ class ThresholdCurve:
 
 
 @dataclass(frozen=True)
+class Unlike:
+    """How unlike training a scene is, or several."""
+
+    name: str
+    mixture: float
+    """Share of the labelled ground that would have to change class, 0..1; NaN where nothing is labelled."""
+    looks: float
+    """Distance of mean brightness in standard deviations of training pixels; NaN where it cannot be said."""
+
+
+@dataclass(frozen=True)
 class ReportData:
     """A whole report."""
 
@@ -80,6 +91,8 @@ class ReportData:
     """Worst first."""
     splits: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Scene -> place and split."""
+    unlike: tuple[Unlike, ...] = ()
+    """How unlike the training scenes the held-out ones are, together and each, and training scenes each other."""
     areas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Split -> class -> labelled area, in the unit of `area_unit`."""
     predicted_areas: Mapping[str, float] = field(default_factory=dict)

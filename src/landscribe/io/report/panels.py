@@ -11,7 +11,7 @@ import numpy as np
 from landscribe.io.report.charts import Frame, Line, area_bars, line_chart, nice_top
 from landscribe.io.report.data import ReportData, ThresholdCurve
 from landscribe.io.report.markup import Html, Node, el
-from landscribe.io.report.words import area, duration, number, percent, plural, table
+from landscribe.io.report.words import MISSING, area, duration, number, percent, plural, table
 
 MAX_ROWS = 500
 DOUBTFUL_FIRST = ("doubtful", "failed", "rejected", "refused")
@@ -68,7 +68,22 @@ def split_panel(data: ReportData) -> Html | None:
         for side, names in places.items()
     ]
     heads = ["class", *(f"{side}, share" for side in sides), *(f"{side}, area" for side in sides)]
-    return el("div", lines, table(heads, rows, "Labelled ground on both sides of the split"))
+    shares = table(heads, rows, "Labelled ground on both sides of the split")
+    return el("div", lines, shares, _unlike_table(data) if data.unlike else None)
+
+
+def _unlike_table(data: ReportData) -> Html:
+    rows: list[list[Node]] = [
+        [row.name, MISSING if math.isnan(row.mixture) else percent(row.mixture), number(row.looks, 2)]
+        for row in data.unlike[:MAX_ROWS]
+    ]
+    hints = {
+        "other classes": "share of the labelled ground that would have to change class to show the mixture of training",
+        "other brightness": "distance of the mean brightness, in standard deviations of training pixels",
+    }
+    heads = ["unlike the training scenes", "other classes", "other brightness"]
+    shown = table(heads, rows, "How unlike training the held-out scenes are", hints=hints)
+    return el("div", el("h3", "How unlike training the held-out scenes are"), shown, class_="below")
 
 
 _SIDES = {"train": "trained on", "validate": "held out"}
