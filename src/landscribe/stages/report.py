@@ -170,7 +170,7 @@ def _unlike(
     looks = {i: open_prepared(run, i).look for side in sides.values() for i in side}
 
     def against(name: str, scenes: list[str], known: list[str]) -> Unlike:
-        ours, theirs = (sum(mixture[i] for i in side) for side in (scenes, known))
+        ours, theirs = (np.sum([mixture[i] for i in side], axis=0) for side in (scenes, known))
         first, second = (pool_looks([looks[i] for i in side]) for side in (scenes, known))
         return Unlike(name, unlikeness(ours, theirs), looks_apart(first, second))
 
