@@ -11,7 +11,7 @@ from landscribe.errors import RecipeError
 from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network
 from landscribe.nn.device import choose_engine
 from landscribe.nn.stem import BandStatistics
-from landscribe.nn.sweep import predict_tiles, sweep, tile_side, tile_windows
+from landscribe.nn.sweep import pixel_bytes, predict_tiles, sweep, tile_side, tile_windows
 
 ENGINE = choose_engine("cpu", "float32")
 SENSORS = (SensorSpec("F", "f", ("red", "green"), 8), SensorSpec("C", "c", ("nir",), 8))
@@ -193,7 +193,21 @@ def test_windows_tile_the_scene_once():
 
 def test_the_tile_is_rounded_up_to_the_largest_divisor():
     nets = [make_net(depth=2), make_net(depth=3, first_pool=4)]
-    assert tile_side(nets, PredictTable(tile=33)) == 40
+    assert tile_side(nets, PredictTable(tile=33), (61, 83), ENGINE) == 40
+    assert tile_side([], PredictTable(tile=33), (61, 83), ENGINE) == 33
+
+
+def test_without_a_side_tiles_are_alike_and_as_large_as_memory_allows(monkeypatch):
+    nets, table = [make_net(depth=3)], PredictTable()
+    assert tile_side(nets, table, (301, 211), ENGINE) == 304
+    reach, pixel = nets[0].receptive_radius, pixel_bytes(nets[0], ENGINE)
+    for side in (64, 101, 257):
+        monkeypatch.setattr("landscribe.nn.sweep.TILE_BYTES", side**2 * pixel)
+        tile = tile_side(nets, table, (301, 211), ENGINE)
+        assert tile % nets[0].divisor == 0
+        assert tile + 2 * reach <= side + nets[0].divisor * 2
+        last = 301 - 301 // tile * tile
+        assert last > tile - nets[0].divisor * (301 // tile + 1)
 
 
 def test_bytes_are_the_rounded_probability():

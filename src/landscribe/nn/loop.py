@@ -127,7 +127,7 @@ def train(
 
 
 def evaluate(
-    net: SegmentationNet, scenes: Sequence[SceneArrays], engine: Engine, loss: LossTable, *, tile: int = 1024
+    net: SegmentationNet, scenes: Sequence[SceneArrays], engine: Engine, loss: LossTable, *, tile: int | None = None
 ) -> dict[str, float]:
     """Return loss and pixel Jaccard on whole scenes, without symmetries, on labelled pixels.
 
@@ -139,7 +139,7 @@ def evaluate(
         scenes: Validation scenes.
         engine: Device and precision.
         loss: As in training.
-        tile: Side of a forward pass in reference pixels.
+        tile: Side of a forward pass in reference pixels; None takes what memory allows.
 
     Returns:
         `valid_loss`, `valid_jaccard` (the mean over classes that occur or are predicted) and `jaccard/<class>`, NaN

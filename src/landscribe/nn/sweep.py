@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,14 @@ VIEWS: dict[int, tuple[tuple[int, bool], ...]] = {
     8: tuple((turns, flip) for flip in (False, True) for turns in range(4)),
 }
 """Quarter turns and whether columns are flipped first, by number of symmetries."""
+TILE_BYTES = 3 * 2**29
+"""Memory of a forward pass on a processor."""
+GPU_SHARE = 0.4
+"""Share of a GPU's memory for a forward pass."""
+LIVE_MAPS = 6
+"""Maps of the first level's width that are in memory at once."""
+BLOCK_PX = 1024
+"""Side of a tile where no network looks at it."""
 STEM_ROWS = 32
 """Rows of a tile that are normalised at a time."""
 
@@ -50,9 +58,43 @@ class TileInput:
     """The tile within the input."""
 
 
-def tile_side(models: Sequence[SegmentationNet], predict: PredictTable) -> int:
-    """Return the tile's side: `predict.tile` rounded up to what every model divides by."""
-    return _up(predict.tile, max(net.divisor for net in models))
+def tile_side(
+    models: Sequence[SegmentationNet], predict: PredictTable, shape_hw: tuple[int, int], engine: Engine
+) -> int:
+    """Return the tile's side: `predict.tile`, or what memory allows, rounded up to what every model divides by.
+
+    Args:
+        models: Models that look at the tile; none gives `BLOCK_PX` where the recipe gives no side.
+        predict: The recipe's table.
+        shape_hw: Size of the reference grid; the side is such that tiles are alike.
+        engine: Device and precision.
+    """
+    divisor = max((net.divisor for net in models), default=1)
+    if predict.tile is not None or not models:
+        return _up(predict.tile or BLOCK_PX, divisor)
+    pixels = tile_budget_bytes(engine) / max(pixel_bytes(net, engine) for net in models)
+    seen = max(net.receptive_radius for net in models)
+    largest = max(divisor, int(math.sqrt(pixels)) - 2 * _up(seen, divisor))
+    count = math.ceil(max(shape_hw) / largest)
+    return _up(math.ceil(max(shape_hw) / count), divisor)
+
+
+def tile_budget_bytes(engine: Engine) -> int:
+    """Return how much memory a forward pass may take.
+
+    On a processor this is fixed, so that a run gives the same bytes however busy the machine is.
+    """
+    if engine.device.type == "cpu":
+        return TILE_BYTES
+    return int(GPU_SHARE * torch.cuda.get_device_properties(engine.device).total_memory)
+
+
+def pixel_bytes(net: SegmentationNet, engine: Engine) -> int:
+    """Return about how much memory a forward pass takes for each pixel that it sees, one view at a time."""
+    bands = sum(len(sensor.bands) for sensor in net.spec.sensors) + len(net.spec.inputs.indices)
+    of_type = engine.dtype.itemsize
+    # The first level's maps that live at once; raw bands of this tile and the next, normalised bands; sums of views.
+    return LIVE_MAPS * net.spec.network.filters * of_type + bands * (2 * 5 + 2 * of_type) + len(net.spec.classes) * 16
 
 
 def tile_windows(shape_hw: tuple[int, int], tile: int) -> list[Window]:
@@ -99,7 +141,7 @@ def predict_tiles(
     predict: PredictTable,
     windows: Sequence[Window] | None = None,
 ) -> Iterator[tuple[Window, FloatArray]]:
-    """Predict a scene tile by tile; the next tile is read while this one is computed.
+    """Predict a scene tile by tile; reading, computing and what the caller does with a tile go on at the same time.
 
     Memory depends on the tile's size, not on the scene's. Pixels without data in the reference sensor get some
     probability like all others: the caller masks them.
@@ -112,7 +154,7 @@ def predict_tiles(
         sensor_shapes: Height and width of each sensor's raster.
         engine: Device and precision.
         predict: Tile, symmetries and how they are combined.
-        windows: Some of `tile_windows(shape_hw, tile_side(models, predict))`; None takes all.
+        windows: Some of `tile_windows(shape_hw, tile_side(...))`; None takes all.
 
     Yields:
         Window and probability, float32 (K, h, w), the classes of all models in model order.
@@ -120,7 +162,7 @@ def predict_tiles(
     Raises:
         RecipeError: If a window does not begin on the pooling grid, or a sensor is missing.
     """
-    side = tile_side(models, predict)
+    side = tile_side(models, predict, shape_hw, engine)
     chosen = list(tile_windows(shape_hw, side) if windows is None else windows)
     divisor = max(net.divisor for net in models)
     off = [w for w in chosen if w.row % divisor or w.col % divisor]
@@ -135,13 +177,18 @@ def predict_tiles(
     def load(window: Window) -> list[TileInput]:
         return [scene.load(net, window) for net in ready]
 
-    with ThreadPoolExecutor(1, thread_name_prefix="tiles") as reader:
-        waiting = reader.submit(load, chosen[0]) if chosen else None
+    def compute(inputs: Future[list[TileInput]]) -> FloatArray:
+        parts = [predict_input(net, tile, engine, predict) for net, tile in zip(ready, inputs.result(), strict=True)]
+        return torch.cat(parts).cpu().numpy()
+
+    # While the caller writes a tile, the next one is computed; while that goes on, the one after it is read.
+    with ThreadPoolExecutor(1, "tiles-read") as reader, ThreadPoolExecutor(1, "tiles-compute") as computer:
+        running = computer.submit(compute, reader.submit(load, chosen[0])) if chosen else None
         for i, window in enumerate(chosen):
-            inputs = waiting.result() if waiting is not None else []
-            waiting = reader.submit(load, chosen[i + 1]) if i + 1 < len(chosen) else None
-            parts = [predict_input(net, tile, engine, predict) for net, tile in zip(ready, inputs, strict=True)]
-            yield window, torch.cat(parts).cpu().numpy()
+            following = reader.submit(load, chosen[i + 1]) if i + 1 < len(chosen) else None
+            result = running.result() if running is not None else np.empty((0, *window.shape_hw), np.float32)
+            running = computer.submit(compute, following) if following is not None else None
+            yield window, result
 
 
 @torch.inference_mode()

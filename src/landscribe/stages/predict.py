@@ -207,7 +207,8 @@ def _predict_scene(
     legend, grid = project.legend, scene.grid
     maps = {name: grid.pixel_map(scene.grids[name]) for name in names}
     shapes = {name: scene.grids[name].shape_hw for name in names}
-    windows = tile_windows(grid.shape_hw, tile_side(loaded.nets, table) if loaded.nets else table.tile)
+    engine = choose_engine()
+    windows = tile_windows(grid.shape_hw, tile_side(loaded.nets, table, grid.shape_hw, engine))
     with ExitStack() as files:
         readers = {name: files.enter_context(open_raster(scene.folder / f"{name}.tif")) for name in names}
         reference = files.enter_context(open_raster(scene.folder / f"{scene.reference}.tif"))
@@ -222,7 +223,7 @@ def _predict_scene(
         fields = [_field(run, scene, formula, legend) for formula in loaded.formulas]
         tiles: Iterable[tuple[Window, Any]] = ((window, ()) for window in windows)
         if loaded.nets:
-            tiles = predict_tiles(loaded.nets, read, grid.shape_hw, maps, shapes, choose_engine(), table)
+            tiles = predict_tiles(loaded.nets, read, grid.shape_hw, maps, shapes, engine, table)
         for number, (window, net_khw) in enumerate(tiles):
             p_ohw = np.stack([*net_khw, *(band_hw for field in fields for band_hw in field(window) / np.float32(255))])
             stack_khw = np.rint(average_owners(p_ohw, owners, table.combine) * 255).astype(np.uint8)

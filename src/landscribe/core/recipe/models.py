@@ -197,8 +197,9 @@ class PredictTable(BaseModel, frozen=True, extra="forbid", strict=True):
 
     scenes: Literal["held-out", "all"] = "held-out"
     """`held-out`: scenes kept out of training, and scenes without labels; `all`: training scenes too."""
-    tile: Annotated[int, Field(ge=32, le=16384)] = 512
-    """Side of what one forward pass yields, in reference pixels, rounded up to what the network divides by."""
+    tile: Annotated[int, Field(ge=32, le=16384)] | None = None
+    """Side of what one forward pass yields, in reference pixels, rounded up to what the network divides by. None takes
+    the largest that a fixed share of memory holds; the larger, the less is computed twice."""
     symmetries: Literal[1, 4, 8] = 8
     """Views averaged: 1, the four quarter turns, or all eight flips and turns."""
     class_symmetries: dict[Name, Literal[1, 4, 8]] = {}
