@@ -10,46 +10,19 @@ from xml.etree import ElementTree as Xml
 
 import geopandas as gpd
 import numpy as np
-import pandas as pd
 import pyogrio
 import pytest
 import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
-from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
+from shapely.geometry import Polygon, box
+from vector_files import FORMATS, HOUSE, LEGEND, RING, UTM, array, features, rows
 
 from landscribe.core.features import COLUMNS, join_features, make_features
-from landscribe.core.legend import LandClass, Legend
-from landscribe.errors import DataError, RecipeError
-from landscribe.io.vectors import list_values, read_features, read_own, write_features
-
-UTM = CRS.from_epsg(32636)
-HOUSE, TREE = LandClass(1, "building", "#B22222"), LandClass(5, "tree", "#1B7837")
-LEGEND = Legend((HOUSE, TREE))
-FORMATS = ("gpkg", "parquet", "geojson", "fgb", "csv", "csv.gz")
-RING = Polygon([(0, 0), (9, 0), (9, 9), (0, 9)], [[(2, 2), (2, 5), (5, 5), (5, 2)]])
-TWO = MultiPolygon([box(20, 0, 23, 3), box(30, 0, 37, 5)])
-
-
-def array(*shapes: object) -> np.ndarray:
-    out = np.empty(len(shapes), dtype=object)
-    out[:] = shapes
-    return out
-
-
-def features(crs: CRS | None = UTM, x: float = 500_000, y: float = 4_000_000) -> gpd.GeoDataFrame:
-    moved = [shapely.affinity.translate(shape, x, y) for shape in (RING, TWO)] if crs is not None else [RING, TWO]
-    houses = make_features("scene 1", HOUSE, array(*moved), score=[0.75, 0.5], area=[72.0, 44.0], crs=crs)
-    trees = make_features('sc\u00e8ne, "2"', TREE, array(moved[0]), crs=crs)
-    return join_features([houses, trees], crs)
-
-
-def rows(frame: gpd.GeoDataFrame) -> list[tuple[object, ...]]:
-    """Return the rows to the last bit, in an order that no format changes."""
-    shapes = shapely.to_wkb(shapely.normalize(frame.geometry.to_numpy()), hex=True)
-    table = zip(*(frame[name].tolist() for name in COLUMNS if name != "geometry"), shapes, strict=True)
-    return sorted(tuple("nan" if v != v else v for v in row) for row in table)
+from landscribe.core.legend import LandClass
+from landscribe.errors import DataError
+from landscribe.io.vectors import read_features, read_own, write_features
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -138,9 +111,6 @@ def test_what_is_no_text_is_refused(tmp_path: Path):
         read_features(tmp_path / "a.geojson", legend=None, crs=None, scene="s", class_field="k")
 
 
-# --- GeoPackage and QGIS ---
-
-
 def test_a_geopackage_carries_its_style(tmp_path: Path):
     path = tmp_path / "o.gpkg"
     odd = make_features("s", LandClass(9, '<b> & "c"', "#010203"), array(RING), crs=UTM)
@@ -182,86 +152,6 @@ def test_geoparquet_says_where_each_feature_lies(tmp_path: Path):
     write_features(tmp_path / "o.parquet", features(), legend=LEGEND)
     part = gpd.read_parquet(tmp_path / "o.parquet", bbox=(500_019, 4_000_000, 500_040, 4_000_001))
     assert len(part) == 1
-
-
-# --- reading what others wrote ---
-
-
-def test_polygons_are_brought_into_the_scenes_crs(tmp_path: Path):
-    frame = features()
-    frame.to_crs(4326).to_file(tmp_path / "a.geojson", driver="GeoJSON", engine="pyogrio")
-    back, counts = read_features(tmp_path / "a.geojson", legend=LEGEND, crs=UTM, scene="s")
-    assert counts == {}
-    assert back.crs == UTM
-    assert set(back["scene"]) == {"s"}
-    assert back.geometry.area.sum() == pytest.approx(frame.geometry.area.sum(), rel=1e-3)
-
-
-@pytest.mark.parametrize("ending", ["gpkg", "shp", "fgb", "parquet", "geojson"])
-def test_all_usual_formats_are_read(tmp_path: Path, ending: str):
-    table = gpd.GeoDataFrame({"kind": ["tree", "building"]}, geometry=[box(1, 1, 3, 3), box(5, 5, 9, 9)], crs=4326)
-    path = tmp_path / f"a.{ending}"
-    table.to_parquet(path) if ending == "parquet" else table.to_file(path, engine="pyogrio")
-    back, counts = read_features(path, legend=LEGEND, crs=CRS.from_epsg(4326), scene="s", class_field="kind")
-    assert counts == {}
-    assert dict(zip(back["class_name"], shapely.area(back.geometry.to_numpy()), strict=True)) == {
-        "tree": 4,
-        "building": 16,
-    }
-    assert list_values(path, "kind") == ["building", "tree"]
-
-
-def test_each_kind_of_trouble_is_counted(tmp_path: Path):
-    shapes = [
-        box(0, 0, 2, 2),
-        None,
-        Point(1, 1),
-        LineString([(0, 0), (1, 1)]),
-        Polygon(),
-        Polygon([(0, 0), (2, 2), (0, 2), (2, 0)]),
-        Polygon([(0, 0, 5), (2, 0, 5), (2, 2, 5)]),
-        shapely.GeometryCollection([box(4, 4, 5, 5), Point(0, 0)]),
-        Polygon([(0, 0), (1, 1), (2, 2)]),
-    ]
-    gpd.GeoDataFrame(geometry=shapes).to_parquet(tmp_path / "a.parquet")
-    back, counts = read_features(tmp_path / "a.parquet", legend=None, crs=None, scene="s", class_name="thing")
-    assert len(back) == 4
-    assert back.geometry.is_valid.all()
-    assert not shapely.has_z(back.geometry.to_numpy()).any()
-    assert counts == {
-        "without geometry": 1,
-        "not a polygon": 2,
-        "empty geometry": 1,
-        "invalid, repaired": 1,
-        "with heights, which were left out": 1,
-        "lines and points beside polygons": 1,
-        "without area after repair": 1,
-    }
-    assert len(back) + sum(counts.values()) - 3 == len(shapes)  # three of the reasons leave nothing out
-
-
-@pytest.mark.parametrize("far", [np.nan, np.inf, -np.inf, 1e13, 1e308])
-def test_numbers_that_are_no_place_are_counted(tmp_path: Path, far: float):
-    shapes = [
-        box(0, 0, 2, 2),
-        shapely.from_ragged_array(3, np.array([[0.0, 0], [far, 0], [1, 1], [0, 0]]), ([0, 4], [0, 1]))[0],
-    ]
-    gpd.GeoDataFrame(geometry=shapes).to_parquet(tmp_path / "a.parquet")
-    back, counts = read_features(tmp_path / "a.parquet", legend=None, crs=None, scene="s", class_name="thing")
-    assert len(back) == 1
-    assert counts == {"coordinates not finite or beyond 1e12": 1}
-
-
-def test_what_the_scenes_crs_cannot_hold_is_counted(tmp_path: Path):
-    shapes = [box(30, 50, 31, 51), box(-150, -1, -149, 1)]
-    gpd.GeoDataFrame(geometry=shapes, crs=4326).to_parquet(tmp_path / "a.parquet")
-    crs = CRS.from_user_input("+proj=gnom +lat_0=50 +lon_0=30 +ellps=WGS84")
-    back, counts = read_features(tmp_path / "a.parquet", legend=None, crs=crs, scene="s", class_name="thing")
-    assert len(back) == 1
-    assert counts == {"outside of where the scene's CRS is defined": 1}
-
-
-# --- CRS of the file, CRS of the scene ---
 
 
 def geojson(path: Path, crs: object = "absent", shape: Polygon = RING) -> Path:
@@ -333,106 +223,3 @@ def test_shells_of_a_geojson_run_counter_clockwise(tmp_path: Path):
     assert not shape.interiors[0].is_ccw
     assert 32 < shape.centroid.x < 34
     assert content["features"][2]["properties"]["score"] is None
-
-
-# --- classes ---
-
-
-def table(path: Path, **columns: list[object]) -> Path:
-    n = len(next(iter(columns.values())))
-    gpd.GeoDataFrame(columns, geometry=[box(k, 0, k + 1, 1) for k in range(n)]).to_parquet(path)
-    return path
-
-
-def names_of(path: Path, legend: Legend | None = LEGEND, **options: str) -> tuple[list[str], dict[str, int]]:
-    frame, counts = read_features(path, legend=legend, crs=None, scene="s", **options)
-    return frame["class_name"].tolist(), counts
-
-
-def test_a_cell_may_say_the_name_or_the_id(tmp_path: Path):
-    for cells in (["tree", "building"], [5, 1], ["5", "1"], [5.0, 1.0], [" tree ", "building"]):
-        path = table(tmp_path / "a.parquet", kind=cells)
-        assert names_of(path, class_field="kind") == (["tree", "building"], {})
-
-
-def test_rows_without_a_class_are_counted(tmp_path: Path):
-    path = table(tmp_path / "a.parquet", kind=["tree", None, "", "building"])
-    assert names_of(path, class_field="kind") == (["tree", "building"], {"without class": 2})
-
-
-def test_an_unknown_class_is_named(tmp_path: Path):
-    path = table(tmp_path / "a.parquet", kind=["tree", "palace", "7"])
-    with pytest.raises(DataError, match=r"unknown class in column 'kind', got '7', 'palace', need building \| tree"):
-        names_of(path, class_field="kind")
-
-
-def test_a_missing_column_is_named_with_those_there_are(tmp_path: Path):
-    path = table(tmp_path / "a.parquet", kind=["tree"], size=[3])
-    with pytest.raises(DataError, match="no such column, got 'type', need one of kind, size"):
-        names_of(path, class_field="type")
-    with pytest.raises(DataError, match="need one of kind, size"):
-        list_values(path, "type")
-
-
-def test_a_legend_of_one_needs_no_column(tmp_path: Path):
-    path = table(tmp_path / "a.parquet", kind=["x", "y"])
-    assert names_of(path, Legend((TREE,))) == (["tree", "tree"], {})
-    with pytest.raises(
-        DataError, match="nothing says which class a polygon is of, need class or class_field, one of kind"
-    ):
-        names_of(path)
-
-
-def test_without_a_legend_names_are_numbered(tmp_path: Path):
-    path = table(tmp_path / "a.parquet", kind=["pond", "barn", "pond"])
-    frame, _ = read_features(path, legend=None, crs=None, scene="s", class_field="kind")
-    assert frame[["class_id", "class_name"]].values.tolist() == [[2, "pond"], [1, "barn"], [2, "pond"]]
-
-
-def test_one_class_for_all_has_to_be_in_the_legend(tmp_path: Path):
-    path = table(tmp_path / "a.parquet", kind=["x"])
-    assert names_of(path, class_name="tree") == (["tree"], {})
-    with pytest.raises(RecipeError, match="unknown class, got 'barn'"):
-        names_of(path, class_name="barn")
-
-
-def test_features_that_are_not_ours_are_refused(tmp_path: Path):
-    with pytest.raises(DataError, match="not features of Landscribe, got no column scene, class_id"):
-        read_own(table(tmp_path / "a.parquet", kind=["x"]))
-
-
-def test_several_layers_need_a_name(tmp_path: Path):
-    path = tmp_path / "a.gpkg"
-    for name in ("first", "second"):
-        gpd.GeoDataFrame({"kind": [name]}, geometry=[RING], crs=UTM).to_file(path, layer=name, engine="pyogrio")
-    with pytest.raises(DataError, match="2 layers, got first, second, need one, named"):
-        list_values(path, "kind")
-    assert list_values(path, "kind", layer="second") == ["second"]
-    with pytest.raises(DataError, match=r"no such layer, got 'third', need first \| second"):
-        list_values(path, "kind", layer="third")
-
-
-def test_layers_that_hold_no_polygons_are_no_choice(tmp_path: Path):
-    path = tmp_path / "a.gpkg"
-    for name, shape in {"wells": Point(1, 1), "barns": RING, "paths": LineString([(0, 0), (1, 1)])}.items():
-        gpd.GeoDataFrame({"kind": [name]}, geometry=[shape], crs=UTM).to_file(path, layer=name, engine="pyogrio")
-    assert list_values(path, "kind") == ["barns"]
-
-
-def test_real_labels_are_read(data_root: Path):
-    counts = {}
-    for path in sorted((data_root / "rio" / "geojson").glob("*.geojson")):
-        frame, left_out = read_features(path, legend=None, crs=CRS.from_epsg(32723), scene="s", class_name="building")
-        counts[path.stem[-8:-4]] = len(frame)
-        assert set(left_out) <= {"rings with heights, which were left out"}
-        assert frame.geometry.is_valid.all()
-    assert list(counts.values()) == [0, 0, 0, 13, 12, 5, 6, 32]
-    trees = next((data_root / "naip_trees" / "json").glob("*.json"))
-    frame, left_out = read_features(trees, legend=None, crs=CRS.from_epsg(26910), scene="s", class_name="tree")
-    assert len(frame) == 0
-    assert set(left_out) == {"not a polygon"}
-
-
-def test_dates_and_lists_beside_the_class_do_no_harm(tmp_path: Path):
-    path = table(tmp_path / "a.parquet", kind=["tree"], when=[pd.Timestamp("2020-01-01")], many=[[1, 2]])
-    assert names_of(path, class_field="kind") == (["tree"], {})
