@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from browser import find_chromium, open_page
 from fake_report import make_report, make_unscored
 
+from landscribe.core.legend import Legend
 from landscribe.io.report import render_report
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine")
@@ -121,6 +124,30 @@ def contrast(first: str, second: str) -> float:
 
     low, high = sorted((light(first), light(second)))
     return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("dark", [True, False])
+def test_lines_of_pale_and_dark_classes_stand_out(tmp_path, dark):
+    data = make_report(2)
+    pale, black = (replace(data.legend.classes[k], colour=c) for k, c in enumerate(("#FFFDE0", "#111111")))
+    legend = Legend((pale, black, *data.legend.classes[2:]))
+    script = (
+        "[...document.querySelectorAll('.line.s0, .line.s1')].map((e) => { const c = document.createElement('canvas');"
+        "const g = c.getContext('2d'); g.fillStyle = getComputedStyle(e).stroke; g.fillRect(0, 0, 1, 1);"
+        "return `rgb(${[...g.getImageData(0, 0, 1, 1).data].slice(0, 3)})`; })"
+    )
+    with open_page(write(tmp_path, replace(data, legend=legend)), dark=dark) as page:
+        card = page.evaluate("getComputedStyle(document.querySelector('.chart-card')).backgroundColor")
+        found = page.evaluate(script)
+        assert len(found) >= 2
+        assert all(contrast(line, card) >= 1.5 for line in found)
+
+
+def test_switches_leave_the_bars_of_the_areas_alone(tmp_path):
+    with open_page(write(tmp_path, make_report(2))) as page:
+        page.evaluate("document.querySelector('[data-layer=missed]').click()")
+        assert page.evaluate("document.querySelector('#areas rect.missed').getBoundingClientRect().width") > 0
+        assert page.evaluate(SEEN) == 0
 
 
 @pytest.mark.parametrize("dark", [True, False])

@@ -103,6 +103,21 @@ def area_bars(rows: Sequence[tuple[float, str, str]], largest: float) -> Html:
     return el("svg", parts, viewBox=f"0 0 300 {height}", class_="bars", aria_hidden="true")
 
 
+def shares_bar(parts: Sequence[tuple[float, str]]) -> Html:
+    """Draw one bar that is divided as its parts are.
+
+    Args:
+        parts: Value and class of the style sheet of each part.
+    """
+    total = sum(value for value, _ in parts)
+    at, rects = 0.0, []
+    for value, style in parts:
+        width = 200 * value / total if total > 0 else 0.0
+        rects.append(el("rect", x=round(at, 1), y=2, width=round(width, 1), height=12, class_=style))
+        at += width
+    return el("svg", rects, viewBox="0 0 200 16", preserveAspectRatio="none", class_="shares", aria_hidden="true")
+
+
 def nice_top(values: Sequence[float]) -> float:
     """Return a round number not below the largest finite value."""
     finite = [v for v in values if math.isfinite(v)]

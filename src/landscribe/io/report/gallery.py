@@ -112,7 +112,7 @@ def _card(data: ReportData, view: SceneView) -> Html:
 def _image(view: SceneView) -> Html:
     source = "data:image/webp;base64," + base64.b64encode(view.picture).decode("ascii")
     shown = f" in bands {', '.join(view.bands)}" if view.bands else ""
-    return el("img", src=source, width=view.width, height=view.height, alt=f"scene {view.id}{shown}", decoding="async")
+    return el("img", src=source, width=view.width, height=view.height, alt=f"scene {view.id}{shown}")
 
 
 def _drawing(view: SceneView) -> Html:

@@ -157,12 +157,18 @@ def _class_style(legend: Legend) -> str:
         colour = land_class.colour if _COLOUR.fullmatch(land_class.colour) else default_colour(k)
         lines.append(
             f".c{k}{{background:{colour}}}.k{k}{{--class:{colour}}}.no-k{k} .k{k}{{display:none}}"
-            f".line.s{k}{{stroke:{colour}}}.stroke.s{k}{{background:{colour}}}"
+            f".line.s{k}{{stroke:{colour};stroke:{_readable(colour)}}}"
+            f".stroke.s{k}{{background:{colour};background:{_readable(colour)}}}"
         )
     if len(legend) == 1:
         # Nothing to tell apart by colour, so take one that is none of found, invented and missed.
         lines.append(f".k0{{--class:{LONE_OUTLINE}}}")
     return "\n".join(lines)
+
+
+def _readable(colour: str) -> str:
+    # Towards the ink, so that a pale line stands out on white and a dark one on black.
+    return f"color-mix(in oklab,{colour} 70%,var(--ink))"
 
 
 def _file(name: str) -> str:

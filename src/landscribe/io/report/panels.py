@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from landscribe.io.report.charts import Frame, Line, area_bars, line_chart, nice_top
+from landscribe.io.report.charts import Frame, Line, area_bars, line_chart, nice_top, shares_bar
 from landscribe.io.report.data import ReportData, ThresholdCurve
 from landscribe.io.report.markup import Html, Node, el
 from landscribe.io.report.words import MISSING, area, duration, number, percent, plural, table
@@ -24,15 +24,23 @@ def area_panel(data: ReportData) -> Html | None:
     rows = data.score["classes"]
     truth = {name: row["polygon"]["tp"] + row["polygon"]["fn"] for name, row in rows.items()}
     found = {name: row["polygon"]["tp"] + row["polygon"]["fp"] for name, row in rows.items()}
-    largest, unit = max((*truth.values(), *found.values()), default=0.0), data.score["unit"]
+    unit = data.score["unit"]
     cells: list[list[Node]] = []
     for name in rows:
         pair = ((truth[name], "", "bar truth"), (found[name], "", "bar predicted"))
         ratio = f"{found[name] / truth[name]:.2f}" if truth[name] > 0 else ""
-        cells.append([name, area_bars(pair, largest), area(truth[name], unit), area(found[name], unit), ratio])
-    return table(
-        ["class", "truth above, prediction below", "truth", "prediction", "ratio"], cells, "Class areas", text=2
-    )
+        polygon = rows[name]["polygon"]
+        shares = shares_bar([(polygon["tp"], "found"), (polygon["fn"], "missed"), (polygon["fp"], "invented")])
+        bars = area_bars(pair, max(truth[name], found[name]))
+        cells.append([name, bars, shares, area(truth[name], unit), area(found[name], unit), ratio])
+    kinds = [el("span", el("span", "", class_=f"swatch {kind}"), kind) for kind in ("found", "missed", "invented")]
+    key = el("p", kinds, class_="key")
+    hints = {
+        "ground": "truth above, prediction below, each class to its own scale",
+        "divided": "all ground of the class, true or predicted: found, missed, invented; the found part is the Jaccard",
+    }
+    heads = ["class", "ground", "divided", "truth", "prediction", "ratio"]
+    return el("div", table(heads, cells, "Class areas", text=3, hints=hints), key)
 
 
 def _predicted_only(data: ReportData) -> Html | None:
@@ -67,7 +75,7 @@ def split_panel(data: ReportData) -> Html | None:
         )
         for side, names in places.items()
     ]
-    heads = ["class", *(f"{side}, share" for side in sides), *(f"{side}, area" for side in sides)]
+    heads = ["class", *(f"{_SIDES[side]}, share" for side in sides), *(f"{_SIDES[side]}, area" for side in sides)]
     shares = table(heads, rows, "Labelled ground on both sides of the split")
     return el("div", lines, shares, _unlike_table(data) if data.unlike else None)
 

@@ -78,6 +78,7 @@
     shown.append(stack);
     byId("shown-tools").append(toolbar);
     if (!dialog.open) dialog.showModal();
+    shown.focus();
     zoom = 1;
     fit();
   };
