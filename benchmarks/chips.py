@@ -1,0 +1,80 @@
+"""Training chips against other ways: python benchmarks/chips.py [--json] [--batch 128] [--size 144].
+
+Every way cuts a batch of chips of 16 bands with ten masks at random places. The plain ways turn by OpenCV four bands at
+a time, or do not turn at all.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+
+from landscribe.core.recipe import ChipTable
+from landscribe.nn.chips import cut_chips, draw_plan, load_bank
+from landscribe.nn.scene import SceneArrays
+from networks import BANDS, clock_of, engine_of, finish, make_net, make_scene, parse
+from side_by_side import report, time_in_turn
+
+TURNED, STRAIGHT, OURS = "cv2.warpAffine and flips", "NumPy slices and flips, not turned", "landscribe"
+
+
+def cut_turned(scene: SceneArrays, size: int, batch: int, rng: np.random.Generator) -> torch.Tensor:
+    """Turn and flip with OpenCV, chip by chip."""
+    height, width = scene.shape_hw
+    stack = [*scene.images_chw.values(), scene.coverage_khw]
+    chips = []
+    for _ in range(batch):
+        row, col = rng.integers(size, height - size), rng.integers(size, width - size)
+        turn = cv2.getRotationMatrix2D((size, size), rng.uniform(-180, 180), 1.0)
+        turn[:, 2] -= size / 2
+        parts = []
+        for layer in stack:
+            window = layer[:, row - size : row + size, col - size : col + size].astype(np.float32)
+            for first in range(0, len(window), 4):
+                some = np.ascontiguousarray(window[first : first + 4].transpose(1, 2, 0))
+                parts.append(cv2.warpAffine(some, turn, (size, size)).reshape(size, size, -1))
+        chip = np.concatenate(parts, axis=2)
+        chips.append(chip[:, ::-1] if rng.random() < 0.5 else chip)
+    return torch.from_numpy(np.stack(chips)).permute(0, 3, 1, 2)
+
+
+def cut_straight(scene: SceneArrays, size: int, batch: int, rng: np.random.Generator) -> torch.Tensor:
+    """Slice and flip, chip by chip."""
+    height, width = scene.shape_hw
+    chips = []
+    for _ in range(batch):
+        row, col = rng.integers(0, height - size), rng.integers(0, width - size)
+        cut = (slice(None), slice(row, row + size), slice(col, col + size))
+        chip = np.concatenate([scene.images_chw["M"][cut].astype(np.float32), scene.coverage_khw[cut]])
+        chips.append(chip[:, :, ::-1] if rng.random() < 0.5 else chip)
+    return torch.from_numpy(np.stack(chips))
+
+
+def main() -> None:
+    """Run the benchmark."""
+    arguments = parse(__doc__, batch=128, size=144, side=1024)
+    cv2.setNumThreads(arguments.threads)
+    engine, rng = engine_of(arguments), np.random.default_rng(0)
+    scene = make_scene(arguments.side, arguments.side - 3)
+    bank = load_bank([scene], make_net(scene).sensor_steps, engine.device)
+    table = ChipTable(size=arguments.size, context=0, batch=arguments.batch)
+    steps = iter(range(10**6))
+    seconds = time_in_turn(
+        {
+            TURNED: lambda: cut_turned(scene, arguments.size, arguments.batch, rng),
+            STRAIGHT: lambda: cut_straight(scene, arguments.size, arguments.batch, rng),
+            OURS: lambda: cut_chips(bank, table, draw_plan(bank, table, 0, next(steps))),
+        },
+        arguments.repeats,
+        clock_of(engine),
+    )
+    rates = {name: arguments.batch / s for name, s in seconds.items()}
+    notes = {name: f"{rate:.0f} chips/s a thread" for name, rate in rates.items()}
+    report(f"{arguments.batch} chips of {arguments.size} px, {BANDS} bands, ten masks", seconds, TURNED, notes)
+    medians = {f"{name} s": s for name, s in seconds.items()} | {f"{name} chips/s": r for name, r in rates.items()}
+    finish("chips", arguments, engine, medians, seconds[TURNED] / seconds[OURS])
+
+
+if __name__ == "__main__":
+    main()

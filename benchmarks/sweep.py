@@ -1,0 +1,112 @@
+"""Prediction of a scene against plain tiles: python benchmarks/sweep.py [--json] [--height 3349] [--width 3391].
+
+Plain: eager float32, channels-first, tiles of 96 px that yield 64 px, sixteen at a time. Ours: what `predict` runs,
+one view and eight. Without `--height` a third of the scene is predicted: a plain pass over all of it takes minutes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from affine import Affine
+
+from landscribe.core.arrays import AnyArray, BoolArray, FloatArray
+from landscribe.core.grid import Window
+from landscribe.core.recipe import PredictTable
+from landscribe.nn.bundle import SegmentationNet
+from landscribe.nn.device import Engine
+from landscribe.nn.scene import SceneArrays
+from landscribe.nn.sweep import predict_tiles, tile_side
+from networks import CLASSES, PlainUNet, clock_of, engine_of, finish, limits, make_net, make_scene, parse, plain_twin
+from side_by_side import report, time_in_turn
+
+TILE, OUT, AT_ONCE = 96, 64, 16
+FRAME = (TILE - OUT) // 2
+PLAIN, OURS, OURS_8 = "plain: float32, 96-px tiles", "landscribe, one view", "landscribe, eight symmetries"
+
+
+def predict_plainly(net: PlainUNet, image_chw: FloatArray, device: torch.device) -> FloatArray:
+    """Probabilities of a normalised image, tile by tile."""
+    _, height, width = image_chw.shape
+    rows, cols = -(-height // OUT), -(-width // OUT)
+    margins = ((0, 0), (FRAME, FRAME + rows * OUT - height), (FRAME, FRAME + cols * OUT - width))
+    framed = np.pad(image_chw, margins, mode="symmetric")
+    whole = np.zeros((CLASSES, rows * OUT, cols * OUT), np.float32)
+    places = [(i * OUT, j * OUT) for i in range(rows) for j in range(cols)]
+    inner = slice(FRAME, FRAME + OUT)
+    with torch.no_grad():
+        for first in range(0, len(places), AT_ONCE):
+            chosen = places[first : first + AT_ONCE]
+            batch = torch.from_numpy(np.stack([framed[:, i : i + TILE, j : j + TILE] for i, j in chosen])).to(device)
+            p = torch.sigmoid(net(batch))[:, :, inner, inner].cpu().numpy()
+            for (i, j), one in zip(chosen, p, strict=True):
+                whole[:, i : i + OUT, j : j + OUT] = one
+    return whole[:, :height, :width]
+
+
+def predict_ours(net: SegmentationNet, scene: SceneArrays, engine: Engine, symmetries: int) -> FloatArray:
+    """Probabilities of a scene of raw numbers, as `predict` makes them."""
+    table = PredictTable(symmetries=symmetries)  # type: ignore[arg-type]
+    whole = np.empty((CLASSES, *scene.shape_hw), np.float32)
+
+    def read(name: str, window: Window) -> tuple[AnyArray, BoolArray]:
+        return scene.images_chw[name][:, *window.slices], scene.valid_hw[name][window.slices]
+
+    maps, shapes = {"M": Affine.identity()}, {"M": scene.shape_hw}
+    for window, p_khw in predict_tiles([net], read, scene.shape_hw, maps, shapes, engine, table):
+        whole[:, *window.slices] = p_khw
+    return whole
+
+
+def main() -> None:
+    """Run the benchmark."""
+    arguments = parse(__doc__, height=1117, width=3391)
+    engine = engine_of(arguments)
+    scene = make_scene(arguments.height, arguments.width)
+    net = make_net(scene).eval()
+    plain = plain_twin(net).eval().to(engine.device)
+    low, high, mean, std = (getattr(net.stem, f"{field}_0")[0].numpy() for field in ("low", "high", "mean", "std"))
+    normal = (np.clip(scene.images_chw["M"].astype(np.float32), low, high) - mean) / std
+    made: dict[str, FloatArray] = {}
+
+    def keep(name: str, way: Callable[[], FloatArray]) -> Callable[[], Any]:
+        return lambda: made.update({name: way()})
+
+    seconds = time_in_turn(
+        {
+            PLAIN: keep(PLAIN, lambda: predict_plainly(plain, normal, engine.device)),
+            OURS: keep(OURS, lambda: predict_ours(net, scene, engine, 1)),
+            OURS_8: keep(OURS_8, lambda: predict_ours(net, scene, engine, 8)),
+        },
+        arguments.repeats,
+        clock_of(engine),
+    )
+    pixels = arguments.height * arguments.width
+    rates = {name: pixels / s / 1e6 for name, s in seconds.items()}
+    notes = {name: f"{rate:.3f} Mpx/s a thread" for name, rate in rates.items()}
+    notes[OURS_8] += f", {seconds[OURS_8] / seconds[OURS]:.2f} times one view"
+    side = tile_side([net], PredictTable(), scene.shape_hw, engine)
+    report(f"{arguments.height} x {arguments.width}, {CLASSES} classes, tile {side}", seconds, PLAIN, notes)
+    away = FRAME * 8
+    inner = (slice(None), slice(away, -away), slice(away, -away))
+    exact = predict_ours(net, scene, Engine(engine.device, torch.float32, "benchmark"), 1)
+    difference = {
+        "bf16 against float32, mean": float(np.abs(made[OURS] - exact).mean()),
+        "bf16 against float32, largest": float(np.abs(made[OURS] - exact).max()),
+        "context of 16 px against all, mean": float(np.abs(made[PLAIN] - exact)[inner].mean()),
+    }
+    known = limits(engine)
+    print(f"  {difference}", file=sys.stderr)
+    medians = {f"{name} s": s for name, s in seconds.items()} | {f"{name} Mpx/s": r for name, r in rates.items()}
+    finish(
+        "sweep", arguments, engine, medians, seconds[PLAIN] / seconds[OURS], tile=side, differences=difference,
+        eight_symmetries_cost=seconds[OURS_8] / seconds[OURS], limits_flop_per_s=known,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
