@@ -1,0 +1,67 @@
+"""A small synthetic world in the DSTL layout, and a finished run of a tiny recipe on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from landscribe.io.projects import Project, open_project
+from landscribe.io.runs import Run, open_run
+from landscribe.io.settings import load_recipe
+from landscribe.stages.world import write_world
+from landscribe.worlds.world import WorldSpec
+
+RECIPE = """
+seed = 1
+[data]
+source = "dstl"
+root = "world"
+[prepare]
+grow_px = { structure = 0.5 }
+[[models]]
+name = "all"
+inputs = { sensors = ["RGB", "M"], indices = ["ndvi"] }
+network = { filters = 4, depth = 3 }
+chips = { size = 64, context = 8, batch = 4 }
+schedule = { epochs = 2, steps = 3 }
+[predict]
+tile = 128
+symmetries = 1
+scenes = "all"
+[vectorize]
+threshold = { default = 0.3 }
+[validate]
+split = "named"
+scenes = ["6010_0_1"]
+"""
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a world of four scenes, the last of them without labels, and a recipe."""
+    folder = tmp_path_factory.mktemp("methods")
+    write_world(folder / "world", WorldSpec(scenes=4, height=149, width=163, seed=4), unlabelled=1)
+    (folder / "r.toml").write_text(RECIPE)
+    return folder
+
+
+def opened(home: Path, *overrides: str, recipe: str = "r.toml") -> Project:
+    """Open a recipe of the home folder."""
+    return open_project(load_recipe(home / recipe, overrides))
+
+
+@pytest.fixture(scope="session")
+def project(home: Path) -> Project:
+    """The tiny recipe with its data."""
+    return opened(home)
+
+
+@pytest.fixture(scope="session")
+def run(project: Project, home: Path) -> Run:
+    """A finished run of it."""
+    from landscribe.cli.flow import run_pipeline
+
+    folder = open_run(home / "run")
+    run_pipeline(project, folder)
+    return folder

@@ -1,0 +1,294 @@
+"""T9 to T13, T16, T19, T20: thresholds, water, class rules, merging and pictures of method T."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import shapely
+from affine import Affine
+from typer.testing import CliRunner
+
+from landscribe.cli.app import app
+from landscribe.core.features import join_features, make_features, of_class
+from landscribe.core.grid import Grid, Window
+from landscribe.core.indices import find_index
+from landscribe.core.legend import DSTL_LEGEND
+from landscribe.core.recipe import Recipe
+from landscribe.core.rules import apply_rules
+from landscribe.core.spectral import rule_of
+from landscribe.io.geotiff import write_raster
+from landscribe.io.projects import Project
+from landscribe.io.runs import Run
+from landscribe.io.settings import load_recipe
+from landscribe.io.submissions import EMPTY, read_texts, write_texts
+from landscribe.nn.spectral import SpectralScene, spectral_field, spectral_scene
+from landscribe.stages.pictures import pictures
+from landscribe.stages.vectorize import vectorize_scene
+
+RECIPE = load_recipe("dstl-ternaus").recipe
+WATER = load_recipe("dstl-ternaus-water").recipe
+KINDS = {"RGB": "worldview3-rgb", "M": "worldview3-m"}
+BANDS = {
+    "RGB": ("red", "green", "blue"),
+    "M": ("coastal", "blue", "green", "yellow", "red", "red_edge", "nir1", "nir2"),
+}
+FAST, SLOW = RECIPE.models[6], RECIPE.models[7]
+
+
+def pond_scene(rgb_hw: tuple[int, int], wet_rows_m: int, scene_id: str = "6120_0_0") -> SpectralScene:
+    """A scene whose first rows of M are water by every rule."""
+    height, width = rgb_hw
+    sizes = (("RGB", 3, 1), ("M", 8, 4))
+    images = {name: np.full((n, height // k, width // k), 300, np.uint16) for name, n, k in sizes}
+    m_chw = images["M"]
+    m_chw[5], m_chw[6], m_chw[7] = 400, 600, 600
+    m_chw[1, :wet_rows_m], m_chw[5, :wet_rows_m], m_chw[6, :wet_rows_m], m_chw[7, :wet_rows_m] = 900, 600, 100, 100
+    reference = Grid(height, width, Affine.scale(2.7e-6, -2.7e-6))
+    grids = {"RGB": reference, "M": reference.resize(height // 4, width // 4)}
+
+    def read(name: str, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        return images[name][:, *window.slices], np.ones(window.shape_hw, bool)
+
+    return spectral_scene(scene_id, read, KINDS, BANDS, grids)
+
+
+def found(scene: SpectralScene, model: object) -> int:
+    table = model.spectral  # type: ignore[attr-defined]
+    field = spectral_field(scene, table, rule_of(table, scene.id))
+    return int((field(scene.reference.window) >= 128).sum())
+
+
+def test_t09_thresholds_and_areas_are_those_of_the_table() -> None:
+    table = RECIPE.vectorize
+    expected = {
+        "building": (0.3, 5), "structure": (0.3, 5), "road": (0.9, 1000), "track": (0.3, 10), "tree": (0.1, 10),
+        "crop": (0.3, 10), "waterway": (0.5, 10000), "standing-water": (0.5, 1000),
+    }  # fmt: skip
+    assert {n: (table.threshold.of(n), table.min_area.of(n)) for n in expected} == expected
+    assert table.min_area.unit == "px"
+    assert all(table.simplify_px.of(name) == 0 for name in expected)
+    owned = {name for model in RECIPE.models for name in model.classes or ()}
+    assert set(DSTL_LEGEND.names) - owned == {"large-vehicle", "small-vehicle"}
+
+
+def test_t09_no_probability_lies_on_a_threshold() -> None:
+    # The original compares strictly; stored probabilities are whole 255ths, and none of its thresholds is one.
+    for name in DSTL_LEGEND.names:
+        assert abs(255 * RECIPE.vectorize.threshold.of(name) % 1 - 0.5) < 1e-9
+
+
+# 1000 columns: 125 rows of M are 500 rows of RGB, that is 500,000 pixels.
+def test_t10_fast_water_needs_more_than_half_a_million_pixels() -> None:
+    assert found(pond_scene((1000, 1000), 125), FAST) == 0
+    assert found(pond_scene((1000, 1000), 126), FAST) == 504_000
+
+
+def test_t11_slow_water_takes_up_to_680_000_pixels() -> None:
+    assert found(pond_scene((1000, 1000), 170), SLOW) == 680_000
+    assert found(pond_scene((1000, 1000), 171), SLOW) == 0
+    # In between both are there.
+    assert found(pond_scene((1000, 1000), 150), SLOW) == found(pond_scene((1000, 1000), 150), FAST) == 600_000
+
+
+def traced(tmp_path: Path, class_name: str, boxes: list[tuple[int, int]], recipe: Recipe = RECIPE) -> list[float]:
+    """Areas in pixels of what a recipe keeps of rectangles, given by height and width, in one class."""
+    width = 20 + sum(w + 20 for _, w in boxes)
+    grid = Grid(20 + max(h for h, _ in boxes) + 20, width, Affine.identity())
+    p_khw = np.zeros((10, *grid.shape_hw), np.uint8)
+    col = 20
+    for height, wide in boxes:
+        p_khw[DSTL_LEGEND.index(class_name), 20 : 20 + height, col : col + wide] = 255
+        col += wide + 20
+    path = tmp_path / "p.tif"
+    with write_raster(path, grid, count=10, dtype="uint8", mask=True) as writer:
+        writer.write(grid.window, p_khw)
+        writer.write_mask(grid.window, np.ones(grid.shape_hw, bool))
+    features, _ = vectorize_scene(path, "6100_0_3", recipe, DSTL_LEGEND)
+    return sorted(np.round(features["area"].to_numpy(), 3).tolist())
+
+
+def test_t10_small_ponds_are_no_fast_water(tmp_path: Path) -> None:
+    assert traced(tmp_path, "waterway", [(99, 101), (73, 137)]) == [10_001]
+
+
+def test_t11_areas_of_slow_water(tmp_path: Path) -> None:
+    boxes = [(27, 37), (7, 143), (7 * 13, 23 * 43), (300, 300), (300, 900), (400, 700), (500, 600)]
+    assert [h * w for h, w in boxes] == [999, 1001, 89_999, 90_000, 270_000, 280_000, 300_000]
+    assert traced(tmp_path, "standing-water", boxes) == [1001, 89_999, 280_000]
+
+
+def test_t10_the_rule_that_ran_is_not_the_rule_that_was_meant() -> None:
+    rng = np.random.default_rng(2)
+    red_edge, nir, red = rng.uniform(0.05, 0.5, (3, 4001))
+    ran = find_index("water").formula(red_edge, nir) > 0.11
+    meant = find_index("ccci").formula(nir, red_edge, red) > 0.11
+    assert 0.15 < (ran != meant).mean() < 0.5
+    # What the scripts computed: bands divided by 65535 by a resize, red left as it was.
+    raw = [np.rint(band * 2047) for band in (red_edge, nir, red)]
+    re_, nir_, red_ = raw[0] / 65535, raw[1] / 65535, raw[2]
+    script = (nir_ - re_) / (nir_ + re_) * (nir_ - red_) / (nir_ + red_)
+    assert np.abs(script - find_index("water").formula(raw[0] / 2047, raw[1] / 2047)).max() < 1e-3
+    assert (FAST.spectral.index, FAST.spectral.threshold) == ("water", 0.11)
+
+
+def test_t12_each_class_comes_from_its_file(tmp_path: Path) -> None:
+    keys = [(image, c) for image in ("6120_0_0", "6010_0_1") for c in range(1, 11)]
+    write_texts(tmp_path / "sample.csv", [(*key, EMPTY) for key in keys])
+    arguments = []
+    for k in range(1, 9):
+        order = keys if k % 2 else keys[::-1]  # rows are found by name, not by position
+        rows = [(i, c, f"MULTIPOLYGON (((0 0, {c} 0, {c} {k}, 0 0)))") for i, c in order]
+        write_texts(tmp_path / f"{k}.csv", rows)
+        arguments.append(f"{k}={tmp_path / f'{k}.csv'}")
+    arguments += ["--sample", str(tmp_path / "sample.csv")]
+    done = CliRunner().invoke(app, ["merge", str(tmp_path / "joined.csv"), *arguments])
+    assert done.exit_code == 0, done.output
+    expected = [f"MULTIPOLYGON (((0 0, {c} 0, {c} {c}, 0 0)))" if c <= 8 else EMPTY for _, c in keys]
+    assert list(read_texts(tmp_path / "joined.csv").items()) == list(zip(keys, expected, strict=True))
+
+
+# Every class is a strip along x; building, slow water, road and fast water lie across all of them along y.
+CROSSING = {"building": 0, "standing-water": 300, "road": 600, "waterway": 900}
+
+
+def cleaned(features: object) -> dict[str, dict[str, float]]:
+    """For each class: the area that is left on each of the crossing strips, by name."""
+    result = {}
+    for name in DSTL_LEGEND.names:
+        mine = shapely.union_all(features.geometry[features["class_name"] == name].to_numpy())  # type: ignore[attr-defined]
+        result[name] = {
+            by: mine.intersection(shapely.box(left, 0, left + 200, 1200)).area for by, left in CROSSING.items()
+        }
+    return result
+
+
+def crossing() -> object:
+    parts = []
+    for k, land_class in enumerate(DSTL_LEGEND):
+        polygons = [shapely.box(0, 120 * k + 10, 1200, 120 * k + 110)]
+        if land_class.name in CROSSING:
+            left = CROSSING[land_class.name]
+            polygons.append(shapely.box(left, 0, left + 200, 1200))
+        parts.append(make_features("6100_0_3", land_class, shapely.get_parts([shapely.union_all(polygons)])))
+    return join_features(parts)
+
+
+def rules_after_tracing() -> list[object]:
+    return [rule for rule in RECIPE.rules if rule.area_window is None and rule.scenes is None]
+
+
+def test_t13_who_survives_where() -> None:
+    grid = Grid(1200, 1200, Affine.identity())
+    done, _ = apply_rules(crossing(), rules_after_tracing(), DSTL_LEGEND, {"6100_0_3": grid})  # type: ignore[arg-type]
+    left = cleaned(done)
+    # 1. Fast water, its strip along x too, clears everything else.
+    assert all(left[name]["waterway"] == 0 for name in DSTL_LEGEND.names if name != "waterway")
+    assert left["waterway"]["waterway"] == pytest.approx(200 * 1200)
+    # 2. Slow water clears road and nothing else.
+    assert left["road"]["standing-water"] == 0
+    assert left["crop"]["standing-water"] > 0
+    # 3. Buildings clear all others.
+    assert all(left[name]["building"] == 0 for name in DSTL_LEGEND.names if name not in ("building", "waterway"))
+    assert left["waterway"]["building"] > 0  # step 1 has already emptied the ground that they shared
+    # 4. Where road is left, no slow water is.
+    road, slow = (shapely.union_all(of_class(done, name)) for name in ("road", "standing-water"))
+    assert road.intersection(slow).area == 0
+    assert left["tree"]["road"] > 0
+
+
+def test_t13_a_second_run_changes_nothing() -> None:
+    grids = {"6100_0_3": Grid(1200, 1200, Affine.identity())}
+    once, _ = apply_rules(crossing(), rules_after_tracing(), DSTL_LEGEND, grids)  # type: ignore[arg-type]
+    twice, _ = apply_rules(once, rules_after_tracing(), DSTL_LEGEND, grids)  # type: ignore[arg-type]
+    assert len(once) == len(twice)
+    assert shapely.to_wkb(once.geometry.to_numpy()).tolist() == shapely.to_wkb(twice.geometry.to_numpy()).tolist()
+
+
+@pytest.mark.parametrize(
+    ("class_name", "limit"), [("waterway", 5000), ("standing-water", 100), ("road", 10), ("tree", 10), ("building", 10)]
+)
+def test_t13_minimum_areas_after_the_rules(class_name: str, limit: int) -> None:
+    side = np.sqrt(limit)
+    boxes = np.array([shapely.box(10, 10, 10 + side * s, 10 + side * s) for s in (0.99,)], dtype=object)
+    more = shapely.transform(boxes, lambda xy: xy * 1.02 + 300)
+    features = make_features("x", DSTL_LEGEND.by_name(class_name), np.concatenate((boxes, more)))
+    done, _ = apply_rules(features, rules_after_tracing(), DSTL_LEGEND, {"x": Grid(997, 991, Affine.identity())})  # type: ignore[arg-type]
+    assert len(done) == 1
+    assert done.geometry.iloc[0].bounds[0] > 200
+
+
+def test_t16_spread_over_epochs_can_be_read_from_the_history(run: Run) -> None:
+    with run.path("models", "all", "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for name in DSTL_LEGEND.names:
+        values = np.array([float(row[f"loss/{name}"]) for row in rows])
+        assert len(values) == 2
+        assert np.isfinite(values.mean() + values.std())
+
+
+REGIONS = {
+    "6060": ("ndvi_nir2", -0.2),
+    "6070": ("ndvi_nir2", -0.02),
+    "6050": ("ndvi_nir2", -0.02),
+    "6080": ("ndvi_nir2", -0.02),
+    "6090": ("rei", -0.73),
+    "6110": ("rei", -1.7),
+    "6120": ("rei", -0.61),
+    "6140": ("rei", -0.67),
+    "6150": ("rei", -0.6),
+    "6170": ("ndvi_nir2", -0.06),
+}
+
+
+def test_t19_each_region_has_its_index_and_threshold() -> None:
+    fast, slow = (model.spectral for model in WATER.models)
+    for region, (index, threshold) in REGIONS.items():
+        for table in (fast, slow):
+            rule = rule_of(table, f"{region}_3_1")
+            assert (rule.index, rule.threshold, rule.side, rule.empty) == (index, threshold, "below", False), region
+    for region in ("6010", "6040", "6160"):
+        assert rule_of(fast, f"{region}_0_0").empty
+        assert rule_of(slow, f"{region}_0_0").empty
+    assert rule_of(fast, "6100_0_2").empty
+    assert (rule_of(slow, "6100_0_2").index, rule_of(slow, "6100_0_2").threshold) == ("ndvi_nir2", -0.05)
+    # All others go by how low the index falls in the region.
+    assert [rule_of(slow, "6020_0_4", lowest=v).threshold for v in (-1.8, -1.7, -0.2)] == [-1.7, -0.6, -0.6]
+    assert WATER.prepare.align == "ecc-green"
+
+
+def test_t19_indices_of_the_water_scripts() -> None:
+    blue, red, nir1, nir2 = 0.31, 0.22, 0.41, 0.17
+    assert find_index("ndvi_nir1").formula(nir1, red) == pytest.approx((nir1 - red) / (nir1 + red), abs=1e-5)
+    assert find_index("ndvi_nir2").formula(nir2, red) == pytest.approx((nir2 - red) / (nir2 + red), abs=1e-5)
+    assert find_index("rei").formula(nir2, blue) == pytest.approx(nir2 - blue / nir2 + blue * nir2, abs=1e-4)
+    # EVI has its gain here, and has none in the networks of the same method.
+    with_gain, without = find_index("evi").formula, find_index("ternaus_evi").formula
+    assert with_gain(*np.array([nir2, red, blue])) == pytest.approx(2.5 * without(*np.array([nir2, red, blue])))
+
+
+@pytest.mark.parametrize(
+    ("scene_id", "rows_m", "fast", "slow"),
+    [
+        ("6120_0_0", 1, 0, 0), ("6120_0_0", 2, 0, 16), ("6120_0_0", 874, 0, 6992), ("6120_0_0", 875, 0, 0),
+        ("6120_0_0", 876, 7008, 0), ("6100_0_0", 1, 0, 8), ("6100_0_0", 876, 0, 7008), ("6010_0_0", 20, 0, 0),
+    ],
+)  # fmt: skip
+def test_t19_limits_count_pixels_of_m(scene_id: str, rows_m: int, fast: int, slow: int) -> None:
+    # 8 columns of M, 32 of RGB: more than 10 and less than 7000 pixels of M are slow, more than 7000 are fast.
+    scene = pond_scene((3600, 32), rows_m, scene_id)
+    assert [found(scene, model) for model in WATER.models] == [16 * fast, 16 * slow]
+
+
+def test_t20_a_picture_of_every_image(project: Project, run: Run) -> None:
+    assert set(pictures(project, run).made) == {"6010_0_0", "6010_0_1", "6020_0_0", "6020_0_1"}
+    assert not pictures(project, run).made
+    for scene_id in run.records("vectorize"):
+        image_hwc = cv2.imread(str(run.path("pictures", f"{scene_id}.png")))
+        assert image_hwc.shape == (149, 2 * 163 + 8, 3)
+        left_hwc, right_hwc = image_hwc[:, :163], image_hwc[:, -163:]
+        polygons = run.records("pictures")[scene_id].counts["polygons"]
+        assert bool((left_hwc != right_hwc).any()) == bool(polygons)
