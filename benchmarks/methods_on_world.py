@@ -24,6 +24,11 @@ FILTERS, BATCH, EPOCHS = 16, 12, 4
 CHIPS = 8640
 """Training chips of a recipe, dealt evenly to its networks; those of the demo."""
 RATE = 2e-3
+SEARCH = (
+    '{ indices = ["water", "ndwi"], low = -0.3, high = 0.3, step = 0.01, by = "all", '
+    'truth = ["waterway", "standing-water"] }'
+)
+"""The method's threshold is for DSTL's water; that of the world is found on its training scenes."""
 DEFAULT = """seed = 0
 [data]
 source = "dstl"
@@ -59,6 +64,7 @@ def overrides(recipe: str, world: Path) -> list[str]:
             limits = {"above": gate.above, "up_to": gate.up_to}
             shares = [f"{name} = {limit / 11.36e6:.4f}" for name, limit in limits.items() if limit is not None]
             settings.append(f'models.{k}.spectral.gate={{ {", ".join(shares)}, unit = "share" }}')
+            settings.append(f"models.{k}.spectral.search={SEARCH}")
     return settings
 
 

@@ -115,6 +115,9 @@ def test_t14_every_number_of_a_recipe_says_where_it_is_from(name: str) -> None:
         if not setting.strip():
             above = above + comment if comment else ""
             continue
+        if setting.startswith("["):
+            above += comment
+            continue
         # Beside it, in the comment above its table, or where the same setting stood first.
         key = setting.split("=")[0].strip()
         if ORIGINS.search(comment) or ORIGINS.search(above):

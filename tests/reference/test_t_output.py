@@ -116,9 +116,17 @@ def test_t10_small_ponds_are_no_fast_water(tmp_path: Path) -> None:
 
 
 def test_t11_areas_of_slow_water(tmp_path: Path) -> None:
-    boxes = [(27, 37), (7, 143), (7 * 13, 23 * 43), (300, 300), (300, 900), (400, 700), (500, 600)]
-    assert [h * w for h, w in boxes] == [999, 1001, 89_999, 90_000, 270_000, 280_000, 300_000]
+    boxes = [(27, 37), (7, 143), (7 * 13, 23 * 43), (300, 301), (300, 899), (400, 700), (500, 601)]
+    assert [h * w for h, w in boxes] == [999, 1001, 89_999, 90_300, 269_700, 280_000, 300_500]
     assert traced(tmp_path, "standing-water", boxes) == [1001, 89_999, 280_000]
+
+
+@pytest.mark.parametrize(("area", "stays"), [(89_999, True), (90_000, False), (280_000, True), (300_000, False)])
+def test_t11_limits_of_slow_water_to_the_pixel(area: int, stays: bool) -> None:
+    pond = np.array([shapely.box(0, 0, 1, area)], dtype=object)
+    features = make_features("x", DSTL_LEGEND.by_name("standing-water"), pond)
+    done, _ = apply_rules(features, RECIPE.rules, DSTL_LEGEND, {"x": Grid(300_007, 3, Affine.identity())})
+    assert len(done) == stays
 
 
 def test_t10_the_rule_that_ran_is_not_the_rule_that_was_meant() -> None:
