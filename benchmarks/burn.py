@@ -23,7 +23,7 @@ def layers_of(side: int) -> list[np.ndarray]:
     for seed in range(CLASSES):
         field = blobs(side, seed=seed, grain_px=7.0)
         traced = trace(field, threshold=0.6, sharp=False, min_area_px=4.0)
-        layers.append(shapely.simplify(traced.geometries, 0.9))
+        layers.append(shapely.simplify(traced.geometries, 1.3))
     return layers
 
 

@@ -5,16 +5,15 @@ roughened to a contour's number of vertices, with a tenth missed and a tenth inv
 Method L's `--valid-polygons` intersects and subtracts the whole MultiPolygons of an image and class with shapely,
 after buffer(0) where they are invalid.
 
-    python benchmarks/score.py [--scenes 25] [--repeats 3] [--json FILE]
+    python benchmarks/score.py [--scenes 25] [--repeats 3] [--boundaries] [--json]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
+import sys
 import time
-from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -24,6 +23,7 @@ from landscribe.core.areas import Areas, polygon_areas
 from landscribe.core.features import join_features, make_features, of_class
 from landscribe.core.legend import DSTL_LEGEND
 from landscribe.core.scores import score_features
+from side_by_side import finish, report
 
 SIDE_PX = 3400
 # Objects and perimeter in pixels over 25 scenes, and share of the area, in the order of the legend.
@@ -100,51 +100,46 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenes", type=int, default=25)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--boundaries", action="store_true", help="time boundary scores too")
+    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     rng = np.random.default_rng(7)
     ids = [f"scene_{i}" for i in range(options.scenes)]
     pairs = [make_scene(scene, rng) for scene in ids]
     predicted, truth = (join_features(side) for side in zip(*pairs, strict=True))
-    facts = {
-        side: {"polygons": len(frame), "vertices": int(shapely.get_num_coordinates(frame.geometry.to_numpy()).sum())}
-        for side, frame in (("predicted", predicted), ("truth", truth))
-    }
-    print(facts)
+    counts = " and ".join(
+        f"{len(frame)} {side} polygons of {int(shapely.get_num_coordinates(frame.geometry.to_numpy()).sum())} vertices"
+        for side, frame in (("predicted", predicted), ("true", truth))
+    )
     jobs = {
+        "method L": lambda: method_l(predicted, truth),
         "landscribe": lambda: score_features(predicted, truth, DSTL_LEGEND),
         "landscribe, one thread": lambda: score_features(predicted, truth, DSTL_LEGEND, workers=1),
-        "landscribe, boundaries": lambda: score_features(predicted, truth, DSTL_LEGEND, boundary=3.0),
-        "method L": lambda: method_l(predicted, truth),
     }
-    times: dict[str, list[float]] = {name: [] for name in jobs}
+    if options.boundaries:
+        jobs["landscribe, boundaries too"] = lambda: score_features(predicted, truth, DSTL_LEGEND, boundary=3.0)
+    wall: dict[str, list[float]] = {name: [] for name in jobs}
     processor: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(options.repeats):
         for name, job in jobs.items():
             begin, busy = time.perf_counter(), time.process_time()
             job()
-            times[name].append(time.perf_counter() - begin)
+            wall[name].append(time.perf_counter() - begin)
             processor[name].append(time.process_time() - busy)
-            print(f"{name}: {times[name][-1]:.2f} s, processor {processor[name][-1]:.2f} s", flush=True)
-    medians = {name: statistics.median(found) for name, found in times.items()}
-    busy_s = {name: statistics.median(found) for name, found in processor.items()}
     score = score_features(predicted, truth, DSTL_LEGEND)
     theirs = method_l(predicted, truth)
-    print("class            exact Jaccard   method L")
-    for name, row in score["classes"].items():
-        print(f"{name:16} {row['polygon']['jaccard']:.6f}        {theirs[name].jaccard:.6f}")
+    apart = max(abs(row["polygon"]["jaccard"] - theirs[name].jaccard) for name, row in score["classes"].items())
     worst = max(
         abs(polygon_areas(of_class(predicted, n, ids[0]), of_class(truth, n, ids[0])).jaccard
             - brute_force(predicted, truth, ids[0], n).jaccard)
         for n in DSTL_LEGEND.names
     )  # fmt: skip
-    print(f"largest difference from brute force on {ids[0]}: {worst:.1e}")
-    for name, seconds in medians.items():
-        times_faster = medians["method L"] / seconds
-        print(f"{name:24} {seconds:7.2f} s, processor {busy_s[name]:7.2f} s, {times_faster:.2f} times as fast as L")
-    if options.json:
-        result = {"facts": facts, "seconds": times, "processor_s": processor, "worst_difference": worst}
-        options.json.write_text(json.dumps(result, indent=1))
+    title = f"exact scores of {options.scenes} scenes x {len(DSTL_LEGEND)} classes, {counts}"
+    notes = {name: f"wall {statistics.median(found):.2f} s, best {min(found):.2f} s" for name, found in wall.items()}
+    table = report(title, {name: statistics.median(found) for name, found in processor.items()}, "method L", notes)
+    said = f"largest difference of Jaccard: from method L {apart:.1e}, from whole unions on {ids[0]} {worst:.1e}"
+    print(f"  {said}", file=sys.stderr)
+    finish([{**table, "wall_s": wall, "differences": said}], options.json)
 
 
 if __name__ == "__main__":

@@ -6,21 +6,29 @@ Times are processor seconds of all threads together, so that what else runs on t
 from __future__ import annotations
 
 import json
+import os
+import platform
+import shlex
 import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 
 def time_in_turn(
     ways: Mapping[str, Callable[[], Any]], repeats: int, clock: Callable[[], float] = time.process_time
 ) -> dict[str, float]:
-    """Run every way once to warm up, then all of them in turn; returns the median seconds of each by `clock`."""
-    for way in ways.values():
+    """Run every way once to warm up, then all of them in turn; returns the median seconds of each by `clock`.
+
+    Without repeats the only run counts.
+    """
+    for way in ways.values() if repeats else ():
         way()
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(repeats):
+    for _ in range(max(repeats, 1)):
         for name, way in ways.items():
             begin = clock()
             way()
@@ -45,6 +53,26 @@ def report(
 
 
 def finish(tables: list[dict[str, Any]], as_json: bool) -> None:
-    """Write the tables to stdout as JSON where that was asked for."""
+    """Write the tables to stdout, as one JSON object with the machine they are from, where that was asked for."""
     if as_json:
-        print(json.dumps(tables, indent=2))
+        print(json.dumps({**machine(), "tables": tables}, indent=1))
+
+
+def machine() -> dict[str, Any]:
+    """Return the command, the processor and the versions that figures belong to."""
+    versions = {
+        name: metadata.version(name) for name in ("numpy", "numba", "rasterio", "shapely", "opencv-python-headless")
+    }
+    return {
+        "command": shlex.join(["python", Path(sys.argv[0]).as_posix(), *sys.argv[1:]]),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "versions": {"python": platform.python_version(), **versions},
+    }
+
+
+def _processor() -> str:
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
