@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,15 +47,16 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def opened(home: Path, *overrides: str, recipe: str = "r.toml") -> Project:
-    """Open a recipe of the home folder."""
-    return open_project(load_recipe(home / recipe, overrides))
+@pytest.fixture(scope="session")
+def variant(home: Path) -> Callable[..., Project]:
+    """Open the tiny recipe with other settings."""
+    return lambda *overrides: open_project(load_recipe(home / "r.toml", overrides))
 
 
 @pytest.fixture(scope="session")
-def project(home: Path) -> Project:
+def project(variant: Callable[..., Project]) -> Project:
     """The tiny recipe with its data."""
-    return opened(home)
+    return variant()
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from landscribe.cli.app import app
 from landscribe.core.legend import DSTL_LEGEND
 from landscribe.core.recipe import Recipe
 from landscribe.errors import RecipeError
+from landscribe.io.projects import Project
 from landscribe.io.runs import Run, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.io.submissions import EMPTY, check_submission, read_texts, write_texts
@@ -27,6 +29,7 @@ from landscribe.stages.submit import submit
 from landscribe.stages.train import train
 from landscribe.stages.vectorize import vectorize
 
+Variant = Callable[..., Project]
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -85,21 +88,17 @@ def test_l32_the_submission_passes_the_check(home: Path, run: Run) -> None:
 
 
 @pytest.mark.parametrize(("decimals", "gzip"), [(4, "true"), (7, "false")])
-def test_l32_decimals_and_packing_are_chosen(home: Path, run: Run, decimals: int, gzip: str, project: object) -> None:
-    from conftest import opened
-
-    chosen = opened(home, f"submit.decimals={decimals}", f"submit.gzip={gzip}")
+def test_l32_decimals_and_packing_are_chosen(variant: Variant, run: Run, decimals: int, gzip: str) -> None:
+    chosen = variant(f"submit.decimals={decimals}", f"submit.gzip={gzip}")
     submit(chosen, run)
     path = run.path("submission.csv.gz" if gzip == "true" else "submission.csv")
     assert check_submission(path, decimals=decimals).problems == []
     assert check_submission(path).decimals <= decimals
 
 
-def test_l32_perfect_masks_score_almost_one(home: Path, tmp_path: Path) -> None:
-    from conftest import opened
-
-    masks = opened(
-        home, 'models=[{kind="labels"}]', "prepare.grow_px={}", "vectorize.threshold.default=0.5",
+def test_l32_perfect_masks_score_almost_one(variant: Variant, tmp_path: Path) -> None:
+    masks = variant(
+        'models=[{kind="labels"}]', "prepare.grow_px={}", "vectorize.threshold.default=0.5",
         "vectorize.min_area.default=0.0", "vectorize.simplify_px=0.0",
     )  # fmt: skip
     folder = open_run(tmp_path / "run")
