@@ -11,7 +11,7 @@ from pathlib import Path
 
 from landscribe.core.arrays import AnyArray, BoolArray
 from landscribe.core.grid import Grid, Window
-from landscribe.core.register import Move, Source, align_scene
+from landscribe.core.register import Move, Source, align_scene, fall_back
 from landscribe.errors import DataError, IntegrityError
 from landscribe.io.atomic import write_text
 from landscribe.io.projects import Progress, Project, make_items, silent
@@ -21,7 +21,9 @@ from landscribe.io.scenes import Scene, SensorFile, sensor_grids
 
 ALIGN = "align"
 """Stage name of the records of estimates: a part of `prepare`, and no command of its own."""
-MOVES, TABLE = "moves.json", "alignment.csv"
+FALL_BACK = "align-by-place"
+"""The same for scenes that take the median of their place."""
+MOVES, PLACE_MOVES, TABLE = "moves.json", "moves-by-place.json", "alignment.csv"
 HEADER = ("scene", "sensor", "row_px", "col_px", "score", "spread", "decision")
 
 
@@ -34,7 +36,7 @@ def align_scenes(project: Project, run: Run, progress: Progress = silent) -> dic
         progress: Told of each scene.
 
     Returns:
-        Scene id -> sensor -> move, for the scenes whose rasters could be read.
+        Scene id -> sensor -> move; nothing for a scene whose rasters cannot be read.
     """
     table = project.recipe.prepare
     settings = table.model_dump(include={"align", "max_shift_px"})
@@ -50,17 +52,40 @@ def align_scenes(project: Project, run: Run, progress: Progress = silent) -> dic
         )
 
     def make(scene_id: str) -> Made:
-        file = run.scene_folder(scene_id) / MOVES
-        moves = align_scene(scene_sources(scenes[scene_id]), table)
-        write_text(file, json.dumps({name: asdict(move) for name, move in moves.items()}, indent=1))
-        return Made((file,))
+        try:
+            moves = align_scene(scene_sources(scenes[scene_id]), table)
+        except (DataError, IntegrityError):
+            moves = {}  # what cannot be read here cannot be read by `prepare` either, which says so
+        return Made((_write_moves(run.scene_folder(scene_id) / MOVES, moves),))
 
-    try:
-        found = make_items(run, ALIGN, scenes, key_of, make, progress)
-    except (DataError, IntegrityError):
-        # Every scene is unreadable: `prepare` says so of each.
+    make_items(run, ALIGN, scenes, key_of, make, progress)
+    moves = {scene_id: read_moves(run.scene_folder(scene_id) / MOVES) for scene_id in scenes}
+    return moves | _by_place(scenes, run, moves, progress)
+
+
+def _by_place(
+    scenes: Mapping[str, Scene], run: Run, moves: Mapping[str, Mapping[str, Move]], progress: Progress
+) -> dict[str, dict[str, Move]]:
+    """Return the moves of the scenes that lack one and have neighbours in their place that do not."""
+    neighbours: dict[str, dict[str, list[Move]]] = {}
+    for scene_id, own in moves.items():
+        lost = [name for name, move in own.items() if move.is_lost]
+        near = [other for i, other in moves.items() if i != scene_id and scenes[i].place == scenes[scene_id].place]
+        found = {name: [o[name] for o in near if name in o and o[name].is_applied] for name in lost}
+        if any(found.values()):
+            neighbours[scene_id] = found
+
+    def key_of(scene_id: str) -> str:
+        return make_key(own=str(moves[scene_id]), neighbours=str(neighbours[scene_id]))
+
+    def make(scene_id: str) -> Made:
+        settled = fall_back(scene_sources(scenes[scene_id]), moves[scene_id], neighbours[scene_id])
+        return Made((_write_moves(run.scene_folder(scene_id) / PLACE_MOVES, settled),))
+
+    if not neighbours:
         return {}
-    return {scene_id: read_moves(run, scene_id) for scene_id in (*found.made, *found.current)}
+    make_items(run, FALL_BACK, neighbours, key_of, make, progress)
+    return {scene_id: read_moves(run.scene_folder(scene_id) / PLACE_MOVES) for scene_id in neighbours}
 
 
 def scene_sources(scene: Scene) -> list[Source]:
@@ -82,9 +107,14 @@ def _source(file: SensorFile, grid: Grid) -> Source:
     return Source(file.name, grid, file.sensor.band_names, tuple(band.wavelength_nm for band in bands), read)
 
 
-def read_moves(run: Run, scene_id: str) -> dict[str, Move]:
-    """Read the estimates of a scene."""
-    rows = json.loads((run.scene_folder(scene_id) / MOVES).read_text(encoding="utf-8"))
+def _write_moves(path: Path, moves: Mapping[str, Move]) -> Path:
+    write_text(path, json.dumps({name: asdict(move) for name, move in moves.items()}, indent=1))
+    return path
+
+
+def read_moves(path: Path) -> dict[str, Move]:
+    """Read the moves of a scene, by sensor."""
+    rows = json.loads(path.read_text(encoding="utf-8"))
     return {name: _move(row) for name, row in rows.items()}
 
 

@@ -81,9 +81,10 @@ class DataTable(BaseModel, frozen=True, extra="forbid", strict=True):
 class PrepareTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """`[prepare]`."""
 
-    align: Literal["none", "ecc", "ecc-green"] = "none"
-    """`none` takes sensors to lie where their georeference says; `ecc` is the alignment of the fifth-placed DSTL
-    solution, `ecc-green` that of the third-placed one's water script. `prepared/alignment.csv` says what came of it."""
+    align: Literal["fit", "none", "ecc", "ecc-green"] = "none"
+    """How the shift between sensors is estimated: `fit` predicts the coarser of two sensors from the finer one; `ecc` is
+    the way of the fifth-placed DSTL solution, `ecc-green` that of the third-placed one's water script; `none` takes
+    sensors to lie where their georeference says. `prepared/alignment.csv` says what came of it."""
     max_shift_px: Positive = 40.0
     """A longer shift, in pixels of the reference sensor, is taken for a mistake and not applied."""
     target: Literal["share", "gdal", "opencv", "touched"] = "share"

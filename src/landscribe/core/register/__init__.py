@@ -1,7 +1,18 @@
 """The shift between two sensors of one scene, with a score that says how far to trust it."""
 
-from landscribe.core.register.align import align_scene
+from landscribe.core.register.align import align_scene, fall_back
 from landscribe.core.register.ecc import estimate_ecc, estimate_ecc_green
+from landscribe.core.register.fit import estimate_fit
 from landscribe.core.register.move import Move, Source, judge_move, move_grid
 
-__all__ = ["Move", "Source", "align_scene", "estimate_ecc", "estimate_ecc_green", "judge_move", "move_grid"]
+__all__ = [
+    "Move",
+    "Source",
+    "align_scene",
+    "estimate_ecc",
+    "estimate_ecc_green",
+    "estimate_fit",
+    "fall_back",
+    "judge_move",
+    "move_grid",
+]

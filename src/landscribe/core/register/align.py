@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from landscribe.core.recipe import PrepareTable
 from landscribe.core.register.ecc import estimate_ecc, estimate_ecc_green
-from landscribe.core.register.move import NOT_ASKED, REFERENCE, Move, Source, judge_move, move_grid
+from landscribe.core.register.fit import estimate_fit, similarity
+from landscribe.core.register.move import MEDIAN, NOT_ASKED, REFERENCE, Move, Source, judge_move, move_grid
 
-ESTIMATORS: dict[str, Callable[[Source, list[Source]], Move]] = {
-    "ecc": estimate_ecc,
-    "ecc-green": estimate_ecc_green,
+ESTIMATORS: dict[str, Callable[[Source, list[Source], float], Move]] = {
+    "fit": estimate_fit,
+    "ecc": lambda moved, aligned, _: estimate_ecc(moved, aligned),
+    "ecc-green": lambda moved, aligned, _: estimate_ecc_green(moved, aligned),
 }
 
 
@@ -33,11 +36,41 @@ def align_scene(sources: Iterable[Source], table: PrepareTable) -> dict[str, Mov
         return moves | {source.name: Move(decision=NOT_ASKED) for source in others}
     aligned = [reference]
     for source in sorted(others, key=lambda s: pixel_size(s, reference)):
-        move = judge_move(ESTIMATORS[table.align](source, aligned), table.max_shift_px)
+        move = judge_move(ESTIMATORS[table.align](source, aligned, table.max_shift_px), table.max_shift_px)
         moves[source.name] = move
         if move.is_applied:
             aligned.append(replace(source, grid=move_grid(source.grid, reference.grid, move)))
     return {name: moves[name] for name in (reference.name, *(source.name for source in others))}
+
+
+def fall_back(
+    sources: Iterable[Source], moves: Mapping[str, Move], neighbours: Mapping[str, Sequence[Move]]
+) -> dict[str, Move]:
+    """Give a sensor without a shift of its own the median of its place, where that makes it more alike.
+
+    Args:
+        sources: The reference first.
+        moves: What `align_scene` found.
+        neighbours: Of each sensor, the applied moves of the other scenes of the place.
+
+    Returns:
+        All moves; those of sensors with a shift of their own are as before.
+    """
+    reference, *others = sources
+    found, aligned = dict(moves), [reference]
+    for source in sorted(others, key=lambda s: pixel_size(s, reference)):
+        move, others_px = moves[source.name], neighbours.get(source.name, ())
+        if move.is_lost and others_px:
+            row, col = (statistics.median(getattr(m, axis) for m in others_px) for axis in ("row_px", "col_px"))
+            before = similarity(source, aligned)
+            tried = Move(row, col, spread=move.spread, before=before, decision=MEDIAN)
+            moved = replace(source, grid=move_grid(source.grid, reference.grid, tried))
+            after = similarity(moved, aligned)
+            if before is not None and after is not None and after > before:
+                move = found[source.name] = replace(tried, score=after)
+        if move.is_applied:
+            aligned.append(replace(source, grid=move_grid(source.grid, reference.grid, move)))
+    return found
 
 
 def pixel_size(source: Source, reference: Source) -> float:

@@ -18,6 +18,7 @@ Read: TypeAlias = Callable[[Window], tuple[AnyArray, BoolArray]]
 REFERENCE, NOT_ASKED, APPLIED, MEDIAN = "reference", "not estimated", "applied", "applied: median of the place"
 TOO_FAR, NO_GAIN, DISAGREE = "refused: too far", "refused: no better than before", "refused: parts disagree"
 NO_OVERLAP, FEATURELESS, LOST = "failed: no common ground", "failed: nothing to hold on to", "failed: no result"
+TOO_SMALL = "accepted: too small a shift to tell from none"
 NO_BAND = "failed: no band to compare"
 
 
@@ -56,6 +57,11 @@ class Move:
     def is_applied(self) -> bool:
         """Whether the georeference is moved."""
         return self.decision.startswith(APPLIED)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether an estimate was asked for and nothing came of it."""
+        return self.decision.startswith(("refused", "failed"))
 
     @property
     def length_px(self) -> float:
