@@ -8,9 +8,10 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from landscribe.nn.blocks import Convolutions
 from landscribe.nn.bundle import SegmentationNet, channels_last
 from landscribe.nn.device import Engine, keep_memory
-from landscribe.nn.unet import Block, fold_batch_norm
+from landscribe.nn.unet import fold_batch_norm
 
 
 class ReluConvolution(nn.Module):
@@ -36,6 +37,9 @@ def make_ready(net: SegmentationNet, engine: Engine) -> SegmentationNet:
     ready = copy.deepcopy(net).eval().requires_grad_(False)
     fold_batch_norm(ready.unet)
     ready.unet.to(engine.dtype)
+    for module in ready.unet.modules():
+        if isinstance(module, nn.BatchNorm2d):  # what has no convolution before it keeps its digits
+            module.float()
     ready = channels_last(ready.to(engine.device))
     if engine.device.type == "cpu" and can_fuse():
         fuse_relu(ready.unet)
@@ -53,7 +57,7 @@ def fuse_relu(net: nn.Module) -> int:
 
     The first convolution of a decoder block stays, since its result is still added to.
     """
-    joined = {id(block.body) for block in getattr(net, "up", ()) if isinstance(block, Block)}
+    joined = {id(block.body) for block in getattr(net, "up", ()) if isinstance(block, Convolutions)}
     count = 0
     for module in list(net.modules()):
         if not isinstance(module, nn.Sequential):

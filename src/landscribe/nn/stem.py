@@ -101,16 +101,20 @@ def choose_steps(scales: Mapping[str, float], strides: Sequence[int], low: str) 
     """Choose the grid that each sensor is sampled on: every pixel (1), or every `step`-th.
 
     With `branch`, a sensor takes the level whose stride is nearest to its relative pixel size (in octaves, the finer
-    one on a tie). The finest sensor always takes 1, since the first level must see something.
+    one on a tie). The finest sensor always takes 1, since the first level must see something. With `second`, every
+    sensor that is coarser by half an octave or more takes the second level.
 
     Args:
         scales: Pixel size of each sensor divided by the reference's.
         strides: The network's levels.
-        low: `upsample` or `branch`.
+        low: `upsample`, `branch` or `second`.
     """
     if low == "upsample":
         return dict.fromkeys(scales, 1)
     finest = min(scales.values())
+    if low == "second":
+        second = strides[min(1, len(strides) - 1)]
+        return {name: 1 if scale < math.sqrt(2) * finest else second for name, scale in scales.items()}
     return {
         name: 1 if scale == finest else min(strides, key=lambda stride: (abs(math.log2(scale / stride)), stride))
         for name, scale in scales.items()

@@ -1,15 +1,14 @@
-"""The network family: one U-Net whose variations are the rows of the recipe's `network` table.
+"""The network family: one encoder with a decoder, whose variations are the rows of the recipe's `network` table.
 
 Structure after Ronneberger et al. (2015), arXiv:1505.04597, in the form that both DSTL solutions used
 (`reference_methods.md` 2.5 and 3.3): padded 3x3 convolutions, max pooling, nearest upsampling,
-concatenation [upsampled, skip], logits out.
+concatenation [upsampled, skip], logits out. What else there is, `layouts.py` says as lists of blocks.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -19,75 +18,30 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from landscribe.core.grid import Window
 from landscribe.core.recipe import NetworkTable
 from landscribe.errors import RecipeError, problem
+from landscribe.nn.blocks import (
+    ACTIVATIONS,
+    Convolutions,
+    Stack,
+    batch_norm,
+    build_block,
+    dropout,
+    init_he,
+    keep_input,
+)
 from landscribe.nn.joined import can_join, convolve_joined
+from landscribe.nn.layouts import Layout, layout_of, level_strides
 
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": lambda: nn.ReLU(inplace=True),
-    "elu": lambda: nn.ELU(inplace=True),
-    "selu": lambda: nn.SELU(inplace=True),
-    "leaky_relu": lambda: nn.LeakyReLU(0.01, inplace=True),
-    "gelu": nn.GELU,
-    "silu": lambda: nn.SiLU(inplace=True),
-}
-CONVOLUTIONS = {"double": 2, "triple": 3, "residual": 2}
-
-
-def level_strides(table: NetworkTable) -> tuple[int, ...]:
-    """Return the pixel size of each level in reference pixels: 1, first_pool, 2 first_pool, ..."""
-    return (1, *(table.first_pool * 2**level for level in range(table.depth - 1)))
-
-
-class Block(nn.Module):
-    """Two or three times 3x3 convolution, batch norm, activation; `residual` adds the input before the last one."""
-
-    def __init__(self, channels_in: int, channels_out: int, table: NetworkTable) -> None:
-        super().__init__()
-        body: list[nn.Module] = []
-        for i in range(CONVOLUTIONS[table.block]):
-            body.append(nn.Conv2d(channels_in if i == 0 else channels_out, channels_out, 3, padding=1))
-            body += [nn.BatchNorm2d(channels_out)] if table.batch_norm else []
-            body.append(ACTIVATIONS[table.activation]())
-        last = body.pop() if table.block == "residual" else nn.Identity()
-        self.body = nn.Sequential(*body)
-        self.shortcut = nn.Conv2d(channels_in, channels_out, 1) if table.block == "residual" else None
-        self.last = last
-        self.dropout = nn.Dropout2d(table.dropout) if table.dropout else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, channels_in, h, w) to (B, channels_out, h, w)."""
-        y = self.body(x)
-        if self.shortcut is not None:
-            y = self.last(y + self.shortcut(x))
-        return self.dropout(y)
-
-    def join(self, low: Tensor, pool: int, skip: Tensor, offset_hw: tuple[int, int]) -> Tensor:
-        """Map [`low` upsampled by `pool` and cut to the place of `skip`, `skip`] to (B, channels_out, h, w).
-
-        Args:
-            low: (B, C, h', w').
-            pool: Factor of nearest upsampling.
-            skip: (B, channels_in - C, h, w).
-            offset_hw: Row and column of `skip` on the upsampled grid.
-        """
-        first = self.body[0]
-        if self.shortcut is None and isinstance(first, nn.Conv2d) and can_join(first, pool, low):
-            y = convolve_joined(first, low, skip, offset_hw)
-            for module in list(self.body)[1:]:
-                y = module(y)
-            return self.dropout(y)
-        (top, left), (height, width) = offset_hw, skip.shape[-2:]
-        fine = functional.interpolate(low, scale_factor=pool, mode="nearest")
-        return self(torch.cat([_cut(fine, (top, top + height), (left, left + width)), skip], dim=1))
+__all__ = ["UNet", "count_parameters", "fold_batch_norm", "level_strides"]
 
 
 class UNet(nn.Module):
-    """U-Net over stacks that enter at the level of their resolution.
+    """A network over stacks that enter at the level of their resolution.
 
     Args:
         channels: Input channels by stride: `{1: 12}`, or `{1: 4, 4: 8}` where a coarser sensor enters by
             concatenation after pooling to its level. Stride 1 must be there.
         classes: Number of output maps K.
-        table: Width, depth and the rest.
+        table: Family, width, depth and the rest.
 
     Raises:
         RecipeError: If a stride is not one of the levels'.
@@ -95,19 +49,40 @@ class UNet(nn.Module):
 
     def __init__(self, channels: Mapping[int, int], classes: int, table: NetworkTable) -> None:
         super().__init__()
-        self.strides = level_strides(table)
+        layout = layout_of(table)
+        self.strides, self.pools = level_strides(table), layout.pools
         if 1 not in channels or not set(channels) <= set(self.strides):
             raise RecipeError(problem("network", "no level for an input", got=sorted(channels), need=self.strides))
-        self.convolutions = CONVOLUTIONS[table.block]
-        self.pools = tuple(b // a for a, b in itertools.pairwise(self.strides))
-        widths = [table.filters * 2**level for level in range(table.depth)]
-        below = [0, *widths[:-1]]
-        self.down = nn.ModuleList(
-            Block(below[level] + channels.get(stride, 0), widths[level], table)
-            for level, stride in enumerate(self.strides)
-        )
-        self.up = nn.ModuleList(Block(low + high, low, table) for low, high in itertools.pairwise(widths))
-        self.head = nn.Conv2d(table.filters, classes, 1)
+        self.layout = layout
+        entering = [channels.get(stride, 0) for stride in self.strides]
+        self.first = build_block(entering[0], layout.first, table) if layout.first else None
+        entering[0] = self.first.channels if self.first else entering[0]
+        self.down, self.enter, skipped = nn.ModuleList(), nn.ModuleList(), []
+        below = 0
+        for level, stack in enumerate(layout.encoder):
+            if level:
+                self.enter.append(_way_down(below, level - 1, layout, table))
+                below = layout.transitions[level - 1] if layout.transitions else below
+            block = build_block(below + entering[level], stack, table)
+            self.down.append(block)
+            inputs = below + entering[level] if layout.skip == "input" else 0
+            below = block.channels + inputs
+            skipped.append(below)
+        low = block.channels
+        self.up, self.rise, self.skip = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        for level in reversed(range(len(layout.decoder))):
+            self.rise.insert(0, _way_up(low, level, layout, table))
+            low = layout.rise[level].widths[-1] if layout.rise else low
+            over = 0 if layout.skip == "none" else skipped[level]
+            across = Stack("convolution", (over,)) if layout.skip == "convolution" else None
+            self.skip.insert(0, build_block(over, across, table) if across else nn.Identity())
+            up = build_block(low + over, layout.decoder[level], table)
+            self.up.insert(0, up)
+            low = up.channels
+        self.dropout = nn.Sequential(*dropout(table)) if layout.dropout else nn.Sequential()
+        self.head = nn.Conv2d(low, classes, layout.head_kernel, padding=layout.head_kernel // 2)
+        if table.init == "he":
+            init_he(self, self.head)
 
     @property
     def divisor(self) -> int:
@@ -122,18 +97,39 @@ class UNet(nn.Module):
 
     def _reach(self, position: int) -> tuple[int, int]:
         # Follow one output pixel down the decoder; at each level add what its encoder sees, back at full resolution.
-        n, low, high = self.convolutions, position, position
+        low, high = position - self._head_radius, position + self._head_radius
         seen_low, seen_high = position, position
         for level in range(len(self.strides)):
-            if level < len(self.pools):
-                low, high = low - n, high + n
-            enc_low, enc_high = low, high
-            for pool in (1, *reversed(self.pools[:level])):
-                enc_low, enc_high = enc_low * pool - n, enc_high * pool + pool - 1 + n
-            seen_low, seen_high = min(seen_low, enc_low), max(seen_high, enc_high)
-            if level < len(self.pools):
-                low, high = low // self.pools[level], high // self.pools[level]
+            lowest = level == len(self.pools)
+            n = 0 if lowest else _radius(self.up[level])
+            low, high = low - n, high + n
+            if lowest or self.layout.skip != "none":
+                over = 0 if lowest else _radius(self.skip[level])
+                back_low, back_high = self._back_to_input(low - over, high + over, level)
+                seen_low, seen_high = min(seen_low, back_low), max(seen_high, back_high)
+            if not lowest:
+                n = self._rise_radius(level)
+                low, high = low // self.pools[level] - n, high // self.pools[level] + n
         return seen_low, seen_high
+
+    def _back_to_input(self, low: int, high: int, level: int) -> tuple[int, int]:
+        for i in range(level, -1, -1):
+            n = _radius(self.down[i])
+            low, high = low - n, high + n
+            if i:
+                pool = self.pools[i - 1]
+                side = pool // 2 if self.layout.down == "convolution" else None
+                low = low * pool - (side or 0)
+                high = high * pool + (pool - 1 if side is None else side)
+        n = _radius(self.first) if self.first else 0
+        return low - n, high + n
+
+    @property
+    def _head_radius(self) -> int:
+        return self.layout.head_kernel // 2
+
+    def _rise_radius(self, level: int) -> int:
+        return _radius(self.rise[level][0])  # type: ignore[index]
 
     def forward(self, stacks: Mapping[int, Tensor], keep: Window | None = None) -> Tensor:
         """Return logits.
@@ -141,7 +137,7 @@ class UNet(nn.Module):
         Args:
             stacks: Normalised input by stride, (B, C, H / stride, W / stride); H and W multiples of `divisor`.
             keep: The part whose logits are wanted; the decoder then computes only what that part needs, with the
-                same result. None keeps all.
+                same result. In training, batch norm of the decoder sees no more than that either. None keeps all.
 
         Returns:
             Logits (B, K, keep.height, keep.width).
@@ -160,35 +156,114 @@ class UNet(nn.Module):
         skips = self._encode(stacks)
         x = _cut(skips[-1], rows[-1], cols[-1])
         for level in reversed(range(len(self.up))):
-            near = [
-                (max(0, s[level][0] - self.convolutions), min(size, s[level][1] + self.convolutions))
-                for s, size in zip((rows, cols), skips[level].shape[-2:], strict=True)
+            n, sizes = _radius(self.up[level]), (height // self.strides[level], width // self.strides[level])
+            (top, bottom), (left, right) = near = [
+                (max(0, span[level][0] - n), min(size, span[level][1] + n))
+                for span, size in zip((rows, cols), sizes, strict=True)
             ]
             pool = self.pools[level]
-            top, left = (n[0] - pool * s[level + 1][0] for n, s in zip(near, (rows, cols), strict=True))
-            block: Block = self.up[level]  # type: ignore[assignment]  # ModuleList forgets what it holds
-            x = block.join(x, pool, _cut(skips[level], *near), (top, left))
+            offset_hw = top - pool * rows[level + 1][0], left - pool * cols[level + 1][0]
+            x = self.rise[level](x)
+            if self.layout.up == "nearest" and self.layout.skip != "none":
+                x = _join(self.up[level], x, pool, _cut(self.skip[level](skips[level]), *near), offset_hw)
+            else:
+                if self.layout.up == "nearest":
+                    x = functional.interpolate(x, scale_factor=pool, mode="nearest")
+                x = _place(x, offset_hw, (bottom - top, right - left))
+                if self.layout.skip != "none":
+                    x = torch.cat([x, _cut(self.skip[level](skips[level]), *near)], dim=1)
+                x = self.up[level](x)
+            x = self.dropout(x)
             wanted = rows[level], cols[level]
             x = _cut(x, *((a - n[0], b - n[0]) for (a, b), n in zip(wanted, near, strict=True)))
         logits: Tensor = self.head(x)
-        return logits
+        starts = rows[0][0], cols[0][0]
+        return _cut(
+            logits,
+            (keep.row - starts[0], keep.row_stop - starts[0]),
+            (keep.col - starts[1], keep.col_stop - starts[1]),
+        )
 
     def _encode(self, stacks: Mapping[int, Tensor]) -> list[Tensor]:
         skips: list[Tensor] = []
         for level, (stride, block) in enumerate(zip(self.strides, self.down, strict=True)):
-            parts = [functional.max_pool2d(skips[-1], self.pools[level - 1])] if level else []
-            parts += [stacks[stride].to(parts[0].dtype) if parts else stacks[stride]] if stride in stacks else []
-            skips.append(block(parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)))
+            parts = [self._lower(skips[-1], level - 1)] if level else []
+            if stride in stacks:
+                entering = stacks[stride].to(parts[0].dtype) if parts else stacks[stride]
+                parts.append(self.first(entering) if self.first and not level else entering)
+            x = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+            y = self.dropout(block(x))
+            lowest = level == len(self.pools)
+            skips.append(torch.cat([y, x], dim=1) if self.layout.skip == "input" and not lowest else y)
         return skips
+
+    def _lower(self, x: Tensor, level: int) -> Tensor:
+        x = self.enter[level](x)
+        return x if self.layout.down == "convolution" else functional.max_pool2d(x, self.pools[level])
 
     def _spans(self, size: int, start: int, stop: int) -> list[tuple[int, int]]:
         """Return, for each level, the pixels along one axis that the decoder must yield there."""
-        spans = [(start, stop)]
-        for pool in self.pools:
+        spans = [(max(0, start - self._head_radius), min(size, stop + self._head_radius))]
+        for level, pool in enumerate(self.pools):
             size = size // pool  # not in place: where a network is traced, sizes are tensors
-            low, high = spans[-1][0] - self.convolutions, spans[-1][1] + self.convolutions
-            spans.append((max(0, low // pool), min(size, math.ceil(high / pool))))
+            n, rise = _radius(self.up[level]), self._rise_radius(level)
+            low, high = spans[-1][0] - n, spans[-1][1] + n
+            spans.append((max(0, low // pool - rise), min(size, math.ceil(high / pool) + rise)))
         return spans
+
+
+def _way_down(channels: int, level: int, layout: Layout, table: NetworkTable) -> nn.Module:
+    """Return what stands between a level and the next one, without the pooling."""
+    if layout.down == "convolution":
+        pool = layout.pools[level]
+        return nn.Conv2d(channels, channels, pool + 1, stride=pool, padding=pool // 2)
+    if not layout.transitions:
+        return nn.Identity()
+    norm = [batch_norm(channels, table)] if table.batch_norm else []
+    # Batch norm gives maps of its own: the activation may work in place. Without it the skip must be left alone.
+    activation = ACTIVATIONS[table.activation]()
+    if not norm:
+        keep_input(activation)
+    return nn.Sequential(*norm, activation, nn.Conv2d(channels, layout.transitions[level], 1), *dropout(table))
+
+
+def _way_up(channels: int, level: int, layout: Layout, table: NetworkTable) -> nn.Sequential:
+    """Return what stands before the upsampling to a level, and that itself where it is learned."""
+    parts: list[nn.Module] = [build_block(channels, layout.rise[level], table)] if layout.rise else [nn.Identity()]
+    if layout.up == "transposed":
+        maps, pool = layout.rise[level].widths[-1] if layout.rise else channels, layout.pools[level]
+        parts.append(nn.ConvTranspose2d(maps, maps, pool, stride=pool))
+    return nn.Sequential(*parts)
+
+
+def _join(block: nn.Module, low: Tensor, pool: int, skip: Tensor, offset_hw: tuple[int, int]) -> Tensor:
+    """Return what a block makes of [`low` upsampled by `pool` and cut to the place of `skip`, `skip`].
+
+    Args:
+        block: Of C + C' input maps.
+        low: (B, C, h', w').
+        pool: Factor of nearest upsampling.
+        skip: (B, C', h, w).
+        offset_hw: Row and column of `skip` on the upsampled grid.
+    """
+    if isinstance(block, Convolutions) and block.shortcut is None and can_join(block.body[0], pool, low):
+        y = convolve_joined(block.body[0], low, skip, offset_hw)  # type: ignore[arg-type]
+        for module in list(block.body)[1:]:
+            y = module(y)
+        return y
+    fine = functional.interpolate(low, scale_factor=pool, mode="nearest")
+    height, width = skip.shape[-2:]
+    joined: Tensor = block(torch.cat([_place(fine, offset_hw, (height, width)), skip], dim=1))
+    return joined
+
+
+def _place(x: Tensor, offset_hw: tuple[int, int], size_hw: tuple[int, int]) -> Tensor:
+    (top, left), (height, width) = offset_hw, size_hw
+    return _cut(x, (top, top + height), (left, left + width))
+
+
+def _radius(module: nn.Module) -> int:
+    return int(getattr(module, "radius", 0))
 
 
 def _cut(x: Tensor, rows: tuple[int, int], cols: tuple[int, int]) -> Tensor:

@@ -19,22 +19,45 @@ class InputTable(BaseModel, frozen=True, extra="forbid", strict=True):
     sensors: tuple[Name, ...] | None = None
     """Sensors in band order; None takes all of them."""
     indices: tuple[Name, ...] = ()
-    low: Literal["upsample", "branch"] = "upsample"
-    """`upsample`: every band on the finest grid; `branch`: each sensor enters at the level of its own resolution."""
+    low: Literal["upsample", "branch", "second"] = "upsample"
+    """`upsample`: every band on the finest grid; `branch`: each sensor enters at the level of its own resolution;
+    `second`: every sensor that is coarser than the finest enters at the second level."""
     clip_percent: Annotated[float, Field(ge=0, lt=50)] = 0.1
     """Share of the darkest and of the brightest pixels clipped per band before standardisation, in percent."""
 
 
 class NetworkTable(BaseModel, frozen=True, extra="forbid", strict=True):
-    """`network` of a model: the U-Net family."""
+    """`network` of a model: see docs/networks.md."""
 
+    family: Literal["unet", "segnet", "densenet", "small-unet", "small", "old", "mini"] = "unet"
+    """`unet` is what all of the settings below are for; of the others `filters` sets the width, and `depth`, `widths`,
+    `block` and `down` say nothing."""
     filters: Annotated[int, Field(ge=1, le=512)] = 32
+    """Maps of the highest level; doubled at each level below."""
     depth: Annotated[int, Field(ge=1, le=7)] = 5
-    block: Literal["double", "triple", "residual"] = "double"
+    """Levels."""
+    widths: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(max_length=7)] = ()
+    """Maps of each level, in place of `filters` and `depth`."""
+    block: Literal["single", "double", "triple", "residual", "inception", "inception2", "dense"] = "double"
+    """What stands at each level: one, two or three convolutions; two with a shortcut; one or two inception modules;
+    four densely connected layers."""
+    down: Literal["pool", "convolution"] = "pool"
+    """Between levels: the largest of each square of pixels, or a learned convolution with a stride, with another
+    convolution on the way over to the decoder."""
+    up: Literal["nearest", "transposed"] = "nearest"
+    """Between levels of the decoder: repeated pixels, or a learned transposed convolution."""
     activation: Literal["relu", "elu", "selu", "leaky_relu", "gelu", "silu"] = "relu"
     batch_norm: bool = True
+    norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Share of a batch in the running statistics of batch norm; 0.01 is what Keras calls 0.99."""
+    norm_epsilon: Positive = 1e-5
+    """Added to the variance by batch norm; Keras has 1e-3."""
     first_pool: Literal[2, 4] = 2
+    """Pixels on a side that become one below the highest level; below the others it is 2."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of whole maps that is left out after each block in training."""
+    init: Literal["torch", "he"] = "torch"
+    """How weights are drawn: as PyTorch does by default, or as Keras does for `he_uniform`."""
 
 
 class LossTable(BaseModel, frozen=True, extra="forbid", strict=True):

@@ -1,0 +1,193 @@
+"""Networks of the two reference methods: `reference_methods.md` 2.5 and 3.3. Tiny where numbers are not counted."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from landscribe.core.grid import Window
+from landscribe.core.recipe import NetworkTable
+from landscribe.errors import RecipeError
+from landscribe.nn.unet import UNet, count_parameters, level_strides
+
+BANDS, CLASSES = 12, 1
+INPUT, OUTPUT = 96, Window(16, 16, 64, 64)
+UNUSED_IN_UNET2 = 12 * 12 * 3 * 3 + 12
+"""Parameters of a strided convolution of the input that the original has and never calls; ours has none such."""
+
+PUBLISHED = {
+    "UNet": ({}, 7_855_137),
+    "UNet3l": ({"block": "triple"}, 11_785_569),
+    "UNet2": ({"down": "convolution", "widths": (64, 64, 128, 256, 512)}, 9_604_189 - UNUSED_IN_UNET2),
+    "InceptionUNet": ({"block": "inception"}, 2_237_775),
+    "Inception2UNet": ({"block": "inception2"}, 4_151_407),
+    "DenseUNet": ({"block": "dense"}, 5_413_889),
+    "DenseNet": ({"family": "densenet"}, 3_536_673),
+    "SimpleSegNet": ({"family": "segnet"}, 1_956_641),
+    "SmallUNet": ({"family": "small-unet", "batch_norm": False}, 105_377),
+    "SmallNet": ({"family": "small", "batch_norm": False}, 155_841),
+    "OldNet": ({"family": "old", "batch_norm": False}, 227_329),
+    "MiniNet": ({"family": "mini", "batch_norm": False}, 421),
+}
+T = {"activation": "elu", "norm_momentum": 0.01, "norm_epsilon": 1e-3, "init": "he"}
+"""The network of the second method."""
+
+
+def meta(channels=BANDS, classes=CLASSES, **table):
+    with torch.device("meta"):
+        return UNet({1: channels}, classes, NetworkTable(**table))
+
+
+def tiny(channels=3, **table):
+    torch.manual_seed(0)
+    return UNet({1: channels}, 1, NetworkTable(**{"filters": 8} | table))
+
+
+def normalisations(net):
+    return [module for module in net.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_l29_every_network_has_its_number_of_parameters_and_maps_96_to_64(name):
+    table, parameters = PUBLISHED[name]
+    net = meta(**table)
+    assert count_parameters(net) == parameters
+    assert net({1: torch.empty(2, BANDS, INPUT, INPUT, device="meta")}, OUTPUT).shape == (2, 1, 64, 64)
+
+
+def test_l02_unet_with_batch_norm():
+    net = meta()
+    assert count_parameters(net) == 7_855_137
+    assert len(normalisations(net)) == 18
+    assert normalisations(meta(batch_norm=False)) == []
+
+
+def test_l02_it_learns_one_patch_by_heart():
+    net = tiny(depth=3)
+    torch.manual_seed(1)
+    x, rows = torch.randn(1, 3, INPUT, INPUT), torch.arange(64)
+    y = (((rows[:, None] - 30) ** 2 + (rows - 25) ** 2) < 300).float()[None, None]
+    # What is to be seen shows in the first band, under noise.
+    x[:, :1, 16:-16, 16:-16] += 2 * y
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
+    for _ in range(40):
+        optimizer.zero_grad()
+        torch.nn.functional.binary_cross_entropy_with_logits(net({1: x}, OUTPUT), y).backward()
+        optimizer.step()
+    found = net.eval()({1: x}, OUTPUT) > 0
+    truth = y > 0
+    assert (found & truth).sum() / (found | truth).sum() > 0.95
+
+
+def test_l04_output_pixels_lie_where_input_pixels_do():
+    net = tiny(depth=2, batch_norm=False)
+    for row, col in ((0, 0), (31, 17), (63, 63)):
+        x = torch.zeros(1, 3, INPUT, INPUT)
+        before = net({1: x}, OUTPUT)
+        x[..., row + 16, col + 16] = 5.0
+        change = (net({1: x}, OUTPUT) - before).abs()[0, 0]
+        assert divmod(int(change.argmax()), 64) == pytest.approx((row, col), abs=2)
+    # Without levels the place is exact.
+    flat = tiny(family="mini", batch_norm=False, filters=64)
+    x = torch.zeros(1, 3, INPUT, INPUT, requires_grad=True)
+    flat({1: x}, OUTPUT)[0, 0, 31, 17].backward()
+    rows, cols = torch.nonzero(x.grad[0].abs().sum(0), as_tuple=True)
+    assert (rows.min() + rows.max(), cols.min() + cols.max()) == (2 * (31 + 16), 2 * (17 + 16))
+
+
+def test_l04_96_fits_and_116_is_refused():
+    net = tiny()
+    with pytest.raises(RecipeError, match="input size, got 116 x 116, need multiples of 16"):
+        net({1: torch.zeros(1, 3, 116, 116)})
+    assert net({1: torch.zeros(1, 3, 96, 96)}).shape == (1, 1, 96, 96)
+
+
+def test_l11_whole_maps_are_dropped_in_training_alone():
+    net = tiny(depth=2, dropout=0.4, batch_norm=False)
+    maps = []
+    net.dropout.register_forward_hook(lambda _module, _inputs, y: maps.append(y.detach()))
+    x = {1: torch.randn(64, 3, 8, 8)}
+    net.train()(x)
+    gone = [(m.abs().amax((2, 3)) == 0).float().mean().item() for m in maps]
+    assert len(gone) == 3, "two modules down, one up"
+    plain = tiny(depth=2, batch_norm=False)
+    plain.load_state_dict(net.state_dict())
+    assert torch.equal(net.eval()(x), plain(x))
+    # Of the lower levels some maps are 0 of themselves; of the first level hardly one is.
+    assert gone[0] == pytest.approx(0.4, abs=0.08)
+    assert plain.train()(x).equal(plain.eval()(x)), "without dropout training and evaluation are the same"
+
+
+def test_l18_a_first_pool_of_4_has_as_many_parameters_and_half_the_products():
+    fine, coarse = meta(), meta(first_pool=4)
+    assert count_parameters(fine) == count_parameters(coarse)
+    assert level_strides(NetworkTable(first_pool=4)) == (1, 4, 8, 16, 32)
+    assert coarse.divisor == 32
+    products = []
+    for net in (fine, coarse):
+        with FlopCounterMode(display=False) as counter:
+            net({1: torch.empty(1, BANDS, INPUT, INPUT, device="meta")}, OUTPUT)
+        products.append(counter.get_total_flops())
+    # 2.0 times fewer; what that is in time, benchmarks/first_pool.py measures.
+    assert products[0] / products[1] > 1.9
+
+
+def test_l26_coarse_bands_enter_at_the_second_level():
+    n = 12
+    torch.manual_seed(0)
+    net = UNet({1: 4, 2: n - 4}, 1, NetworkTable(filters=8))
+    assert net.down[0].body[0].in_channels == 4
+    assert net.down[1].body[0].in_channels == 8 + (n - 4)
+    stacks = {1: torch.randn(1, 4, 96, 96, requires_grad=True), 2: torch.randn(1, n - 4, 48, 48, requires_grad=True)}
+    net(stacks, OUTPUT).square().sum().backward()
+    for stack in stacks.values():
+        assert (stack.grad.abs().sum((0, 2, 3)) > 0).all()
+
+
+@pytest.mark.parametrize("activation", ["relu", "elu", "selu", "leaky_relu"])
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"filters": 4},
+        {"filters": 4, "block": "triple"},
+        {"down": "convolution", "widths": (4, 4, 8)},
+        {"filters": 4, "up": "transposed"},
+        {"family": "small-unet", "up": "transposed"},
+    ],
+)
+def test_l27_filters_activations_layers_scales_and_learned_upsampling(activation, table):
+    net = tiny(activation=activation, **table)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    x, y = {1: torch.randn(2, 3, 96, 96)}, torch.rand(2, 1, 64, 64).round()
+    losses = []
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(net(x, OUTPUT), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+
+
+def test_t04_elu_batch_norm_as_in_keras_and_112_to_80():
+    net = meta(channels=16, **T)
+    assert count_parameters(net) == 7_856_289
+    assert all((norm.momentum, norm.eps) == (0.01, 1e-3) for norm in normalisations(net))
+    assert sum(isinstance(module, torch.nn.ELU) for module in net.modules()) == 18
+    x = torch.empty(2, 16, 112, 112, device="meta")
+    assert net({1: x}, Window(16, 16, 80, 80)).shape == (2, 1, 80, 80)
+
+
+def test_t04_the_crop_before_the_last_batch_norm_changes_what_it_sees_in_training_and_nothing_else():
+    torch.manual_seed(2)
+    net = tiny(depth=2, **T | {"norm_momentum": 1.0})
+    last = normalisations(net)[-1]
+    x, keep = {1: torch.randn(2, 3, 48, 48)}, Window(16, 16, 16, 16)
+    seen = []
+    last.register_forward_hook(lambda _module, inputs, _y: seen.append(inputs[0].shape[-2:]))
+    net.train()(x, keep)
+    # Ours sees the kept pixels and those that its own two convolutions reach beyond them, not the whole frame of 16.
+    assert seen[-1] == (20, 20)
+    whole, part = (net.eval()(x, k) for k in (None, keep))
+    assert torch.allclose(whole[..., *keep.slices], part, atol=1e-5)
