@@ -30,6 +30,7 @@ _HOMES = {
     "io.settings": ("load_recipe",),
     "io.vectors": ("read_features", "write_features"),
     "stages.check": ("check",),
+    "stages.clean": ("clean",),
     "stages.merge": ("merge",),
     "stages.predict": ("predict",),
     "stages.prepare": ("prepare",),

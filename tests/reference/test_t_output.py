@@ -21,10 +21,12 @@ from landscribe.core.recipe import Recipe
 from landscribe.core.rules import apply_rules
 from landscribe.core.spectral import rule_of
 from landscribe.io.geotiff import write_raster
-from landscribe.io.projects import Project
+from landscribe.io.projects import Project, open_project
 from landscribe.io.runs import Run
+from landscribe.io.scenes import sensor_grids
 from landscribe.io.settings import load_recipe
 from landscribe.io.submissions import EMPTY, read_texts, write_texts
+from landscribe.io.wkt_csv import read_wkt_csv
 from landscribe.nn.spectral import SpectralScene, spectral_field, spectral_scene
 from landscribe.stages.pictures import pictures
 from landscribe.stages.vectorize import vectorize_scene
@@ -214,6 +216,30 @@ def test_t13_a_second_run_changes_nothing() -> None:
     twice, _ = apply_rules(once, rules_after_tracing(), DSTL_LEGEND, grids)  # type: ignore[arg-type]
     assert len(once) == len(twice)
     assert shapely.to_wkb(once.geometry.to_numpy()).tolist() == shapely.to_wkb(twice.geometry.to_numpy()).tolist()
+
+
+def test_t13_rules_on_a_submission_twice(home: Path, tmp_path: Path) -> None:
+    grid = sensor_grids(open_project(load_recipe(home / "r.toml")).scenes.scenes[0])["RGB"]
+    shapes = {7: shapely.box(10, 10, 110, 80), 3: shapely.box(60, 20, 150, 30), 1: shapely.box(100, 15, 140, 45)}
+    rows = []
+    for image in ("6010_0_0", "6020_0_1"):
+        for class_id in range(1, 11):
+            polygons = grid.pixels_to_ground(np.array([shapes[class_id]])) if class_id in shapes else []
+            filled = image == "6010_0_0" and class_id in shapes
+            rows.append((image, class_id, shapely.MultiPolygon(list(polygons)).wkt if filled else EMPTY))
+    write_texts(tmp_path / "joined.csv", rows)
+    for name, result in (("joined.csv", "cleaned_joined.csv"), ("cleaned_joined.csv", "again.csv")):
+        files = (str(tmp_path / name), str(tmp_path / result))
+        done = CliRunner().invoke(app, ["clean", "dstl-ternaus", *files, "--set", f"data.root={home / 'world'}"])
+        assert done.exit_code == 0, done.output
+    cleaned, again = (read_wkt_csv(tmp_path / name) for name in ("cleaned_joined.csv", "again.csv"))
+    pixels = shapely.area(grid.ground_to_pixels(cleaned.geometries))
+    assert list(zip(cleaned.ids, cleaned.class_ids.tolist(), strict=True)) == [row[:2] for row in rows]
+    left = {c: a for c, a in zip(cleaned.class_ids[:10].tolist(), pixels[:10].tolist(), strict=True) if a}
+    # Water first; the building keeps what is dry, and the road what is neither.
+    assert left == pytest.approx({7: 7000, 1: 30 * 30, 3: 10 * 10}, abs=0.01)
+    assert pixels[10:].sum() == 0
+    assert shapely.to_wkt(cleaned.geometries).tolist() == shapely.to_wkt(again.geometries).tolist()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from landscribe.cli.console import reporting, say, tell, tell_json, tell_table
-from landscribe.cli.flow import JsonOption, SetOption, do_stage, open_recipe, tell_score
+from landscribe.cli.flow import JsonOption, do_stage, open_recipe, tell_score
+from landscribe.cli.submissions import SetOption
 from landscribe.errors import RecipeError, problem
 
 

@@ -11,17 +11,14 @@ import typer
 
 from landscribe.cli import submissions
 from landscribe.cli.console import reporting, say, tell, tell_json, tell_table
+from landscribe.cli.submissions import RecipeArgument, SetOption
 from landscribe.errors import DataError, PartialError, problem
 
 if TYPE_CHECKING:
     from landscribe.io.projects import Project, StageResult
     from landscribe.io.runs import Run
 
-RecipeArgument = Annotated[str, typer.Argument(help="A TOML recipe, or the name of a built-in one.", metavar="RECIPE")]
 RunOption = Annotated[Path, typer.Option("--run", help="Run folder; made if it is not there.", metavar="DIR")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Override a setting; may be repeated.", metavar="KEY=VALUE")
-]
 ModelsOption = Annotated[
     Path | None, typer.Option("--models", help="Finished models to use instead of training.", metavar="DIR")
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from landscribe.cli.console import say, tell, tell_json
+from landscribe.cli.console import reporting, say, tell, tell_json
 from landscribe.errors import DataError, RecipeError, problem
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ SampleOption = Annotated[
 ClassOption = Annotated[
     list[str] | None,
     typer.Option("--class", help="Only these classes, by name or ClassType 1..10; may be repeated.", metavar="CLASS"),
+]
+RecipeArgument = Annotated[str, typer.Argument(help="A TOML recipe, or the name of a built-in one.", metavar="RECIPE")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a setting; may be repeated.", metavar="KEY=VALUE")
 ]
 PROBLEMS_SHOWN = 100
 
@@ -36,6 +40,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("merge")(merge)
     app.command("vote")(vote)
+    app.command("clean")(clean)
 
 
 def merge(
@@ -90,6 +95,23 @@ def vote(
         out, inputs, at_least=at_least, sample=sample, class_ids=_class_ids(classes),
         buffer=buffer, simplify=simplify, min_area=min_area, decimals=decimals,
     )  # fmt: skip
+    _tell_counts(counts, out)
+
+
+def clean(
+    recipe: RecipeArgument,
+    source: Annotated[Path, typer.Argument(help="Submission, .csv or .csv.gz.", metavar="IN")],
+    out: Annotated[Path, typer.Argument(help="Submission to write.")],
+    overrides: SetOption = None,
+) -> None:
+    """Apply the class rules of a recipe to a DSTL submission, such as one merged from several."""
+    from landscribe.io.projects import open_project
+    from landscribe.io.settings import load_recipe
+    from landscribe.stages.clean import clean as clean_file
+
+    project = open_project(load_recipe(recipe, overrides or ()))
+    with reporting() as progress:
+        counts = clean_file(project, source, out, progress)
     _tell_counts(counts, out)
 
 
