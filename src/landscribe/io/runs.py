@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -207,8 +208,14 @@ def open_run(root: Path) -> Run:
     if root.exists() and not root.is_dir():
         raise DataError(problem(str(root), "is a file", need="a folder for the run"))
     root.mkdir(parents=True, exist_ok=True)
-    sweep_partials(root)
+    if is_first_process():  # what looks like a leftover to another one may be what the first is writing
+        sweep_partials(root)
     return Run(root)
+
+
+def is_first_process() -> bool:
+    """Tell whether this process writes: the only one, or the first of those that `torchrun` started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def file_digest(path: Path) -> str:

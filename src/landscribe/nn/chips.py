@@ -100,6 +100,11 @@ class ChipPlan:
     offsets: dict[str, FloatArray]
     """Added after it, raw units, float32 (B, C)."""
 
+    def part(self, chosen: slice) -> ChipPlan:
+        """Return the plan of some of the chips."""
+        gains, offsets = ({name: a[chosen] for name, a in table.items()} for table in (self.gains, self.offsets))
+        return ChipPlan(self.scene_b[chosen], self.map_b6[chosen], gains, offsets)
+
 
 @dataclass(frozen=True)
 class Chips:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def choose_engine(device: str | None = None, precision: str | None = None) -> En
     """Choose the device and the precision that is fastest there.
 
     Args:
-        device: `cpu`, `cuda`, `cuda:1` ...; None takes the first GPU, else the processor.
+        device: `cpu`, `cuda`, `cuda:1` ...; None takes the first GPU (the one of its own, in a process that
+            `torchrun` started), else the processor.
         precision: `bf16` or `float32`; None decides by what the device has in silicon.
 
     Raises:
@@ -96,7 +98,7 @@ def _field(line: str) -> tuple[str, str]:
 def _find_device(name: str | None) -> torch.device:
     has_cuda = torch.cuda.is_available()
     if name is None:
-        return torch.device("cuda", 0) if has_cuda else torch.device("cpu")
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if has_cuda else torch.device("cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:

@@ -20,20 +20,22 @@ from landscribe.core.recipe import ChipTable, LossTable, PredictTable, ScheduleT
 from landscribe.errors import DataError, LandscribeError, RecipeError, problem
 from landscribe.nn.bundle import SegmentationNet, channels_last
 from landscribe.nn.chips import ChipBank, Chips, SceneArrays, cut_chips, draw_plan, steps_per_epoch
-from landscribe.nn.device import Engine
+from landscribe.nn.device import Engine, keep_memory
+from landscribe.nn.gradients import add_gradients, split_chips
 from landscribe.nn.losses import (
     LossSums,
     class_weights,
     combine_terms,
     frame_of,
-    segmentation_loss,
     split_frame,
     sum_pixels,
 )
+from landscribe.nn.ranks import Ranks, share_of
 from landscribe.nn.schedule import begins_anew, rate_at, start_run
 from landscribe.nn.snapshot import Run, load_state, save_state
 from landscribe.nn.sweep import predict_tiles
 
+ALONE = Ranks()
 AHEAD = 2
 """Batches that are being cut while a step runs."""
 
@@ -52,11 +54,12 @@ def train(
     on_epoch: Callable[[int, dict[str, float], Callable[[], dict[str, bytes]]], None] | None = None,
     on_snapshot: Callable[[int, SegmentationNet], None] | None = None,
     evaluate: Callable[[SegmentationNet], dict[str, float]] | None = None,
+    ranks: Ranks = ALONE,
 ) -> SegmentationNet:
     """Train a network.
 
     Every batch follows from `seed` and the number of its step, so that a resumed run takes the steps that an
-    uninterrupted one would have taken, on the processor bit for bit.
+    uninterrupted one would have taken, on the processor bit for bit. Several processes take a part of each batch.
 
     Args:
         bank: Training scenes.
@@ -71,6 +74,7 @@ def train(
         on_epoch: Called with epochs done, a row of the history, and a function that returns the state as files.
         on_snapshot: Called before `on_epoch` with epochs done and the averaged network.
         evaluate: Called after each epoch with the averaged network; its numbers join the row.
+        ranks: The processes that train together; `on_epoch`, `on_snapshot` and `evaluate` are called in the first.
 
     Returns:
         The averaged network, in evaluation mode.
@@ -95,28 +99,38 @@ def train(
     done = load_state(run, state) if state is not None else 0
     history = _History(engine, net.spec.classes)
     devices = [engine.device] if engine.device.type == "cuda" else []
-    with torch.random.fork_rng(devices), _batches(bank, chips, seed, range(done, total), frame_of(loss)) as batches:
+    if engine.device.type == "cpu":
+        keep_memory()
+
+    def sums_of(piece: int, batch: Chips) -> LossSums:
+        torch.manual_seed(_step_seed(seed, step, ranks.rank, piece))
+        with torch.autocast(engine.device.type, torch.bfloat16, enabled=engine.dtype == torch.bfloat16):
+            logits = net(batch.images, batch.valid, keep)
+        target, weight, near = split_frame(batch.target, batch.weight, loss)
+        return sum_pixels(logits, target, weight, near)
+
+    cut = functools.partial(_cut_share, bank, chips, seed, ranks, frame_of(loss))
+    with torch.random.fork_rng(devices), _ahead(cut, range(done, total), bank.device) as batches:
         for step, batch in enumerate(batches, start=done):
-            torch.manual_seed(_step_seed(seed, step))
             if begins_anew(schedule, step, epoch_steps):
                 run.optimizer.state.clear()
             rate = rate_at(schedule, step, epoch_steps)
             for group in run.optimizer.param_groups:
                 group["lr"] = rate
-            with torch.autocast(engine.device.type, torch.bfloat16, enabled=engine.dtype == torch.bfloat16):
-                logits = net(batch.images, batch.valid, keep)
-            value, parts = segmentation_loss(logits, batch.target, batch.weight, loss, weights)
             run.optimizer.zero_grad(set_to_none=True)
-            value.backward()  # type: ignore[no-untyped-call]
+            pieces = split_chips(batch, schedule.accumulate)
+            value, parts = add_gradients(net, pieces, sums_of, loss, weights, ranks)
             if schedule.clip_norm:
                 torch.nn.utils.clip_grad_norm_(run.parameters, schedule.clip_norm)
             run.optimizer.step()
             _move_average(run, min(schedule.average, (1 + step) / (10 + step)))
-            history.add(value.detach(), parts.detach(), chips.batch)
+            history.add(value, parts, chips.batch)
             if on_step is not None:
-                on_step(step + 1, total, value.detach())
+                on_step(step + 1, total, value)
             if (step + 1) % epoch_steps == 0:
                 row = history.row((step + 1) // epoch_steps, step + 1, rate)
+                if not ranks.is_first:
+                    continue
                 if evaluate is not None:
                     row |= evaluate(run.average)
                 if on_snapshot is not None:
@@ -212,12 +226,15 @@ class _History:
         return row
 
 
-@contextlib.contextmanager
-def _batches(bank: ChipBank, table: ChipTable, seed: int, steps: range, frame: int) -> Iterator[Iterator[Chips]]:
-    """Cut batches in the background, a few ahead, in the order of their steps."""
+def _cut_share(bank: ChipBank, table: ChipTable, seed: int, ranks: Ranks, frame: int, step: int) -> Chips:
+    """Cut this process's part of a batch; the whole of it is drawn everywhere, so that it is the same for any count."""
+    plan = draw_plan(bank, table, seed, step)
+    return cut_chips(bank, table, plan.part(share_of(ranks, table.batch)), frame=frame)
 
-    def cut(step: int) -> Chips:
-        return cut_chips(bank, table, draw_plan(bank, table, seed, step), frame=frame)
+
+@contextlib.contextmanager
+def _ahead(cut: Callable[[int], Chips], steps: range, device: torch.device) -> Iterator[Iterator[Chips]]:
+    """Cut batches in the background, a few ahead, in the order of their steps."""
 
     def in_order(pool: ThreadPoolExecutor) -> Iterator[Chips]:
         waiting: collections.deque[Future[Chips]] = collections.deque()
@@ -228,7 +245,7 @@ def _batches(bank: ChipBank, table: ChipTable, seed: int, steps: range, frame: i
         while waiting:
             yield waiting.popleft().result()
 
-    pool = ThreadPoolExecutor(AHEAD if bank.device.type == "cpu" else 1, thread_name_prefix="chips")
+    pool = ThreadPoolExecutor(AHEAD if device.type == "cpu" else 1, thread_name_prefix="chips")
     try:
         yield in_order(pool)
     finally:
@@ -244,8 +261,8 @@ def _check(net: SegmentationNet, bank: ChipBank, chips: ChipTable) -> None:
         raise RecipeError(problem("chips.context", "leaves nothing", got=chips.context, need=f"< {chips.size // 2}"))
 
 
-def _step_seed(seed: int, step: int) -> int:
-    return int(np.random.SeedSequence([seed, step, 1]).generate_state(1, np.uint64)[0])
+def _step_seed(seed: int, step: int, rank: int, piece: int) -> int:
+    return int(np.random.SeedSequence([seed, step, rank, piece]).generate_state(1, np.uint64)[0])
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -17,7 +18,7 @@ from landscribe.core.grid import Window
 from landscribe.core.leaks import THUMBNAIL_PX, find_overlaps, find_twins, make_thumbnail, require_no_leak
 from landscribe.core.recipe import ModelTable
 from landscribe.core.spectral import Scan, settle
-from landscribe.errors import DataError, RecipeError, problem
+from landscribe.errors import DataError, IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_bytes, write_text
 from landscribe.io.formulas import Formula, write_formula
 from landscribe.io.model_files import (
@@ -40,7 +41,7 @@ from landscribe.io.projects import (
     silent,
     training_folds,
 )
-from landscribe.io.runs import Made, Run, make_key
+from landscribe.io.runs import Made, Run, is_first_process, make_key
 from landscribe.io.settings import recipe_dict
 
 STATE = "state"
@@ -63,6 +64,8 @@ class _Job:
 
 def train(project: Project, run: Run, progress: Progress = silent) -> StageResult:
     """Train every model of a recipe, and with `[tune].folds` each once more without each fold.
+
+    Several processes started by `torchrun` train each model together; the first one writes.
 
     Args:
         project: The recipe with its data.
@@ -110,7 +113,14 @@ def train(project: Project, run: Run, progress: Progress = silent) -> StageResul
             return _settle_formula(project, run, jobs[name])
         return _train_model(project, run, name, jobs[name], key_of(name), progress)
 
-    return make_items(run, "train", jobs, key_of, make)
+    if is_first_process():
+        return make_items(run, "train", jobs, key_of, make)
+    for name, job in jobs.items():
+        # Without a record, since the first process writes it; an item that fails does so in every process.
+        with contextlib.suppress(DataError, IntegrityError):
+            if job.table.kind == "network" and not run.is_current("train", name, key_of(name)):
+                make(name)
+    return StageResult("train")
 
 
 def _refuse_leaks(run: Run, train_ids: list[str], valid_ids: list[str]) -> None:
@@ -134,6 +144,7 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
     from landscribe.nn.chips import load_bank
     from landscribe.nn.device import choose_engine
     from landscribe.nn.loop import evaluate, train
+    from landscribe.nn.ranks import join_ranks, wait_for_all
     from landscribe.nn.snapshot import mean_of
     from landscribe.nn.stem import compute_statistics
 
@@ -145,11 +156,13 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
     training = [scene_arrays(scene, spec.sensors, bands) for scene in scenes]
     validation = [scene_arrays(open_side(project, run, i, "validate"), spec.sensors, bands) for i in job.valid_ids]
     engine = choose_engine()
+    ranks = join_ranks(engine.device)
     net = build_network(spec, compute_statistics(training, table.inputs.clip_percent), seed=job.seed)
     extra = {"recipe": recipe_dict(project.recipe), "trained_on": job.train_ids, "held_out": job.valid_ids}
     rows, state = _resume(folder, key)
-    keep_snapshots(folder, range(len(rows) + 1 - table.schedule.snapshots, len(rows) + 1))
-    board = _tensorboard(folder) if project.recipe.tensorboard else None
+    if ranks.is_first:
+        keep_snapshots(folder, range(len(rows) + 1 - table.schedule.snapshots, len(rows) + 1))
+    board = _tensorboard(folder) if project.recipe.tensorboard and ranks.is_first else None
 
     def on_epoch(epoch: int, row: Mapping[str, Any], state_files: Callable[[], Mapping[str, bytes]]) -> None:
         rows.append(dict(row))
@@ -171,8 +184,11 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
     bank = load_bank(training, net.sensor_steps, engine.device)
     net = train(
         bank, net, engine, table.loss, table.chips, table.schedule,
-        seed=job.seed, state=state, on_snapshot=on_snapshot, on_epoch=on_epoch, evaluate=judge,
+        seed=job.seed, state=state, on_snapshot=on_snapshot, on_epoch=on_epoch, evaluate=judge, ranks=ranks,
     )  # fmt: skip
+    if not ranks.is_first:
+        wait_for_all(ranks)
+        return Made(())
     snapshots = snapshot_folders(folder)
     outputs = [path / name for path in snapshots for name in MODEL_FILES]
     if table.schedule.snapshot_mean:
@@ -182,6 +198,7 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
     write_text(outputs[-1], _table(rows))
     for leftover in (folder / STATE).glob("*"):
         leftover.unlink()
+    wait_for_all(ranks)
     steps = int(rows[-1]["step"]) if rows else 0
     return Made(
         tuple(outputs),

@@ -153,6 +153,9 @@ class ScheduleTable(BaseModel, frozen=True, extra="forbid", strict=True):
     for each of them."""
     steps: Count | None = None
     """Steps of an epoch; None takes as many as cover the training area once."""
+    accumulate: Count = 1
+    """Pieces in which a batch is worked off, for batches that memory does not hold. Gradients are those of the whole
+    batch, except that batch normalisation sees one piece at a time; each chip is then looked at twice in a step."""
     decay: Literal["cosine", "constant", "power"] = "cosine"
     """Fall of the rate: half a cosine down to zero, none, or times `decay_factor` after each epoch."""
     decay_factor: Annotated[float, Field(gt=0, le=1)] = 0.95
