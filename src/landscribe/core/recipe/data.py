@@ -81,7 +81,7 @@ class DataTable(BaseModel, frozen=True, extra="forbid", strict=True):
 class PrepareTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """`[prepare]`."""
 
-    align: Literal["fit", "none", "ecc", "ecc-green"] = "none"
+    align: Literal["fit", "none", "ecc", "ecc-green"] = "fit"
     """How the shift between sensors is estimated: `fit` predicts the coarser of two sensors from the finer one; `ecc`
     is the way of the fifth-placed DSTL solution, `ecc-green` that of the third-placed one's water script; `none` takes
     sensors to lie where their georeference says. `prepared/alignment.csv` says what came of it."""
