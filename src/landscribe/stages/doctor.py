@@ -104,10 +104,15 @@ def _engine() -> list[tuple[str, str, bool]]:
 def _burn_and_trace() -> tuple[str, str, bool]:
     car = shapely.affinity.rotate(shapely.box(20.3, 20.7, 34.3, 26.7), 30)
     begin = time.perf_counter()
-    traced = trace(burn_share(np.array([car], dtype=object), (64, 64)), threshold=0.5)
+    seconds: list[float] = []
+    for _ in range(2):
+        traced = trace(burn_share(np.array([car], dtype=object), (64, 64)), threshold=0.5)
+        seconds.append(time.perf_counter() - begin - sum(seconds))
     got = shapely.union_all(traced.geometries)
     jaccard = got.intersection(car).area / got.union(car).area
-    return "burn and trace", f"Jaccard {jaccard:.3f} on a car, {time.perf_counter() - begin:.1f} s", jaccard > 0.95
+    # The first call of all compiles; later programs find what it compiled on disk.
+    text = f"Jaccard {jaccard:.3f} on a car; {seconds[0]:.1f} s to load or compile, then {1e3 * seconds[1]:.1f} ms"
+    return "burn and trace", text, jaccard > 0.95
 
 
 def _write_and_read() -> tuple[str, str, bool]:
