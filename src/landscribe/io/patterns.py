@@ -30,7 +30,7 @@ def list_files(data: DataTable, root: Path) -> SceneList:
         raise RecipeError(
             problem("[data].sensors", "is empty", need='RGB = { path = "..._{scene}.tif", kind = "rgb8" }')
         )
-    kinds = {row.kind: _own_kind(row.kind, row.bands, row.wavelengths_nm, row.gsd_m, row.bits) for row in data.kinds}
+    kinds = own_kinds(data)
     rows: dict[str, dict[str, SensorFile]] = {}
     fields_of: dict[str, dict[str, str]] = {}
     for name, table in data.sensors.items():
@@ -137,6 +137,11 @@ def _fill(template: str, fields: Mapping[str, str], where: str) -> str:
 def _fill_known(pattern: str, scene_id: str, fields_of: Mapping[str, Mapping[str, str]]) -> str:
     fields = {"scene": scene_id, **fields_of[scene_id]}
     return FIELD.sub(lambda match: fields.get(match.group(1), match.group(0)), pattern)
+
+
+def own_kinds(data: DataTable) -> dict[str, Sensor]:
+    """Return the sensors of `[[data.kinds]]` by kind."""
+    return {row.kind: _own_kind(row.kind, row.bands, row.wavelengths_nm, row.gsd_m, row.bits) for row in data.kinds}
 
 
 def _own_kind(kind: str, bands: tuple[str, ...], wavelengths_nm: tuple[float, ...], gsd_m: float, bits: int) -> Sensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from shapely.geometry.base import BaseGeometry
 from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
 from landscribe.core.grid import Grid, Window
 from landscribe.core.looks import Look
+from landscribe.core.sensors import Sensor
 from landscribe.core.trace import trace_blocks
 from landscribe.errors import DataError, problem
-from landscribe.io.rasters import open_raster
+from landscribe.io.rasters import open_raster, write_raster
 from landscribe.io.runs import Run
 from landscribe.io.vectors import read_own
 
@@ -46,6 +47,8 @@ class PreparedScene:
     """Part of the scene whose labels count; None for all of it."""
     without: Window | None = None
     """Part whose labels do not."""
+    absent: frozenset[str] = frozenset()
+    """Sensors of which the scene has nothing but one pixel without data."""
 
     @property
     def grid(self) -> Grid:
@@ -135,17 +138,37 @@ def open_prepared(run: Run, scene_id: str) -> PreparedScene:
         grids,
         bool(facts["labelled"]),
         _look(list(facts["statistics"].values())),
+        absent=frozenset(facts["absent"]),
     )
 
 
-def facts_of(
-    place: str, kinds: Mapping[str, str], bands: Mapping[str, tuple[str, ...]], *, labelled: bool
-) -> dict[str, Any]:
+def facts_of(place: str, sensors: Mapping[str, Sensor], absent: Iterable[str], *, labelled: bool) -> dict[str, Any]:
     """Return what `scene.json` holds, the reference being the first sensor."""
     return {
         "place": place,
-        "reference": next(iter(kinds)),
-        "kinds": dict(kinds),
-        "bands": {sensor: list(names) for sensor, names in bands.items()},
+        "reference": next(iter(sensors)),
+        "kinds": {name: sensor.kind for name, sensor in sensors.items()},
+        "bands": {name: list(sensor.band_names) for name, sensor in sensors.items()},
+        "absent": sorted(absent),
         "labelled": labelled,
     }
+
+
+def write_blank(folder: Path, name: str, sensor: Sensor, reference: Grid) -> Path:
+    """Write one pixel without data over the whole scene, in place of a sensor that the scene lacks.
+
+    Whatever reads prepared scenes then meets missing pixels, as in any other scene with nodata.
+    """
+    path, grid = folder / f"{name}.tif", reference.resize(1, 1)
+    dtype = "float32" if sensor.bits == 0 else "uint8" if sensor.bits <= 8 else "uint16"
+    count = len(sensor.bands)
+    with write_raster(path, grid, count=count, dtype=dtype, descriptions=sensor.band_names, mask=True) as writer:
+        writer.write(grid.window, np.zeros((count, 1, 1), dtype))
+        writer.write_mask(grid.window, np.zeros((1, 1), np.bool_))
+    return path
+
+
+def blank_statistics(sensor: Sensor) -> dict[str, Any]:
+    """Return the statistics of a sensor that a scene lacks."""
+    zeros = [0.0] * len(sensor.bands)
+    return {"valid_pixels": 0, "invalid_pixels": 1, "mean": zeros, "std": zeros, "min": None, "max": None}

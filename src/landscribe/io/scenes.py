@@ -51,6 +51,8 @@ class Scene:
     labels: Path | None = None
     missing: tuple[str, ...] = ()
     """Sensors of the recipe that this scene lacks."""
+    absent: Mapping[str, Sensor] = field(default_factory=dict)
+    """Those of them that the recipe allows to be missing."""
 
     @property
     def reference(self) -> SensorFile:

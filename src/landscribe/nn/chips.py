@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 from affine import Affine
 from torch import Tensor
 
-from landscribe.core.arrays import ByteArray, FloatArray, IntArray
+from landscribe.core.arrays import BoolArray, ByteArray, FloatArray, IntArray
 from landscribe.core.recipe import ChipTable
 from landscribe.errors import DataError, problem
 from landscribe.nn.sample import Raster, RasterBank, pack_rasters, sample
@@ -99,11 +99,14 @@ class ChipPlan:
     """Factor on each sensor's bands, float32 (B, C)."""
     offsets: dict[str, FloatArray]
     """Added after it, raw units, float32 (B, C)."""
+    missing: dict[str, BoolArray] = field(default_factory=dict)
+    """Which chips go without a sensor, bool (B,); a sensor that is not named is in all of them."""
 
     def part(self, chosen: slice) -> ChipPlan:
         """Return the plan of some of the chips."""
         gains, offsets = ({name: a[chosen] for name, a in table.items()} for table in (self.gains, self.offsets))
-        return ChipPlan(self.scene_b[chosen], self.map_b6[chosen], gains, offsets)
+        missing = {name: gone_b[chosen] for name, gone_b in self.missing.items()}
+        return ChipPlan(self.scene_b[chosen], self.map_b6[chosen], gains, offsets, missing)
 
 
 @dataclass(frozen=True)
@@ -233,7 +236,22 @@ def draw_plan(bank: ChipBank, table: ChipTable, seed: int, step: int) -> ChipPla
         shift = rng.normal(0, table.band_offset, shape) * bank.spreads[name]
         gains[name] = (gain * contrast).astype(np.float32)
         offsets[name] = (shift + gain * (1 - contrast) * bank.means[name]).astype(np.float32)
-    return ChipPlan(scene_b, map_b6, gains, offsets)
+    return ChipPlan(scene_b, map_b6, gains, offsets, _draw_missing(bank, table, scene_b, rng))
+
+
+def _draw_missing(
+    bank: ChipBank, table: ChipTable, scene_b: IntArray, rng: np.random.Generator
+) -> dict[str, BoolArray]:
+    """Draw which sensors each chip goes without; where that would leave none, it goes without none."""
+    if not table.sensor_dropout:
+        return {}
+    names = sorted(bank.sensors)
+    shares = np.array([table.sensor_dropout.get(name, 0.0) for name in names])
+    gone_bs = rng.random((table.batch, len(names))) < shares
+    # A sensor that the whole scene lacks is one pixel without data.
+    there_bs = np.stack([bank.sensors[name].size_r2[scene_b].max(axis=1) > 1 for name in names], axis=1)
+    gone_bs &= (there_bs & ~gone_bs).any(axis=1, keepdims=True)
+    return dict(zip(names, gone_bs.T, strict=True))
 
 
 def _draw_place(
@@ -335,6 +353,9 @@ def cut_chips(bank: ChipBank, table: ChipTable, plan: ChipPlan, *, frame: int = 
             gain_bc=plan.gains[name],
             offset_bc=plan.offsets[name],
         )
+        if name in plan.missing:
+            gone = torch.from_numpy(np.ascontiguousarray(plan.missing[name])).to(valid[name].device)
+            valid[name] = valid[name] & ~gone[:, None, None, None]
     context = table.context - frame
     inner = table.size - 2 * context
     inner_b6 = plan.map_b6.copy()

@@ -20,7 +20,7 @@ from landscribe.io.alignment import TABLE, align_scenes, write_table
 from landscribe.io.atomic import write_text
 from landscribe.io.geotiff import write_raster
 from landscribe.io.labels import Labels, read_labels
-from landscribe.io.prepared import COVERAGE, FACTS, LABELS, facts_of
+from landscribe.io.prepared import COVERAGE, FACTS, LABELS, blank_statistics, facts_of, write_blank
 from landscribe.io.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.rasters import open_raster
 from landscribe.io.runs import Made, Run, file_digest, make_key
@@ -57,6 +57,7 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
             label_table=project.scenes.label_table.model_dump() if project.scenes.label_table else None,
             kinds={name: (sensor.sensor.kind, sensor.nodata) for name, sensor in scene.sensors.items()},
             place=scene.place,
+            absent=sorted(scene.absent),
             legend=[(c.id, c.name) for c in legend],
             prepare=project.recipe.prepare.model_dump(),
             moves={name: str(move) for name, move in moves.get(scene_id, {}).items()},
@@ -89,9 +90,10 @@ def _prepare_scene(project: Project, run: Run, scene: Scene, moves: Mapping[str,
         counts |= _write_coverage(project, folder, scene, grids[scene.reference.name], labels)
         write_features(folder / LABELS, labels.features, legend=project.legend)
         counts["label polygons"] = len(labels.features)
-    kinds = {name: file.sensor.kind for name, file in scene.sensors.items()}
-    bands = {name: file.sensor.band_names for name, file in scene.sensors.items()}
-    facts = facts_of(scene.place, kinds, bands, labelled=labelled)
+    outputs += [write_blank(folder, name, sensor, reference) for name, sensor in scene.absent.items()]
+    sensors = {name: file.sensor for name, file in scene.sensors.items()} | dict(scene.absent)
+    facts = facts_of(scene.place, sensors, scene.absent, labelled=labelled)
+    statistics |= {name: blank_statistics(sensor) for name, sensor in scene.absent.items()}
     facts |= {"statistics": statistics, "shifts": {name: asdict(move) for name, move in moves.items()}}
     outputs.append(folder / FACTS)
     write_text(outputs[-1], json.dumps(facts, indent=1))

@@ -152,7 +152,7 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
     classes = table.classes or project.legend.names
     bands = [project.legend.index(name) for name in classes]
     scenes = [open_side(project, run, i, "train") for i in job.train_ids]
-    spec = model_spec(table, classes, scenes[0])
+    spec = model_spec(table, classes, *scenes)
     training = [scene_arrays(scene, spec.sensors, bands) for scene in scenes]
     validation = [scene_arrays(open_side(project, run, i, "validate"), spec.sensors, bands) for i in job.valid_ids]
     engine = choose_engine()
@@ -241,24 +241,32 @@ def _scan(scene: PreparedScene, table: ModelTable, bands: list[int]) -> Scan:
     return scan_scene(seen, table.spectral, truth)
 
 
-def model_spec(table: ModelTable, classes: tuple[str, ...], scene: PreparedScene) -> Any:
-    """Return the description of a model for the sensors of a prepared scene.
+def model_spec(table: ModelTable, classes: tuple[str, ...], *scenes: PreparedScene) -> Any:
+    """Return the description of a model for the sensors of prepared scenes.
+
+    Pixel sizes are those of the first scene, or for a sensor that it lacks of the first that has it.
 
     Raises:
-        RecipeError: If the model wants a sensor that the scene lacks.
+        RecipeError: If the model wants a sensor that a scene lacks, or none of them has.
     """
     from landscribe.nn.bundle import ModelSpec
     from landscribe.nn.stem import describe_sensors
 
-    names = table.inputs.sensors or tuple(scene.kinds)
-    missing = [name for name in names if name not in scene.kinds]
-    if missing:
-        do = f"the scene has {', '.join(scene.kinds)}"
-        raise RecipeError(
-            problem(f"model {table.name!r}", f"sensor {missing[0]!r} is not in scene {scene.id!r}", do=do)
-        )
-    sensors, scales = describe_sensors({name: scene.kinds[name] for name in names}, scene.bands), {}
+    where = f"model {table.name!r}"
+    names = table.inputs.sensors or tuple(scenes[0].kinds)
+    for scene in scenes:
+        missing = [name for name in names if name not in scene.kinds]
+        if missing:
+            do = f"the scene has {', '.join(scene.kinds)}; [data].optional says what a scene may lack"
+            raise RecipeError(problem(where, f"sensor {missing[0]!r} is not in scene {scene.id!r}", do=do))
+    unknown = sorted(set(table.chips.sensor_dropout) - set(names))
+    if unknown:
+        raise RecipeError(problem(where, "chips.sensor_dropout names no sensor of its own", got=unknown[0], need=names))
+    sensors, scales = describe_sensors({name: scenes[0].kinds[name] for name in names}, scenes[0].bands), {}
     for name in names:
+        scene = next((s for s in scenes if name not in s.absent), scenes[0])
+        if name in scene.absent:
+            raise RecipeError(problem(where, f"no training scene has sensor {name!r}"))
         to_sensor = scene.grid.pixel_map(scene.grids[name])
         scales[name] = float(1 / np.sqrt(abs(to_sensor.determinant)))
     return ModelSpec(table.name, classes, sensors, scales, table.inputs, table.network, table.chips.context)

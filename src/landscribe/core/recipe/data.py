@@ -68,6 +68,9 @@ class DataTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Folder that relative paths start from; itself relative to the recipe's folder."""
     sensors: dict[str, SensorTable] = {}
     """Sensors by name; the first one is the reference: its grid is the grid of the result."""
+    optional: tuple[Name, ...] = ()
+    """Sensors that a scene may lack: their pixels are then missing, as nodata is. A network learns to live without
+    one by `chips.sensor_dropout`, or from scenes that lack it."""
     kinds: tuple[KindTable, ...] = ()
     labels: LabelTable | None = None
     scene: Name = "{scene}"

@@ -121,6 +121,8 @@ class ChipTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Standard deviation of a shift drawn for each band, in standard deviations of the band's values: haze, hue."""
     balance: Literal["scene", "area"] = "scene"
     """`scene`: every scene gives as many chips, as in both DSTL methods; `area`: every labelled pixel is as likely."""
+    sensor_dropout: dict[Name, Share] = {}
+    """Share of chips that go without a sensor, by sensor, `{ A = 0.3 }`; no chip goes without all of them."""
     oversample: Share = 0.3
     """Share of chips made to hold a pixel of a class drawn evenly among the classes; the others hold one as often as
     chance will have it."""
