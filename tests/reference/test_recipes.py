@@ -1,4 +1,4 @@
-"""Both recipes run whole on a folder in the DSTL layout, with hardly any training; the page lists all of the features."""
+"""Both recipes run whole on a folder in the DSTL layout, with hardly any training; the page lists every feature."""
 
 from __future__ import annotations
 
