@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from landscribe.core.exclusive import against_the_best_other
+from landscribe.core.exclusive import against_the_best_other, one_against_the_best_other
 
 fields = hnp.arrays(np.uint8, st.tuples(st.integers(2, 5), st.integers(1, 7), st.integers(1, 5)))
 
@@ -30,3 +30,11 @@ def test_no_pixel_goes_to_two_classes(p_khw: np.ndarray) -> None:
 def test_one_class_stays_as_it_is() -> None:
     p_khw = np.array([[[0, 51, 255]]], np.uint8)
     assert np.allclose(against_the_best_other(p_khw), [[[0, 0.2, 1]]])
+
+
+@settings(max_examples=40, deadline=None)
+@given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=3, max_dims=3, max_side=5), elements=st.integers(0, 4)))
+def test_one_class_alone_is_the_same_to_the_last_bit(probability_khw):
+    everything = against_the_best_other(probability_khw)
+    for index in range(len(probability_khw)):
+        assert np.array_equal(one_against_the_best_other(probability_khw, index), everything[index])

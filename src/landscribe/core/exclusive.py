@@ -29,3 +29,13 @@ def against_the_best_other(probability_khw: ByteArray) -> FloatArray:
     other_khw = np.where((p_khw == best_hw) & (best_hw == second_hw), best_hw, other_khw)
     whole_khw = p_khw + other_khw
     return np.divide(p_khw, whole_khw, out=np.zeros_like(p_khw), where=whole_khw > 0)
+
+
+def one_against_the_best_other(probability_khw: ByteArray, index: int) -> FloatArray:
+    """Return one class of `against_the_best_other`, float32 (H, W), without making the others."""
+    p_hw = probability_khw[index].astype(np.float32) / 255
+    if len(probability_khw) == 1:
+        return p_hw
+    others_khw = probability_khw[np.arange(len(probability_khw)) != index]
+    whole_hw = p_hw + others_khw.max(axis=0).astype(np.float32) / 255
+    return np.divide(p_hw, whole_hw, out=np.zeros_like(p_hw), where=whole_hw > 0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,7 +15,7 @@ import shapely
 
 from landscribe.core.areas import polygon_areas
 from landscribe.core.arrays import AnyArray, FloatArray, GeometryArray
-from landscribe.core.exclusive import against_the_best_other
+from landscribe.core.exclusive import one_against_the_best_other
 from landscribe.core.features import make_features, of_class
 from landscribe.core.grid import Grid
 from landscribe.core.legend import LandClass, Legend
@@ -41,6 +43,9 @@ from landscribe.io.runs import Made, Run, make_key
 from landscribe.io.tuned import TUNED
 
 OUT_OF_FOLD = "oof"
+FIELD_BYTES = 1 << 29
+"""Fields of one class that are kept in memory; what is beyond is read again for each choice."""
+WORKERS = 2
 
 
 def tune(project: Project, run: Run, progress: Progress = silent) -> StageResult:
@@ -180,7 +185,7 @@ class _TunedScene:
             for window in self.prepared.strips():
                 if self.recipe.vectorize.exclusive:
                     image_chw, valid_hw = raster.read(window)
-                    parts.append(np.where(valid_hw, against_the_best_other(image_chw)[band], np.float32(0)))
+                    parts.append(np.where(valid_hw, one_against_the_best_other(image_chw, band), np.float32(0)))
                 else:
                     image_chw, valid_hw = raster.read(window, bands=[band + 1])
                     parts.append(np.where(valid_hw, image_chw[0], np.uint8(0)))
@@ -199,6 +204,8 @@ class _ClassMeasure:
     candidates: Candidates
     table: VectorizeTable
     known: dict[Choice, FloatArray] = field(default_factory=dict)
+    fields: dict[tuple[str, int], AnyArray] = field(default_factory=dict)
+    """Fields that were read, by scene and number of views, up to FIELD_BYTES."""
 
     def __call__(self, choice: Choice) -> FloatArray:
         """Return TP, FP, FN per place, (P, 3), in squared ground units."""
@@ -211,29 +218,51 @@ class _ClassMeasure:
     def _measure_plain(self) -> dict[Choice, FloatArray]:
         thresholds, min_areas = self.candidates.thresholds, self.candidates.min_areas
         table_tap3 = np.zeros((len(thresholds), len(min_areas), len(self.places), 3))
-        for scene, truth in zip(self.scenes, self.truths, strict=True):
-            grid, field_hw = scene.prepared.grid, scene.field(self.band)
+
+        def measure(scene: _TunedScene, truth: GeometryArray) -> FloatArray:
+            grid, field_hw = scene.prepared.grid, self._field(scene, 0)
             limits = [self._in_pixels(area, grid) for area in min_areas]
-            for k, threshold in enumerate(thresholds):
+            fill, found = self.table.min_hole is None, []
+            for threshold in thresholds:
                 parts = shapely.get_parts(self._trace(field_hw, threshold, 0.0, grid))
-                fill = self.table.min_hole is None
-                areas_a3 = filtered_areas(parts, truth, limits, scene.ground, fill=fill)
-                table_tap3[k, :, self.places.index(scene.prepared.place)] += areas_a3 * grid.pixel_area
+                found.append(filtered_areas(parts, truth, limits, scene.ground, fill=fill) * grid.pixel_area)
+            return np.array(found)
+
+        for scene, areas_ta3 in zip(self.scenes, self._each_scene(measure), strict=True):
+            table_tap3[:, :, self.places.index(scene.prepared.place)] += areas_ta3
         return {Choice(t, a): table_tap3[k, m] for k, t in enumerate(thresholds) for m, a in enumerate(min_areas)}
 
     def _measure_shaped(self, choice: Choice) -> FloatArray:
         areas_p3 = np.zeros((len(self.places), 3))
-        for scene, truth in zip(self.scenes, self.truths, strict=True):
+
+        def measure(scene: _TunedScene, truth: GeometryArray) -> FloatArray:
             grid, name = scene.prepared.grid, scene.prepared.id
-            field_hw = scene.field(self.band, choice.symmetries)
+            field_hw = self._field(scene, choice.symmetries)
             traced = self._trace(field_hw, choice.threshold, self._in_pixels(choice.min_area, grid), grid)
             features = make_features(name, self.land_class, grid.pixels_to_ground(traced), crs=grid.crs)
             shaped, _ = apply_rules(features, choice.rules(self.land_class.name), scene.legend, {name: grid})
             ours = grid.ground_to_pixels(shaped.geometry.to_numpy())
             region = None if scene.ground is None else shapely.multipolygons(scene.ground)
             areas = polygon_areas(ours, truth, region).scale(grid.pixel_area)
-            areas_p3[self.places.index(scene.prepared.place)] += (areas.tp, areas.fp, areas.fn)
+            return np.array((areas.tp, areas.fp, areas.fn))
+
+        for scene, areas_3 in zip(self.scenes, self._each_scene(measure), strict=True):
+            areas_p3[self.places.index(scene.prepared.place)] += areas_3
         return areas_p3
+
+    def _each_scene(self, work: Callable[[_TunedScene, GeometryArray], FloatArray]) -> list[FloatArray]:
+        # GEOS and the tracer work outside the interpreter lock, so threads share the cores.
+        with ThreadPoolExecutor(WORKERS) as pool:
+            return list(pool.map(work, self.scenes, self.truths))
+
+    def _field(self, scene: _TunedScene, views: int) -> AnyArray:
+        key = (scene.prepared.id, views)
+        if key in self.fields:
+            return self.fields[key]
+        field_hw = scene.field(self.band, views)
+        if field_hw.nbytes + sum(kept.nbytes for kept in list(self.fields.values())) <= FIELD_BYTES:
+            self.fields[key] = field_hw
+        return field_hw
 
     def _trace(self, field_hw: AnyArray, threshold: float, min_area_px: float, grid: Grid) -> GeometryArray:
         options = self.table.tracing(self.land_class.name, grid.pixel_area)

@@ -10,7 +10,7 @@ import numpy as np
 from affine import Affine
 
 from landscribe.core.arrays import AnyArray
-from landscribe.core.exclusive import against_the_best_other
+from landscribe.core.exclusive import against_the_best_other, one_against_the_best_other
 from landscribe.core.features import join_features, make_features
 from landscribe.core.grid import Grid, Window
 from landscribe.core.legend import LandClass, Legend
@@ -109,7 +109,7 @@ def _trace_band(raster: Raster, band: int, land_class: LandClass, table: Vectori
     def read(window: Window) -> AnyArray:
         if table.exclusive:
             image_chw, valid_hw = raster.read(window)
-            return np.where(valid_hw, against_the_best_other(image_chw)[band - 1], np.float32(0))
+            return np.where(valid_hw, one_against_the_best_other(image_chw, band - 1), np.float32(0))
         image_chw, valid_hw = raster.read(window, bands=[band])
         return np.where(valid_hw, image_chw[0], np.uint8(0))
 
