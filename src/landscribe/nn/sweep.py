@@ -8,9 +8,8 @@ nothing has to be blended. Flips and turns map the pooling grid onto itself for 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,24 +17,23 @@ from affine import Affine
 from torch import Tensor
 from torch.nn import functional
 
-from landscribe.core.arrays import AnyArray, BoolArray, ByteArray, FloatArray, IntArray
+from landscribe.core.arrays import ByteArray, FloatArray
 from landscribe.core.grid import Window
 from landscribe.core.recipe import PredictTable
 from landscribe.errors import RecipeError, problem
 from landscribe.nn.bundle import SegmentationNet
 from landscribe.nn.device import Engine
 from landscribe.nn.fused import make_ready
-from landscribe.nn.sample import Raster, copy_pixels, pack_rasters, sample
+from landscribe.nn.reading import Reader, SceneReader, TileInput, round_up
 
-Reader = Callable[[str, Window], tuple[AnyArray, BoolArray]]
-"""Sensor name and a window inside its raster to raw values (C, h, w) and validity (h, w)."""
-
-VIEWS: dict[int, tuple[tuple[int, bool], ...]] = {
-    1: ((0, False),),
-    4: tuple((turns, False) for turns in range(4)),
-    8: tuple((turns, flip) for flip in (False, True) for turns in range(4)),
-}
-"""Quarter turns and whether columns are flipped first, by number of symmetries."""
+VIEWS: dict[str, tuple[tuple[int, bool], ...]] = {
+    "turns": tuple((turns, flip) for flip in (False, True) for turns in range(4)),
+    "mirrors": (
+        (0, False), (2, True), (0, True), (1, True),
+        (1, False), (2, False), (3, False), (3, True),
+    ),
+}  # fmt: skip
+"""Quarter turns and whether columns are reversed first; one symmetry is the first of them, four are the first four."""
 TILE_BYTES = 3 * 2**29
 """Memory of a forward pass on a processor."""
 GPU_SHARE = 0.4
@@ -46,16 +44,6 @@ BLOCK_PX = 1024
 """Side of a tile where no network looks at it."""
 STEM_ROWS = 32
 """Rows of a tile that are normalised at a time."""
-
-
-@dataclass(frozen=True)
-class TileInput:
-    """What one model sees of one tile."""
-
-    images: dict[str, Tensor]
-    valid: dict[str, Tensor]
-    keep: Window
-    """The tile within the input."""
 
 
 def tile_side(
@@ -71,12 +59,12 @@ def tile_side(
     """
     divisor = max((net.divisor for net in models), default=1)
     if predict.tile is not None or not models:
-        return _up(predict.tile or BLOCK_PX, divisor)
+        return round_up(predict.tile or BLOCK_PX, divisor)
     pixels = tile_budget_bytes(engine) / max(pixel_bytes(net, engine) for net in models)
     seen = max(net.receptive_radius for net in models)
-    largest = max(divisor, int(math.sqrt(pixels)) - 2 * _up(seen, divisor))
+    largest = max(divisor, int(math.sqrt(pixels)) - 2 * round_up(seen, divisor))
     count = math.ceil(max(shape_hw) / largest)
-    return _up(math.ceil(max(shape_hw) / count), divisor)
+    return round_up(math.ceil(max(shape_hw) / count), divisor)
 
 
 def tile_budget_bytes(engine: Engine) -> int:
@@ -94,7 +82,7 @@ def pixel_bytes(net: SegmentationNet, engine: Engine) -> int:
     bands = sum(len(sensor.bands) for sensor in net.spec.sensors) + len(net.spec.inputs.indices)
     of_type = engine.dtype.itemsize
     # The first level's maps that live at once; raw bands of this tile and the next, normalised bands; sums of views.
-    return LIVE_MAPS * net.spec.network.filters * of_type + bands * (2 * 5 + 2 * of_type) + len(net.spec.classes) * 16
+    return LIVE_MAPS * net.unet.width * of_type + bands * (2 * 5 + 2 * of_type) + len(net.spec.classes) * 16
 
 
 def tile_windows(shape_hw: tuple[int, int], tile: int) -> list[Window]:
@@ -172,22 +160,25 @@ def predict_tiles(
     if missing:
         raise RecipeError(problem("scene", "sensor missing", got=", ".join(missing)))
     ready = [make_ready(net, engine) for net in models]
-    scene = _Scene(read, shape_hw, maps, sensor_shapes, engine.device)
+    scene = SceneReader(read, shape_hw, maps, sensor_shapes, engine.device)
 
     def load(window: Window) -> list[TileInput]:
         return [scene.load(net, window) for net in ready]
 
-    def compute(inputs: Future[list[TileInput]]) -> FloatArray:
-        parts = [predict_input(net, tile, engine, predict) for net, tile in zip(ready, inputs.result(), strict=True)]
-        return torch.cat(parts).cpu().numpy()
+    def compute(window: Window, inputs: Future[list[TileInput]]) -> FloatArray:
+        parts = []
+        for net, tile in zip(ready, inputs.result(), strict=True):
+            parts.append(predict_input(net, tile, engine, predict).cpu().numpy())
+            blank_frame(parts[-1], window, shape_hw, net, predict)
+        return np.concatenate(parts)
 
     # While the caller writes a tile, the next one is computed; while that goes on, the one after it is read.
     with ThreadPoolExecutor(1, "tiles-read") as reader, ThreadPoolExecutor(1, "tiles-compute") as computer:
-        running = computer.submit(compute, reader.submit(load, chosen[0])) if chosen else None
+        running = computer.submit(compute, chosen[0], reader.submit(load, chosen[0])) if chosen else None
         for i, window in enumerate(chosen):
             following = reader.submit(load, chosen[i + 1]) if i + 1 < len(chosen) else None
             result = running.result() if running is not None else np.empty((0, *window.shape_hw), np.float32)
-            running = computer.submit(compute, following) if following is not None else None
+            running = computer.submit(compute, chosen[i + 1], following) if following is not None else None
             yield window, result
 
 
@@ -196,22 +187,54 @@ def predict_input(net: SegmentationNet, tile: TileInput, engine: Engine, predict
     """Return the probability of one tile, averaged over the symmetries, float32 (K, h, w)."""
     images = {name: t.to(engine.device) for name, t in tile.images.items()}
     valid = {name: t.to(engine.device) for name, t in tile.valid.items()}
-    stacks = normalise(net, images, valid, engine)
+    mean = average_views(net, normalise(net, images, valid, engine), tile.keep, predict)[0]
+    return mean.exp() if predict.combine == "geometric" else mean
+
+
+def average_views(net: SegmentationNet, stacks: Mapping[int, Tensor], keep: Window, predict: PredictTable) -> Tensor:
+    """Return the mean over the symmetries, float32 (B, K, h, w): of probabilities, or of their logarithms.
+
+    Args:
+        net: The network.
+        stacks: Normalised input by stride.
+        keep: The part that is wanted.
+        predict: Symmetries, and by `combine` what the mean is taken of.
+    """
     size_hw = stacks[1].shape[-2:]
     geometric = predict.combine == "geometric"
     # Views of fewer symmetries are the first ones of those of more, so each class stops adding up at its own number.
     counts = [predict.views_of(name) for name in net.spec.classes]
-    counts_k = torch.tensor(counts, dtype=torch.float32, device=engine.device)[:, None, None]
+    counts_k = torch.tensor(counts, dtype=torch.float32, device=stacks[1].device)[:, None, None]
     total: Tensor | None = None
-    for number, (turns, flip) in enumerate(VIEWS[max(counts)]):
+    for number, (turns, flip) in enumerate(VIEWS[predict.views][: max(counts)]):
         turned = {step: _turn(stack, turns, flip) for step, stack in stacks.items()}
-        logits = net.unet(turned, _turn_window(tile.keep, (size_hw[0], size_hw[1]), turns, flip)).float()
+        logits = net.unet(turned, _turn_window(keep, (size_hw[0], size_hw[1]), turns, flip)).float()
         p = _unturn(functional.logsigmoid(logits) if geometric else torch.sigmoid(logits), turns, flip)
         total = p.clone() if total is None else total + p * (number < counts_k)
     if total is None:
         raise RecipeError(problem("predict.symmetries", "none"))
-    mean = total[0] / counts_k
-    return mean.exp() if geometric else mean
+    return total / counts_k
+
+
+def blank_frame(
+    p_khw: FloatArray, window: Window, shape_hw: tuple[int, int], net: SegmentationNet, predict: PredictTable
+) -> None:
+    """Set to 0, in place, what classes with empty edges have within the model's context of a scene's edge.
+
+    Args:
+        p_khw: Probability of a window, (K, h, w).
+        window: Where it lies.
+        shape_hw: Size of the scene.
+        net: Its context and classes.
+        predict: Its `edges` and `empty_edges`.
+    """
+    empty = [predict.edges == "empty" or name in predict.empty_edges for name in net.spec.classes]
+    rows = np.arange(window.row, window.row_stop)[:, None]
+    cols = np.arange(window.col, window.col_stop)[None, :]
+    margin = net.spec.context
+    frame_hw = np.minimum(np.minimum(rows, shape_hw[0] - 1 - rows), np.minimum(cols, shape_hw[1] - 1 - cols)) < margin
+    if any(empty) and frame_hw.any():
+        p_khw[np.array(empty)[:, None, None] & frame_hw] = 0
 
 
 def normalise(
@@ -222,7 +245,7 @@ def normalise(
     The stem looks at each pixel alone, so a processor takes a few rows at a time, which stay in its cache.
     """
     height = min(len(images[name][0, 0]) * step for name, step in net.sensor_steps.items())
-    rows = _up(STEM_ROWS, net.divisor) if engine.device.type == "cpu" else height
+    rows = round_up(STEM_ROWS, net.divisor) if engine.device.type == "cpu" else height
     whole: dict[int, Tensor] = {}
     for top in range(0, height, rows):
 
@@ -236,100 +259,6 @@ def normalise(
                 whole[step] = stack.new_empty(shape, dtype=engine.dtype).permute(0, 3, 1, 2)
             whole[step][:, :, top // step : top // step + stack.shape[2]] = stack
     return whole
-
-
-@dataclass(frozen=True)
-class _Scene:
-    """Reads what a model sees of a tile."""
-
-    read: Reader
-    shape_hw: tuple[int, int]
-    maps: Mapping[str, Affine]
-    sensor_shapes: Mapping[str, tuple[int, int]]
-    device: torch.device
-
-    def load(self, net: SegmentationNet, tile: Window) -> TileInput:
-        window = input_window(net, tile, self.shape_hw)
-        images, valid = {}, {}
-        for name, step in net.sensor_steps.items():
-            images[name], valid[name] = self._sample(name, step, window)
-        keep = Window(tile.row - window.row, tile.col - window.col, tile.height, tile.width)
-        return TileInput(images, valid, keep)
-
-    def _sample(self, name: str, step: int, window: Window) -> tuple[Tensor, Tensor]:
-        if step == 1 and self.maps[name] == Affine.identity() and self.sensor_shapes[name] == self.shape_hw:
-            return self._copy(name, window)
-        there = self._sensor_window(name, window)
-        image_chw, valid_hw = self.read(name, there)
-        from_reference = Affine.translation(-there.col, -there.row) @ self.maps[name]
-        raster = Raster(image_chw, valid_hw, from_reference, self.shape_hw)
-        bank = pack_rasters([raster], None if self.device.type == "cpu" else self.device)
-        place = np.array([tuple(Affine.translation(window.col, window.row))[:6]])
-        return sample(bank, np.zeros(1, np.int64), place, (window.height // step, window.width // step), step=step)
-
-    def _copy(self, name: str, window: Window) -> tuple[Tensor, Tensor]:
-        """Read a sensor that lies pixel on pixel on the reference grid: what `sample` would give, without its sums."""
-        rows, cols = (
-            _mirrored_pixels(start, stop, size)
-            for start, stop, size in zip(
-                (window.row, window.col), (window.row_stop, window.col_stop), self.shape_hw, strict=True
-            )
-        )
-        (top, bottom), (left, right) = ((int(i.min()), int(i.max()) + 1) for i in (rows, cols))
-        image_chw, valid_hw = self.read(name, Window(top, left, bottom - top, right - left))
-        image, valid = copy_pixels(image_chw, valid_hw, rows - top, cols - left)
-        return image.to(self.device), valid.to(self.device)
-
-    def _sensor_window(self, name: str, window: Window) -> Window:
-        """Return the part of a sensor's raster that a window of the mirrored reference grid is sampled from."""
-        height, width = self.sensor_shapes[name]
-        rows = _mirrored_span(window.row, window.row_stop, self.shape_hw[0])
-        cols = _mirrored_span(window.col, window.col_stop, self.shape_hw[1])
-        corners = [self.maps[name] @ (col, row) for row in rows for col in cols]
-        (left, right), (top, bottom) = ((min(values), max(values)) for values in zip(*corners, strict=True))
-        # One pixel more on each side for interpolation. A tile off the raster reads the nearest pixel and ignores it.
-        row, row_stop = _clip_span(top - 1, bottom + 1, height)
-        col, col_stop = _clip_span(left - 1, right + 1, width)
-        return Window(row, col, row_stop - row, col_stop - col)
-
-
-def input_window(net: SegmentationNet, tile: Window, shape_hw: tuple[int, int]) -> Window:
-    """Return what a network must see to predict a tile: all that reaches it, up to the mirrored frame of the scene."""
-    (row, row_stop), (col, col_stop) = (
-        _input_span(net, start, stop, size)
-        for start, stop, size in (
-            (tile.row, tile.row_stop, shape_hw[0]),
-            (tile.col, tile.col_stop, shape_hw[1]),
-        )
-    )
-    return Window(row, col, row_stop - row, col_stop - col)
-
-
-def _input_span(net: SegmentationNet, start: int, stop: int, size: int) -> tuple[int, int]:
-    frame, reach = _up(net.spec.context, net.divisor), net.receptive_radius
-    first, last = -frame, _up(size + frame, net.divisor)
-    return max(first, start - _up(reach, net.divisor)), min(last, _up(stop + reach, net.divisor))
-
-
-def _up(value: int, divisor: int) -> int:
-    return math.ceil(value / divisor) * divisor
-
-
-def _mirrored_span(start: int, stop: int, size: int) -> tuple[int, int]:
-    """Return the smallest and largest coordinate that start..stop has after mirroring at 0 and `size`."""
-    folded = np.abs((np.arange(start, stop + 1) + size) % (2 * size) - size)
-    return int(folded.min()), int(folded.max())
-
-
-def _mirrored_pixels(start: int, stop: int, size: int) -> IntArray:
-    """Return which pixel each of start..stop is after mirroring at 0 and `size`."""
-    folded = np.arange(start, stop) % (2 * size)
-    return np.minimum(folded, 2 * size - 1 - folded)
-
-
-def _clip_span(start: float, stop: float, size: int) -> tuple[int, int]:
-    first = min(max(math.floor(start), 0), size - 1)
-    return first, max(first + 1, min(math.ceil(stop), size))
 
 
 def _turn(x: Tensor, turns: int, flip: bool) -> Tensor:

@@ -68,6 +68,7 @@ class UNet(nn.Module):
             inputs = below + entering[level] if layout.skip == "input" else 0
             below = block.channels + inputs
             skipped.append(below)
+        self._width = skipped[0]
         low = block.channels
         self.up, self.rise, self.skip = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for level in reversed(range(len(layout.decoder))):
@@ -88,6 +89,11 @@ class UNet(nn.Module):
     def divisor(self) -> int:
         """Height and width of an input must be multiples of this."""
         return self.strides[-1]
+
+    @property
+    def width(self) -> int:
+        """Maps of the highest level."""
+        return self._width
 
     @property
     def receptive_radius(self) -> int:

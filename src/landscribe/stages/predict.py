@@ -200,6 +200,7 @@ def _predict_scene(
     progress: Progress,
 ) -> Made:
     from landscribe.nn.device import choose_engine
+    from landscribe.nn.patches import predict_patches, strips
     from landscribe.nn.sweep import predict_tiles, tile_side, tile_windows
 
     names = {sensor.name: sensor for spec in loaded.specs for sensor in spec.sensors}
@@ -208,7 +209,9 @@ def _predict_scene(
     maps = {name: grid.pixel_map(scene.grids[name]) for name in names}
     shapes = {name: scene.grids[name].shape_hw for name in names}
     engine = choose_engine()
-    windows = tile_windows(grid.shape_hw, tile_side(loaded.nets, table, grid.shape_hw, engine))
+    in_patches = table.patch is not None and bool(loaded.nets)
+    windows = strips(grid.shape_hw) if in_patches else None
+    windows = windows or tile_windows(grid.shape_hw, tile_side(loaded.nets, table, grid.shape_hw, engine))
     with ExitStack() as files:
         readers = {name: files.enter_context(open_raster(scene.folder / f"{name}.tif")) for name in names}
         reference = files.enter_context(open_raster(scene.folder / f"{scene.reference}.tif"))
@@ -223,7 +226,8 @@ def _predict_scene(
         fields = [_field(run, scene, formula, legend) for formula in loaded.formulas]
         tiles: Iterable[tuple[Window, Any]] = ((window, ()) for window in windows)
         if loaded.nets:
-            tiles = predict_tiles(loaded.nets, read, grid.shape_hw, maps, shapes, engine, table)
+            run_over = predict_patches if in_patches else predict_tiles
+            tiles = run_over(loaded.nets, read, grid.shape_hw, maps, shapes, engine, table)
         for number, (window, net_khw) in enumerate(tiles):
             p_ohw = np.stack([*net_khw, *(band_hw for field in fields for band_hw in field(window) / np.float32(255))])
             stack_khw = np.rint(average_owners(p_ohw, owners, table.combine) * 255).astype(np.uint8)

@@ -229,11 +229,25 @@ class PredictTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Side of what one forward pass yields, in reference pixels, rounded up to what the network divides by. None takes
     the largest that a fixed share of memory holds; the larger, the less is computed twice."""
     symmetries: Literal[1, 4, 8] = 8
-    """Views averaged: 1, the four quarter turns, or all eight flips and turns."""
+    """Views averaged: 1, four, or all eight flips and turns."""
+    views: Literal["turns", "mirrors"] = "turns"
+    """What four views are: the quarter turns; or, as in the second DSTL method, rows reversed, columns reversed, and
+    both axes exchanged, beside the scene as it is."""
     class_symmetries: dict[Name, Literal[1, 4, 8]] = {}
     """Views averaged for single classes, by class name, in place of `symmetries`."""
+    patch: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Predict in patches of this side that see nothing but the model's context around them, as both DSTL methods do; in
+    place of `tile`, whose result does not depend on where tiles lie, in a fraction of the time."""
+    step: Count | None = None
+    """Distance of patches; below `patch`, each pixel is the mean of several. None lays them side by side."""
+    edges: Literal["mirror", "empty"] = "mirror"
+    """`mirror`: what lies beyond a scene is its mirror image; `empty`: nothing is predicted within the model's context
+    of the edge, and patches see nothing beyond it."""
+    empty_edges: tuple[Name, ...] = ()
+    """Classes of which nothing is predicted there, whatever `edges` says."""
     combine: Literal["arithmetic", "geometric"] = "arithmetic"
-    """Mean of the probabilities of views, of networks of several seeds, of snapshots and of models."""
+    """Mean of the probabilities of views, of patches that overlap, of networks of several seeds, of snapshots and of
+    models."""
     ensemble: bool = False
     """Let several rows of `[[models]]` own the same class and average them; otherwise that is an error."""
     weights: PerClass = {}

@@ -1,0 +1,145 @@
+"""Prediction in patches that see nothing but their own context, as both DSTL methods predicted and as chips are.
+
+Zeros at a patch's edge reach into what is kept of it, so that a prediction depends on where the patch lies; patches
+that overlap average that out (shift averaging). 96 px seen for 64 kept are 2.25 times the products, and steps of a
+third of a patch 9 times those; in `nn/sweep.py` nothing depends on where tiles lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from affine import Affine
+from torch import Tensor
+
+from landscribe.core.arrays import FloatArray, IntArray
+from landscribe.core.grid import Window
+from landscribe.core.recipe import PredictTable
+from landscribe.errors import RecipeError, problem
+from landscribe.nn.bundle import SegmentationNet
+from landscribe.nn.device import Engine
+from landscribe.nn.fused import make_ready
+from landscribe.nn.reading import Reader, SceneReader
+from landscribe.nn.sweep import average_views, blank_frame, normalise
+
+STRIP_ROWS = 256
+"""Rows of a scene that are given out at once."""
+BATCH = 32
+"""Patches of a forward pass."""
+
+
+def patch_starts(size: int, predict: PredictTable, context: int) -> list[int]:
+    """Return where patches begin along one axis.
+
+    Without a step they lie side by side and the last one hangs over the edge. With one, the last lies at the edge. With
+    `edges = "empty"` all of them, and their context, lie within the scene.
+
+    Args:
+        size: Of the scene in pixels.
+        predict: The recipe's table; its `patch` is given.
+        context: Of the model.
+
+    Source:
+        `reference_methods.md` 2.10 (with a step) and 3.6 (without).
+    """
+    side, margin = _side(predict), context if predict.edges == "empty" else 0
+    if predict.step is None and not margin:
+        return list(range(0, size, side))
+    last = max(margin, size - side - margin)
+    return [*range(margin, last, predict.step or side), last]
+
+
+def strips(shape_hw: tuple[int, int]) -> list[Window]:
+    """Return the windows that `predict_patches` yields."""
+    height, width = shape_hw
+    return [Window(row, 0, min(STRIP_ROWS, height - row), width) for row in range(0, height, STRIP_ROWS)]
+
+
+def predict_patches(
+    models: Sequence[SegmentationNet],
+    read: Reader,
+    shape_hw: tuple[int, int],
+    maps: Mapping[str, Affine],
+    sensor_shapes: Mapping[str, tuple[int, int]],
+    engine: Engine,
+    predict: PredictTable,
+) -> Iterator[tuple[Window, FloatArray]]:
+    """Predict a scene patch by patch and average where patches overlap.
+
+    Args:
+        models: At least one.
+        read: Called with one window at a time.
+        shape_hw: Size of the reference grid.
+        maps: Reference (col, row) to each sensor's (col, row).
+        sensor_shapes: Height and width of each sensor's raster.
+        engine: Device and precision.
+        predict: Patch, step, edges, symmetries and how they are combined.
+
+    Yields:
+        Window of `strips` and probability, float32 (K, h, w), the classes of all models in model order.
+
+    Raises:
+        RecipeError: If a patch with its context does not fit a model.
+    """
+    for net in models:
+        seen = _side(predict) + 2 * net.spec.context
+        if seen % net.divisor:
+            got, need = f"{_side(predict)} + 2 x {net.spec.context} = {seen}", f"a multiple of {net.divisor}"
+            raise RecipeError(problem("predict.patch", "with its context does not divide", got=got, need=need))
+    scene = SceneReader(read, shape_hw, maps, sensor_shapes, engine.device)
+    running = [_strips_of(make_ready(net, engine), scene, engine, predict) for net in models]
+    for window in strips(shape_hw):
+        yield window, np.concatenate([next(one) for one in running])
+
+
+@torch.inference_mode()
+def _strips_of(net: SegmentationNet, scene: SceneReader, engine: Engine, predict: PredictTable) -> Iterator[FloatArray]:
+    """Yield the probability of one strip of the scene after the other."""
+    side, context = _side(predict), net.spec.context
+    rows, cols = (patch_starts(size, predict, context) for size in scene.shape_hw)
+    weight_r, weight_c = (_hits(starts, side, size) for starts, size in zip((rows, cols), scene.shape_hw, strict=True))
+    width = max(scene.shape_hw[1], cols[-1] + side)
+    sums = torch.zeros(len(net.spec.classes), STRIP_ROWS + side, width, device=engine.device)
+    waiting = list(rows)
+    for window in strips(scene.shape_hw):
+        while waiting and waiting[0] < window.row_stop:
+            row = waiting.pop(0)
+            for first in range(0, len(cols), BATCH):
+                some = cols[first : first + BATCH]
+                p_bkhw = _predict_batch(net, scene, engine, predict, row, some)
+                for col, p_khw in zip(some, p_bkhw, strict=True):
+                    sums[:, row - window.row : row - window.row + side, col : col + side] += p_khw
+        hits_hw = weight_r[window.row : window.row_stop, None] * weight_c[None, :]
+        mean = sums[:, : window.height, : window.width].cpu().numpy() / np.maximum(hits_hw, 1)
+        p_khw = np.where(hits_hw > 0, np.exp(mean) if predict.combine == "geometric" else mean, 0).astype(np.float32)
+        blank_frame(p_khw, window, scene.shape_hw, net, predict)
+        yield p_khw
+        sums[:, :side] = sums[:, STRIP_ROWS:].clone()
+        sums[:, side:] = 0
+
+
+def _predict_batch(
+    net: SegmentationNet, scene: SceneReader, engine: Engine, predict: PredictTable, row: int, cols: Sequence[int]
+) -> Tensor:
+    context, side = net.spec.context, _side(predict)
+    seen = side + 2 * context
+    windows = [Window(row - context, col - context, seen, seen) for col in cols]
+    images, valid = scene.load_many(net, windows)
+    images = {name: t.to(engine.device) for name, t in images.items()}
+    valid = {name: t.to(engine.device) for name, t in valid.items()}
+    return average_views(net, normalise(net, images, valid, engine), Window(context, context, side, side), predict)
+
+
+def _hits(starts: Sequence[int], side: int, size: int) -> IntArray:
+    hits = np.zeros(max(size, starts[-1] + side), np.int64)
+    for start in starts:
+        hits[start : start + side] += 1
+    return hits[:size]
+
+
+def _side(predict: PredictTable) -> int:
+    if predict.patch is None:
+        raise RecipeError(problem("predict.patch", "not given", need="the side of a patch"))
+    return predict.patch
