@@ -125,7 +125,8 @@ class Grid:
         if self.crs == other.crs:
             return ~other.transform @ self.transform
         if self.crs is None or other.crs is None:
-            raise DataError(problem("grid", "one sensor has a CRS and the other has none", got=(self.crs, other.crs)))
+            got = " and ".join("none" if crs is None else crs.name for crs in (self.crs, other.crs))
+            raise DataError(problem("grid", "one sensor has a CRS and the other has none", got=got))
         to_other = Transformer.from_crs(self.crs, other.crs, always_xy=True)
         corners = [(0.0, 0.0), (float(self.width), 0.0), (0.0, float(self.height))]
         ends = [~other.transform @ to_other.transform(*(self.transform @ corner)) for corner in corners]

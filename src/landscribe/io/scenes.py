@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import shapely
+
 from landscribe.core.grid import Grid, dstl_grid
 from landscribe.core.recipe import LabelTable
 from landscribe.core.sensors import Sensor
@@ -104,6 +106,41 @@ def sensor_grids(scene: Scene) -> dict[str, Grid]:
         else:
             grids[name] = grids[scene.reference.name].resize(info.grid.height, info.grid.width)
     return grids
+
+
+def shared_ground(scene: Scene, grids: Mapping[str, Grid]) -> dict[str, float]:
+    """Return the share of the reference's ground that each other sensor covers, 0..1.
+
+    Raises:
+        DataError: If one sensor has a CRS and another has none.
+    """
+    reference = grids[scene.reference.name]
+    frame = shapely.box(0, 0, reference.width, reference.height)
+    shares = {}
+    for name, grid in grids.items():
+        if name != scene.reference.name:
+            to_reference = grid.pixel_map(reference)
+            corners = [(0, 0), (grid.width, 0), (grid.width, grid.height), (0, grid.height)]
+            outline = shapely.Polygon([to_reference @ corner for corner in corners])
+            shares[name] = float(outline.intersection(frame).area / frame.area)
+    return shares
+
+
+def require_shared_ground(scene: Scene, grids: Mapping[str, Grid]) -> None:
+    """Refuse a scene with a sensor that shows other ground than the reference.
+
+    Raises:
+        DataError: If a sensor covers nothing of it, or one has a CRS and another has none.
+    """
+    for name, share in shared_ground(scene, grids).items():
+        if share == 0:
+            raise DataError(other_ground(scene, name))
+
+
+def other_ground(scene: Scene, name: str) -> str:
+    """Say that a sensor's georeference leads elsewhere."""
+    where = f"scene {scene.id!r}, {name}"
+    return problem(where, "shows other ground than the reference", do="check its georeference")
 
 
 def check_bands(scene: Scene, file: SensorFile, info: RasterInfo) -> None:

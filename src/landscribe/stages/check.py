@@ -9,25 +9,26 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import shapely
 
 from landscribe.core.arrays import FloatArray
 from landscribe.core.grid import Grid, Window
 from landscribe.core.indices import band_positions
 from landscribe.core.leaks import THUMBNAIL_PX, find_overlaps, find_twins, make_thumbnail
+from landscribe.core.register import looks_flipped
 from landscribe.core.rules import check_rules
 from landscribe.errors import DataError, IntegrityError, LandscribeError, LimitError, problem
+from landscribe.io.alignment import scene_sources
 from landscribe.io.atomic import write_text
 from landscribe.io.labels import read_labels
 from landscribe.io.patterns import FIELD
 from landscribe.io.projects import Progress, Project, StageResult, check_models, make_items, silent
 from landscribe.io.rasters import open_raster
 from landscribe.io.runs import Made, Run, file_digest, make_key
-from landscribe.io.scenes import Scene, sensor_grids
+from landscribe.io.scenes import Scene, other_ground, sensor_grids, shared_ground
 
 STRIP_ROWS = 1024
-MIN_OVERLAP = 0.5
-"""Share of the reference footprint that every sensor has to cover."""
+MIN_OVERLAP = 0.9
+"""Share of the reference footprint that every sensor should cover."""
 MAX_TWINS = 100
 """More scenes without a CRS are not compared by their looks: the pairs would take minutes."""
 
@@ -85,6 +86,8 @@ def check(project: Project, progress: Progress = silent) -> CheckResult:
             findings += _check_extents(scene, own)
             for name in scene.sensors:
                 findings += _check_pixels(scene, name, too_large)
+            if all(shared_ground(scene, own).values()):
+                findings += _check_orientation(scene)
             findings += _check_labels(project, scene, grids[scene.id], polygons, left_out)
         except (DataError, IntegrityError, LimitError) as error:
             findings.append(Finding("error", _at_scene(scene, error)))
@@ -142,23 +145,27 @@ def _check_models(project: Project) -> None:
 
 def _check_extents(scene: Scene, grids: dict[str, Grid]) -> Iterator[Finding]:
     reference = grids[scene.reference.name]
-    frame = shapely.box(0, 0, reference.width, reference.height)
+    shares = shared_ground(scene, grids)
     if reference.transform.determinant > 0 and reference.crs is not None:
         yield Finding("warning", problem(f"scene {scene.id!r}", "raster is stored upside down or mirrored"))
-    for name, grid in grids.items():
-        if name == scene.reference.name:
-            continue
-        to_reference = grid.pixel_map(reference)
-        corners = [(0, 0), (grid.width, 0), (grid.width, grid.height), (0, grid.height)]
-        outline = shapely.Polygon([to_reference @ corner for corner in corners])
-        share = outline.intersection(frame).area / frame.area
+    for name, share in shares.items():
         where = f"scene {scene.id!r}, {name}"
         if share == 0:
-            yield Finding("error", problem(where, "shows other ground than the reference", do="check its georeference"))
+            yield Finding("error", other_ground(scene, name))
         elif share < MIN_OVERLAP:
-            yield Finding("warning", problem(where, "covers little of the reference", got=f"{share:.0%}"))
+            yield Finding("warning", problem(where, "covers a part of the reference only", got=f"{share:.0%}"))
+        to_reference = grids[name].pixel_map(reference)
         if (to_reference.determinant > 0) != (to_reference.a > 0 and to_reference.e > 0):
             yield Finding("warning", problem(where, "is flipped against the reference"))
+
+
+def _check_orientation(scene: Scene) -> Iterator[Finding]:
+    sources = scene_sources(scene)
+    for source in sources[1:]:
+        how = looks_flipped(source, sources[:1])
+        if how is not None:
+            where = f"scene {scene.id!r}, {source.name}"
+            yield Finding("warning", problem(where, f"pixels look flipped {how} against the reference"))
 
 
 def _say_too_large(project: Project, too_large: dict[str, dict[str, float]]) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ from landscribe.io.prepared import COVERAGE, FACTS, LABELS, blank_statistics, fa
 from landscribe.io.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.rasters import open_raster
 from landscribe.io.runs import Made, Run, file_digest, make_key
-from landscribe.io.scenes import Scene, SensorFile, sensor_grids
+from landscribe.io.scenes import Scene, SensorFile, require_shared_ground, sensor_grids
 from landscribe.io.vectors import write_features
 
 STRIP_ROWS = 1024
@@ -75,6 +75,7 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
 def _prepare_scene(project: Project, run: Run, scene: Scene, moves: Mapping[str, Move]) -> Made:
     folder = run.scene_folder(scene.id)
     grids = sensor_grids(scene)
+    require_shared_ground(scene, grids)
     reference = grids[scene.reference.name]
     grids = {name: move_grid(grid, reference, moves[name]) if name in moves else grid for name, grid in grids.items()}
     outputs, counts, statistics = [], {}, {}

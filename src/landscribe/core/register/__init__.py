@@ -2,7 +2,7 @@
 
 from landscribe.core.register.align import align_scene, fall_back
 from landscribe.core.register.ecc import estimate_ecc, estimate_ecc_green
-from landscribe.core.register.fit import estimate_fit
+from landscribe.core.register.fit import estimate_fit, looks_flipped
 from landscribe.core.register.move import Move, Source, judge_move, move_grid
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "estimate_fit",
     "fall_back",
     "judge_move",
+    "looks_flipped",
     "move_grid",
 ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from affine import Affine
 
-from landscribe.core.arrays import FloatArray, IntArray
+from landscribe.core.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from landscribe.core.grid import Window
 from landscribe.core.register.move import DISAGREE, FEATURELESS, NO_OVERLAP, TOO_SMALL, Move, Source
 from landscribe.core.register.refine import (
@@ -42,6 +42,10 @@ MAX_ERROR = 0.5
 """Largest standard error of a shift, in pixels of the coarser sensor."""
 EXPLAINED = 0.5
 """A shift that explains so much of the coarser sensor's detail is no accident, however small the overview is."""
+FLIPS = {"up to down": (-1, 1), "left to right": (1, -1), "in both directions": (-1, -1)}
+FLIP_REACH_PX = 8.0
+CLEARLY = 0.25
+"""By so much of the detail must a flipped picture explain more."""
 SURE = 2.0
 """A shift of fewer standard errors than this cannot be told from none."""
 
@@ -126,6 +130,39 @@ def similarity(moved: Source, aligned: Sequence[Source]) -> float | None:
         return None
     levels = [make_level(patch, 1, TILES) for patch in patches(pair, overview, factor, (0.0, 0.0))]
     return measure(levels, (0.0, 0.0)).score
+
+
+def looks_flipped(moved: Source, aligned: Sequence[Source]) -> str | None:
+    """Tell whether a sensor's pixels go with the reference's only when turned upside down or mirrored.
+
+    Returns:
+        ``up to down``, ``left to right``, ``in both directions``, or None where they are as they should be or nothing
+        can be told.
+    """
+    straight = _explained(moved, aligned)
+    if straight > CLEARLY:
+        return None
+    shares = {how: _explained(_flipped(moved, *step), aligned) for how, step in FLIPS.items()}
+    best = max(shares, key=lambda how: shares[how])
+    return best if shares[best] > straight + CLEARLY else None
+
+
+def _explained(moved: Source, aligned: Sequence[Source]) -> float:
+    overview, _ = make_overview(make_pair(moved, aligned))
+    guess = search_shift(overview, FLIP_REACH_PX)
+    return 0.0 if guess is None else fit_shift([overview], guess.shift, 2).score ** 2
+
+
+def _flipped(source: Source, rows: int, cols: int) -> Source:
+    height, width = source.grid.shape_hw
+
+    def read(window: Window) -> tuple[AnyArray, BoolArray]:
+        row = window.row if rows > 0 else height - window.row_stop
+        col = window.col if cols > 0 else width - window.col_stop
+        image_chw, valid_hw = source.read(Window(row, col, window.height, window.width))
+        return image_chw[:, ::rows, ::cols], valid_hw[::rows, ::cols]
+
+    return replace(source, read=read)
 
 
 def refine(pair: Pair, overview: Level, factor: int, first: Fit, bands: IntArray) -> tuple[list[Level], Fit]:
