@@ -21,8 +21,8 @@ from landscribe.io.settings import load_recipe
 WORLD = ("--scenes", "8", "--height", "544", "--width", "512", "--seed", "1", "--unlabelled", "1")
 HELD_OUT = '["6010_0_1", "6030_0_0"]'
 FILTERS, BATCH, EPOCHS = 16, 12, 4
-CHIPS = 8640
-"""Training chips of a recipe, dealt evenly to its networks; those of the demo."""
+CHIPS = 4320
+"""Training chips of a recipe, dealt evenly to its networks; half of those of the demo."""
 RATE = 2e-3
 SEARCH = (
     '{ indices = ["water", "ndwi"], low = -0.3, high = 0.3, step = 0.01, by = "all", '
