@@ -14,6 +14,7 @@ from landscribe.core.grid import Grid, Window
 from landscribe.core.register import Move, Source, align_scene, fall_back
 from landscribe.errors import DataError, IntegrityError
 from landscribe.io.atomic import write_text
+from landscribe.io.prepared import FACTS
 from landscribe.io.projects import Progress, Project, make_items, silent
 from landscribe.io.rasters import open_raster
 from landscribe.io.runs import Made, Run, file_digest, make_key
@@ -116,6 +117,12 @@ def read_moves(path: Path) -> dict[str, Move]:
     """Read the moves of a scene, by sensor."""
     rows = json.loads(path.read_text(encoding="utf-8"))
     return {name: _move(row) for name, row in rows.items()}
+
+
+def read_applied(run: Run, scene_id: str) -> dict[str, Move]:
+    """Read the moves that a scene was prepared with, by sensor."""
+    facts = json.loads((run.scene_folder(scene_id) / FACTS).read_text(encoding="utf-8"))
+    return {name: _move(row) for name, row in facts["shifts"].items()}
 
 
 def _move(row: dict[str, object]) -> Move:

@@ -21,6 +21,7 @@ from landscribe.io.prepared import open_prepared
 from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent
 from landscribe.io.report import ReportData, SceneView, render_report
 from landscribe.io.report.data import ThresholdCurve, Unlike
+from landscribe.io.report.flicker import picture_worst
 from landscribe.io.report.views import Budget, count_levels, curve_of, view_scene
 from landscribe.io.runs import Made, Record, Run, make_key
 from landscribe.io.settings import recipe_dict
@@ -93,6 +94,7 @@ def gather(project: Project, run: Run, progress: Progress = silent) -> ReportDat
         progress(f"report {scene_id}", number, len(shown))
         scenes.append(view_scene(run, scene_id, project.legend, splits[scene_id][1], budget))
     facts = _json(run.path(RUN)) or {}
+    shifts = tuple(_read_csv(run.path("prepared", ALIGNMENT)))
     return ReportData(
         title=Path(project.name).stem,
         legend=project.legend,
@@ -108,7 +110,8 @@ def gather(project: Project, run: Run, progress: Progress = silent) -> ReportDat
             name: _rows(run.path("models", name, "history.csv")) for name in records["train"] if "~" not in name
         },
         curves=_curves(project, run, score),
-        alignment=tuple(_read_csv(run.path("prepared", ALIGNMENT))),
+        alignment=shifts,
+        flicker=picture_worst(run, shifts),
         dropped=_dropped(records),
         failed=_failed(project, run, records),
         tuned=read_tuned(run),

@@ -3,12 +3,13 @@
 from landscribe.core.register.align import align_scene, fall_back
 from landscribe.core.register.ecc import estimate_ecc, estimate_ecc_green
 from landscribe.core.register.fit import estimate_fit, looks_flipped
-from landscribe.core.register.move import Move, Source, judge_move, move_grid
+from landscribe.core.register.move import Move, Source, correction, judge_move, move_grid
 
 __all__ = [
     "Move",
     "Source",
     "align_scene",
+    "correction",
     "estimate_ecc",
     "estimate_ecc_green",
     "estimate_fit",

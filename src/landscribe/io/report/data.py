@@ -8,6 +8,7 @@ from typing import Any
 
 from landscribe.core.arrays import FloatArray
 from landscribe.core.legend import Legend
+from landscribe.io.report.flicker import Flicker
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ class ReportData:
     curves: tuple[ThresholdCurve, ...] = ()
     alignment: tuple[Mapping[str, str], ...] = ()
     """Rows of `alignment.csv`."""
+    flicker: Flicker | None = None
+    """The worst shift, before and after."""
     dropped: tuple[tuple[str, str, float], ...] = ()
     """Stage, what and why, how many."""
     failed: tuple[tuple[str, str], ...] = ()

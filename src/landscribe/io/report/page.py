@@ -39,7 +39,8 @@ EXPLAIN = {
     "on these very scenes would flatter the score. Lower: what was said with some probability, how often was it true?",
     "tuned": "Chosen on training scenes, by models that had not seen them, and used where `[vectorize].tuned` says so. "
     "The held-out scenes of the score were not looked at.",
-    "alignment": "How far each raster was moved so that it lies on the reference sensor.",
+    "alignment": "How far each raster's georeference was moved so that it lies on the reference sensor, in pixels of "
+    "that sensor; the score says how alike they are then (1 is best), the spread how far parts of the scene disagree.",
 }
 
 

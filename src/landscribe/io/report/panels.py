@@ -10,6 +10,7 @@ import numpy as np
 
 from landscribe.io.report.charts import Frame, Line, area_bars, line_chart, nice_top, shares_bar
 from landscribe.io.report.data import ReportData, ThresholdCurve
+from landscribe.io.report.flicker import flicker_panel
 from landscribe.io.report.markup import Html, Node, el
 from landscribe.io.report.words import MISSING, area, duration, number, percent, plural, table
 
@@ -211,7 +212,8 @@ def alignment_panel(data: ReportData) -> Html | None:
     heads = ["scene", "sensor", "down, px", "right, px", "score", "spread, px", "decision"]
     keys = ("scene", "sensor", "row_px", "col_px", "score", "spread", "decision")
     cells = [[_short(row.get(key, "")) for key in keys] for row in rows[:MAX_ROWS]]
-    return el("div", table(heads, cells, "Alignment", text=2), _rest(len(rows)))
+    listed = table(heads, cells, "Alignment", text=2)
+    return el("div", flicker_panel(data.flicker), listed, _rest(len(rows)))
 
 
 def dropped_panel(data: ReportData) -> Html:
