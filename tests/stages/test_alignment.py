@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from landscribe.core.pansharpen import degrade
 from landscribe.io.prepared import open_prepared
 from landscribe.io.projects import open_project
 from landscribe.io.rasters import open_raster
@@ -74,3 +75,27 @@ def test_what_is_aligned_is_not_aligned_again(home: Path) -> None:
     _, result = prepared_with(home, "ecc")
     assert not result.made
     assert {file: file.stat().st_mtime_ns for file in before} == before
+
+
+@pytest.mark.parametrize("method", ["brovey", "modulation"])
+def test_sharpened_rasters_lie_beside_the_others(home: Path, method: str) -> None:
+    recipe = home / "sharp.toml"
+    recipe.write_text(RECIPE.format(align="fit") + f'pansharpen = "{method}"\n')
+    run = open_run(home / method)
+    prepare(open_project(load_recipe(recipe)), run)
+    scene = open_prepared(run, "6010_0_0")
+    assert sorted(scene.kinds) == ["A", "M", "P", "RGB"]
+    with open_raster(scene.folder / "M-sharp.tif") as raster:
+        sharp_chw, valid_hw = raster.read()
+        grid = raster.info.grid
+    # P is the finest with the fewest bands.
+    assert grid.shape_hw == scene.grids["P"].shape_hw
+    assert grid.transform.almost_equals(scene.grids["P"].transform)
+    assert valid_hw.mean() > 0.9
+    image_chw = scene.read("M")[0]
+    to_m = grid.pixel_map(scene.grids["M"])
+    back = degrade(sharp_chw[4].astype(np.float32), to_m, image_chw.shape[1:])
+    inner = np.s_[8:-8, 8:-8]
+    off = np.abs(back - image_chw[4])[inner].mean() / image_chw[4][inner].std()
+    assert off < (0.5 if method == "brovey" else 0.02)
+    assert (scene.folder / "A-sharp.tif").exists()

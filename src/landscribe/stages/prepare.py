@@ -25,6 +25,7 @@ from landscribe.io.projects import Progress, Project, StageResult, make_items, s
 from landscribe.io.rasters import open_raster
 from landscribe.io.runs import Made, Run, file_digest, make_key
 from landscribe.io.scenes import Scene, SensorFile, require_shared_ground, sensor_grids
+from landscribe.io.sharpened import write_sharpened
 from landscribe.io.vectors import write_features
 
 STRIP_ROWS = 1024
@@ -83,6 +84,8 @@ def _prepare_scene(project: Project, run: Run, scene: Scene, moves: Mapping[str,
         outputs.append(folder / f"{name}.tif")
         statistics[name] = _copy(file, grids[name], outputs[-1])
         counts[f"invalid pixels of {name}"] = statistics[name]["invalid_pixels"]
+    if project.recipe.prepare.pansharpen != "none":
+        outputs += write_sharpened(folder, grids, project.recipe.prepare.pansharpen)
     labelled = scene.labels is not None and project.scenes.label_table is not None
     if labelled:
         labels = read_labels(scene, project.scenes.label_table, project.legend, grids[scene.reference.name])  # type: ignore[arg-type]

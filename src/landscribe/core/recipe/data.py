@@ -90,6 +90,9 @@ class PrepareTable(BaseModel, frozen=True, extra="forbid", strict=True):
     sensors to lie where their georeference says. `prepared/alignment.csv` says what came of it."""
     max_shift_px: Positive = 40.0
     """A longer shift, in pixels of the reference sensor, is taken for a mistake and not applied."""
+    pansharpen: Literal["none", "brovey", "modulation"] = "none"
+    """Writes `prepared/<scene>/<sensor>-sharp.tif` for every sensor that is coarser than the finest, for looking at:
+    its bands with the detail of the finest sensor. No network reads it."""
     target: Literal["share", "gdal", "opencv", "touched"] = "share"
     """What training sees of the labels: the covered share of each pixel, or a 0/1 mask with the pixels whose centre is
     inside (`gdal`), those and the outline's (`opencv`, as in both DSTL methods), or all that are touched."""
