@@ -152,7 +152,7 @@ def test_l34_every_option_of_the_method_has_its_setting_with_its_default() -> No
         "augment_flips", "augment_channels", "validation_square", "dropout", "bn", "activation", "top_scale",
         "log_loss", "dice_loss", "jaccard_loss", "dist_loss", "dist_dice_loss", "dist_jaccard_loss", "filters_base",
         "n_epochs", "oversample", "lr", "lr_decay", "weight_decay", "batch_size", "--validation", "--threshold",
-        "--epsilon", "--min-area", "--min-small-area",
+        "--epsilon", "--min-area", "--min-small-area", "--no-edges",
     }  # fmt: skip
     recipe = load_recipe("dstl-lopuhin").recipe.model_dump(mode="json", by_alias=True)
     for option, path, value in rows:

@@ -40,9 +40,21 @@ def test_a_recipe_runs_whole(home: Path, tmp_path: Path, name: str, networks: in
     assert [key[0] for key in rows] == ["6020_0_1"] * 10
 
 
+def test_every_feature_has_a_test_named_by_its_number() -> None:
+    texts = [path.read_text() for path in (ROOT / "tests" / "reference").glob("test_*.py")]
+    found = {number for text in texts for number in re.findall(r"^def test_([lt]\d\d)_", text, re.MULTILINE)}
+    assert found == set(NUMBERS)
+
+
 def test_every_row_of_the_page_names_what_is_there() -> None:
     page = (ROOT / "docs" / "reference-methods.md").read_text()
     rows = re.findall(r"^\| ([LT])(\d+) \|", page, re.MULTILINE)
     assert [f"{letter.lower()}{int(number):02}" for letter, number in rows] == NUMBERS
+    tested = re.findall(r"^\| ([LT])(\d+) \|.*?\| ((?:`test_\w+`(?:, )?)+) \|", page, re.MULTILINE)
+    assert len(tested) == len(NUMBERS)
+    for letter, number, files in tested:
+        for name in re.findall(r"`(\w+)`", files):
+            text = (ROOT / "tests" / "reference" / f"{name}.py").read_text()
+            assert f"def test_{letter.lower()}{int(number):02}_" in text, (letter, number, name)
     for path in re.findall(r"`((?:core|io|nn|recipes)/[\w/.-]+)`", page):
         assert (ROOT / path).is_file() or (ROOT / "src" / "landscribe" / path).is_file(), path
