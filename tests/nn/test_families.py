@@ -1,14 +1,17 @@
 """Every family of networks keeps the promises that prediction rests on."""
 
+import numpy as np
 import pytest
 import torch
+from affine import Affine
 
 from landscribe.core.grid import Window
-from landscribe.core.recipe import InputTable, NetworkTable
+from landscribe.core.recipe import InputTable, NetworkTable, PredictTable
 from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network, from_files, to_files
 from landscribe.nn.device import choose_engine
 from landscribe.nn.fused import make_ready
 from landscribe.nn.stem import BandStatistics
+from landscribe.nn.sweep import predict_tiles
 from landscribe.nn.unet import UNet, fold_batch_norm
 
 FAMILIES = {
@@ -110,6 +113,35 @@ def test_a_model_on_disk_predicts_what_it_did(name):
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         found = ready.unet({1: ready.stem(image, valid)[1].to(dtype)}).float()
         assert (found - expected).abs().mean() < tolerance * expected.std()
+
+
+@each
+@pytest.mark.parametrize("low", ["upsample", "second"])
+def test_tiled_is_untiled(name, low):
+    sensors = (SensorSpec("F", "f", ("red", "green"), 8), SensorSpec("C", "c", ("nir",), 8))
+    statistics = {
+        s.name: BandStatistics(*(np.full(len(s.bands), v, np.float32) for v in (0, 255, 128, 40))) for s in sensors
+    }
+    table = NetworkTable(**{"filters": 8} | FAMILIES[name])
+    spec = ModelSpec("m", ("a",), sensors, {"F": 1.0, "C": 2.0}, InputTable(low=low), table, 5)
+    net = build_network(spec, statistics, seed=1)
+    randomise(net)
+    rng, shape = np.random.default_rng(0), (83, 71)
+    images = {"F": rng.integers(0, 255, (2, *shape)), "C": rng.integers(0, 255, (1, 42, 36))}
+    maps = {"F": Affine.identity(), "C": Affine.translation(0.3, -0.2) @ Affine.scale(0.5)}
+
+    def read(sensor, window):
+        return images[sensor][:, *window.slices].astype(np.uint8), np.ones(window.shape_hw, bool)
+
+    results = []
+    for tile in (32, 96):
+        whole = np.full(shape, np.nan, np.float32)
+        predict = PredictTable(tile=tile, symmetries=1)
+        sizes = {sensor: image.shape[1:] for sensor, image in images.items()}
+        for window, p_khw in predict_tiles([net], read, shape, maps, sizes, choose_engine("cpu", "float32"), predict):
+            whole[window.slices] = p_khw[0]
+        results.append(whole)
+    assert np.abs(results[0] - results[1]).max() < 1e-4
 
 
 @each

@@ -116,6 +116,11 @@ def test_rows_of_one_class_are_refused_before_anything_is_trained(home):
         train(project_with(home, ""), open_run(home / "run"))
 
 
+def test_classes_with_empty_edges_must_exist(home):
+    with pytest.raises(RecipeError, match="billding"):
+        train(project_with(home, 'ensemble = true\nempty_edges = ["billding"]'), open_run(home / "run"))
+
+
 def test_models_that_the_recipe_no_longer_names_are_left_alone(home):
     recipe = (home / "recipe.toml").read_text().replace("seeds = [4, 5]", "seeds = [5]")
     (home / "one.toml").write_text(recipe.replace("[predict]", "[predict]\nensemble = true"))

@@ -289,4 +289,5 @@ def _tell_plan(project: Project, models: Path | None) -> None:
         say_steps = f"{table.schedule.epochs} epochs of about {steps} steps"
         tell(f"trains {table.name!r}: {say_steps}, {chips} chips of {table.chips.size} px")
     views = project.recipe.predict.symmetries
-    tell(f"predicts up to {pixels / 1e6:.1f} Mpx x {views} views x {len(project.recipe.models)} models")
+    networks = sum(len(table.members(project.recipe.seed)) for table in project.recipe.models)
+    tell(f"predicts up to {pixels / 1e6:.1f} Mpx x {views} views x {networks} networks")

@@ -80,6 +80,8 @@ def check_models(project: Project) -> None:
     for classes in classes_of.values():
         for name in classes:
             project.legend.by_name(name)
+    for name in project.recipe.predict.empty_edges:
+        project.legend.by_name(name)
     require_owners(classes_of, project.recipe.predict)
 
 
