@@ -37,7 +37,7 @@ align = "{align}"
 name = "all"
 classes = {classes}
 inputs = {{ sensors = {sensors}, low = "{low}" }}
-network = {{ filters = 16 }}
+network = {{ filters = 12 }}
 chips = {{ size = 128, batch = 12, oversample = 0.5 }}
 schedule = {{ epochs = 1, steps = {steps}, rate = 2e-3, average = 0.98 }}
 [predict]
@@ -61,7 +61,7 @@ align = "{align}"
 [[models]]
 name = "all"
 inputs = {{ sensors = {sensors}, low = "{low}" }}
-network = {{ filters = 16 }}
+network = {{ filters = 12 }}
 loss = {{ bce = 0.2, dice = 0.8 }}
 chips = {{ batch = 12, band_offset = 0.5, scale = 0.25 }}
 schedule = {{ epochs = 1, steps = {steps}, rate = 2e-3, average = 0.98 }}
@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", nargs="*", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1])
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()

@@ -1,6 +1,7 @@
-"""Alignment against OpenCV's ECC: python benchmarks/register.py [--json] [--repeats 5] [--height 3349] [--width 3391].
+"""Alignment against OpenCV's ECC: python benchmarks/register.py [--json] [--repeats 3] [--world N].
 
 One band against one band at the size of a DSTL image: ground with 1/f texture, seen twice with noise and a known shift.
+With --world N the sensors of N synthetic scenes instead, whose shifts are known, by both ways that a recipe can name.
 """
 
 from __future__ import annotations
@@ -8,13 +9,18 @@ from __future__ import annotations
 import argparse
 import functools
 import statistics
+import sys
 
 import cv2
 import numpy as np
 from affine import Affine
 
 from landscribe.core.grid import Grid
-from landscribe.core.register import Source, estimate_fit
+from landscribe.core.recipe import PrepareTable
+from landscribe.core.register import Source, align_scene, estimate_fit
+from landscribe.core.sensors import find_sensor
+from landscribe.io.dstl import SENSORS
+from landscribe.worlds import WorldSpec, make_scene
 from side_by_side import finish, report, time_in_turn
 
 Shifts = tuple[tuple[float, float], ...]
@@ -107,6 +113,35 @@ def run(title: str, shifts: Shifts, slope: float, shape_hw: tuple[int, int], rep
     return report(f"{shape_hw[0]} x {shape_hw[1]}, {title}", medians, ECC, notes) | {"errors_px": errors}
 
 
+def run_world(scenes: int) -> dict[str, object]:
+    """Measure the errors of `fit` and `ecc` on synthetic scenes, in pixels of RGB (A: of A)."""
+    spec = WorldSpec(scenes=scenes, height=768, width=812, seed=21, max_shift_px=20.0)
+    errors: dict[str, dict[str, list[float]]] = {"none": {}, "ecc": {}, "fit": {}}
+    for number in range(scenes):
+        scene = make_scene(spec, number)
+        frame = Grid(spec.height, spec.width, Affine.identity())
+        sources = [sensor_source(name, image, frame) for name, image in scene.images_chw.items()]
+        for method, by_sensor in errors.items():
+            for name, move in align_scene(sources, PrepareTable(align=method)).items():
+                if name != "RGB":
+                    rows, cols = scene.shifts_px[name]
+                    own = spec.height / scene.images_chw["A"].shape[1] if name == "A" else 1.0
+                    by_sensor.setdefault(name, []).append(float(np.hypot(move.row_px + rows, move.col_px + cols)) / own)
+    for method, by_sensor in errors.items():
+        for name, values in by_sensor.items():
+            line = f"  {method:5} {name}  error px, median {statistics.median(values):.3f}, largest {max(values):.3f}"
+            print(line, file=sys.stderr)
+    return {"title": f"{scenes} synthetic scenes", "errors_px": errors}
+
+
+def sensor_source(name: str, image: np.ndarray, frame: Grid) -> Source:
+    """Wrap a sensor of a synthetic scene as an estimator reads it."""
+    sensor = find_sensor(SENSORS[name])
+    nm = tuple(band.wavelength_nm for band in sensor.bands)
+    grid = frame.resize(*image.shape[1:])
+    return Source(name, grid, sensor.band_names, nm, lambda w: (image[:, *w.slices], np.ones(w.shape_hw, bool)))
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -114,7 +149,11 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=3349)
     parser.add_argument("--width", type=int, default=3391)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--world", type=int, help="errors on so many synthetic scenes")
     arguments = parser.parse_args()
+    if arguments.world:
+        finish([run_world(arguments.world)], arguments.json)
+        return
     shape_hw = arguments.height, arguments.width
     tables = [
         run(title, shifts, slope, shape_hw, arguments.repeats)
