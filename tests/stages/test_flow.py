@@ -156,6 +156,39 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(home: Path, tmp_pa
     assert one.read_bytes() == other.read_bytes()
 
 
+def test_a_prediction_goes_on_inside_a_scene(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from landscribe.io.projects import open_project
+    from landscribe.io.runs import open_run
+    from landscribe.io.settings import load_recipe
+    from landscribe.nn import sweep
+    from landscribe.stages.predict import predict
+
+    shutil.copytree(home / "run", tmp_path / "run")
+    run, project = open_run(tmp_path / "run"), open_project(load_recipe(home / "r.toml"))
+    scene = next(iter(run.records("predict")))
+    before = run.probability(scene).read_bytes()
+    run.probability(scene).unlink()
+    computed, load = [], sweep._Scene.load
+    monkeypatch.setattr(sweep._Scene, "load", lambda self, net, tile: (computed.append(tile), load(self, net, tile))[1])
+
+    def stop(_what: str, done: int, total: int) -> None:
+        assert total == 4
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict(project, run, stop)
+    kept = sorted(p for p in run.probability(scene).parent.glob(".tiles-*/*/*"))
+    assert len(kept) == 2
+    assert not run.probability(scene).exists()
+    kept[0].write_bytes(kept[0].read_bytes()[:-1] + b"?")  # a damaged tile is made again
+    computed.clear()
+    assert predict(project, run).made == [scene]
+    assert len(computed) == 3
+    assert run.probability(scene).read_bytes() == before
+    assert not [*run.probability(scene).parent.glob(".tiles-*")]
+
+
 def test_finished_models_on_new_scenes(home: Path, tmp_path: Path) -> None:
     done = landscribe("run", "r.toml", "--run", tmp_path / "new", "--models", "run/models", cwd=home)
     assert done.returncode == 0, done.stderr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from landscribe.core.tuning import fewer_views
 from landscribe.errors import DataError, IntegrityError, RecipeError, problem
 from landscribe.io.formulas import FORMULA, Formula, read_formula
 from landscribe.io.geotiff import write_raster
+from landscribe.io.kept_tiles import open_tiles
 from landscribe.io.model_files import DESCRIPTION, model_folders, read_model
 from landscribe.io.prepared import PreparedScene, open_prepared
 from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent, training_folds
@@ -85,7 +86,8 @@ def predict(project: Project, run: Run, progress: Progress = silent, *, models: 
 
     def make(scene_id: str) -> Made:
         scene = open_prepared(run, scene_id)
-        return _predict_scene(project, run, scene, run.probability(scene_id), loaded, owners, table, progress)
+        target, key = run.probability(scene_id), key_of(scene_id)
+        return _predict_scene(project, run, scene, target, loaded, owners, table, key, progress)
 
     result = make_items(run, "predict", scene_ids, key_of, make)
     folds = () if models else training_folds(project, prepared)
@@ -126,12 +128,13 @@ def _predict_fold(
 
     def make(scene_id: str) -> Made:
         scene = open_prepared(run, scene_id)
-        made = _predict_scene(project, run, scene, run.out_of_fold(scene_id), loaded, owners, table, progress)
+        target, key = run.out_of_fold(scene_id), key_of(scene_id)
+        made = _predict_scene(project, run, scene, target, loaded, owners, table, key, progress)
         paths = [*made.outputs]
         for views in fewer:
             target = run.out_of_fold(scene_id, views)
             other = table.model_copy(update={"symmetries": views, "class_symmetries": {}})
-            paths += _predict_scene(project, run, scene, target, loaded, owners, other, progress).outputs
+            paths += _predict_scene(project, run, scene, target, loaded, owners, other, key, progress).outputs
         return replace(made, outputs=tuple(paths))
 
     return make_items(run, OUT_OF_FOLD, scene_ids, key_of, make)
@@ -197,6 +200,7 @@ def _predict_scene(
     loaded: LoadedModels,
     owners: tuple[Owners, ...],
     table: PredictTable,
+    key: str,
     progress: Progress,
 ) -> Made:
     from landscribe.nn.device import choose_engine
@@ -212,6 +216,7 @@ def _predict_scene(
     in_patches = table.patch is not None and bool(loaded.nets)
     windows = strips(grid.shape_hw) if in_patches else None
     windows = windows or tile_windows(grid.shape_hw, tile_side(loaded.nets, table, grid.shape_hw, engine))
+    tiles = open_tiles(target, make_key(key=key, table=table.model_dump(mode="json"), windows=len(windows)))
     with ExitStack() as files:
         readers = {name: files.enter_context(open_raster(scene.folder / f"{name}.tif")) for name in names}
         reference = files.enter_context(open_raster(scene.folder / f"{scene.reference}.tif"))
@@ -224,17 +229,29 @@ def _predict_scene(
             return readers[sensor].read(window)
 
         fields = [_field(run, scene, formula, legend) for formula in loaded.formulas]
-        tiles: Iterable[tuple[Window, Any]] = ((window, ()) for window in windows)
+        bands = len(legend) + 1
+        keeps = len(windows) > 1 and not in_patches  # strips of patches begin with what the one above left over
+        missing = [window for window in windows if not keeps or tiles.load(window, bands) is None]
+        predicted: Iterator[tuple[Window, Any]] = ((window, ()) for window in missing)
         if loaded.nets:
-            run_over = predict_patches if in_patches else predict_tiles
-            tiles = run_over(loaded.nets, read, grid.shape_hw, maps, shapes, engine, table)
-        for number, (window, net_khw) in enumerate(tiles):
-            p_ohw = np.stack([*net_khw, *(band_hw for field in fields for band_hw in field(window) / np.float32(255))])
-            stack_khw = np.rint(average_owners(p_ohw, owners, table.combine) * 255).astype(np.uint8)
-            _, valid_hw = reference.read(window)
-            writer.write(window, np.where(valid_hw, stack_khw, np.uint8(0)))
-            writer.write_mask(window, valid_hw)
-            progress(f"predict {scene.id}", number + 1, len(windows))
+            of_scene = (loaded.nets, read, grid.shape_hw, maps, shapes, engine, table)
+            predicted = predict_patches(*of_scene) if in_patches else predict_tiles(*of_scene, missing)
+        # In the order of windows, kept or not: the file then has the same bytes however often its making was cut off.
+        for number, window in enumerate(windows, start=1):
+            stack_khw = None if window in missing else tiles.load(window, bands)
+            if stack_khw is None:
+                _, net_khw = next(predicted)
+                from_fields = (band_hw for field in fields for band_hw in field(window) / np.float32(255))
+                p_khw = average_owners(np.stack([*net_khw, *from_fields]), owners, table.combine)
+                _, valid_hw = reference.read(window)
+                stack_khw = np.concatenate([p_khw * np.float32(255), np.ones((1, *window.shape_hw), np.float32)])
+                stack_khw = (np.rint(stack_khw) * valid_hw).astype(np.uint8)
+                if keeps:
+                    tiles.save(window, stack_khw)
+            writer.write(window, stack_khw[:-1])
+            writer.write_mask(window, stack_khw[-1] > 0)
+            progress(f"predict {scene.id}", number, len(windows))
+    tiles.clear()
     without = [name for name, shares in zip(legend.names, owners, strict=True) if not shares]
     return Made((target,), {"tiles": len(windows)}, tuple(f"no model owns {name!r}" for name in without))
 
