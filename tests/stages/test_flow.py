@@ -160,7 +160,7 @@ def test_a_prediction_goes_on_inside_a_scene(home: Path, tmp_path: Path, monkeyp
     from landscribe.io.projects import open_project
     from landscribe.io.runs import open_run
     from landscribe.io.settings import load_recipe
-    from landscribe.nn import sweep
+    from landscribe.nn.reading import SceneReader
     from landscribe.stages.predict import predict
 
     shutil.copytree(home / "run", tmp_path / "run")
@@ -168,8 +168,8 @@ def test_a_prediction_goes_on_inside_a_scene(home: Path, tmp_path: Path, monkeyp
     scene = next(iter(run.records("predict")))
     before = run.probability(scene).read_bytes()
     run.probability(scene).unlink()
-    computed, load = [], sweep._Scene.load
-    monkeypatch.setattr(sweep._Scene, "load", lambda self, net, tile: (computed.append(tile), load(self, net, tile))[1])
+    computed, load = [], SceneReader.load
+    monkeypatch.setattr(SceneReader, "load", lambda self, net, tile: (computed.append(tile), load(self, net, tile))[1])
 
     def stop(_what: str, done: int, total: int) -> None:
         assert total == 4

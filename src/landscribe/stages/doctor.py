@@ -20,6 +20,7 @@ from landscribe.core.burn import burn_share
 from landscribe.core.grid import Grid
 from landscribe.core.trace import trace
 from landscribe.io.geotiff import write_raster
+from landscribe.io.projects import usable_processors
 from landscribe.io.rasters import open_raster
 
 PACKAGES = ("torch", "numpy", "numba", "rasterio", "pyogrio", "shapely", "geopandas", "opencv-python-headless")
@@ -55,7 +56,7 @@ def _libraries() -> tuple[str, str, bool]:
 
 
 def _processor() -> tuple[str, str, bool]:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = usable_processors()
     return "processor", f"{usable} cores", True
 
 

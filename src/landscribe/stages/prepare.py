@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from landscribe.io.atomic import write_text
 from landscribe.io.geotiff import write_raster
 from landscribe.io.labels import Labels, read_labels
 from landscribe.io.prepared import COVERAGE, FACTS, LABELS, blank_statistics, facts_of, write_blank
-from landscribe.io.projects import Progress, Project, StageResult, make_items, silent
+from landscribe.io.projects import Progress, Project, StageResult, make_items, silent, usable_processors
 from landscribe.io.rasters import open_raster
 from landscribe.io.runs import Made, Run, file_digest, make_key
 from landscribe.io.scenes import Scene, SensorFile, require_shared_ground, sensor_grids
@@ -150,10 +152,12 @@ def _write_coverage(project: Project, folder: Path, scene: Scene, grid: Grid, la
         write_raster(
             folder / COVERAGE, grid, count=len(legend), dtype="uint8", descriptions=legend.names, mask=True
         ) as writer,
+        ThreadPoolExecutor(usable_processors(), "burn") as pool,
     ):
         for window in _strips(grid):
             if labels.coverage_khw is None or grown:
-                coverage_khw = np.stack([_target(pixels[name], grid, table.target, window) for name in legend.names])
+                burn = functools.partial(_target, grid=grid, target=table.target, window=window)
+                coverage_khw = np.stack([*pool.map(burn, (pixels[name] for name in legend.names))])
             else:
                 coverage_khw = labels.coverage_khw[(slice(None), *window.slices)]
             labelled_hw: BoolArray = raster.read(window)[1]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 import geopandas as gpd
 import numpy as np
@@ -18,13 +20,15 @@ from landscribe.core.partition import trace_partition
 from landscribe.core.recipe import Recipe, VectorizeTable
 from landscribe.core.rules import apply_rules
 from landscribe.core.trace import Traced, trace_blocks
-from landscribe.io.projects import Progress, Project, StageResult, make_items, silent
+from landscribe.io.projects import Progress, Project, StageResult, make_items, silent, usable_processors
 from landscribe.io.rasters import Raster, open_raster
 from landscribe.io.runs import Made, Run, make_key
 from landscribe.io.tuned import effective_recipe
 from landscribe.io.vectors import read_own, write_features
 
 BLOCK_PX = 4096
+MOST_THREADS = 8
+"""Each holds a block of a class."""
 COMBINED = "features.gpkg"
 
 
@@ -90,8 +94,7 @@ def vectorize_scene(
     with open_raster(path) as raster:
         grid, table = raster.info.grid, recipe.vectorize
         shared = _trace_shared(raster, legend, table, grid) if table.shared_borders else []
-        for band, land_class in enumerate(legend, start=1):
-            traced = shared[band - 1] if shared else _trace_band(raster, band, land_class, table, grid)
+        for land_class, traced in zip(legend, shared or _trace_bands(raster, legend, table, grid), strict=True):
             counts.update({f"{land_class.name}: {reason}": n for reason, n in traced.dropped.items() if n})
             ground = grid.pixels_to_ground(traced.geometries)
             area = traced.area_px * grid.pixel_area
@@ -105,15 +108,22 @@ def vectorize_scene(
     return features, dict(counts)
 
 
-def _trace_band(raster: Raster, band: int, land_class: LandClass, table: VectorizeTable, grid: Grid) -> Traced:
-    def read(window: Window) -> AnyArray:
-        if table.exclusive:
-            image_chw, valid_hw = raster.read(window)
-            return np.where(valid_hw, one_against_the_best_other(image_chw, band - 1), np.float32(0))
-        image_chw, valid_hw = raster.read(window, bands=[band])
-        return np.where(valid_hw, image_chw[0], np.uint8(0))
+def _trace_bands(raster: Raster, legend: Legend, table: VectorizeTable, grid: Grid) -> list[Traced]:
+    """Trace the classes side by side: compiled loops and GEOS let other threads run; one reads at a time."""
+    one_reads = Lock()
 
-    return trace_blocks(read, grid.shape_hw, block=BLOCK_PX, **table.tracing(land_class.name, grid.pixel_area))
+    def trace(band: int, land_class: LandClass) -> Traced:
+        def read(window: Window) -> AnyArray:
+            with one_reads:
+                image_chw, valid_hw = raster.read(window, bands=None if table.exclusive else [band])
+            if table.exclusive:
+                return np.where(valid_hw, one_against_the_best_other(image_chw, band - 1), np.float32(0))
+            return np.where(valid_hw, image_chw[0], np.uint8(0))
+
+        return trace_blocks(read, grid.shape_hw, block=BLOCK_PX, **table.tracing(land_class.name, grid.pixel_area))
+
+    with ThreadPoolExecutor(min(usable_processors(), MOST_THREADS), "trace") as pool:
+        return list(pool.map(trace, range(1, len(legend) + 1), legend))
 
 
 def _trace_shared(raster: Raster, legend: Legend, table: VectorizeTable, grid: Grid) -> list[Traced]:
