@@ -1,7 +1,7 @@
 """bf16 against float32 on a recipe: python benchmarks/precision.py RECIPE FOLDER [--seeds 3] [--set key=value].
 
-Trains and scores the recipe for each seed in both precisions and prints mean Jaccard on polygons of each. Each run takes
-as long as the recipe does; without a recipe nothing is done.
+Trains and scores the recipe for each seed in both precisions and prints mean Jaccard on polygons of each. Each run
+takes as long as the recipe does; without a recipe nothing is done.
 """
 
 from __future__ import annotations
