@@ -184,3 +184,45 @@ def test_splines_go_through_the_pixels_and_are_exact_on_cubics():
     spline_coefficients(spline := wave.copy())
     sample_cubic(spline, np.ones((61, 67), bool), np.array([1.0, 0, 12.4, 0, 1, 10.7]), out[:1], seen)
     assert np.abs(out[0] - np.sin(rows[:25, :29] + 1.07 + 0.3 * (cols[:25, :29] + 1.24))).max() < 1e-5
+
+
+def test_an_affine_correction_is_found_where_it_is_asked_for(world):
+    """M is turned by 0.4 degrees and stretched by 0.6 %: up to 3 pixels of RGB at the corners."""
+    images = {n: world.images_chw[n] for n in ("RGB", "M")}
+    right = sources_of(images)
+    reference, m = right
+    bent = Affine.translation(20, -35) @ Affine.rotation(0.4) @ Affine.scale(1.006, 0.997) @ Affine.translation(-20, 35)
+    to_reference = m.grid.pixel_map(reference.grid)
+    wrong = Source(
+        m.name,
+        Grid(*m.grid.shape_hw, m.grid.transform @ (~to_reference @ bent @ to_reference)),
+        m.bands,
+        m.wavelengths_nm,
+        m.read,
+    )
+    corners = [(x, y) for x in (0, SPEC.width) for y in (0, SPEC.height)]
+
+    def worst(model):
+        move = align_scene([reference, wrong], PrepareTable(align_model=model))["M"]
+        moved = move_grid(wrong.grid, reference.grid, move)
+        rows, cols = world.shifts_px["M"]
+        # Where M's content at a corner of the scene ends up.
+        ends = [moved.pixel_map(reference.grid) @ (~to_reference @ (x + cols, y + rows)) for x, y in corners]
+        return move, max(np.hypot(end[0] - x, end[1] - y) for end, (x, y) in zip(ends, corners, strict=True))
+
+    plain, far = worst("translation")
+    turned, near = worst("affine")
+    assert plain.linear is None
+    assert far > 1.5
+    assert turned.linear is not None
+    assert turned.score > plain.score
+    assert near < 0.3
+
+
+def test_an_affine_correction_is_not_made_up(world):
+    assert (
+        align_scene(sources_of({n: world.images_chw[n] for n in ("RGB", "M")}), PrepareTable(align_model="affine"))[
+            "M"
+        ].linear
+        is None
+    )

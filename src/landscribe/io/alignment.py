@@ -40,7 +40,7 @@ def align_scenes(project: Project, run: Run, progress: Progress = silent) -> dic
         Scene id -> sensor -> move; nothing for a scene whose rasters cannot be read.
     """
     table = project.recipe.prepare
-    settings = table.model_dump(include={"align", "max_shift_px"})
+    settings = table.model_dump(include={"align", "align_model", "max_shift_px"})
     scenes = {scene.id: scene for scene in project.scenes.scenes}
 
     def key_of(scene_id: str) -> str:

@@ -88,6 +88,8 @@ class PrepareTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """How the shift between sensors is estimated: `fit` predicts the coarser of two sensors from the finer one; `ecc`
     is the way of the fifth-placed DSTL solution, `ecc-green` that of the third-placed one's water script; `none` takes
     sensors to lie where their georeference says. `prepared/alignment.csv` says what came of it."""
+    align_model: Literal["translation", "affine"] = "translation"
+    """`affine` lets `fit` turn, stretch and shear a sensor where that explains more than a shift does."""
     max_shift_px: Positive = 40.0
     """A longer shift, in pixels of the reference sensor, is taken for a mistake and not applied."""
     pansharpen: Literal["none", "brovey", "modulation"] = "none"

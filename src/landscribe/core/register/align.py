@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from landscribe.core.recipe import PrepareTable
@@ -11,11 +11,13 @@ from landscribe.core.register.ecc import estimate_ecc, estimate_ecc_green
 from landscribe.core.register.fit import estimate_fit, similarity
 from landscribe.core.register.move import MEDIAN, NOT_ASKED, REFERENCE, Move, Source, judge_move, move_grid
 
-ESTIMATORS: dict[str, Callable[[Source, list[Source], float], Move]] = {
-    "fit": estimate_fit,
-    "ecc": lambda moved, aligned, _: estimate_ecc(moved, aligned),
-    "ecc-green": lambda moved, aligned, _: estimate_ecc_green(moved, aligned),
-}
+
+def _estimate(moved: Source, aligned: list[Source], table: PrepareTable) -> Move:
+    if table.align == "ecc":
+        return estimate_ecc(moved, aligned)
+    if table.align == "ecc-green":
+        return estimate_ecc_green(moved, aligned)
+    return estimate_fit(moved, aligned, table.max_shift_px, affine=table.align_model == "affine")
 
 
 def align_scene(sources: Iterable[Source], table: PrepareTable) -> dict[str, Move]:
@@ -36,7 +38,7 @@ def align_scene(sources: Iterable[Source], table: PrepareTable) -> dict[str, Mov
         return moves | {source.name: Move(decision=NOT_ASKED) for source in others}
     aligned = [reference]
     for source in sorted(others, key=lambda s: pixel_size(s, reference)):
-        move = judge_move(ESTIMATORS[table.align](source, aligned, table.max_shift_px), table.max_shift_px)
+        move = judge_move(_estimate(source, aligned, table), table.max_shift_px)
         moves[source.name] = move
         if move.is_applied:
             aligned.append(replace(source, grid=move_grid(source.grid, reference.grid, move)))

@@ -10,7 +10,8 @@ import numpy as np
 from affine import Affine
 
 from landscribe.core.arrays import AnyArray, BoolArray, FloatArray, IntArray
-from landscribe.core.grid import Window
+from landscribe.core.grid import Grid, Window
+from landscribe.core.register.bend import fit_affine
 from landscribe.core.register.move import DISAGREE, FEATURELESS, NO_OVERLAP, TOO_SMALL, Move, Source
 from landscribe.core.register.refine import (
     Fit,
@@ -77,7 +78,7 @@ def make_pair(moved: Source, aligned: Sequence[Source]) -> Pair:
     return Pair(coarse, fine, coarse.grid.pixel_map(fine.grid))
 
 
-def estimate_fit(moved: Source, aligned: Sequence[Source], max_shift_px: float) -> Move:
+def estimate_fit(moved: Source, aligned: Sequence[Source], max_shift_px: float, *, affine: bool = False) -> Move:
     """Estimate a translation by prediction.
 
     Each band of the coarser of two sensors is predicted as a mixture of the finer one's bands, blurred to its pixels;
@@ -89,6 +90,7 @@ def estimate_fit(moved: Source, aligned: Sequence[Source], max_shift_px: float) 
         moved: The sensor to align.
         aligned: The reference first, then sensors whose grids are corrected already.
         max_shift_px: Longest shift to look for, in pixels of the reference.
+        affine: Let the shift vary linearly over the scene where that explains more.
 
     Returns:
         The estimate; its decision says why there is none. Score and spread stand also in a failed one.
@@ -117,9 +119,20 @@ def estimate_fit(moved: Source, aligned: Sequence[Source], max_shift_px: float) 
         return replace(move, decision=FEATURELESS)
     if not error < MAX_ERROR:
         return replace(move, decision=DISAGREE)
+    bent = fit_affine(levels, fit, pair.coarse.grid.shape_hw) if affine else None
+    if bent is not None:
+        there = bent[0] if pair.coarse is moved else ~bent[0]
+        return _as_move(to_reference @ there @ ~to_reference, aligned[0].grid, replace(move, score=bent[1].score))
     if math.hypot(*fit.shift) < SURE * error:
         return replace(move, decision=TOO_SMALL)
     return move
+
+
+def _as_move(there: Affine, reference: Grid, move: Move) -> Move:
+    """Write a map of reference pixels as the shift of the middle and what is linear about it."""
+    col, row = reference.width / 2, reference.height / 2
+    to_col, to_row = there @ (col, row)
+    return replace(move, row_px=to_row - row, col_px=to_col - col, linear=(there.a, there.b, there.d, there.e))
 
 
 def similarity(moved: Source, aligned: Sequence[Source]) -> float | None:
@@ -252,7 +265,9 @@ def patches(pair: Pair, overview: Level, factor: int, at: tuple[float, float]) -
         if there is None:
             continue
         to_fine = Affine.translation(-there.col, -there.row) @ pair.to_fine @ Affine.translation(window.col, window.row)
-        yield Patch(Picture(*pair.coarse.read(window)), Picture(*pair.fine.read(there)), to_fine)
+        yield Patch(
+            Picture(*pair.coarse.read(window)), Picture(*pair.fine.read(there)), to_fine, (window.row, window.col)
+        )
 
 
 def _windows(shape_hw: tuple[int, int], overview: Level, factor: int) -> list[Window]:

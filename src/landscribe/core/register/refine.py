@@ -43,6 +43,8 @@ class Patch:
     fine: Picture
     to_fine: Affine
     """Coarse (col, row) to fine (col, row) of these arrays, where both georeferences are right."""
+    origin: tuple[int, int] = (0, 0)
+    """Row and column of the first coarse pixel in its raster."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Level:
     to_fine: Affine
     """Pixel of `seen_bhw` to pixel of `fine_khw`."""
     tile: int
+    origin: tuple[float, float] = (0.0, 0.0)
+    """Row and column of the first pixel in the whole, in pixels of the level."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,9 @@ def make_level(patch: Patch, factor: int, tiles: int) -> Level:
     fine_valid_hw = fill_gaps(fine_khw, fine_valid_hw)
     spline_coefficients(fine_khw)
     to_fine = Affine.scale(1 / step) @ patch.to_fine @ Affine.scale(factor)
+    origin = patch.origin[0] / factor, patch.origin[1] / factor
     tile = max(SMALLEST_TILE, min(use_hw.shape) // tiles)
-    return Level(seen_bhw, use_hw, fine_khw, fine_valid_hw, to_fine, tile)
+    return Level(seen_bhw, use_hw, fine_khw, fine_valid_hw, to_fine, tile, origin)
 
 
 def smooth(image_khw: FloatArray, share_hw: FloatArray, sigma_px: float) -> tuple[FloatArray, BoolArray]:
