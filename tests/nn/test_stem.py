@@ -121,6 +121,9 @@ def test_a_model_of_other_bands_is_refused():
         ({"F": 0.25, "C": 1.0}, (1, 2, 4), "branch", {"F": 1, "C": 1}),
         ({"C": 4.0}, (1, 2, 4), "branch", {"C": 1}),
         ({"F": 1.0, "P": 1.0}, (1, 2), "branch", {"F": 1, "P": 1}),
+        ({"F": 1.0, "P": 1.001, "M": 4.0, "A": 24.0}, (1, 2, 4), "second", {"F": 1, "P": 1, "M": 2, "A": 2}),
+        ({"F": 1.0, "M": 4.0}, (1, 4, 8), "second", {"F": 1, "M": 4}),
+        ({"F": 1.0, "M": 4.0}, (1,), "second", {"F": 1, "M": 1}),
     ],
 )
 def test_each_sensor_takes_the_level_of_its_resolution(scales, strides, low, steps):

@@ -116,14 +116,19 @@ def test_rows_of_one_class_are_refused_before_anything_is_trained(home):
         train(project_with(home, ""), open_run(home / "run"))
 
 
+def test_patches_that_do_not_fit_are_refused_before_anything_is_trained(home):
+    with pytest.raises(RecipeError, match=r"predict.patch: with its context does not divide, got 57 \+ 2 x 4 = 65"):
+        train(project_with(home, "ensemble = true\npatch = 57"), open_run(home / "run"))
+
+
 def test_classes_with_empty_edges_must_exist(home):
     with pytest.raises(RecipeError, match="billding"):
         train(project_with(home, 'ensemble = true\nempty_edges = ["billding"]'), open_run(home / "run"))
 
 
 def test_models_that_the_recipe_no_longer_names_are_left_alone(home):
-    recipe = (home / "recipe.toml").read_text().replace("seeds = [4, 5]", "seeds = [5]")
-    (home / "one.toml").write_text(recipe.replace("[predict]", "[predict]\nensemble = true"))
+    recipe = RECIPE.format(predict="ensemble = true").replace("seeds = [4, 5]", "seeds = [5]")
+    (home / "one.toml").write_text(recipe)
     run, project = open_run(home / "run"), open_project(load_recipe(home / "one.toml"))
     assert train(project, run).current == ["a+seed5", "b"]
     predict(project, run)

@@ -51,6 +51,18 @@ def patch_starts(size: int, predict: PredictTable, context: int) -> list[int]:
     return [*range(margin, last, predict.step or side), last]
 
 
+def require_fit(predict: PredictTable, context: int, divisor: int) -> None:
+    """Refuse a patch that a network cannot take, if the recipe has patches.
+
+    Raises:
+        RecipeError: If a patch with its context on both sides is no multiple of the network's divisor.
+    """
+    seen = (predict.patch or 0) + 2 * context
+    if predict.patch is not None and seen % divisor:
+        got, need = f"{predict.patch} + 2 x {context} = {seen}", f"a multiple of {divisor}"
+        raise RecipeError(problem("predict.patch", "with its context does not divide", got=got, need=need))
+
+
 def strips(shape_hw: tuple[int, int]) -> list[Window]:
     """Return the windows that `predict_patches` yields."""
     height, width = shape_hw
@@ -84,10 +96,7 @@ def predict_patches(
         RecipeError: If a patch with its context does not fit a model.
     """
     for net in models:
-        seen = _side(predict) + 2 * net.spec.context
-        if seen % net.divisor:
-            got, need = f"{_side(predict)} + 2 x {net.spec.context} = {seen}", f"a multiple of {net.divisor}"
-            raise RecipeError(problem("predict.patch", "with its context does not divide", got=got, need=need))
+        require_fit(predict, net.spec.context, net.divisor)
     scene = SceneReader(read, shape_hw, maps, sensor_shapes, engine.device)
     running = [_strips_of(make_ready(net, engine), scene, engine, predict) for net in models]
     for window in strips(shape_hw):

@@ -88,6 +88,7 @@ def train(project: Project, run: Run, progress: Progress = silent) -> StageResul
     if project.recipe.validation.leak_check and not corner:
         _refuse_leaks(run, train_ids, valid_ids)
     check_models(project)
+    _check_patches(project)
     networks = [
         (name, table, seed)
         for table in project.recipe.models
@@ -121,6 +122,15 @@ def train(project: Project, run: Run, progress: Progress = silent) -> StageResul
             if job.table.kind == "network" and not run.is_current("train", name, key_of(name)):
                 make(name)
     return StageResult("train")
+
+
+def _check_patches(project: Project) -> None:
+    from landscribe.nn.layouts import level_strides
+    from landscribe.nn.patches import require_fit
+
+    for table in project.recipe.models:
+        if table.kind == "network":
+            require_fit(project.recipe.predict, table.chips.context, level_strides(table.network)[-1])
 
 
 def _refuse_leaks(run: Run, train_ids: list[str], valid_ids: list[str]) -> None:
