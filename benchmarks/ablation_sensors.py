@@ -114,7 +114,11 @@ def make_row(folder: Path, name: str, seed: int, steps: int) -> dict[str, float]
     for stage in (prepare, train, predict, vectorize, score):
         stage(project, run)
     found = json.loads((run.root / "score.json").read_text())
-    return {name: row["polygon"]["jaccard"] for name, row in found["classes"].items() if row["polygon"]["jaccard"]}
+    return {
+        name: row["polygon"]["jaccard"]
+        for name, row in found["classes"].items()
+        if row["polygon"]["jaccard"] is not None
+    }
 
 
 def main() -> None:

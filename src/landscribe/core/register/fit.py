@@ -120,12 +120,18 @@ def estimate_fit(moved: Source, aligned: Sequence[Source], max_shift_px: float, 
     if not error < MAX_ERROR:
         return replace(move, decision=DISAGREE)
     bent = fit_affine(levels, fit, pair.coarse.grid.shape_hw) if affine else None
-    if bent is not None:
+    if bent is not None and _reach(bent[0], pair.coarse.grid) * pixel <= max_shift_px:
         there = bent[0] if pair.coarse is moved else ~bent[0]
         return _as_move(to_reference @ there @ ~to_reference, aligned[0].grid, replace(move, score=bent[1].score))
     if math.hypot(*fit.shift) < SURE * error:
         return replace(move, decision=TOO_SMALL)
     return move
+
+
+def _reach(there: Affine, grid: Grid) -> float:
+    """Return how far the corner that moves most moves, in pixels."""
+    corners = [(col, row) for col in (0.0, float(grid.width)) for row in (0.0, float(grid.height))]
+    return max(math.dist(there @ corner, corner) for corner in corners)
 
 
 def _as_move(there: Affine, reference: Grid, move: Move) -> Move:
