@@ -33,6 +33,8 @@ DEFAULT = """seed = 0
 [data]
 source = "dstl"
 root = "world"
+[[models]]
+name = "all"
 """
 
 
