@@ -1,4 +1,4 @@
-"""Draw the README's picture: python docs/make_demo_picture.py landscribe-demo/run docs/images/demo.png."""
+"""Draw the README's picture: python docs/make_demo_picture.py landscribe-demo/run docs/images/demo.jpg."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def draw(run_folder: Path, target: Path, scene_id: str) -> None:
         faded = cv2.addWeighted(layer, 0.55, faded, 0.45, 0)
     gap = np.full((picture.shape[0], 12, 3), 255, np.uint8)
     target.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(target), np.hstack([picture, gap, faded]), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    cv2.imwrite(str(target), np.hstack([picture, gap, faded]), [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
 if __name__ == "__main__":
