@@ -128,3 +128,10 @@ def test_a_crs_beside_none(tmp_path: Path) -> None:
         in said
     )
     assert "one sensor has a CRS and the other has none" in str(error)
+
+
+def test_a_sensor_without_files_is_named_scene_by_scene_and_hides_nothing_else(tmp_path: Path) -> None:
+    write(tmp_path / "tile7_RGB.tif", RGB, SCENE.images_chw["RGB"])
+    (tmp_path / "r.toml").write_text(RECIPE + '[[models]]\ninputs = { indices = ["ndvi"] }\n')
+    said = [finding.text for finding in check(open_project(load_recipe(tmp_path / "r.toml"))).findings]
+    assert any("M is missing" in text and "tile7_M.tif" in text for text in said)

@@ -135,12 +135,13 @@ def _at_scene(scene: Scene, error: LandscribeError) -> str:
 def _check_models(project: Project) -> None:
     check_rules(project.recipe.rules, project.legend)
     check_models(project)
-    reference = project.scenes.scenes[0]
+    bands = {name: file.sensor.band_names for scene in project.scenes.scenes for name, file in scene.sensors.items()}
     for table in project.recipe.models:
-        names = table.inputs.sensors or tuple(reference.sensors)
-        bands = [band for n in names if n in reference.sensors for band in reference.sensors[n].sensor.band_names]
+        names = table.inputs.sensors or tuple(project.recipe.data.sensors) or tuple(bands)
+        if not set(names) <= set(bands):
+            continue  # no scene has that sensor, which is said scene by scene
         for index in table.inputs.indices:
-            band_positions(index, tuple(bands))
+            band_positions(index, tuple(band for name in names for band in bands[name]))
 
 
 def _check_extents(scene: Scene, grids: dict[str, Grid]) -> Iterator[Finding]:
