@@ -53,6 +53,26 @@ def test_overrides(recipe: Path, override: str, path: tuple[str, ...] | None, va
     assert here == value
 
 
+def test_an_override_without_a_value_takes_the_setting_out(recipe: Path) -> None:
+    recipe.write_text(
+        MINIMAL + "[predict]\npatch = 64\nsymmetries = 4\n[vectorize]\nthreshold = { default = 0.4, building = 0.3 }\n"
+    )
+    assert load_recipe(recipe).recipe.predict.patch == 64
+    changed = load_recipe(recipe, ["predict.patch=", "predict.step= ", "vectorize.threshold.building="]).recipe
+    assert (changed.predict.patch, changed.predict.step, changed.predict.symmetries) == (None, None, 4)
+    assert changed.vectorize.threshold.of("building") == 0.4
+    # What is spelt out as empty is a value.
+    with pytest.raises(RecipeError, match=r"'data.place': string should have at least 1 character, got ''"):
+        load_recipe(recipe, ['data.place=""'])
+
+
+@pytest.mark.parametrize("override", ["predict.pach=", "perdict.patch=", "vectorize.threshold.crop=", "models.0="])
+def test_nothing_to_take_out_is_told(recipe: Path, override: str) -> None:
+    recipe.write_text(MINIMAL + "[predict]\npatch = 64\n[[models]]\n")
+    with pytest.raises(RecipeError, match=override):
+        load_recipe(recipe, [override])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

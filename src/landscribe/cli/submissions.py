@@ -24,7 +24,8 @@ ClassOption = Annotated[
 ]
 RecipeArgument = Annotated[str, typer.Argument(help="A TOML recipe, or the name of a built-in one.", metavar="RECIPE")]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Override a setting; may be repeated.", metavar="KEY=VALUE")
+    list[str] | None,
+    typer.Option("--set", help="Override a setting; KEY= takes it out; may be repeated.", metavar="KEY=VALUE"),
 ]
 PROBLEMS_SHOWN = 100
 

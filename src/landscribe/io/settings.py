@@ -44,7 +44,8 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> LoadedRecipe
 
     Args:
         path: A TOML file, or a name such as ``default`` or ``dstl-lopuhin``.
-        overrides: ``table.key=value`` each; the value in TOML, or a bare word; list items by number.
+        overrides: ``table.key=value`` each; the value in TOML, or a bare word; list items by number. Without a value,
+            ``table.key=``, what the recipe says there is taken out and the default holds.
 
     Raises:
         RecipeError: If the file is missing, is no TOML, or says something the recipe does not know.
@@ -101,20 +102,32 @@ def _override(table: dict[str, Any], override: str) -> None:
     key, equals, value_text = override.partition("=")
     if not equals or not key.strip():
         raise RecipeError(problem("--set", "not an override", got=repr(override), need="table.key=value"))
-    try:
-        value = tomllib.loads(f"value = {value_text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = value_text.strip()
     *parents, last = key.strip().split(".")
     here: Any = table
     for parent in parents:
         here = here[_position(here, parent, override)] if isinstance(here, list) else here.setdefault(parent, {})
         if not isinstance(here, dict | list):
             raise RecipeError(problem("--set", f"{parent!r} is a value, not a table", got=repr(override)))
+    if not value_text.strip():
+        _take_out(here, (*parents, last), override)
+        return
+    try:
+        value = tomllib.loads(f"value = {value_text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = value_text.strip()
     if isinstance(here, list):
         here[_position(here, last, override)] = value
     else:
         here[last] = value
+
+
+def _take_out(here: Any, path: tuple[str, ...], override: str) -> None:
+    if isinstance(here, list):
+        raise RecipeError(problem("--set", "an item of a list needs a value", got=repr(override)))
+    named = tuple(int(part) if part.isdigit() else part for part in path[:-1])
+    if path[-1] not in here and path[-1] not in _fields_at(named):
+        raise RecipeError(problem("--set", f"no setting {path[-1]!r} to take out", got=repr(override)))
+    here.pop(path[-1], None)
 
 
 def _position(items: list[Any], text: str, override: str) -> int:
