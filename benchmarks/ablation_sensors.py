@@ -24,7 +24,7 @@ from landscribe.stages.vectorize import vectorize
 from landscribe.stages.world import write_world
 from landscribe.worlds import WorldSpec
 
-SPEC = WorldSpec(scenes=10, height=480, width=512, seed=77, max_shift_px=20.0)
+SPEC = WorldSpec(scenes=18, height=480, width=512, seed=77, max_shift_px=20.0)
 CLASSES = ["building", "waterway", "standing-water", "large-vehicle", "small-vehicle"]
 WORLD = """
 seed = {seed}
@@ -46,7 +46,7 @@ symmetries = 1
 min_area = {{ default = 10.0, unit = "px" }}
 [validate]
 split = "named"
-scenes = ["6010_0_1", "6020_0_0", "6040_0_1"]
+scenes = ["6030_0_0", "6030_0_1", "6050_0_0", "6050_0_1", "6070_0_0", "6070_0_1"]
 leak_check = false
 """
 RIO = """
@@ -87,7 +87,7 @@ ROWS = {
 
 
 def make_row(folder: Path, name: str, seed: int, steps: int) -> dict[str, float]:
-    """Train and score one row; returns Jaccard by class."""
+    """Train and score one row; returns Jaccard by class on polygons."""
     kind, align, sensors, low = ROWS[name]
     root = folder / "world"
     if kind == "rio":
@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", nargs="*", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1])
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()

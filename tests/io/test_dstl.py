@@ -42,7 +42,7 @@ def test_scenes_with_their_sensors_places_and_labels(root: Path) -> None:
     assert [scene.id for scene in found.scenes] == ["6010_0_3", "6110_1_2", "6140_1_2"]
     assert found.scenes[1].place == found.scenes[2].place
     assert [scene.labels is not None for scene in found.scenes] == [False, True, False]
-    assert found.scenes[0].missing == ("P", "A")
+    assert found.scenes[0].missing == {"P": "sixteen_band/6010_0_3_P.tif", "A": "sixteen_band/6010_0_3_A.tif"}
     assert found.sample_submission == root / "sample_submission.csv"
 
 

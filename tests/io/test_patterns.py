@@ -63,8 +63,7 @@ def test_a_missing_sensor_is_named_and_the_scene_stays(tmp_path: Path) -> None:
         "M": SensorTable(path="m/{scene}.tif", kind="worldview2-m"),
     }
     found = list_files(table(sensors=sensors), tmp_path)
-    assert [scene.missing for scene in found.scenes] == [(), ("M",)]
-    assert found.problems == ("scene 'b': M is missing, need m/b.tif",)
+    assert [scene.missing for scene in found.scenes] == [{}, {"M": "m/b.tif"}]
 
 
 def test_a_scene_without_its_reference_is_no_scene_but_is_named(tmp_path: Path) -> None:
@@ -75,7 +74,7 @@ def test_a_scene_without_its_reference_is_no_scene_but_is_named(tmp_path: Path) 
     }
     found = list_files(table(sensors=sensors), tmp_path)
     assert [scene.id for scene in found.scenes] == ["a"]
-    assert "'c'" in found.problems[0]
+    assert found.broken == {"c": "scene 'c': RGB is missing, need rgb/c.tif"}
 
 
 def test_two_files_for_one_scene_are_refused(tmp_path: Path) -> None:

@@ -75,13 +75,43 @@ def test_a_recipe_that_allows_it_goes_through_to_the_end(world: Path, tmp_path: 
             assert np.ptp(raster.read()[0]) > 0
 
 
-def test_a_recipe_that_does_not_is_told_what_to_do(world: Path, tmp_path: Path) -> None:
+def test_where_a_recipe_does_not_the_scene_is_named_and_the_others_go_on(world: Path, tmp_path: Path) -> None:
     shutil.copytree(world / "world", tmp_path / "world")
+    (tmp_path / "world" / "sixteen_band" / "6010_0_0_P.tif").unlink()
     project, run = project_with(tmp_path, ""), open_run(tmp_path / "run")
-    assert any("'6010_0_0': A is missing" in finding.text for finding in check(project).findings)
-    prepare(project, run)
-    with pytest.raises(RecipeError, match=r"sensor 'A' is not in scene '6010_0_0'.*\[data\].optional"):
-        train(project, run)
+    said = {finding.text: finding.level for finding in check(project).findings}
+    needed = "scene '6010_0_0': A is missing, need sixteen_band/6010_0_0_A.tif; "
+    needed += "add the file, or say in [data].optional that scenes may lack it"
+    assert said.get(needed) == "error", said
+    assert said["P is missing in 1 of 2 scenes, which no model reads"] == "warning"
+    result = prepare(project, run)
+    assert (result.made, result.failed) == (["6010_0_1"], {"6010_0_0": needed})
+    train(project, run)
+    assert predict(project, run).made == ["6010_0_1"]
+
+
+def test_a_scene_without_its_reference_is_named_by_every_stage_that_would_read_it(world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world / "world", tmp_path / "world")
+    recipe = """
+    data.sensors.M = {{ path = "world/sixteen_band/{{scene}}_M.tif", kind = "worldview3-m" }}
+    data.sensors.A = {{ path = "world/sixteen_band/{{scene}}_A.tif", kind = "worldview3-a" }}
+    data.scenes = {scenes}
+    classes = [{{ name = "building" }}]
+    """
+    (tmp_path / "world" / "sixteen_band" / "6010_0_1_M.tif").unlink()
+    for scenes, failed in (('["6010_0_0", "6010_0_1"]', ["6010_0_1"]), ('["6010_0_0"]', [])):
+        (tmp_path / "r.toml").write_text(recipe.format(scenes=scenes) + 'data.optional = ["A"]\n')
+        project = open_project(load_recipe(tmp_path / "r.toml"))
+        assert check(project).errors == len(failed)
+        result = prepare(project, open_run(tmp_path / "run"))
+        assert list(result.failed) == failed
+        assert [*result.made, *result.current] == ["6010_0_0"]
+
+
+def test_a_model_that_names_an_unknown_sensor(world: Path) -> None:
+    (world / "r.toml").write_text(RECIPE.format(optional="").replace('"RGB", "M"', '"RGB", "N"'))
+    with pytest.raises(RecipeError, match=r"model 'm', inputs.sensors: unknown sensor, got 'N', need RGB, P, M, A"):
+        _ = open_project(load_recipe(world / "r.toml")).scenes
 
 
 @pytest.mark.parametrize(

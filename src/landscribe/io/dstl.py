@@ -48,7 +48,6 @@ def list_dstl(root: Path) -> SceneList:
             problems.append(problem(f"three_band/{path.name}", "no row in grid_sizes.csv", do="the image is left out"))
             continue
         scenes.append(_scene(root, scene_id, frames[scene_id], has_labels=scene_id in labelled))
-        problems += [problem(f"scene {scene_id!r}", f"{name} is missing") for name in scenes[-1].missing]
     if not scenes:
         raise DataError(
             problem(str(root), "no DSTL image found", need="three_band/<id>.tif with a row in grid_sizes.csv")
@@ -143,7 +142,7 @@ def read_sample(path: Path) -> list[tuple[str, int]]:
 
 
 def _scene(root: Path, scene_id: str, frame: tuple[float, float], *, has_labels: bool) -> Scene:
-    sensors, missing = {}, []
+    sensors, missing = {}, {}
     for name, kind in SENSORS.items():
         path = root / "three_band" / f"{scene_id}.tif" if name == "RGB" else _sixteen(root, scene_id, name)
         if path.is_file():
@@ -151,9 +150,9 @@ def _scene(root: Path, scene_id: str, frame: tuple[float, float], *, has_labels:
             own = Frame("dstl", frame) if name == "RGB" else None
             sensors[name] = SensorFile(name, path, find_sensor(kind), None, own)
         else:
-            missing.append(name)
+            missing[name] = path.relative_to(root).as_posix()
     labels = root / LABELS if has_labels else None
-    return Scene(scene_id, dstl_place(scene_id), sensors, labels, tuple(missing))
+    return Scene(scene_id, dstl_place(scene_id), sensors, labels, missing)
 
 
 def _sixteen(root: Path, scene_id: str, name: str) -> Path:

@@ -10,7 +10,7 @@ from landscribe.core.recipe import DataTable, LabelTable, SensorTable
 from landscribe.core.sensors import Band, Sensor, find_sensor
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.atomic import PARTIAL_PREFIX
-from landscribe.io.scenes import Frame, Scene, SceneList, SensorFile
+from landscribe.io.scenes import Frame, Scene, SceneList, SensorFile, lacks
 
 FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -45,16 +45,16 @@ def list_files(data: DataTable, root: Path) -> SceneList:
                 )
             rows[scene_id][name] = SensorFile(name, path, sensor, table.nodata, _frame(table, fields, path))
     reference = next(iter(data.sensors))
-    scenes, problems = [], []
+    scenes, broken = [], {}
     for scene_id in sorted(rows, key=_natural):
         present = {name: rows[scene_id][name] for name in data.sensors if name in rows[scene_id]}
-        missing = tuple(name for name in data.sensors if name not in present)
-        for name in missing:
-            pattern = data.sensors[name].path
-            problems.append(
-                problem(f"scene {scene_id!r}", f"{name} is missing", need=_fill_known(pattern, scene_id, fields_of))
-            )
+        missing = {
+            name: _fill_known(table.path, scene_id, fields_of)
+            for name, table in data.sensors.items()
+            if name not in present
+        }
         if reference not in present:
+            broken[scene_id] = lacks(scene_id, reference, missing[reference])
             continue
         place = _fill(data.place, fields_of[scene_id] | {"scene": scene_id}, "[data].place")
         labels = _label_path(data.labels, root, fields_of[scene_id] | {"scene": scene_id})
@@ -64,7 +64,7 @@ def list_files(data: DataTable, root: Path) -> SceneList:
         raise DataError(
             problem(str(root), "no scene found", need=f"files like {table.path!r}", do="check [data].sensors")
         )
-    return SceneList(tuple(scenes), data.labels, None, tuple(problems))
+    return SceneList(tuple(scenes), data.labels, broken=broken)
 
 
 def match_files(root: Path, pattern: str) -> list[tuple[Path, dict[str, str]]]:

@@ -51,10 +51,10 @@ class Scene:
     place: str
     sensors: Mapping[str, SensorFile]
     labels: Path | None = None
-    missing: tuple[str, ...] = ()
-    """Sensors of the recipe that this scene lacks."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Sensors of the recipe that this scene lacks -> the file that was looked for."""
     absent: Mapping[str, Sensor] = field(default_factory=dict)
-    """Those of them that the recipe allows to be missing."""
+    """Sensors that it lacks as the recipe allows."""
 
     @property
     def reference(self) -> SensorFile:
@@ -70,7 +70,9 @@ class SceneList:
     label_table: LabelTable | None = None
     sample_submission: Path | None = None
     problems: tuple[str, ...] = field(default=())
-    """Files that belong to no scene, scenes that lack a sensor: one line each."""
+    """Files that belong to no scene, sensors that nobody misses: one line each."""
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """Scenes that cannot be used, for want of their reference or of a sensor that a model reads -> why, in a line."""
 
     def by_id(self, scene_id: str) -> Scene:
         """Return a scene by its id.
@@ -81,9 +83,16 @@ class SceneList:
         for scene in self.scenes:
             if scene.id == scene_id:
                 return scene
+        if scene_id in self.broken:
+            raise DataError(self.broken[scene_id])
         raise DataError(
             problem("scenes", "no such scene", got=repr(scene_id), need="one that `landscribe check` lists")
         )
+
+
+def lacks(scene_id: str, name: str, path: str, *, do: str | None = None) -> str:
+    """Return the line that says which file of a scene is not there."""
+    return problem(f"scene {scene_id!r}", f"{name} is missing", need=path, do=do)
 
 
 def sensor_grids(scene: Scene) -> dict[str, Grid]:

@@ -72,7 +72,8 @@ def check(project: Project, progress: Progress = silent) -> CheckResult:
     """
     scenes = project.scenes
     legend = project.legend
-    findings = [Finding("warning", text) for text in scenes.problems]
+    findings = [Finding("error", text) for text in scenes.broken.values()]
+    findings += [Finding("warning", text) for text in scenes.problems]
     _check_models(project)
     grids: dict[str, Grid] = {}
     polygons: dict[str, int] = dict.fromkeys(legend.names, 0)

@@ -18,6 +18,7 @@ from landscribe.core.burn import MaskMode, burn_mask, burn_share
 from landscribe.core.features import of_class
 from landscribe.core.grid import Grid, Window
 from landscribe.core.register import Move, move_grid
+from landscribe.errors import DataError
 from landscribe.io.alignment import TABLE, align_scenes, write_table
 from landscribe.io.atomic import write_text
 from landscribe.io.geotiff import write_raster
@@ -48,10 +49,13 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
         DataError: If no scene could be prepared.
     """
     scenes = {scene.id: scene for scene in project.scenes.scenes}
+    broken = project.scenes.broken
     legend = project.legend
     moves = align_scenes(project, run, progress)
 
     def key_of(scene_id: str) -> str:
+        if scene_id in broken:
+            raise DataError(broken[scene_id])
         scene = scenes[scene_id]
         return make_key(
             files={name: file_digest(sensor.path) for name, sensor in scene.sensors.items()},
@@ -69,7 +73,7 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
     def make(scene_id: str) -> Made:
         return _prepare_scene(project, run, scenes[scene_id], moves.get(scene_id, {}))
 
-    result = make_items(run, "prepare", scenes, key_of, make, progress)
+    result = make_items(run, "prepare", [*scenes, *(i for i in broken if i not in scenes)], key_of, make, progress)
     done = run.records("prepare")
     write_table(run.path("prepared", TABLE), {i: moves[i] for i in scenes if i in moves and i in done})
     return result
