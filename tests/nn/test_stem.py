@@ -84,6 +84,18 @@ def test_invalid_pixels_are_zero_even_where_raw_is_nan():
     assert stem({"F": image}, {"F": torch.zeros(1, 1, 2, 2, dtype=torch.bool)})[1].abs().max() == 0
 
 
+def test_masks_stand_behind_the_bands_and_indices_of_their_stack():
+    known = {"F": statistics(), "C": statistics()}
+    stem = Stem([RGB, MULTI], known, {"F": 1, "C": 2}, ["ndvi"], masks=True)
+    assert stem.channels == {1: 4, 2: 5}
+    assert Stem([RGB, MULTI], known, {"F": 1, "C": 1}, ["ndvi"], masks=True).channels == {1: 9}
+    valid = {"F": torch.tensor([True, False, True, True]), "C": torch.tensor([False])}
+    valid = {name: v.reshape(1, 1, side, side) for (name, v), side in zip(valid.items(), (2, 1), strict=True)}
+    stacks = stem({"F": torch.ones(1, 3, 2, 2), "C": torch.full((1, 3, 1, 1), torch.nan)}, valid)
+    assert stacks[1][0, 3].flatten().tolist() == [1, 0, 1, 1]
+    assert stacks[2][0].flatten().tolist() == [0, 0, 0, 0, 0]
+
+
 def test_an_index_joins_the_stack_and_needs_all_its_sensors():
     stem = Stem([RGB, MULTI], {"F": statistics(), "C": statistics()}, {"F": 1, "C": 1}, ["ndvi"])
     assert stem.channels == {1: 7}

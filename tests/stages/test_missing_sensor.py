@@ -29,7 +29,7 @@ root = "world"
 [[models]]
 name = "m"
 classes = ["building"]
-inputs = {{ sensors = ["RGB", "M", "A"], low = "branch" }}
+inputs = {{ sensors = ["RGB", "M", "A"], low = "branch", mask = true }}
 network = {{ filters = 2, depth = 4 }}
 chips = {{ size = 48, context = 8, batch = 2, sensor_dropout = {{ A = 0.3 }} }}
 schedule = {{ epochs = 1, steps = 2 }}

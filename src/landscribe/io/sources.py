@@ -34,7 +34,7 @@ def list_scenes(recipe: Recipe, root: Path) -> SceneList:
 
 
 def _settle_missing(found: SceneList, recipe: Recipe) -> SceneList:
-    """Tell apart the sensors that scenes may lack, those that they cannot be used without, and those that nobody reads."""
+    """Tell apart what scenes may lack, what they cannot be used without, and what nobody reads."""
     optional = _optional(recipe.data)
     needed = _needed(found, recipe)
     scenes, broken, count = [], dict(found.broken), Counter[str]()

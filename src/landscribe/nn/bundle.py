@@ -98,7 +98,7 @@ def build_network(spec: ModelSpec, statistics: Mapping[str, BandStatistics], *, 
         )
     scales = {s.name: spec.scales[s.name] for s in spec.sensors}
     steps = choose_steps(scales, level_strides(spec.network), spec.inputs.low)
-    stem = Stem(spec.sensors, statistics, steps, spec.inputs.indices)
+    stem = Stem(spec.sensors, statistics, steps, spec.inputs.indices, masks=spec.inputs.mask)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         unet = UNet(stem.channels, len(spec.classes), spec.network)

@@ -124,14 +124,16 @@ def choose_steps(scales: Mapping[str, float], strides: Sequence[int], low: str) 
 class Stem(nn.Module):
     """Raw bands of each sensor to one normalised stack per stride.
 
-    A stack holds the bands of its sensors in their order, then the indices. An index goes to the finest stack that
-    has all its bands. Invalid pixels are 0, that is the mean, after standardisation.
+    A stack holds the bands of its sensors in their order, then the indices, then a mask of each of its sensors if
+    wanted. An index goes to the finest stack that has all its bands. Invalid pixels are 0, that is the mean, after
+    standardisation; their mask is 0 and that of valid ones 1.
 
     Args:
         sensors: In stack order.
         statistics: Of each sensor.
         steps: Stride of each sensor's grid.
         indices: Names of spectral indices.
+        masks: Whether a stack says where its sensors have data.
 
     Raises:
         RecipeError: If no stack has all bands of an index.
@@ -143,8 +145,11 @@ class Stem(nn.Module):
         statistics: Mapping[str, BandStatistics],
         steps: Mapping[str, int],
         indices: Sequence[str] = (),
+        *,
+        masks: bool = False,
     ) -> None:
         super().__init__()
+        self.masks = masks
         self.sensors = tuple(sensors)
         self.groups = {
             step: tuple(i for i, s in enumerate(sensors) if steps[s.name] == step)
@@ -179,7 +184,8 @@ class Stem(nn.Module):
     @property
     def channels(self) -> dict[int, int]:
         """Channels of the stack of each stride."""
-        return {step: len(self._bands(step)) + len(self.indices[step]) for step in self.groups}
+        masks = {step: len(group) if self.masks else 0 for step, group in self.groups.items()}
+        return {step: len(self._bands(step)) + len(self.indices[step]) + masks[step] for step in self.groups}
 
     def forward(self, images: Mapping[str, Tensor], valid: Mapping[str, Tensor]) -> dict[int, Tensor]:
         """Normalise.
@@ -202,6 +208,8 @@ class Stem(nn.Module):
             scaled = (torch.clamp(images[name], low, high) - mean) / std
             parts.append(torch.where(valid[name], scaled, 0.0))
         parts += [self._index(name, step, images, valid) for name in self.indices[step]]
+        if self.masks:
+            parts += [valid[self.sensors[i].name].to(torch.float32) for i in self.groups[step]]
         stack = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         return stack.contiguous(memory_format=torch.channels_last)
 

@@ -22,6 +22,9 @@ class InputTable(BaseModel, frozen=True, extra="forbid", strict=True):
     low: Literal["upsample", "branch", "second"] = "upsample"
     """`upsample`: every band on the finest grid; `branch`: each sensor enters at the level of its own resolution;
     `second`: every sensor that is coarser than the finest enters at the second level."""
+    mask: bool = False
+    """One more band per sensor: 1 where it has data, 0 where it has none. Without it, the network sees a band's mean
+    where there are no data, and nothing tells it so."""
     clip_percent: Annotated[float, Field(ge=0, lt=50)] = 0.1
     """Share of the darkest and of the brightest pixels clipped per band before standardisation, in percent."""
 
