@@ -39,6 +39,13 @@ def test_a_crop_shows_the_same_ground(window: Window) -> None:
     assert crop.shape_hw == (window.height, window.width)
 
 
+def test_shapes_are_rows_then_columns() -> None:
+    assert GRID.shape_hw == (61, 47)
+    assert GRID.window == Window(0, 0, 61, 47)
+    assert np.zeros(GRID.shape_hw)[Window(2, 3, 5, 7).slices].shape == Window(2, 3, 5, 7).shape_hw == (5, 7)
+    assert GRID.footprint.bounds == pytest.approx((600_000, 4_000_000 - 61 * 0.5, 600_000 + 47 * 0.5, 4_000_000))
+
+
 @given(st.floats(-30, 30), st.floats(-30, 30))
 def test_a_shift_moves_content_down_and_right(rows: float, cols: float) -> None:
     moved = GRID.shift(rows, cols)
