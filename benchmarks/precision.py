@@ -1,7 +1,8 @@
-"""bf16 against float32 on a recipe: python benchmarks/precision.py RECIPE FOLDER [--seeds 3] [--set key=value].
+"""bf16 against float32 on a recipe: python benchmarks/precision.py RECIPE FOLDER [--seeds 0 1 2] [--set key=value].
 
-Trains and scores the recipe for each seed in both precisions and prints mean Jaccard on polygons of each. Each run
-takes as long as the recipe does; without a recipe nothing is done.
+Trains and scores the recipe for each seed in both precisions and prints mean Jaccard on polygons of each. A model that
+averages networks of several seeds is trained as one network. Each run takes as long as the recipe does, and one that
+is finished is not repeated; without a recipe nothing is done.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from landscribe.io.settings import load_recipe
 
 RUN = """
 import sys
@@ -37,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe", nargs="?")
     parser.add_argument("folder", nargs="?", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -45,13 +48,21 @@ def main() -> None:
         print("precision: no recipe and folder given, nothing done", file=sys.stderr)
         return
     scores: dict[str, list[float]] = {"bf16": [], "float32": []}
-    for seed in range(arguments.seeds):
+    # Networks of seeds of their own would be the same ones for every seed of the recipe.
+    models = load_recipe(arguments.recipe).recipe.models
+    overrides = [f"models.{k}.seeds=[]" for k, model in enumerate(models) if model.seeds] + arguments.overrides
+    for seed in arguments.seeds:
         for precision, found in scores.items():
-            found.append(score_of(arguments.recipe, arguments.folder, precision, seed, arguments.overrides))
+            found.append(score_of(arguments.recipe, arguments.folder, precision, seed, overrides))
             print(f"  seed {seed} {precision:<8} {found[-1]:.4f}", file=sys.stderr)
     medians = {precision: statistics.median(found) for precision, found in scores.items()}
     if arguments.json:
-        result = {"scores": scores, "medians": medians, "ratio": medians["bf16"] / medians["float32"]}
+        result = {
+            "seeds": arguments.seeds,
+            "scores": scores,
+            "medians": medians,
+            "ratio": medians["bf16"] / medians["float32"],
+        }
         print(json.dumps(result, indent=1))
 
 

@@ -1,18 +1,19 @@
+import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from test_loop import make_net, run
+from safetensors.torch import load, load_file
+from test_loop import CHIPS, make_net, run, states_of
 
 from landscribe.core.recipe import ChipTable, ScheduleTable
 from landscribe.nn.ranks import Ranks, share_of
 
 WORKER = Path(__file__).with_name("rank_worker.py")
+HARD = CHIPS.model_copy(update={"hard": 0.5})
 ONE_STEP = {"epochs": 1, "steps": 1, "clip_norm": 0}
 
 
@@ -54,36 +55,24 @@ def test_shares_are_whole_and_even():
             assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-def start(task, folder):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    common = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(WORKER), task, str(folder)],
-            env=common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    errors = [process.communicate(timeout=300)[1] for process in processes]
-    return [process.returncode for process in processes], errors
-
-
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_two_processes_are_one_and_go_on_after_a_kill(tmp_path):
-    codes, errors = start("gradients", tmp_path)
-    assert codes[1] == -9, errors[1]
-    assert codes[0] not in {0, -9}, errors[0]  # it was told that the other one is gone
+    worker = subprocess.run([sys.executable, WORKER, tmp_path], capture_output=True, text=True, timeout=300)
+    assert worker.returncode == 0, worker.stderr
+    trained, resumed = json.loads((tmp_path / "codes.json").read_text())
+    assert trained[1] == -9, worker.stderr
+    assert trained[0] not in {0, -9}, worker.stderr  # it was told that the other one is gone
     alone = gradients()
+    _, [state] = states_of(ScheduleTable(**ONE_STEP), net=make_net(batch_norm=False), chips=HARD)
+    worst = load(state["state.safetensors"])["hard.point"]
+    assert len(worst) == 1
     for accumulate in (1, 2):
         for rank in range(2):
             assert_equal(load_file(tmp_path / f"gradients-{accumulate}-{rank}.safetensors"), alone)
+        assert torch.equal(load_file(tmp_path / f"state-{accumulate}.safetensors")["hard.point"], worst)
     whole = load_file(tmp_path / "whole-0.safetensors")
     assert_equal(load_file(tmp_path / "whole-1.safetensors"), whole, 0)
-    codes, errors = start("resume", tmp_path)
-    assert codes == [0, 0], errors
+    assert resumed == [0, 0], worker.stderr
     for rank in range(2):
         assert_equal(load_file(tmp_path / f"resumed-{rank}.safetensors"), whole, 0)

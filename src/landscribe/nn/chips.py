@@ -7,21 +7,21 @@ sampling on the bank's device). Nothing is resampled before.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import torch
 from affine import Affine
 from torch import Tensor
 
-from landscribe.core.arrays import BoolArray, ByteArray, FloatArray, IntArray
+from landscribe.core.arrays import BoolArray, FloatArray, IntArray
 from landscribe.core.recipe import ChipTable
 from landscribe.errors import DataError, problem
-from landscribe.nn.sample import Raster, RasterBank, pack_rasters, sample
+from landscribe.nn.bank import ChipBank, Places, load_bank
+from landscribe.nn.hard import NONE_YET, WorstChips
+from landscribe.nn.sample import sample
 from landscribe.nn.scene import SceneArrays
-from landscribe.nn.stem import compute_statistics
 
 __all__ = [
     "ChipBank",
@@ -36,56 +36,7 @@ __all__ = [
 ]
 
 SMALLEST_GAIN = 0.2
-SPREAD_CLIP_PERCENT = 1.0
 TRIES = 100
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where pixels of one kind are: enough to pick one at random without a list of all of them."""
-
-    pixels_so_far: IntArray
-    """int64: pixels of that kind in all rows up to and including this one, rows of all scenes in order."""
-    scene_ends: IntArray
-    """int64: pixels of that kind before each scene, with one more at the end."""
-
-    @property
-    def count(self) -> int:
-        """Pixels of that kind."""
-        return int(self.pixels_so_far[-1])
-
-
-@dataclass(frozen=True)
-class ChipBank:
-    """All training scenes, ready for sampling."""
-
-    sensors: dict[str, RasterBank]
-    labels: RasterBank
-    steps: dict[str, int]
-    """Distance of each sensor's samples in chip pixels."""
-    means: dict[str, FloatArray]
-    """Mean of each sensor's valid values, float32 (C,)."""
-    spreads: dict[str, FloatArray]
-    """Standard deviation of them, float32 (C,)."""
-    coverage_nk: ByteArray
-    """Labels on the host, rows of all scenes in order, for picking places."""
-    labelled_n: ByteArray
-    row_scene: IntArray
-    """int64: scene of each row of labels."""
-    row_origin: IntArray
-    """int64: first pixel of each row in `coverage_nk`, with one more at the end."""
-    first_row: IntArray
-    """int64: first row of each scene."""
-    anywhere: Places
-    """Labelled pixels."""
-    of_class: tuple[Places, ...]
-    """Labelled pixels touched by each class."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where chips come out."""
-        values = self.labels.values_nc
-        return values.device if isinstance(values, Tensor) else torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -134,87 +85,13 @@ class Chips:
         return Chips(images, valid, move(self.target), move(self.weight))
 
 
-def load_bank(
-    scenes: Sequence[SceneArrays],
-    steps: Mapping[str, int],
-    device: torch.device,
-    *,
-    backend: Literal["numba", "torch"] | None = None,
-) -> ChipBank:
-    """Lay the training scenes out for sampling.
-
-    Args:
-        scenes: Training scenes, all with the same sensors and classes.
-        steps: Of the sensors that the network wants (`SegmentationNet.sensor_steps`).
-        device: Where the bank lies and chips come out.
-        backend: None takes numba on the processor and torch elsewhere; both give the same chips.
-
-    Raises:
-        DataError: If there is no labelled pixel, a sensor is missing, or bands or classes differ between scenes.
-    """
-    for scene in scenes:
-        _check_scene(scene, scenes[0], steps)
-    if not any(scene.labelled_hw.any() for scene in scenes):
-        raise DataError(problem("training scenes", "no labelled pixel", got=f"{len(scenes)} scenes"))
-    target = None if (backend or ("numba" if device.type == "cpu" else "torch")) == "numba" else device
-    sensors = {
-        name: pack_rasters(
-            [Raster(s.images_chw[name], s.valid_hw[name], s.maps[name], s.shape_hw) for s in scenes], target
-        )
-        for name in steps
-    }
-    host = pack_rasters([Raster(s.coverage_khw, s.labelled_hw, Affine.identity(), s.shape_hw) for s in scenes])
-    labels = host
-    if target is not None:
-        coverage, labelled = (torch.from_numpy(a).to(target) for a in (host.values_nc, host.valid_n))
-        labels = RasterBank(coverage, labelled, False, host.origin_r, host.size_r2, host.scene_r2, host.map_r6)
-    heights, widths = host.size_r2[:, 0], host.size_r2[:, 1]
-    row_scene = np.repeat(np.arange(len(scenes)), heights)
-    row_origin = np.concatenate([[0], np.cumsum(widths[row_scene])])
-    statistics = {n: s for n, s in compute_statistics(scenes, SPREAD_CLIP_PERCENT).items() if n in steps}
-    coverage_nk, labelled_n = np.asarray(host.values_nc), np.asarray(host.valid_n)
-    kinds = [labelled_n, *(labelled_n * (coverage_nk[:, k] > 0) for k in range(coverage_nk.shape[1]))]
-    places = [_count_places(kind, row_origin, heights) for kind in kinds]
-    return ChipBank(
-        sensors,
-        labels,
-        dict(steps),
-        {name: s.mean for name, s in statistics.items()},
-        {name: s.std for name, s in statistics.items()},
-        coverage_nk,
-        labelled_n,
-        row_scene,
-        row_origin,
-        np.concatenate([[0], np.cumsum(heights)[:-1]]),
-        places[0],
-        tuple(places[1:]),
-    )
-
-
-def _count_places(kind_n: ByteArray, row_origin: IntArray, heights: IntArray) -> Places:
-    so_far = np.cumsum(np.add.reduceat(kind_n, row_origin[:-1], dtype=np.int64))
-    return Places(so_far, np.concatenate([[0], so_far[np.cumsum(heights) - 1]]))
-
-
-def _check_scene(scene: SceneArrays, first: SceneArrays, sensors: Iterable[str]) -> None:
-    where = f"scene {scene.scene!r}"
-    missing = sorted(set(sensors) - set(scene.images_chw))
-    if missing:
-        raise DataError(problem(where, "sensor missing", got=", ".join(missing)))
-    for name in sensors:
-        bands, expected = len(scene.images_chw[name]), len(first.images_chw[name])
-        if bands != expected:
-            raise DataError(problem(where, f"bands of {name!r}", got=bands, need=f"{expected} as in {first.scene!r}"))
-    if len(scene.coverage_khw) != len(first.coverage_khw):
-        raise DataError(problem(where, "classes", got=len(scene.coverage_khw), need=len(first.coverage_khw)))
-
-
-def draw_plan(bank: ChipBank, table: ChipTable, seed: int, step: int) -> ChipPlan:
-    """Draw the places and changes of one batch from `seed` and `step` alone.
+def draw_plan(bank: ChipBank, table: ChipTable, seed: int, step: int, worst: WorstChips = NONE_YET) -> ChipPlan:
+    """Draw the places and changes of one batch from `seed`, `step` and `worst` alone.
 
     A chip is centred on a labelled pixel, of all scenes or of one drawn evenly (`balance`); or, with probability
     `oversample`, a pixel of a class drawn evenly among those present lies anywhere within what is learned from
-    (centring on it would teach the network where to look).
+    (centring on it would teach the network where to look). Where there are worst chips, the share `hard` is centred as
+    one of them.
 
     Raises:
         DataError: If chips shall lie inside of scenes and there is no room for one.
@@ -224,6 +101,9 @@ def draw_plan(bank: ChipBank, table: ChipTable, seed: int, step: int) -> ChipPla
     present = [k for k, places in enumerate(bank.of_class) if places.count]
     scene_b, map_b6 = np.empty(n, np.int64), np.empty((n, 6))
     for b in range(n):
+        if len(worst.scene_n) and rng.random() < table.hard:
+            scene_b[b], map_b6[b] = _draw_worst(bank, table, worst, rng)
+            continue
         chosen = bool(present) and rng.random() < table.oversample
         kind = present[int(rng.integers(len(present)))] if chosen else None
         scene_b[b], map_b6[b] = _draw_place(bank, table, kind, rng)
@@ -269,7 +149,25 @@ def _draw_place(
             map_6 = _chip_map(table, (col, row), here, rng)
             if table.edges == "mirror" or _is_inside(table, map_6, bank.labels.size_r2[scene]):
                 return scene, map_6
-    raise DataError(problem("chips", "no room inside the scenes", got=f"{table.size} px", do='edges = "mirror"'))
+    raise _no_room(table)
+
+
+def _draw_worst(
+    bank: ChipBank, table: ChipTable, worst: WorstChips, rng: np.random.Generator
+) -> tuple[int, tuple[float, ...]]:
+    """Return scene and map of a chip that is centred as one of the worst."""
+    for _ in range(TRIES):
+        i = int(rng.integers(len(worst.scene_n)))
+        scene, (col, row) = int(worst.scene_n[i]), worst.point_n2[i]
+        map_6 = _chip_map(table, (col, row), np.zeros(2), rng)
+        # Where a sharp chip was moved to whole pixels, it may lie a part of a pixel too far out for this turn.
+        if table.edges == "mirror" or _is_inside(table, map_6, bank.labels.size_r2[scene]):
+            return scene, map_6
+    raise _no_room(table)
+
+
+def _no_room(table: ChipTable) -> DataError:
+    return DataError(problem("chips", "no room inside the scenes", got=f"{table.size} px", do='edges = "mirror"'))
 
 
 def _pick_scene(bank: ChipBank, places: Places, balance: str, rng: np.random.Generator) -> tuple[int, int]:

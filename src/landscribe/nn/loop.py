@@ -22,6 +22,7 @@ from landscribe.nn.bundle import SegmentationNet, channels_last
 from landscribe.nn.chips import ChipBank, Chips, SceneArrays, cut_chips, draw_plan, steps_per_epoch
 from landscribe.nn.device import Engine, keep_memory
 from landscribe.nn.gradients import add_gradients, split_chips
+from landscribe.nn.hard import NONE_YET, HardChips
 from landscribe.nn.losses import (
     LossSums,
     class_weights,
@@ -91,11 +92,12 @@ def train(
     """
     _check(net, bank, chips)
     net = channels_last(net.to(engine.device)).train()
-    run = start_run(net, schedule)
     weights = torch.tensor(class_weights(loss, net.spec.classes), device=engine.device)
     keep = Window(0, 0, chips.size, chips.size).pad(-chips.context)
     epoch_steps = schedule.steps or steps_per_epoch(bank, chips)
     total = epoch_steps * schedule.epochs
+    hard = HardChips(chips, epoch_steps, engine.device) if chips.hard else None
+    run = start_run(net, schedule, hard)
     done = load_state(run, state) if state is not None else 0
     history = _History(engine, net.spec.classes)
     devices = [engine.device] if engine.device.type == "cuda" else []
@@ -107,10 +109,13 @@ def train(
         with torch.autocast(engine.device.type, torch.bfloat16, enabled=engine.dtype == torch.bfloat16):
             logits = net(batch.images, batch.valid, keep)
         target, weight, near = split_frame(batch.target, batch.weight, loss)
+        if hard is not None:
+            before = sum(len(other.target) for other in pieces[:piece])
+            hard.note(step, share_of(ranks, chips.batch).start + before, logits, target, weight)
         return sum_pixels(logits, target, weight, near)
 
-    cut = functools.partial(_cut_share, bank, chips, seed, ranks, frame_of(loss))
-    with torch.random.fork_rng(devices), _ahead(cut, range(done, total), bank.device) as batches:
+    cut = functools.partial(_cut_share, bank, chips, seed, ranks, frame_of(loss), hard)
+    with torch.random.fork_rng(devices), _ahead(cut, range(done, total), epoch_steps, bank.device) as batches:
         for step, batch in enumerate(batches, start=done):
             if begins_anew(schedule, step, epoch_steps):
                 run.optimizer.state.clear()
@@ -129,6 +134,8 @@ def train(
                 on_step(step + 1, total, value)
             if (step + 1) % epoch_steps == 0:
                 row = history.row((step + 1) // epoch_steps, step + 1, rate)
+                if hard is not None:
+                    hard.settle(ranks)
                 if not ranks.is_first:
                     continue
                 if evaluate is not None:
@@ -226,24 +233,31 @@ class _History:
         return row
 
 
-def _cut_share(bank: ChipBank, table: ChipTable, seed: int, ranks: Ranks, frame: int, step: int) -> Chips:
+def _cut_share(
+    bank: ChipBank, table: ChipTable, seed: int, ranks: Ranks, frame: int, hard: HardChips | None, step: int
+) -> Chips:
     """Cut this process's part of a batch; the whole of it is drawn everywhere, so that it is the same for any count."""
-    plan = draw_plan(bank, table, seed, step)
+    plan = draw_plan(bank, table, seed, step, NONE_YET if hard is None else hard.worst)
+    if hard is not None:
+        hard.place(step, plan.scene_b, plan.map_b6)
     return cut_chips(bank, table, plan.part(share_of(ranks, table.batch)), frame=frame)
 
 
 @contextlib.contextmanager
-def _ahead(cut: Callable[[int], Chips], steps: range, device: torch.device) -> Iterator[Iterator[Chips]]:
-    """Cut batches in the background, a few ahead, in the order of their steps."""
+def _ahead(
+    cut: Callable[[int], Chips], steps: range, epoch_steps: int, device: torch.device
+) -> Iterator[Iterator[Chips]]:
+    """Cut batches in the background, a few ahead, in the order of their steps.
+
+    None is cut ahead of the end of an epoch, since hard chips follow from all of its losses.
+    """
 
     def in_order(pool: ThreadPoolExecutor) -> Iterator[Chips]:
         waiting: collections.deque[Future[Chips]] = collections.deque()
         for step in steps:
             waiting.append(pool.submit(cut, step))
-            if len(waiting) > AHEAD:
+            while waiting and (len(waiting) > AHEAD or (step + 1) % epoch_steps == 0):
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
     pool = ThreadPoolExecutor(AHEAD if device.type == "cpu" else 1, thread_name_prefix="chips")
     try:

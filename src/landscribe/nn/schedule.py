@@ -13,6 +13,7 @@ import torch
 
 from landscribe.core.recipe import ScheduleTable
 from landscribe.nn.bundle import SegmentationNet
+from landscribe.nn.hard import HardChips
 from landscribe.nn.snapshot import Run
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -22,7 +23,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 
 
-def start_run(net: SegmentationNet, schedule: ScheduleTable) -> Run:
+def start_run(net: SegmentationNet, schedule: ScheduleTable, hard: HardChips | None = None) -> Run:
     """Return a network with its average and a new optimiser."""
     average = copy.deepcopy(net).eval().requires_grad_(False)
     # Decay is for convolutions: pulling biases and batch norm towards zero only shifts what they must make up for.
@@ -30,7 +31,7 @@ def start_run(net: SegmentationNet, schedule: ScheduleTable) -> Run:
         {"params": [p for p in net.parameters() if (p.ndim > 1) == decayed], "weight_decay": weight}
         for decayed, weight in ((True, schedule.weight_decay), (False, 0.0))
     ]
-    return Run(net, average, OPTIMIZERS[schedule.optimizer](groups, lr=schedule.rate))
+    return Run(net, average, OPTIMIZERS[schedule.optimizer](groups, lr=schedule.rate), hard)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from landscribe.errors import IntegrityError, problem
 from landscribe.nn.bundle import SegmentationNet
+from landscribe.nn.hard import HardChips, WorstChips
 
 FORMAT = 1
 TENSORS_NAME, STEP_NAME = "state.safetensors", "state.json"
@@ -30,6 +31,8 @@ class Run:
     average: SegmentationNet
     """Moving average of `net`, same structure."""
     optimizer: torch.optim.Optimizer
+    hard: HardChips | None = None
+    """Losses of single chips, where the recipe wants hard ones."""
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -44,6 +47,9 @@ def save_state(run: Run, step: int) -> dict[str, bytes]:
     for i, parameter in enumerate(run.parameters):
         for name, value in run.optimizer.state[parameter].items():
             tensors[f"optimizer.{i}.{name}"] = value
+    if run.hard is not None:
+        worst = run.hard.worst
+        tensors |= {"hard.scene": torch.from_numpy(worst.scene_n), "hard.point": torch.from_numpy(worst.point_n2)}
     content = save_safetensors({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
     document = {
         "format": FORMAT,
@@ -83,7 +89,9 @@ def load_state(run: Run, files: Mapping[str, bytes]) -> int:
             moments = _below(f"optimizer.{i}.", tensors)
             # In place of `load_state_dict`: moments must lie in memory as their parameter does (channels-last).
             run.optimizer.state[parameter] = {name: _like(parameter, value) for name, value in moments.items()}
-    except (SafetensorError, RuntimeError) as error:
+        if run.hard is not None:
+            run.hard.worst = WorstChips(tensors["hard.scene"].numpy(), tensors["hard.point"].numpy())
+    except (KeyError, SafetensorError, RuntimeError) as error:
         raise IntegrityError(
             problem("training state", "belongs to another network", got=str(error)[:200], do="train anew")
         ) from error

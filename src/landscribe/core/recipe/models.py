@@ -129,6 +129,9 @@ class ChipTable(BaseModel, frozen=True, extra="forbid", strict=True):
     oversample: Share = 0.3
     """Share of chips made to hold a pixel of a class drawn evenly among the classes; the others hold one as often as
     chance will have it."""
+    hard: Share = 0.0
+    """Share of chips, from the second epoch on, that are centred where a chip of the last epoch was among the eighth
+    with the largest cross entropy, turned and flipped anew; of the others `oversample` holds."""
 
 
 class StageTable(BaseModel, frozen=True, extra="forbid", strict=True):

@@ -1,0 +1,143 @@
+"""Training scenes laid out for sampling, with tables that pick a labelled pixel at random without a list of all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from affine import Affine
+from torch import Tensor
+
+from landscribe.core.arrays import ByteArray, FloatArray, IntArray
+from landscribe.errors import DataError, problem
+from landscribe.nn.sample import Raster, RasterBank, pack_rasters
+from landscribe.nn.scene import SceneArrays
+from landscribe.nn.stem import compute_statistics
+
+SPREAD_CLIP_PERCENT = 1.0
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where pixels of one kind are: enough to pick one at random without a list of all of them."""
+
+    pixels_so_far: IntArray
+    """int64: pixels of that kind in all rows up to and including this one, rows of all scenes in order."""
+    scene_ends: IntArray
+    """int64: pixels of that kind before each scene, with one more at the end."""
+
+    @property
+    def count(self) -> int:
+        """Pixels of that kind."""
+        return int(self.pixels_so_far[-1])
+
+
+@dataclass(frozen=True)
+class ChipBank:
+    """All training scenes, ready for sampling."""
+
+    sensors: dict[str, RasterBank]
+    labels: RasterBank
+    steps: dict[str, int]
+    """Distance of each sensor's samples in chip pixels."""
+    means: dict[str, FloatArray]
+    """Mean of each sensor's valid values, float32 (C,)."""
+    spreads: dict[str, FloatArray]
+    """Standard deviation of them, float32 (C,)."""
+    coverage_nk: ByteArray
+    """Labels on the host, rows of all scenes in order, for picking places."""
+    labelled_n: ByteArray
+    row_scene: IntArray
+    """int64: scene of each row of labels."""
+    row_origin: IntArray
+    """int64: first pixel of each row in `coverage_nk`, with one more at the end."""
+    first_row: IntArray
+    """int64: first row of each scene."""
+    anywhere: Places
+    """Labelled pixels."""
+    of_class: tuple[Places, ...]
+    """Labelled pixels touched by each class."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where chips come out."""
+        values = self.labels.values_nc
+        return values.device if isinstance(values, Tensor) else torch.device("cpu")
+
+
+def load_bank(
+    scenes: Sequence[SceneArrays],
+    steps: Mapping[str, int],
+    device: torch.device,
+    *,
+    backend: Literal["numba", "torch"] | None = None,
+) -> ChipBank:
+    """Lay the training scenes out for sampling.
+
+    Args:
+        scenes: Training scenes, all with the same sensors and classes.
+        steps: Of the sensors that the network wants (`SegmentationNet.sensor_steps`).
+        device: Where the bank lies and chips come out.
+        backend: None takes numba on the processor and torch elsewhere; both give the same chips.
+
+    Raises:
+        DataError: If there is no labelled pixel, a sensor is missing, or bands or classes differ between scenes.
+    """
+    for scene in scenes:
+        _check_scene(scene, scenes[0], steps)
+    if not any(scene.labelled_hw.any() for scene in scenes):
+        raise DataError(problem("training scenes", "no labelled pixel", got=f"{len(scenes)} scenes"))
+    target = None if (backend or ("numba" if device.type == "cpu" else "torch")) == "numba" else device
+    sensors = {
+        name: pack_rasters(
+            [Raster(s.images_chw[name], s.valid_hw[name], s.maps[name], s.shape_hw) for s in scenes], target
+        )
+        for name in steps
+    }
+    host = pack_rasters([Raster(s.coverage_khw, s.labelled_hw, Affine.identity(), s.shape_hw) for s in scenes])
+    labels = host
+    if target is not None:
+        coverage, labelled = (torch.from_numpy(a).to(target) for a in (host.values_nc, host.valid_n))
+        labels = RasterBank(coverage, labelled, False, host.origin_r, host.size_r2, host.scene_r2, host.map_r6)
+    heights, widths = host.size_r2[:, 0], host.size_r2[:, 1]
+    row_scene = np.repeat(np.arange(len(scenes)), heights)
+    row_origin = np.concatenate([[0], np.cumsum(widths[row_scene])])
+    statistics = {n: s for n, s in compute_statistics(scenes, SPREAD_CLIP_PERCENT).items() if n in steps}
+    coverage_nk, labelled_n = np.asarray(host.values_nc), np.asarray(host.valid_n)
+    kinds = [labelled_n, *(labelled_n * (coverage_nk[:, k] > 0) for k in range(coverage_nk.shape[1]))]
+    places = [_count_places(kind, row_origin, heights) for kind in kinds]
+    return ChipBank(
+        sensors,
+        labels,
+        dict(steps),
+        {name: s.mean for name, s in statistics.items()},
+        {name: s.std for name, s in statistics.items()},
+        coverage_nk,
+        labelled_n,
+        row_scene,
+        row_origin,
+        np.concatenate([[0], np.cumsum(heights)[:-1]]),
+        places[0],
+        tuple(places[1:]),
+    )
+
+
+def _count_places(kind_n: ByteArray, row_origin: IntArray, heights: IntArray) -> Places:
+    so_far = np.cumsum(np.add.reduceat(kind_n, row_origin[:-1], dtype=np.int64))
+    return Places(so_far, np.concatenate([[0], so_far[np.cumsum(heights) - 1]]))
+
+
+def _check_scene(scene: SceneArrays, first: SceneArrays, sensors: Iterable[str]) -> None:
+    where = f"scene {scene.scene!r}"
+    missing = sorted(set(sensors) - set(scene.images_chw))
+    if missing:
+        raise DataError(problem(where, "sensor missing", got=", ".join(missing)))
+    for name in sensors:
+        bands, expected = len(scene.images_chw[name]), len(first.images_chw[name])
+        if bands != expected:
+            raise DataError(problem(where, f"bands of {name!r}", got=bands, need=f"{expected} as in {first.scene!r}"))
+    if len(scene.coverage_khw) != len(first.coverage_khw):
+        raise DataError(problem(where, "classes", got=len(scene.coverage_khw), need=len(first.coverage_khw)))
