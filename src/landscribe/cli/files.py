@@ -29,6 +29,7 @@ class TraceMode(StrEnum):
 
     contour = "contour"
     edge = "edge"
+    opencv = "opencv"
 
 
 class AreaUnit(StrEnum):
@@ -71,7 +72,9 @@ def trace(
     raster: Annotated[Path, typer.Argument(help="Mask (0/1), share (uint8) or probability (float) raster.")],
     out: Annotated[Path, typer.Argument(help="Vector file to write; its ending chooses the format.")],
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Share or probability where the line runs.")] = 0.5,
-    mode: Annotated[TraceMode, typer.Option(help="Between pixels, or along pixel borders.")] = TraceMode.contour,
+    mode: Annotated[
+        TraceMode, typer.Option(help="Between pixels, along their borders, or as OpenCV through their centres.")
+    ] = TraceMode.contour,
     simplify: Annotated[float, typer.Option(min=0, help="Largest move of a line, in pixels.")] = 0.5,
     min_area: Annotated[float, typer.Option(min=0, help="Smallest polygon, in the unit below.")] = 4.0,
     min_hole: Annotated[float | None, typer.Option(min=0, help="Smallest hole; else as the smallest polygon.")] = None,

@@ -52,7 +52,7 @@ def _crossing(
         inner: Value at or above `level`, 0..1.
         outer: Value below `level`, NaN where the pixel is invalid.
         beyond: The sample after `outer`, NaN where there is none.
-        level: The threshold.
+        level: The threshold; above 1 the vertex lies beside `inner`.
         sharp: Whether shares may be told from smooth fields.
 
     Returns:
@@ -60,6 +60,8 @@ def _crossing(
     """
     if np.isnan(outer):
         return 0.5, False  # the border of an invalid pixel
+    if level > 1.0:
+        return CLEARANCE, False
     weight = 0.0
     part = (inner - level) / (inner - outer)
     if sharp:
@@ -145,7 +147,7 @@ def contour_rows(
         begin: First sample row to trace.
         end: Sample row to stop before.
         threshold: Smallest inside value in the type of `field.values`.
-        level: The threshold in 0..1.
+        level: The threshold in 0..1; above 1 contours run beside inside samples, and the frame of samples is outside.
         sharp: See `_crossing`.
         saddle: SEPARATE, JOIN or MEAN.
         above: The row before `begin`; holds the last row afterwards.
@@ -159,16 +161,18 @@ def contour_rows(
     ids_now, ids_down = np.full(width, -1, np.int32), np.full(width, -1, np.int32)
     active = np.zeros(len(now.marks), np.uint8)
     words = active.view(np.uint64)
+    outside = 2 if level > 1.0 else 1
     for i in range(begin, end):
         chains = room_for_chains(chains, n, 2 * width)
         parts = room_for_parts(parts, n_parts, width // 2 + 1)
-        if i in (0, height - 1):
+        if i < outside or i >= height - outside:
             now.inside[:] = 0
         else:
             row = field.values[min(max(i - 2, 0), height - 5) - field.first]
             for c in range(width - 4):
                 now.inside[c + 2] = row[c] >= threshold
-            now.inside[1], now.inside[width - 2] = now.inside[2], now.inside[width - 3]
+            if outside == 1:
+                now.inside[1], now.inside[width - 2] = now.inside[2], now.inside[width - 3]
         n_parts = fill_row(now, width, above, parts, n_parts)
         if 2 <= i < height - 2:
             add_pixels(now, parts, field.values[i - 2 - field.first], field.scale, 2, (i - 2) * (width - 4))

@@ -12,12 +12,14 @@ import shapely
 from landscribe.core.arrays import BoolArray, GeometryArray
 from landscribe.core.corners import restore_corners
 from landscribe.core.linking import components
+from landscribe.core.repair import repair
 from landscribe.core.rings import Floats, Ints, gather_rings, ring_areas, to_polygons
 from landscribe.core.squaring import square_rings
 from landscribe.core.strips import Closed
 from landscribe.core.thinning import CONTOUR, EDGES, relax, straighten, thin
 
 SMALL, SMALL_HOLE = "polygon below minimum area", "hole below minimum area"
+FLAT = "one pixel wide, no area between pixel centres"
 NEARLY_SQUARE = 0.85
 """Jaccard that a polygon must keep with what it was when it gets right angles."""
 SQUARED_PX = 2.5
@@ -154,6 +156,36 @@ def join(pieces: list[Outlines], *, by_corners: bool = False) -> Outlines:
     )
     settled = settle(everything) if everything.reshaped.any() else everything
     return _group(settled) if by_corners else settled
+
+
+def count_from_centres(outlines: Outlines, min_area: float) -> Outlines:
+    """Lay outlines that run beside pixel centres onto them, and count pixels as OpenCV does.
+
+    What is one pixel wide has no area then; what hangs together by such a thing comes apart.
+
+    Args:
+        outlines: Polygons traced beside pixel centres.
+        min_area: Those with a smaller area in pixels are left out.
+
+    Returns:
+        Valid Polygons and MultiPolygons with whole numbers: column and row of pixels.
+    """
+    geometries, _ = repair(shapely.transform(outlines.geometries, lambda xy: np.round(xy - 0.5)))
+    geometries = shapely.remove_repeated_points(geometries)
+    area = shapely.area(geometries)
+    flat, keep = area == 0, (area > 0) & (area >= min_area)
+    left_out = Counter({FLAT: int(flat.sum()), SMALL: int((~flat & ~keep).sum())})
+    return Outlines(
+        geometries=geometries[keep],
+        plain=geometries[keep],
+        reshaped=outlines.reshaped[keep],
+        pixels=outlines.pixels[keep],
+        total=outlines.total[keep],
+        low=outlines.low[keep],
+        first=outlines.first[keep],
+        area=area[keep],
+        dropped=outlines.dropped + left_out,
+    )
 
 
 def _group(outlines: Outlines) -> Outlines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -82,7 +83,14 @@ class _Open:
 
 
 def trace_contours(
-    read: Reader, shape_hw: tuple[int, int], block: int, level: float, sharp: bool, saddle: int
+    read: Reader,
+    shape_hw: tuple[int, int],
+    block: int,
+    level: float,
+    sharp: bool,
+    saddle: int,
+    *,
+    at_centres: bool = False,
 ) -> Iterator[Closed]:
     """Contour a scene; see `landscribe.core.contour` for the frame of samples around it and for the last arguments.
 
@@ -92,7 +100,8 @@ def trace_contours(
         block: Rows to read at a time.
         level: Threshold, 0..1.
         sharp: Whether covered shares may be told from smooth fields.
-        saddle: SEPARATE, JOIN or MEAN.
+        saddle: SEPARATE or JOIN, or MEAN where contours run between centres.
+        at_centres: Run right beside the centres of inside pixels, also at the scene's border.
     """
     height, width = shape_hw
     at_y = np.clip(np.arange(height + 4) - 1.5, 0.0, height)
@@ -115,7 +124,7 @@ def trace_contours(
             begin,
             end,
             threshold,
-            level,
+            math.inf if at_centres else level,
             sharp,
             saddle,
             now.row,

@@ -15,12 +15,12 @@ import numpy as np
 from landscribe.core import contour
 from landscribe.core.arrays import AnyArray, BoolArray, GeometryArray
 from landscribe.core.grid import Window
-from landscribe.core.outlines import Shaping, join, shape_outlines
+from landscribe.core.outlines import Shaping, count_from_centres, join, shape_outlines
 from landscribe.core.rings import Floats
 from landscribe.core.strips import Reader, to_unit, trace_contours, trace_edges
 from landscribe.errors import DataError, problem
 
-TraceMode: TypeAlias = Literal["contour", "edge"]
+TraceMode: TypeAlias = Literal["contour", "edge", "opencv"]
 Connectivity: TypeAlias = Literal[4, 8, "mean"]
 
 STRIP_ROWS = 256
@@ -32,7 +32,8 @@ class Traced:
     """Polygons with what is known about them, in scan order of their first pixels."""
 
     geometries: GeometryArray
-    """Valid Polygons (MultiPolygons with connectivity 8 in edge mode) in pixel coordinates, object (P,)."""
+    """Valid Polygons in pixel coordinates, object (P,); also MultiPolygons in opencv mode, and in edge mode with
+    connectivity 8."""
     score: Floats
     """Mean of the field over the polygon's pixels, float64 (P,), 0..1."""
     minimum: Floats
@@ -98,13 +99,16 @@ def trace_blocks(
         shape_hw: Height and width of the scene.
         block: Rows to read at a time.
         threshold: A pixel is inside where the field is at or above it, above 0 and up to 1.
-        mode: `contour` runs between pixel centres where the field crosses the threshold; `edge` follows pixel borders.
+        mode: `contour` runs between pixel centres where the field crosses the threshold; `edge` follows pixel borders;
+            `opencv` runs through the centres of the outermost pixels and gives them whole numbers, which takes back
+            what `burn_mask(..., mode="opencv")` does: half a pixel less on every side of other masks, and half a
+            pixel up and to the left.
         min_area_px: Polygons with a smaller area, in pixels, are left out.
         min_hole_px: Holes with a smaller area are filled; None takes `min_area_px`.
         simplify_px: Vertices are left out as long as no boundary moves by more than this many pixels, and none moves
             over a pixel centre, so more than 1 gains little.
         connectivity: Whether pixels that meet at a corner only are two polygons (4) or one (8), or whatever the mean of
-            the four pixels says ("mean", contour mode only).
+            the four pixels says ("mean", contour mode only). OpenCV's own is 8.
         sharp: In contour mode at threshold 0.5, place vertices and corners as covered shares demand, where the field is
             as sharp as they are. A smooth field is not changed by it.
         smooth: In contour mode, how often vertices move halfway to the line of their neighbours; none moves over a
@@ -119,23 +123,29 @@ def trace_blocks(
     """
     if not 0 < threshold <= 1:
         raise DataError(problem("trace", "threshold out of range", got=threshold, need="above 0, at most 1"))
-    if mode not in ("contour", "edge"):
-        raise DataError(problem("trace", "unknown mode", got=repr(mode), need="'contour' | 'edge'"))
-    if connectivity not in (4, 8, "mean") or (mode == "edge" and connectivity == "mean"):
+    if mode not in ("contour", "edge", "opencv"):
+        raise DataError(problem("trace", "unknown mode", got=repr(mode), need="'contour' | 'edge' | 'opencv'"))
+    if mode == "opencv" and right_angles:
+        raise DataError(problem("trace", "right angles", got="mode 'opencv'", need="'contour' | 'edge'"))
+    if connectivity not in (4, 8, "mean") or (mode != "contour" and connectivity == "mean"):
         raise DataError(problem("trace", "connectivity", got=repr(connectivity), need="4 | 8, or 'mean' for contours"))
     if block < 1 or min(shape_hw) < 1:
         raise DataError(problem("trace", "empty block or scene", got=(block, *shape_hw), need="at least 1"))
     sharp = sharp and mode == "contour" and threshold == 0.5
-    if mode == "contour":
-        saddle = {4: contour.SEPARATE, 8: contour.JOIN, "mean": contour.MEAN}[connectivity]
-        pieces = trace_contours(read, shape_hw, block, threshold, sharp, saddle)
-    else:
+    if mode == "edge":
         pieces = trace_edges(read, shape_hw, block, threshold)
+    else:
+        saddle = {4: contour.SEPARATE, 8: contour.JOIN, "mean": contour.MEAN}[connectivity]
+        pieces = trace_contours(read, shape_hw, block, threshold, sharp, saddle, at_centres=mode == "opencv")
     hole_px = min_area_px if min_hole_px is None else min_hole_px
-    shaping = Shaping(shape_hw, mode, min_area_px, hole_px, simplify_px, sharp, smooth, right_angles)
+    kind: Literal["contour", "edge"] = "edge" if mode == "edge" else "contour"
+    rounds = 0 if mode == "opencv" else smooth
+    shaping = Shaping(shape_hw, kind, min_area_px, hole_px, simplify_px, sharp, rounds, right_angles)
     outlines = join(
         [shape_outlines(piece, shaping) for piece in pieces], by_corners=mode == "edge" and connectivity == 8
     )
+    if mode == "opencv":
+        outlines = count_from_centres(outlines, min_area_px)
     return Traced(
         outlines.geometries,
         outlines.total / outlines.pixels,

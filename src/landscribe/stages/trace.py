@@ -14,7 +14,7 @@ from landscribe.core.grid import Grid, Window
 from landscribe.core.legend import LandClass, Legend, default_colour
 from landscribe.core.partition import trace_partition
 from landscribe.core.strips import to_unit
-from landscribe.core.trace import Connectivity, Traced, trace_blocks
+from landscribe.core.trace import Connectivity, Traced, TraceMode, trace_blocks
 from landscribe.errors import DataError, problem
 from landscribe.io.rasters import Raster, open_raster
 from landscribe.io.vectors import MINIMUM, write_features
@@ -28,7 +28,7 @@ def trace_file(
     out: Path,
     *,
     threshold: float = 0.5,
-    mode: Literal["contour", "edge"] = "contour",
+    mode: TraceMode = "contour",
     simplify: float = 0.5,
     min_area: float = 4.0,
     min_hole: float | None = None,
@@ -45,7 +45,7 @@ def trace_file(
             A uint8 band without values above 1 is a mask. Nodata is outside.
         out: Vector file; its ending chooses the format.
         threshold: Share or probability where the line runs, above 0 and up to 1.
-        mode: `contour` runs between pixels, `edge` along pixel borders.
+        mode: `contour` runs between pixels, `edge` along pixel borders, `opencv` through pixel centres.
         simplify: Largest distance in pixels that simplification moves a line.
         min_area: Smallest polygon, in `unit`.
         min_hole: Smallest hole; None takes `min_area`.

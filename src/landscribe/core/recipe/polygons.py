@@ -56,8 +56,9 @@ class LengthTable(BaseModel, frozen=True, extra="allow", strict=True):
 class VectorizeTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """`[vectorize]`."""
 
-    mode: Literal["contour", "edge"] = "contour"
-    """`contour` runs between pixels where the probability crosses the threshold; `edge` follows pixel borders."""
+    mode: Literal["contour", "edge", "opencv"] = "contour"
+    """`contour` runs between pixels where the probability crosses the threshold; `edge` follows pixel borders; `opencv`
+    runs through pixel centres as both DSTL methods do, for masks learned with `[prepare] target = "opencv"`."""
     exclusive: bool = False
     """Give each pixel to its most probable class: thresholds are then on the share of a class in itself and the best
     other one, and 0.5 means the most probable."""
@@ -88,8 +89,10 @@ class VectorizeTable(BaseModel, frozen=True, extra="forbid", strict=True):
             raise ValueError(
                 "shared_borders needs exclusive = true: only classes that exclude each other share borders"
             )
-        if self.mode == "edge" and self.connectivity == "mean":
-            raise ValueError("connectivity 'mean' is for contours; with mode = 'edge' it is 4 or 8")
+        if self.mode != "contour" and self.connectivity == "mean":
+            raise ValueError(f"connectivity 'mean' is for contours; with mode = {self.mode!r} it is 4 or 8")
+        if self.mode == "opencv" and (self.right_angles or self.smooth):
+            raise ValueError("right_angles and smooth have no meaning with mode = 'opencv'")
         return self
 
     def tracing(self, class_name: str, pixel_area: float) -> dict[str, Any]:
