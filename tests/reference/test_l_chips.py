@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -138,6 +139,14 @@ def test_l24_a_factor_for_each_band_and_chip_on_what_is_standardised(bank):
     assert abs(np.corrcoef(factor.T)[0, 1]) < 0.06
     # A band at its mean stays there.
     assert gains * mean + offsets == pytest.approx(np.broadcast_to(mean, gains.shape), rel=1e-5)
+    # Chips are cut with them.
+    chips = ChipTable(**{**L, "batch": 10, "band_contrast": sigma})
+    plan = draw_plan(bank, chips, 5, 0)
+    gain, offset = (torch.from_numpy(a["F"])[:, :, None, None] for a in (plan.gains, plan.offsets))
+    even = replace(plan, gains={"F": np.ones_like(plan.gains["F"])}, offsets={"F": np.zeros_like(plan.offsets["F"])})
+    noisy, plain = (cut_chips(bank, chips, p).images["F"] for p in (plan, even))
+    assert torch.allclose(noisy, plain * gain + offset, rtol=1e-4, atol=0.05)
+    assert not torch.allclose(noisy, plain, rtol=0.01)
     _, _, gains, offsets = plans(bank, 100, band_contrast=0.0)
     assert (gains == 1).all()
     assert (offsets == 0).all()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from landscribe.core.grid import Window
-from landscribe.core.recipe import NetworkTable
+from landscribe.core.recipe import InputTable, NetworkTable
 from landscribe.errors import RecipeError
+from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network
+from landscribe.nn.stem import BandStatistics
 from landscribe.nn.unet import UNet, count_parameters, level_strides
 
 BANDS, CLASSES = 12, 1
@@ -135,14 +138,51 @@ def test_l18_a_first_pool_of_4_has_as_many_parameters_and_half_the_products():
 
 def test_l26_coarse_bands_enter_at_the_second_level():
     n = 12
-    torch.manual_seed(0)
-    net = UNet({1: 4, 2: n - 4}, 1, NetworkTable(filters=8))
-    assert net.down[0].body[0].in_channels == 4
-    assert net.down[1].body[0].in_channels == 8 + (n - 4)
-    stacks = {1: torch.randn(1, 4, 96, 96, requires_grad=True), 2: torch.randn(1, n - 4, 48, 48, requires_grad=True)}
-    net(stacks, OUTPUT).square().sum().backward()
-    for stack in stacks.values():
-        assert (stack.grad.abs().sum((0, 2, 3)) > 0).all()
+    fine = SensorSpec("F", "f", ("red", "green", "blue", "pan"), 8)
+    coarse = SensorSpec("M", "m", ("coastal", "yellow", "red_edge", "nir1", "nir2", "a", "b", "c"), 8)
+    inputs, scales = InputTable(low="second"), {"F": 1.0, "M": 4.0}
+    spec = ModelSpec("m", ("tree",), (fine, coarse), scales, inputs, NetworkTable(filters=8), 16)
+    statistics = {
+        s.name: BandStatistics(*(np.full(len(s.bands), v, np.float32) for v in (0, 255, 128, 40))) for s in spec.sensors
+    }
+    net = build_network(spec, statistics, seed=0)
+    assert net.sensor_steps == {"F": 1, "M": 2}
+    assert net.unet.down[0].body[0].in_channels == 4
+    assert net.unet.down[1].body[0].in_channels == 8 + (n - 4)
+    images = {
+        "F": (255 * torch.rand(1, 4, 96, 96)).requires_grad_(),
+        "M": (255 * torch.rand(1, n - 4, 48, 48)).requires_grad_(),
+    }
+    valid = {name: torch.ones(1, 1, *image.shape[-2:], dtype=torch.bool) for name, image in images.items()}
+    net(images, valid, OUTPUT).square().sum().backward()
+    for image in images.values():
+        assert (image.grad.abs().sum((0, 2, 3)) > 0).all()
+
+
+ACTIVATIONS = (torch.nn.ReLU, torch.nn.ELU, torch.nn.SELU, torch.nn.LeakyReLU)
+
+
+@pytest.mark.parametrize(("name", "kind"), [*zip(("relu", "elu", "selu", "leaky_relu"), ACTIVATIONS, strict=True)])
+def test_l27_the_activation_is_the_one_named(name, kind):
+    found = {type(module) for module in meta(activation=name).modules()}
+    assert found & set(ACTIVATIONS) == {kind}
+
+
+def test_l27_each_setting_makes_the_layers_it_names():
+    def outputs(net):
+        return [block.body[0].out_channels for block in net.down]
+
+    def convolutions(part):
+        return sum(isinstance(module, torch.nn.Conv2d) for module in part.modules())
+
+    assert outputs(meta(filters=5, depth=4)) == [5, 10, 20, 40]
+    assert outputs(meta(widths=(4, 4, 8))) == [4, 4, 8]
+    for block, count in (("single", 1), ("double", 2), ("triple", 3)):
+        assert {convolutions(part) for part in meta(block=block).down} == {count}
+    assert convolutions(meta().enter) == 0
+    assert [conv.stride for conv in meta(down="convolution").enter] == [(2, 2)] * 4
+    for up, count in (("nearest", 0), ("transposed", 4)):
+        assert sum(isinstance(m, torch.nn.ConvTranspose2d) for m in meta(up=up).modules()) == count
 
 
 @pytest.mark.parametrize("activation", ["relu", "elu", "selu", "leaky_relu"])

@@ -50,6 +50,10 @@ def test_l16_loss_and_jaccard_of_each_class_stand_in_the_history(run: Run) -> No
     for name in DSTL_LEGEND.names:
         assert all(float(row[f"loss/{name}"]) >= 0 for row in rows)
         assert all(row[f"jaccard/{name}"] == "nan" or 0 <= float(row[f"jaccard/{name}"]) <= 1 for row in rows)
+    for row in rows:
+        losses = [float(row[f"loss/{name}"]) for name in DSTL_LEGEND.names]
+        assert float(row["loss"]) == pytest.approx(np.mean(losses), abs=1e-4)
+        assert len(set(losses)) == len(losses)
 
 
 def test_l21_seconds_and_rates_are_written_down(run: Run) -> None:

@@ -162,6 +162,15 @@ def test_l36_turning_about_the_centre_is_exact():
             assert np.abs(found - expected).max() < 1e-6
 
 
+def test_l36_four_turns_are_the_mean_of_the_turned_scene():
+    net, image = make_net(), make_image((40, 40))
+    # One patch holds the whole scene, so that turns do not shift the grid of patches.
+    turned = [patches(net, np.rot90(image, k, (1, 2)).copy(), patch=40) for k in range(4)]
+    expected = np.mean([np.rot90(p_khw, -k, (1, 2)) for k, p_khw in enumerate(turned)], axis=0)
+    assert patches(net, image, patch=40, symmetries=4) == pytest.approx(expected, abs=1e-6)
+    assert np.abs(turned[0] - expected).max() > 1e-3
+
+
 def test_l36_the_mean_of_snapshots_is_the_mean_of_their_weights():
     nets = [make_net(seed=seed) for seed in (1, 2, 3)]
     mean = mean_of(nets).state_dict()
@@ -185,6 +194,13 @@ def test_t08_an_echo_gives_the_scene_again_up_to_its_borders(shape):
     found = patches(echo_net(16), image, patch=80)
     assert found == pytest.approx(1 / (1 + np.exp(-(image - 128.0) / 40)), abs=1e-6)
     assert [w.height for w in strips(shape)] == [min(256, shape[0] - row) for row in range(0, shape[0], 256)]
+
+
+def test_t08_patches_side_by_side_see_the_scene_mirrored_at_its_edges():
+    net, image = make_net(), make_image((53, 67))
+    starts = [patch_starts(size, PredictTable(patch=24), 4) for size in (53, 67)]
+    assert starts == [[0, 24, 48], [0, 24, 48]]
+    assert np.abs(patches(net, image, patch=24) - by_brute_force(net, image, starts, 24, 4)).max() < 1e-5
 
 
 def test_t08_four_views_are_undone_and_combined_by_the_geometric_mean():

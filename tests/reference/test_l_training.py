@@ -17,7 +17,7 @@ from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network, from_file
 from landscribe.nn.chips import SceneArrays, load_bank
 from landscribe.nn.device import choose_engine
 from landscribe.nn.loop import evaluate, train
-from landscribe.nn.schedule import begins_anew, rate_at
+from landscribe.nn.schedule import begins_anew, rate_at, start_run
 from landscribe.nn.stem import compute_statistics
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -142,6 +142,14 @@ def test_t05_stages_batches_and_epochs_of_each_class(name):
     assert (schedule.clip_norm, schedule.weight_decay, schedule.average) == (0, 0, 0)
 
 
+def test_t05_nadam_has_the_settings_of_keras():
+    optimizer = start_run(make_net(), ScheduleTable(optimizer="nadam", **STEPPED)).optimizer
+    assert type(optimizer) is torch.optim.NAdam
+    for group in optimizer.param_groups:
+        assert (group["betas"], group["eps"], group["momentum_decay"]) == ((0.9, 0.999), 1e-8, 0.004)
+        assert group["weight_decay"] == 0
+
+
 def test_t04_six_networks_of_one_class_with_the_settings_of_keras():
     models = [m for m in load_recipe(RECIPES / "dstl-ternaus.toml").recipe.models if m.kind == "network"]
     assert [m.classes for m in models] == [(c,) for c in ("building", "structure", "road", "track", "tree", "crop")]
@@ -167,15 +175,18 @@ def test_t15_the_same_seed_gives_the_same_curve_and_others_differ_by_a_little():
     loss = LossTable(bce=1, dice=0, log_jaccard=1)
     schedule = ScheduleTable(optimizer="nadam", epochs=1, steps=25, rate=1e-2, **STEPPED)
 
-    def curve(seed):
-        losses = []
-        run(
-            schedule, make_net(("bright",), seed), loss, seed, on_step=lambda _d, _t, value: losses.append(value.item())
-        )
+    def curve(seed, net_seed=None, steps=25):
+        losses, table = [], schedule.model_copy(update={"steps": steps})
+        net = make_net(("bright",), seed if net_seed is None else net_seed)
+        run(table, net, loss, seed, on_step=lambda _d, _t, value: losses.append(value.item()))
         return losses
 
     first = curve(0)
     assert curve(0) == first
     ends = [np.mean(losses[-5:]) for losses in (first, curve(1), curve(2))]
     assert len(set(ends)) == 3
+    # The seed decides chips and weights.
+    assert curve(1, net_seed=0, steps=1) != first[:1]
+    assert curve(0, net_seed=1, steps=1) != first[:1]
+    assert curve(0, net_seed=0, steps=1) == first[:1]
     assert np.std(ends) < 0.5 * (np.mean(first[:5]) - np.mean(ends)), "spread over seeds against what is learned"

@@ -13,6 +13,7 @@ from affine import Affine
 from typer.testing import CliRunner
 
 from landscribe.cli.app import app
+from landscribe.core.burn import burn_mask
 from landscribe.core.features import join_features, make_features, of_class
 from landscribe.core.grid import Grid, Window
 from landscribe.core.indices import find_index
@@ -21,6 +22,7 @@ from landscribe.core.recipe import Recipe
 from landscribe.core.rules import apply_rules
 from landscribe.core.spectral import rule_of
 from landscribe.io.geotiff import write_raster
+from landscribe.io.prepared import open_prepared
 from landscribe.io.projects import Project, open_project
 from landscribe.io.runs import Run
 from landscribe.io.scenes import sensor_grids
@@ -28,7 +30,7 @@ from landscribe.io.settings import load_recipe
 from landscribe.io.submissions import EMPTY, read_texts, write_texts
 from landscribe.io.wkt_csv import read_wkt_csv
 from landscribe.nn.spectral import SpectralScene, spectral_field, spectral_scene
-from landscribe.stages.pictures import pictures
+from landscribe.stages.pictures import FILL, draw_scene, pictures
 from landscribe.stages.vectorize import vectorize_scene
 
 RECIPE = load_recipe("dstl-ternaus").recipe
@@ -326,3 +328,29 @@ def test_t20_a_picture_of_every_image(project: Project, run: Run) -> None:
         left_hwc, right_hwc = image_hwc[:, :163], image_hwc[:, -163:]
         polygons = run.records("pictures")[scene_id].counts["polygons"]
         assert bool((left_hwc != right_hwc).any()) == bool(polygons)
+
+
+def test_t20_polygons_are_drawn_where_they_lie_in_the_colours_of_their_classes(run: Run) -> None:
+    scene = open_prepared(run, "6010_0_0")
+    holed = shapely.box(90, 40, 140, 120).difference(shapely.box(100, 60, 120, 90))
+    shapes = {"building": shapely.box(20, 30, 60, 70), "tree": holed}
+    parts = [
+        make_features(scene.id, DSTL_LEGEND.by_name(name), scene.grid.pixels_to_ground(np.array([shape])))
+        for name, shape in shapes.items()
+    ]
+    drawn_hwc = draw_scene(scene, join_features(parts), DSTL_LEGEND).astype(float)
+    left_hwc, right_hwc = drawn_hwc[:, :163], drawn_hwc[:, -163:]
+
+    def inside(shape: shapely.Geometry) -> np.ndarray:
+        return burn_mask(np.array([shape]), (149, 163), mode="gdal") > 0
+
+    near_hw = inside(shapely.union_all([shape.buffer(2) for shape in shapes.values()]))
+    assert np.array_equal(right_hwc[~near_hw], left_hwc[~near_hw])
+    for name, shape in shapes.items():
+        colour = np.array([int(DSTL_LEGEND.by_name(name).colour[k : k + 2], 16) for k in (1, 3, 5)])
+        filled_hwc = FILL * colour + (1 - FILL) * left_hwc
+        assert np.abs(right_hwc - filled_hwc)[inside(shape.buffer(-2))].max() <= 1
+        # Outlines are all of the colour, spread over the two pixels beside them.
+        outline_hw = inside(shape.boundary.buffer(0.6))
+        far = [np.abs(image_hwc - colour)[outline_hw].mean() for image_hwc in (right_hwc, left_hwc)]
+        assert far[0] < 0.6 * far[1]
