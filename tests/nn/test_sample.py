@@ -24,8 +24,8 @@ def raster(image_chw, valid_hw=None, from_reference=None, scene_hw=None):
     return Raster(image_chw, valid, from_reference or Affine.identity(), scene_hw or image_chw.shape[1:])
 
 
-def take(rasters, maps, shape, backend=None, which=None, **kw):
-    bank = pack_rasters(rasters, None if backend is None else CPU)
+def take(rasters, maps, shape, backend=None, which=None, cubic=False, **kw):
+    bank = pack_rasters(rasters, None if backend is None else CPU, cubic=cubic)
     chosen = np.zeros(len(maps), np.int64) if which is None else np.asarray(which)
     image, seen = sample(bank, chosen, maps, shape, **kw)
     return image.numpy(), seen.numpy()
@@ -71,6 +71,22 @@ def test_invalid_pixels_have_no_say(backend):
     assert (found[0, :, 4, 4] == 0).all()
 
 
+@pytest.mark.parametrize("backend", [None, "torch"])
+def test_sixteen_neighbours_where_all_are_valid_and_four_elsewhere(backend):
+    rng = np.random.default_rng(2)
+    image, valid = rng.uniform(0, 9, (2, 17, 13)).astype(np.float32), np.ones((17, 13), bool)
+    valid[8, 6] = False
+    chip = as_row(Affine.translation(0.3, 0.4))
+    cubic, seen = take([raster(image, valid)], chip, (16, 12), backend, cubic=True)
+    linear, seen_too = take([raster(image, valid)], chip, (16, 12), backend)
+    assert np.array_equal(seen, seen_too)
+    # The pixel is one of the four rows and columns around points from 2 above to 1 below it.
+    near = np.zeros((16, 12), bool)
+    near[6:10, 4:8] = True
+    assert np.allclose(cubic[0][:, near], linear[0][:, near], atol=1e-5)
+    assert (np.abs(cubic - linear)[0][:, ~near] > 1e-4).mean() > 0.95
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_values_that_are_not_finite_are_invalid(bad):
     image = np.full((2, 5, 7), 3, np.float32)
@@ -103,15 +119,16 @@ def test_steps_sample_the_centres_of_squares():
     dtype=st.sampled_from([np.uint8, np.uint16, np.int16, np.float32]),
     step=st.sampled_from([1, 2]),
     mirror=st.booleans(),
+    cubic=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_both_backends_give_one_result(angle, zoom, shift, sensor_scale, dtype, step, mirror, seed):
+def test_both_backends_give_one_result(angle, zoom, shift, sensor_scale, dtype, step, mirror, cubic, seed):
     rng = np.random.default_rng(seed)
     sizes = [(31, 23), (17, 41)]
     rasters = [
         raster(
             rng.integers(0, 250, (3, *hw)).astype(dtype),
-            rng.random(hw) > 0.2,
+            rng.random(hw) > (0.02 if cubic else 0.2),
             Affine.scale(sensor_scale) @ Affine.translation(0.3, -0.7),
             (37, 29 + i),
         )
@@ -120,7 +137,7 @@ def test_both_backends_give_one_result(angle, zoom, shift, sensor_scale, dtype, 
     chip = Affine.translation(*shift) @ Affine.rotation(angle) @ Affine.scale(zoom, -zoom)
     maps = np.concatenate([as_row(chip), as_row(Affine.translation(3, 4) @ chip), identity()])
     gain, offset = rng.normal(1, 0.1, (2, 3, 3)).astype(np.float32)
-    kw = {"which": [0, 1, 1], "step": step, "mirror": mirror, "gain_bc": gain, "offset_bc": offset}
+    kw = {"which": [0, 1, 1], "step": step, "mirror": mirror, "cubic": cubic, "gain_bc": gain, "offset_bc": offset}
     ours, ours_seen = take(rasters, maps, (19, 13), **kw)
     theirs, theirs_seen = take(rasters, maps, (19, 13), "torch", **kw)
     # Rounding may decide differently for the odd pixel whose valid neighbours weigh exactly a half.

@@ -9,19 +9,25 @@ import cv2
 import numpy as np
 import pytest
 import shapely
+import torch
 from affine import Affine
 
 from landscribe.core.features import make_features, of_class
 from landscribe.core.grid import Grid, Window, dstl_grid
 from landscribe.core.legend import DSTL_LEGEND
 from landscribe.core.places import DSTL_FIVE, dstl_place, stratify
+from landscribe.core.recipe import ChipTable, InputTable, ModelTable, NetworkTable
 from landscribe.io.dstl import write_scene, write_tables
 from landscribe.io.prepared import open_prepared
 from landscribe.io.projects import Project, held_out, open_project
 from landscribe.io.runs import Record, Run, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.io.submissions import read_texts
+from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network
+from landscribe.nn.chips import ChipPlan, SceneArrays, cut_chips, load_bank
+from landscribe.nn.reading import SceneReader
 from landscribe.nn.spectral import lay
+from landscribe.nn.stem import compute_statistics
 from landscribe.stages.merge import Source, merge
 from landscribe.stages.prepare import prepare
 from landscribe.stages.stats import stats
@@ -112,6 +118,51 @@ def test_l13_low_resolution_is_laid_on_the_rgb_grid() -> None:
     assert np.concatenate(laid).shape == (20, 148, 172)
 
 
+@pytest.mark.parametrize("backend", ["numba", "torch"])
+def test_l13_the_bicubic_of_the_method_in_chips_and_in_prediction(backend: str) -> None:
+    rng = np.random.default_rng(5)
+    shapes = {"RGB": (3, 148, 172), "P": (1, 149, 171), "M": (8, 37, 43), "A": (8, 7, 8)}
+    images = {name: rng.integers(1, 2047, shape).astype(np.uint16) for name, shape in shapes.items()}
+    grid = Grid(148, 172, Affine.identity())
+    maps = {name: grid.pixel_map(grid.resize(*image.shape[1:])) for name, image in images.items()}
+    valid = {name: np.ones(image.shape[1:], bool) for name, image in images.items()}
+    scene = SceneArrays("s", images, valid, maps, np.full((1, 148, 172), 255, np.uint8), np.ones((148, 172), bool))
+    sensors = tuple(SensorSpec(n, n, tuple(f"{n}{k}" for k in range(len(i))), 11) for n, i in images.items())
+    scales = {name: 148 / image.shape[1] for name, image in images.items()}
+    inputs, table = InputTable(resample="cubic"), NetworkTable(filters=2, depth=2)
+    spec = ModelSpec("m", ("tree",), sensors, scales, inputs, table, 8)
+    net = build_network(spec, compute_statistics([scene], 0.0))
+    assert net.cubic_sensors == {"P", "M", "A"}
+    here = torch.device("cpu")
+    bank = load_bank([scene], net.sensor_steps, here, cubic=net.cubic_sensors, backend=backend)  # type: ignore[arg-type]
+    place = np.array([[1.0, 0, 25, 0, 1, 33]])
+    ones = {n: np.ones((1, len(i)), np.float32) for n, i in images.items()}
+    plan = ChipPlan(np.zeros(1, np.int64), place, ones, {n: 0 * one for n, one in ones.items()})
+    chip = cut_chips(bank, ChipTable(size=64, context=8), plan).images
+    reader = SceneReader(
+        lambda n, w: (images[n][:, *w.slices], valid[n][w.slices]), (148, 172), maps,
+        {n: i.shape[1:] for n, i in images.items()}, here,
+    )  # fmt: skip
+    tile = reader.load(net, Window(33, 25, 64, 64))
+    patch, _ = reader.load_many(net, [Window(33, 25, 64, 64)])
+    whole = []
+    for name, image_chw in images.items():
+        theirs = [cv2.resize(b.astype(np.float32), (172, 148), interpolation=cv2.INTER_CUBIC) for b in image_chw]
+        whole += theirs
+        expected = np.stack(theirs)[:, 33:97, 25:89]
+        assert np.abs(chip[name][0].numpy() - expected).max() < 0.01
+        assert np.abs(patch[name][0].numpy() - expected).max() < 0.01
+        kept = (0, slice(None), *tile.keep.slices)
+        assert np.abs(tile.images[name][kept].numpy() - expected).max() < 0.01
+    assert np.stack(whole).shape == (20, 148, 172)
+
+
+def test_l13_both_recipes_take_it() -> None:
+    for name in ("dstl-lopuhin", "dstl-ternaus"):
+        networks = [model for model in load_recipe(name).recipe.models if model.kind == "network"]
+        assert {model.inputs.resample for model in networks} == {"cubic"}
+
+
 def test_l13_smooth_ground_is_what_the_cubic_of_the_method_gives() -> None:
     rng = np.random.default_rng(4)
     band_hw = cv2.GaussianBlur(rng.normal(size=(61, 47)), (0, 0), 4).astype(np.float32)
@@ -129,11 +180,6 @@ def test_l13_smooth_ground_is_what_the_cubic_of_the_method_gives() -> None:
     ("sensors", "channels"), [(["RGB"], 3), (["RGB", "P"], 4), (["RGB", "P", "M"], 12), (["RGB", "P", "M", "A"], 20)]
 )
 def test_l14_channels_are_a_prefix_of_twenty(run: Run, sensors: list[str], channels: int) -> None:
-    import torch
-
-    from landscribe.core.recipe import ModelTable
-    from landscribe.nn.bundle import build_network
-    from landscribe.nn.stem import compute_statistics
     from landscribe.stages.train import model_spec, scene_arrays
 
     whole = ("RGB", "P", "M", "A")

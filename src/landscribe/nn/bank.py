@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -73,6 +73,7 @@ def load_bank(
     steps: Mapping[str, int],
     device: torch.device,
     *,
+    cubic: Collection[str] = (),
     backend: Literal["numba", "torch"] | None = None,
 ) -> ChipBank:
     """Lay the training scenes out for sampling.
@@ -81,6 +82,7 @@ def load_bank(
         scenes: Training scenes, all with the same sensors and classes.
         steps: Of the sensors that the network wants (`SegmentationNet.sensor_steps`).
         device: Where the bank lies and chips come out.
+        cubic: Sensors that are mixed from sixteen neighbours (`SegmentationNet.cubic_sensors`).
         backend: None takes numba on the processor and torch elsewhere; both give the same chips.
 
     Raises:
@@ -93,7 +95,9 @@ def load_bank(
     target = None if (backend or ("numba" if device.type == "cpu" else "torch")) == "numba" else device
     sensors = {
         name: pack_rasters(
-            [Raster(s.images_chw[name], s.valid_hw[name], s.maps[name], s.shape_hw) for s in scenes], target
+            [Raster(s.images_chw[name], s.valid_hw[name], s.maps[name], s.shape_hw) for s in scenes],
+            target,
+            cubic=name in cubic,
         )
         for name in steps
     }

@@ -65,6 +65,13 @@ class SegmentationNet(nn.Module):
         """Distance in reference pixels beyond which no input reaches an output."""
         return self.unet.receptive_radius
 
+    @property
+    def cubic_sensors(self) -> frozenset[str]:
+        """Sensors laid on the reference grid by a bicubic: those with another grid, if the recipe says so."""
+        if self.spec.inputs.resample != "cubic":
+            return frozenset()
+        return frozenset(name for name, scale in self.spec.scales.items() if scale != 1)
+
     def forward(self, images: Mapping[str, Tensor], valid: Mapping[str, Tensor], keep: Window | None = None) -> Tensor:
         """Return logits.
 

@@ -45,7 +45,7 @@ class SceneReader:
         window = input_window(net, tile, self.shape_hw)
         images, valid = {}, {}
         for name, step in net.sensor_steps.items():
-            images[name], valid[name] = self._sample(name, step, window)
+            images[name], valid[name] = self._sample(name, step, window, name in net.cubic_sensors)
         keep = Window(tile.row - window.row, tile.col - window.col, tile.height, tile.width)
         return TileInput(images, valid, keep)
 
@@ -57,24 +57,24 @@ class SceneReader:
         whole = Window(windows[0].row, windows[0].col, size, last.col_stop - windows[0].col)
         places = np.array([tuple(Affine.translation(w.col, w.row))[:6] for w in windows])
         for name, step in net.sensor_steps.items():
-            bank = self._bank(name, whole)
+            bank = self._bank(name, whole, name in net.cubic_sensors)
             shape = (size // step, size // step)
             images[name], valid[name] = sample(bank, np.zeros(len(windows), np.int64), places, shape, step=step)
         return images, valid
 
-    def _sample(self, name: str, step: int, window: Window) -> tuple[Tensor, Tensor]:
+    def _sample(self, name: str, step: int, window: Window, cubic: bool) -> tuple[Tensor, Tensor]:
         if step == 1 and self.maps[name] == Affine.identity() and self.sensor_shapes[name] == self.shape_hw:
             return self._copy(name, window)
-        bank = self._bank(name, window)
+        bank = self._bank(name, window, cubic)
         place = np.array([tuple(Affine.translation(window.col, window.row))[:6]])
         return sample(bank, np.zeros(1, np.int64), place, (window.height // step, window.width // step), step=step)
 
-    def _bank(self, name: str, window: Window) -> RasterBank:
+    def _bank(self, name: str, window: Window, cubic: bool) -> RasterBank:
         there = self._sensor_window(name, window)
         image_chw, valid_hw = self.read(name, there)
         from_reference = Affine.translation(-there.col, -there.row) @ self.maps[name]
         raster = Raster(image_chw, valid_hw, from_reference, self.shape_hw)
-        return pack_rasters([raster], None if self.device.type == "cpu" else self.device)
+        return pack_rasters([raster], None if self.device.type == "cpu" else self.device, cubic=cubic)
 
     def _copy(self, name: str, window: Window) -> tuple[Tensor, Tensor]:
         """Read a sensor that lies pixel on pixel on the reference grid: what `sample` would give, without its sums."""
@@ -96,9 +96,9 @@ class SceneReader:
         cols = _mirrored_span(window.col, window.col_stop, self.shape_hw[1])
         corners = [self.maps[name] @ (col, row) for row in rows for col in cols]
         (left, right), (top, bottom) = ((min(values), max(values)) for values in zip(*corners, strict=True))
-        # One pixel more on each side for interpolation. A tile off the raster reads the nearest pixel and ignores it.
-        row, row_stop = _clip_span(top - 1, bottom + 1, height)
-        col, col_stop = _clip_span(left - 1, right + 1, width)
+        # Two pixels more on each side, for a bicubic. A tile off the raster reads the nearest pixel and ignores it.
+        row, row_stop = _clip_span(top - 2, bottom + 2, height)
+        col, col_stop = _clip_span(left - 2, right + 2, width)
         return Window(row, col, row_stop - row, col_stop - col)
 
 

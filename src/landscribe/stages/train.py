@@ -191,7 +191,7 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
     def judge(candidate: Any) -> dict[str, float]:
         return evaluate(candidate, validation, engine, table.loss) if validation else {}
 
-    bank = load_bank(training, net.sensor_steps, engine.device)
+    bank = load_bank(training, net.sensor_steps, engine.device, cubic=net.cubic_sensors)
     net = train(
         bank, net, engine, table.loss, table.chips, table.schedule,
         seed=job.seed, state=state, on_snapshot=on_snapshot, on_epoch=on_epoch, evaluate=judge, ranks=ranks,

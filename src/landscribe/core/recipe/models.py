@@ -22,6 +22,10 @@ class InputTable(BaseModel, frozen=True, extra="forbid", strict=True):
     low: Literal["upsample", "branch", "second"] = "upsample"
     """`upsample`: every band on the finest grid; `branch`: each sensor enters at the level of its own resolution;
     `second`: every sensor that is coarser than the finest enters at the second level."""
+    resample: Literal["linear", "cubic"] = "linear"
+    """How sensors with a grid of their own are laid on the finest one: by the four pixels around a point; or by
+    sixteen, as in both DSTL methods, which is smoother and slower. Where one of the sixteen has no data, four are
+    taken."""
     mask: bool = False
     """One more band per sensor: 1 where it has data, 0 where it has none. Without it, the network sees a band's mean
     where there are no data, and nothing tells it so."""
