@@ -108,7 +108,7 @@ def demo(
     from landscribe.stages.world import write_world
     from landscribe.worlds.world import WorldSpec
 
-    spec = WorldSpec(scenes=8, height=544, width=512, seed=1)
+    spec = WorldSpec(scenes=14, height=544, width=512, seed=1)
     if not (folder / "world" / "sample_submission.csv").is_file():
         with reporting() as progress:
             ids = write_world(folder / "world", spec, unlabelled=1, workers=_workers(spec.scenes), progress=progress)
