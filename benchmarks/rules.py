@@ -1,9 +1,12 @@
-"""Rules on many polygons: python benchmarks/rules.py [--json] [--polygons 100000] [--repeats 3]."""
+"""Rules on many polygons: python benchmarks/rules.py [--polygons 100000] [--repeats 3] [--json] [--save FILE]."""
 
 from __future__ import annotations
 
 import argparse
+import resource
+import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import shapely
@@ -61,6 +64,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--polygons", type=int, nargs="*", default=[100_000])
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--save", type=Path, help="file to write the JSON object to")
     arguments = parser.parse_args()
     tables = []
     for n in arguments.polygons:
@@ -70,8 +74,11 @@ def main() -> None:
             str(action): partial(apply_rules, features, [rule], LEGEND, {"a": grid})
             for action, rule in zip(ACTIONS, rules, strict=True)
         }
-        tables.append(report(f"rules on {n} polygons", time_in_turn(ways, arguments.repeats), next(iter(ways))))
-    finish(tables, arguments.json)
+        seconds = time_in_turn(ways, arguments.repeats)
+        peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"  peak memory of the process {peak_gib:.2f} GiB", file=sys.stderr)
+        tables.append({**report(f"rules on {n} polygons", seconds, next(iter(ways))), "peak_gib": peak_gib})
+    finish(tables, arguments.json, arguments.save)
 
 
 if __name__ == "__main__":

@@ -19,20 +19,27 @@ from typing import Any
 
 
 def time_in_turn(
-    ways: Mapping[str, Callable[[], Any]], repeats: int, clock: Callable[[], float] = time.process_time
+    ways: Mapping[str, Callable[[], Any]],
+    repeats: int,
+    clock: Callable[[], float] = time.process_time,
+    wall: dict[str, float] | None = None,
 ) -> dict[str, float]:
     """Run every way once to warm up, then all of them in turn; returns the median seconds of each by `clock`.
 
-    Without repeats the only run counts.
+    Without repeats the only run counts. `wall` gets the median seconds on the wall.
     """
     for way in ways.values() if repeats else ():
         way()
     seconds: dict[str, list[float]] = {name: [] for name in ways}
+    on_wall: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(max(repeats, 1)):
         for name, way in ways.items():
-            begin = clock()
+            begin, began = clock(), time.perf_counter()
             way()
             seconds[name].append(clock() - begin)
+            on_wall[name].append(time.perf_counter() - began)
+    if wall is not None:
+        wall |= {name: statistics.median(values) for name, values in on_wall.items()}
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
@@ -52,10 +59,13 @@ def report(
     }
 
 
-def finish(tables: list[dict[str, Any]], as_json: bool) -> None:
-    """Write the tables to stdout, as one JSON object with the machine they are from, where that was asked for."""
+def finish(tables: list[dict[str, Any]], as_json: bool, save: Path | None = None) -> None:
+    """Write the tables to stdout or a file, as one JSON object with the machine they are from, where asked for."""
+    text = json.dumps({**machine(), "tables": tables}, indent=1)
     if as_json:
-        print(json.dumps({**machine(), "tables": tables}, indent=1))
+        print(text)
+    if save is not None:
+        save.write_text(text + "\n", encoding="utf-8")
 
 
 def machine() -> dict[str, Any]:

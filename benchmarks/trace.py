@@ -1,4 +1,4 @@
-"""Tracing against other ways: python benchmarks/trace.py [--json] [--side 3400] [--repeats 5] [--large 20000]."""
+"""Tracing against other ways: python benchmarks/trace.py [--json] [--side 3400] [--large 20000] [--save FILE]."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import resource
 import sys
 import time
+from pathlib import Path
 
 import contourpy
 import cv2
@@ -55,6 +56,7 @@ def run(side: int, repeats: int) -> list[dict[str, object]]:
         for _ in trace_edges(lambda w: mask[w.slices], mask.shape, 256, 0.5):
             pass
 
+    wall: dict[str, float] = {}
     edge = time_in_turn(
         {
             "rasterio.features.shapes + shapely.shape": lambda: rasterio_shapes(mask),
@@ -65,8 +67,9 @@ def run(side: int, repeats: int) -> list[dict[str, object]]:
             ),
         },
         repeats,
+        wall=wall,
     )
-    first = report(title, edge, "rasterio.features.shapes + shapely.shape")
+    first = _report(title, edge, "rasterio.features.shapes + shapely.shape", wall)
     first["same_polygons"] = equal
     count = int(shapely.get_num_coordinates(trace(field, sharp=False).geometries).sum())
     contour = time_in_turn(
@@ -78,9 +81,16 @@ def run(side: int, repeats: int) -> list[dict[str, object]]:
             "landscribe trace(uint8), sharp, simplify 0.25 px": lambda: trace(share, simplify_px=0.25),
         },
         repeats,
+        wall=wall,
     )
     title = f"sub-pixel trace, {side} x {side}, {count} vertices; ours with scores and areas, contourpy outlines only"
-    return [first, report(title, contour, "contourpy + shapely")]
+    return [first, _report(title, contour, "contourpy + shapely", wall)]
+
+
+def _report(title: str, seconds: dict[str, float], base: str, wall: dict[str, float]) -> dict[str, object]:
+    """Report processor seconds, with those on the wall beside them: ours uses two threads."""
+    notes = {name: f"wall {wall[name]:.4f} s, {wall[base] / wall[name]:.2f} x" for name in seconds}
+    return {**report(title, seconds, base, notes), "wall_s": {name: wall[name] for name in seconds}}
 
 
 def run_large(side: int, block: int = 512) -> dict[str, object]:
@@ -108,12 +118,12 @@ def main() -> None:
     parser.add_argument("--side", type=int, nargs="*", default=[3400, 10_000])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--large", type=int, help="trace one scene of this side in strips, for time and memory")
+    parser.add_argument("--save", type=Path, help="file to write the JSON object to")
     arguments = parser.parse_args()
-    if arguments.large:
-        finish([run_large(arguments.large)], arguments.json)
-        return
-    tables = [table for side in arguments.side for table in run(side, arguments.repeats)]
-    finish(tables, arguments.json)
+    # First, since the memory that is told is the most that the process ever had.
+    tables = [run_large(arguments.large)] if arguments.large else []
+    tables += [table for side in arguments.side for table in run(side, arguments.repeats)]
+    finish(tables, arguments.json, arguments.save)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,19 @@ def test_shared_borders_stay_shared_when_simplified(seed, simplify_px):
     assert shapely.coverage_union_all(everything).equals(box(0, 0, width, height))
 
 
+@settings(max_examples=20, deadline=None)
+@given(seeds)
+def test_simplification_takes_no_corner_larger_than_it_says(seed):
+    # A corner of two pixel sides is a triangle of half a square pixel at least.
+    classes = random_classes(seed)
+    whole, fine, coarse = (
+        np.concatenate([one.geometries for one in trace_partition(classes, range(4), simplify_px=d)])
+        for d in (0.0, 0.7, 3.0)
+    )
+    assert shapely.equals(whole, fine).all()
+    assert (shapely.get_num_coordinates(coarse) <= shapely.get_num_coordinates(whole)).all()
+
+
 def test_only_wanted_classes_come_back():
     classes = np.zeros((7, 5), dtype=np.int32)
     classes[2:4, 1:3] = 300

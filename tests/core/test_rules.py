@@ -211,6 +211,32 @@ def test_any_rules_keep_polygons_valid_and_counts_add_up(placed, chosen):
     assert len(out) == before
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0.2, 6.0))
+def test_simplify_keeps_its_distance_and_the_holes(seed, tolerance):
+    rng = np.random.default_rng(seed)
+    turn = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    around = np.c_[np.cos(turn), np.sin(turn)]
+    shell, hole = (around * rng.uniform(low, high, (60, 1)) + 25 for low, high in ((12, 16), (2, 6)))
+    before = Polygon(shell, [hole])
+    out, _ = apply(features((ROAD, before, 0.5)), rule(simplify=tolerance))
+    [after] = out.geometry
+    assert after.is_valid
+    assert len(after.interiors) == 1
+    rings = [(one.exterior, one.interiors[0]) for one in (before, after)]
+    for old, new in zip(*rings, strict=True):
+        assert shapely.hausdorff_distance(old, new, densify=0.1) <= tolerance + 1e-9
+
+
+def test_what_has_no_area_on_the_ground_is_dropped_and_counted():
+    # So far from the origin that neighbouring numbers are wider apart than the scene.
+    grid = Grid(61, 47, Affine(1e-6, 0, 1e12, 0, -1e-6, 1e12))
+    frame = features((CAR, box(1e12, 1e12 - 1, 1e12 + 1, 1e12), 0.5))
+    out, [count] = apply(frame, rule(clip="scene"), grid=grid)
+    assert len(out) == 0
+    assert count["dropped, without area on the ground"] == count["before"] - count["after"] == 1
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(boxes, min_size=1, max_size=12))
 def test_erase_leaves_exactly_the_ground_of_the_difference(placed):

@@ -239,6 +239,21 @@ def test_simplification_keeps_its_distance_and_the_topology(seed, mode, toleranc
     assert shapely.get_num_coordinates(thin.geometries).sum() <= shapely.get_num_coordinates(whole.geometries).sum()
     assert np.array_equal(burn_mask(thin.geometries, field.shape), inside(field))
     assert shapely.is_valid(thin.geometries).all()
+    # Along the border of the scene nothing is left out, so that the tiles of a larger one still fit.
+    frame = box(0, 0, *field.shape[::-1]).exterior
+    along = [shapely.length(shapely.intersection(shapely.boundary(t.geometries), frame)).sum() for t in (whole, thin)]
+    assert along[0] == pytest.approx(along[1])
+
+
+@settings(max_examples=25, deadline=None)
+@given(seeds, st.floats(0.05, 1.0))
+def test_simplification_keeps_its_distance_where_corners_were_restored(seed, tolerance):
+    rng = np.random.default_rng(seed)
+    houses = np.array([rectangle(rng, 17, 11, SHAPE)])
+    field = burn_share(houses, SHAPE)
+    [before], [after] = (trace(field, simplify_px=d).geometries for d in (0.0, tolerance))
+    assert shapely.hausdorff_distance(before.exterior, after.exterior, densify=0.2) <= tolerance + 1e-6
+    assert shapely.get_num_coordinates(after) <= shapely.get_num_coordinates(before)
 
 
 @settings(max_examples=30, deadline=None)
@@ -268,6 +283,9 @@ def test_what_is_too_small_is_dropped_and_counted(seed, min_area, min_hole, mode
     assert kept.dropped["polygon below minimum area"] == len(filled) - len(large)
     holes = sum(len(p.interiors) for p, f in zip(everything.geometries, filled, strict=True) if f.area >= min_area)
     assert kept.dropped["hole below minimum area"] == holes - sum(len(p.interiors) for p in large)
+    if mode == "edge":  # joined by corners afterwards, counted as before
+        joined = trace(field, mode=mode, min_area_px=min_area, min_hole_px=min_hole, connectivity=8)
+        assert joined.dropped == kept.dropped
 
 
 # The scene's border, invalid pixels, types.

@@ -16,7 +16,7 @@ from landscribe.io.projects import Project, held_out, open_project, training_fol
 from landscribe.io.rasters import open_raster, write_raster
 from landscribe.io.runs import Made, Run, make_item, open_run
 from landscribe.io.settings import load_recipe
-from landscribe.io.tuned import TUNED, effective_recipe, read_tuned
+from landscribe.io.tuned import TUNED, UNTUNED_PROBABILITY, effective_recipe, read_tuned
 from landscribe.stages.prepare import prepare
 from landscribe.stages.report import gather
 from landscribe.stages.score import score
@@ -55,6 +55,8 @@ def write_probability(project: Project, run: Run, stage: str, scene_id: str) -> 
     beside_khw = coverage_khw.copy()
     beside_khw[names.index("tree")] = np.roll(beside_khw[names.index("tree")], 2, axis=1)
     fields = {run.probability(scene_id): coverage_khw}
+    if stage == UNTUNED_PROBABILITY:
+        fields = {run.untuned(scene_id, ".tif"): beside_khw}
     if stage == "oof":
         fields = {run.out_of_fold(scene_id): beside_khw, run.out_of_fold(scene_id, 4): coverage_khw}
 
@@ -82,6 +84,7 @@ def home(tmp_path_factory) -> tuple[Project, Run]:
         write_probability(project, run, "oof", scene_id)
     for scene_id in valid:
         write_probability(project, run, "predict", scene_id)
+        write_probability(project, run, UNTUNED_PROBABILITY, scene_id)
     tune(project, run)
     return project, run
 
@@ -143,12 +146,25 @@ def test_folds_are_whole_places_and_cover_the_training_scenes_once(home):
 def test_what_was_tuned_is_used_and_scores_better(home):
     project, run = home
     plain = with_recipe(project, "vectorize", tuned=False)
-    means = []
+    scores = []
     for one in (plain, project):
         vectorize(one, run)
         score(one, run)
-        means.append(json.loads(run.path("score.json").read_text())["mean"])
+        scores.append(json.loads(run.path("score.json").read_text()))
+    means = [one["mean"] for one in scores]
     assert means[1]["polygon"]["jaccard"] > means[0]["polygon"]["jaccard"] + 0.1
+    # The same two figures side by side in the one score; only trees were predicted otherwise by default.
+    plain_score, tuned_score = scores
+    rows = tuned_score["tuning"]
+    assert "tuning" not in plain_score
+    assert rows["mean"]["tuned"] == means[1]["polygon"]["jaccard"]
+    for name, row in rows["classes"].items():
+        assert row["tuned"] == tuned_score["classes"][name]["polygon"]["jaccard"]
+        assert row["difference"] == pytest.approx(row["tuned"] - row["default"])
+        if name != "tree":
+            assert row["default"] == plain_score["classes"][name]["polygon"]["jaccard"]
+    assert rows["classes"]["tree"]["default"] == 0.0
+    assert rows["mean"]["low"] > 0
     assert means[1]["pixel"]["jaccard"] > means[0]["pixel"]["jaccard"] + 0.1
     recipe = effective_recipe(project.recipe, run)
     used = [name for name, row in read_tuned(run)["classes"].items() if row["accepted"]]

@@ -18,10 +18,14 @@ from numpy.typing import NDArray
 from landscribe.core.areas import subdivide
 from landscribe.core.arrays import BoolArray, GeometryArray
 from landscribe.core.linking import components
-from landscribe.core.rings import Floats, Ints, polygon_parts
+from landscribe.core.rings import Floats, Ints, polygon_parts, to_polygons, to_rings
+from landscribe.core.thinning import FREE, thin
 
 SLIVER = 1e-9
 """Parts with less area than this, in units of the frame, are rounding of the overlay."""
+
+HALVINGS = 6
+"""How often the tolerance is halved for a polygon that simplification would make invalid, before it stays as it is."""
 
 Counts = Counter[str]
 
@@ -246,6 +250,37 @@ def outline(geometries: GeometryArray, distance: float) -> GeometryArray:
     """Move outlines outwards, or inwards with a negative distance; right angles stay right angles."""
     moved: GeometryArray = shapely.buffer(geometries, distance, join_style="mitre", mitre_limit=2.0)
     return moved
+
+
+def simplify(geometries: GeometryArray, tolerance: float) -> GeometryArray:
+    """Leave out vertices as long as no outline moves further; polygons stay valid and keep their holes.
+
+    `shapely.simplify` moves an outline further than it says where a ring begins.
+
+    Args:
+        geometries: Valid Polygons or MultiPolygons.
+        tolerance: Largest distance from the old outline.
+
+    Returns:
+        As many geometries.
+    """
+    parts, source = polygon_parts(geometries)
+    result = parts.copy()
+    left = np.arange(len(parts))
+    no_vertices = np.empty(0, dtype=np.bool_)
+    for halving in range(HALVINGS):
+        rings = to_rings(parts[left])
+        xy, ring_start = thin(rings.xy, rings.ring_start, no_vertices, tolerance / 2**halving, FREE, -1, -1)
+        new = to_polygons(xy, ring_start, rings.polygon_start)
+        good = shapely.is_valid(new)
+        result[left[good]] = new[good]
+        left = left[~good]
+        if not len(left):
+            break
+    if len(parts) == len(geometries):
+        return result
+    united: GeometryArray = shapely.multipolygons(result, indices=source)
+    return united
 
 
 def fill_holes(geometries: GeometryArray, area: float) -> tuple[GeometryArray, Ints]:

@@ -20,13 +20,14 @@ from landscribe.core.arrays import BoolArray
 from landscribe.core.features import COLUMNS
 from landscribe.core.grid import Grid
 from landscribe.core.legend import Legend
-from landscribe.core.overlay import Counts, Rows, clip, drop, erase, fill_holes, merge, outline, reshape, vote
+from landscribe.core.overlay import Counts, Rows, clip, drop, erase, fill_holes, merge, outline, reshape, simplify, vote
 from landscribe.core.recipe import AreaWindowTable, EraseTable, Names, RuleTable, VoteTable, name_list
 from landscribe.core.repair import repair
 from landscribe.errors import DataError, RecipeError, problem
 
 ALL = "*"
 SCENE = "scene"
+NO_AREA = "dropped, without area on the ground"
 LENGTHS = frozenset({"buffer", "open", "close", "simplify"})
 AREAS = frozenset({"drop_small", "fill_holes"})
 """Actions whose setting is a length, and an area."""
@@ -144,6 +145,10 @@ def _apply_to_scene(
     geometry = result.geometry.to_numpy().copy()
     ground = grid.pixels_to_ground(shapely.transform(rows.geometry[changed], lambda xy: xy / size))
     geometry[changed], _ = repair(ground)
+    gone = shapely.is_empty(geometry)
+    if gone.any():  # numbers so large that the ground cannot tell its vertices apart
+        counts[-1][NO_AREA] += int(np.count_nonzero(gone))
+        counts[-1]["after"] -= int(np.count_nonzero(gone))
     classes = [legend.classes[k] if k >= 0 else None for k in rows.class_index]
     result["class_id"] = np.array(
         [c.id if c else i for c, i in zip(classes, result["class_id"], strict=True)], dtype=np.int32
@@ -151,9 +156,8 @@ def _apply_to_scene(
     names = [c.name if c else n for c, n in zip(classes, result["class_name"], strict=True)]
     result["class_name"] = pd.Series(names, index=result.index, dtype="string")
     result["score"], result["area"] = rows.score, area
-    return result.set_geometry(gpd.GeoSeries(geometry, index=result.index, crs=features.crs))[
-        [*COLUMNS, *(c for c in result.columns if c not in COLUMNS)]
-    ]
+    result = result.set_geometry(gpd.GeoSeries(geometry, index=result.index, crs=features.crs))[~gone]
+    return result[[*COLUMNS, *(c for c in result.columns if c not in COLUMNS)]]
 
 
 def _in_ground_units(rule: RuleTable, grid: Grid) -> Any:
@@ -261,7 +265,7 @@ def _close(rows: Rows, chosen: BoolArray, distance: float, scene: _Scene, counts
 
 def _simplify(rows: Rows, chosen: BoolArray, tolerance: float, scene: _Scene, counts: Counts) -> Rows:  # noqa: ARG001
     index = np.flatnonzero(chosen)
-    return reshape(rows, index, shapely.simplify(rows.geometry[index], tolerance), "vanished", counts)
+    return reshape(rows, index, simplify(rows.geometry[index], tolerance), "vanished", counts)
 
 
 def _merge_touching(rows: Rows, chosen: BoolArray, yes: bool, scene: _Scene, counts: Counts) -> Rows:  # noqa: ARG001

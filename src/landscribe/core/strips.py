@@ -21,10 +21,11 @@ from landscribe.errors import DataError, problem
 
 Reader: TypeAlias = Callable[[Window], AnyArray]
 
-KERNEL_ROWS = 256
+KERNEL_ROWS = 64
 """Rows brought to float32 at a time."""
-FEW_VERTICES = 1 << 16
-"""Closed polygons are taken out when this many vertices have come since the last time, or as many as were left."""
+FEW_VERTICES = 1 << 13
+"""Closed polygons are taken out when this many vertices have come since the last time, or as many as were left: few,
+so that the vertices to follow are still in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,9 @@ the strips, and memory depends on them and on the polygons only.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -15,9 +18,9 @@ import numpy as np
 from landscribe.core import contour
 from landscribe.core.arrays import AnyArray, BoolArray, GeometryArray
 from landscribe.core.grid import Window
-from landscribe.core.outlines import Shaping, count_from_centres, join, shape_outlines
+from landscribe.core.outlines import Outlines, Shaping, count_from_centres, join, shape_outlines
 from landscribe.core.rings import Floats
-from landscribe.core.strips import Reader, to_unit, trace_contours, trace_edges
+from landscribe.core.strips import Closed, Reader, to_unit, trace_contours, trace_edges
 from landscribe.errors import DataError, problem
 
 TraceMode: TypeAlias = Literal["contour", "edge", "opencv"]
@@ -25,6 +28,8 @@ Connectivity: TypeAlias = Literal[4, 8, "mean"]
 
 STRIP_ROWS = 256
 """Rows per strip where the raster is in memory already."""
+WAITING = 4
+"""Lots of closed rings that may wait for their polygons, so that memory stays bounded by them."""
 
 
 @dataclass(frozen=True)
@@ -141,9 +146,7 @@ def trace_blocks(
     kind: Literal["contour", "edge"] = "edge" if mode == "edge" else "contour"
     rounds = 0 if mode == "opencv" else smooth
     shaping = Shaping(shape_hw, kind, min_area_px, hole_px, simplify_px, sharp, rounds, right_angles)
-    outlines = join(
-        [shape_outlines(piece, shaping) for piece in pieces], by_corners=mode == "edge" and connectivity == 8
-    )
+    outlines = join(_shape_beside(pieces, shaping), by_corners=mode == "edge" and connectivity == 8)
     if mode == "opencv":
         outlines = count_from_centres(outlines, min_area_px)
     return Traced(
@@ -153,3 +156,15 @@ def trace_blocks(
         outlines.area,
         outlines.dropped,
     )
+
+
+def _shape_beside(pieces: Iterable[Closed], shaping: Shaping) -> list[Outlines]:
+    """Build the polygons of one strip while the next one is read and traced; in the order of the strips."""
+    done: list[Outlines] = []
+    waiting: deque[Future[Outlines]] = deque()
+    with ThreadPoolExecutor(1, "outlines") as pool:
+        for piece in pieces:
+            waiting.append(pool.submit(shape_outlines, piece, shaping))
+            if len(waiting) > WAITING:
+                done.append(waiting.popleft().result())
+        return done + [future.result() for future in waiting]

@@ -67,6 +67,12 @@ class StageResult:
     failed: dict[str, str] = field(default_factory=dict)
     """Item -> the one-line reason."""
 
+    def add(self, other: StageResult, what: str) -> None:
+        """Take in what was made beside the stage's own items, each named with what it is."""
+        self.made += [f"{item} ({what})" for item in other.made]
+        self.current += [f"{item} ({what})" for item in other.current]
+        self.failed |= {f"{item} ({what})": reason for item, reason in other.failed.items()}
+
 
 def open_project(loaded: LoadedRecipe) -> Project:
     """Bind a recipe to its data; the data are looked at when they are first asked for."""

@@ -73,6 +73,10 @@ class Run:
         """Return where the polygons of a scene lie."""
         return self.root / "features" / f"{safe_name(scene_id)}.parquet"
 
+    def untuned(self, scene_id: str, ending: str) -> Path:
+        """Return where a held-out scene lies as the recipe makes it without what was tuned: `.tif` or `.parquet`."""
+        return self.root / "untuned" / f"{safe_name(scene_id)}{ending}"
+
     def fold(self, number: int) -> Path:
         """Return where the models of a fold lie, one folder each; folds count from 1."""
         return self.root / "folds" / str(number)

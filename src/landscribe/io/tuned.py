@@ -14,6 +14,8 @@ from landscribe.errors import DataError, IntegrityError, problem
 from landscribe.io.runs import Run
 
 TUNED = "tuned.json"
+UNTUNED_PROBABILITY, UNTUNED_FEATURES = "untuned-probability", "untuned-features"
+"""Stage names of the records of held-out scenes as the recipe alone makes them, to compare with."""
 
 
 def effective_recipe(recipe: Recipe, run: Run, *, needed: bool = True) -> Recipe:

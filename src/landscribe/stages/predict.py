@@ -26,7 +26,7 @@ from landscribe.io.prepared import PreparedScene, open_prepared
 from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent, training_folds
 from landscribe.io.rasters import open_raster
 from landscribe.io.runs import Made, Record, Run, file_digest, make_key
-from landscribe.io.tuned import effective_recipe
+from landscribe.io.tuned import UNTUNED_PROBABILITY, effective_recipe
 
 OUT_OF_FOLD = "oof"
 """Stage name of the records of out-of-fold probabilities: no stage of its own, and not what `vectorize` reads."""
@@ -78,24 +78,28 @@ def predict(project: Project, run: Run, progress: Progress = silent, *, models: 
     owners = _owners(loaded, project)
     scene_ids = list(prepared) if models else _own_scenes(project, run)
     table = effective_recipe(project.recipe, run, needed=False).predict
-    settings = table.model_dump(mode="json")
 
-    def key_of(scene_id: str) -> str:
-        inputs = {i: prepared[i].outputs for i in _looked_at(loaded, prepared, scene_id)}
-        return make_key(inputs=inputs, models=loaded.digests, settings=settings, legend=project.legend.names)
+    def predict_by(table: PredictTable, stage: str, items: list[str], target_of: Callable[[str], Path]) -> StageResult:
+        settings = table.model_dump(mode="json")
 
-    def make(scene_id: str) -> Made:
-        scene = open_prepared(run, scene_id)
-        target, key = run.probability(scene_id), key_of(scene_id)
-        return _predict_scene(project, run, scene, target, loaded, owners, table, key, progress)
+        def key_of(scene_id: str) -> str:
+            inputs = {i: prepared[i].outputs for i in _looked_at(loaded, prepared, scene_id)}
+            return make_key(inputs=inputs, models=loaded.digests, settings=settings, legend=project.legend.names)
 
-    result = make_items(run, "predict", scene_ids, key_of, make)
+        def make(scene_id: str) -> Made:
+            scene, target = open_prepared(run, scene_id), target_of(scene_id)
+            return _predict_scene(project, run, scene, target, loaded, owners, table, key_of(scene_id), progress)
+
+        return make_items(run, stage, items, key_of, make)
+
+    result = predict_by(table, "predict", scene_ids, run.probability)
+    plain = project.recipe.predict
+    if table != plain and models is None:  # views were tuned: `score` compares with what the recipe says
+        scored = [i for i in held_out(project, prepared)[1] if i in scene_ids]
+        result.add(predict_by(plain, UNTUNED_PROBABILITY, scored, lambda i: run.untuned(i, ".tif")), "untuned")
     folds = () if models else training_folds(project, prepared)
     for number, left_out in enumerate(folds, start=1):
-        part = _predict_fold(project, run, number, left_out, progress)
-        result.made += [f"{i} ({OUT_OF_FOLD})" for i in part.made]
-        result.current += [f"{i} ({OUT_OF_FOLD})" for i in part.current]
-        result.failed |= {f"{i} ({OUT_OF_FOLD})": reason for i, reason in part.failed.items()}
+        result.add(_predict_fold(project, run, number, left_out, progress), OUT_OF_FOLD)
     return result
 
 

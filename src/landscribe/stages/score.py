@@ -13,6 +13,7 @@ import shapely
 from landscribe.core.areas import Areas, mask_areas, sum_areas
 from landscribe.core.arrays import GeometryArray
 from landscribe.core.burn import burn_mask
+from landscribe.core.compare import compare_scores
 from landscribe.core.exclusive import against_the_best_other
 from landscribe.core.features import of_class
 from landscribe.core.grid import Window
@@ -27,7 +28,7 @@ from landscribe.io.prepared import COVERAGE, PreparedScene
 from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, open_side, silent
 from landscribe.io.rasters import open_raster
 from landscribe.io.runs import Made, Run, make_key
-from landscribe.io.tuned import effective_recipe
+from landscribe.io.tuned import UNTUNED_FEATURES, effective_recipe
 from landscribe.io.vectors import Standing, read_own, read_standing
 
 SCORE = "score.json"
@@ -43,7 +44,8 @@ BOUNDARY_PX = 3.0
 def score(project: Project, run: Run, progress: Progress = silent) -> StageResult:
     """Score the polygons of a run on the labelled scenes that no model was trained on.
 
-    Nodata and unlabelled ground counts on neither side.
+    Nodata and unlabelled ground counts on neither side. Where something was tuned in this run, `tuning` compares with
+    the same scenes as the recipe alone makes them.
 
     Args:
         project: The recipe with its data.
@@ -57,8 +59,11 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
     scene_ids = _scored(project, run, list(vectorized))
     recipe = effective_recipe(project.recipe, run)
     thresholds = (recipe.vectorize.threshold.model_dump(mode="json"), recipe.vectorize.exclusive)
+    untuned = run.records(UNTUNED_FEATURES) if recipe != project.recipe else {}
+    untuned = untuned if set(scene_ids) <= set(untuned) else {}
     key = make_key(
         features={i: vectorized[i].outputs for i in scene_ids},
+        **({"untuned": {i: untuned[i].outputs for i in scene_ids}} if untuned else {}),
         truth={i: prepared[i].outputs for i in scene_ids},
         thresholds=thresholds,
         seed=recipe.seed,
@@ -69,6 +74,7 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
 
     def make(_item: str) -> Made:
         measures: Measures = {}
+        by_default: Measures = {}
         places, units = {}, set()
         for number, scene_id in enumerate(scene_ids):
             progress(f"score {scene_id}", number, len(scene_ids))
@@ -76,11 +82,21 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
             places[scene_id] = scene.place
             units.add("px2" if scene.grid.crs is None else "m2")
             measures[scene_id] = _score_scene(run, scene, recipe, project.legend)
+            if untuned:
+                by_default[scene_id] = _measure(run, run.untuned(scene_id, ".parquet"), scene, project.legend)
+        # A class that stands in one scene only is drawn in parts of it, the same for both.
         for scene_id, names in standing_alone(measures).items():
-            measures = _with_parts(measures, run, open_side(project, run, scene_id, "validate"), names)
+            scene = open_side(project, run, scene_id, "validate")
+            measures = _with_parts(measures, run.features(scene_id), scene, names)
+            if untuned:
+                by_default = _with_parts(by_default, run.untuned(scene_id, ".parquet"), scene, names)
         if len(units) > 1:
             raise DataError(problem("score", "some scenes have a CRS and some have none", do="score them in two runs"))
-        write_text(target, json.dumps(_summary(measures, project, places, units.pop()), indent=1))
+        unit = units.pop()
+        content = _summary(measures, project, places, unit)
+        if untuned:
+            content["tuning"] = _tuning(_summary(by_default, project, places, unit), content, project.recipe.seed)
+        write_text(target, json.dumps(content, indent=1))
         return Made((target,), {"scenes": len(scene_ids)})
 
     return make_items(run, "score", ["all"], lambda _item: key, make)
@@ -192,18 +208,34 @@ def _trained_on(run: Run) -> set[str] | None:
 
 
 def _score_scene(run: Run, scene: PreparedScene, recipe: Recipe, legend: Legend) -> dict[str, Measured]:
-    features = read_own(run.features(scene.id))
-    regions = {scene.id: scene.labelled_ground()}
     boundary = BOUNDARY_PX * scene.grid.pixel_length
-    found = measure(
-        features, scene.read_labels(), legend, [scene.id], {scene.id: scene.grid}, regions, boundary=boundary
-    )
+    found = {scene.id: _measure(run, run.features(scene.id), scene, legend, boundary)}
     half, painted = _pixel_areas(run, scene, recipe, legend)
     return with_pixels(found, {scene.id: half}, {scene.id: painted})[scene.id]
 
 
-def _with_parts(measures: Measures, run: Run, scene: PreparedScene, names: tuple[str, ...]) -> Measures:
-    features, regions = read_own(run.features(scene.id)), {scene.id: scene.labelled_ground()}
+def _measure(
+    run: Run, path: Path, scene: PreparedScene, legend: Legend, boundary: float | None = None
+) -> dict[str, Measured]:
+    run.digest(path)
+    regions, grids = {scene.id: scene.labelled_ground()}, {scene.id: scene.grid}
+    return measure(read_own(path), scene.read_labels(), legend, [scene.id], grids, regions, boundary=boundary)[scene.id]
+
+
+def _tuning(by_default: dict[str, Any], tuned: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Compare the score as the recipe alone makes it with the tuned one, on the scenes that nothing was tuned on."""
+    found = compare_scores(by_default, tuned, seed=seed)
+    rows = {"mean": found["mean"], **found["classes"]}
+    named = {
+        name: {"default": row["first"], "tuned": row["second"]}
+        | {key: row[key] for key in ("difference", "low", "high", "basis", "real")}
+        for name, row in rows.items()
+    }
+    return {"mean": named.pop("mean"), "classes": named}
+
+
+def _with_parts(measures: Measures, path: Path, scene: PreparedScene, names: tuple[str, ...]) -> Measures:
+    features, regions = read_own(path), {scene.id: scene.labelled_ground()}
     return with_parts(measures, features, scene.read_labels(), {scene.id: names}, {scene.id: scene.grid}, regions)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -20,10 +21,10 @@ from landscribe.core.partition import trace_partition
 from landscribe.core.recipe import Recipe, VectorizeTable
 from landscribe.core.rules import apply_rules
 from landscribe.core.trace import Traced, trace_blocks
-from landscribe.io.projects import Progress, Project, StageResult, make_items, silent, usable_processors
+from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent, usable_processors
 from landscribe.io.rasters import Raster, open_raster
-from landscribe.io.runs import Made, Run, make_key
-from landscribe.io.tuned import effective_recipe
+from landscribe.io.runs import Made, Record, Run, make_key
+from landscribe.io.tuned import UNTUNED_FEATURES, UNTUNED_PROBABILITY, effective_recipe
 from landscribe.io.vectors import read_own, write_features
 
 BLOCK_PX = 4096
@@ -34,6 +35,9 @@ COMBINED = "features.gpkg"
 
 def vectorize(project: Project, run: Run, progress: Progress = silent) -> StageResult:
     """Turn the probabilities of every predicted scene into polygons.
+
+    Where something was tuned in this run, the held-out scenes are also made polygons of as the recipe alone says, for
+    `score` to compare with.
 
     Args:
         project: The recipe with its data.
@@ -48,6 +52,20 @@ def vectorize(project: Project, run: Run, progress: Progress = silent) -> StageR
     """
     predicted = run.require("predict")
     recipe = effective_recipe(project.recipe, run)
+    result = _make_features(project, run, recipe, "vectorize", predicted, progress)
+    _combine(project, run, [i for i in predicted if i not in result.failed])
+    if recipe != project.recipe and project.recipe.tune.folds:
+        same_views = recipe.predict == project.recipe.predict
+        found = predicted if same_views else run.records(UNTUNED_PROBABILITY)
+        scored = {i: found[i] for i in held_out(project, run.require("prepare"))[1] if i in found}
+        result.add(_make_features(project, run, project.recipe, UNTUNED_FEATURES, scored, progress), "untuned")
+    return result
+
+
+def _make_features(
+    project: Project, run: Run, recipe: Recipe, stage: str, predicted: Mapping[str, Record], progress: Progress
+) -> StageResult:
+    """Vectorize what was predicted of some scenes, one raster each, by a recipe."""
     settings = recipe.vectorize.model_dump(mode="json")
     rules = [rule.model_dump(mode="json") for rule in recipe.rules]
     places = {scene.id: scene.place for scene in project.scenes.scenes}
@@ -63,15 +81,14 @@ def vectorize(project: Project, run: Run, progress: Progress = silent) -> StageR
         )
 
     def make(scene_id: str) -> Made:
-        path = run.probability(scene_id)
+        target = run.features(scene_id) if stage == "vectorize" else run.untuned(scene_id, ".parquet")
+        path = run.path(next(iter(predicted[scene_id].outputs)))
         run.digest(path)
         features, counts = vectorize_scene(path, scene_id, recipe, project.legend, places.get(scene_id))
-        write_features(run.features(scene_id), features, legend=project.legend)
-        return Made((run.features(scene_id),), counts)
+        write_features(target, features, legend=project.legend)
+        return Made((target,), counts)
 
-    result = make_items(run, "vectorize", predicted, key_of, make, progress)
-    _combine(project, run, [i for i in predicted if i not in result.failed])
-    return result
+    return make_items(run, stage, predicted, key_of, make, progress)
 
 
 def vectorize_scene(

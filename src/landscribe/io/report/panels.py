@@ -148,7 +148,25 @@ def tuned_panel(data: ReportData) -> Html | None:
         figures = [number(row["jaccard"][key]) for key in ("default", "nested")]
         rows.append([name, decision, _say_choice(row["chosen"]), *figures, gain])
     heads = ["class", "decision", "best found", "Jaccard by default", "tuned on other places", "gain, 95 %"]
-    return table(heads, rows, "Tuning", text=3)
+    return el("div", table(heads, rows, "Tuning", text=3), _tuned_here(data))
+
+
+def _tuned_here(data: ReportData) -> Node:
+    """Show the held-out scenes, which nothing was tuned on, by default and tuned."""
+    found = data.score.get("tuning") if data.score else None
+    if found is None:
+        return None
+    rows: list[list[Node]] = []
+    for name, row in (*found["classes"].items(), ("mean", found["mean"])):
+        ends = MISSING if row["low"] is None else f"{row['low']:+.3f} to {row['high']:+.3f}"
+        change = MISSING if row["difference"] is None else f"{row['difference']:+.3f}"
+        rows.append([name, _VERDICT[row["real"]], number(row["default"]), number(row["tuned"]), change, ends])
+    heads = ["class", "is it real", "Jaccard by default", "tuned", "change", "95 %"]
+    shown = table(heads, rows, "The held-out scenes by default and tuned", text=2)
+    return el("div", el("h3", "The held-out scenes by default and tuned"), shown, class_="below")
+
+
+_VERDICT = {True: "yes", False: "may be nothing", None: "too little to tell"}
 
 
 def _say_choice(choice: Mapping[str, Any]) -> str:
