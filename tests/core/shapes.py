@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import shapely
 from shapely import affinity
@@ -47,3 +48,20 @@ def rectangle(rng: np.random.Generator, length: float, width: float, shape_hw: t
 def jaccard(a: shapely.Geometry, b: shapely.Geometry) -> float:
     """Area of the intersection over that of the union."""
     return float(a.intersection(b).area / a.union(b).area)
+
+
+def random_field(seed: int) -> np.ndarray:
+    """A field of any size, type and roughness; noise is the worst case for topology."""
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(1, 62), rng.integers(1, 48)
+    field = rng.random((height, width)).astype(np.float32)
+    if rng.random() < 0.6:
+        field = cv2.GaussianBlur(field, (0, 0), rng.uniform(0.3, 3)).reshape(height, width)
+        field = (field - field.min()) / max(float(np.ptp(field)), 1e-9)
+    if rng.random() < 0.2:
+        field = np.round(field)
+    return field if rng.random() < 0.6 else np.round(field * 255).astype(np.uint8)
+
+
+def inside(field: np.ndarray, threshold: float = 0.5) -> np.ndarray:
+    return field / 255 >= threshold if field.dtype == np.uint8 else field >= threshold

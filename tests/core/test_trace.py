@@ -4,12 +4,12 @@ import cv2
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rasterio.features import shapes as gdal_shapes
 from scipy import ndimage
 from shapely.geometry import box
-from shapes import crowd, jaccard, rectangle
+from shapes import crowd, inside, jaccard, random_field, rectangle
 
 from landscribe.core import strips
 from landscribe.core.burn import burn_mask, burn_share
@@ -20,23 +20,6 @@ from landscribe.errors import DataError
 SHAPE = (61, 47)
 seeds = st.integers(0, 2**32 - 1)
 connectivities = st.sampled_from([4, 8, "mean"])
-
-
-def random_field(seed: int) -> np.ndarray:
-    """A field of any size, type and roughness; noise is the worst case for topology."""
-    rng = np.random.default_rng(seed)
-    height, width = rng.integers(1, 62), rng.integers(1, 48)
-    field = rng.random((height, width)).astype(np.float32)
-    if rng.random() < 0.6:
-        field = cv2.GaussianBlur(field, (0, 0), rng.uniform(0.3, 3)).reshape(height, width)
-        field = (field - field.min()) / max(float(np.ptp(field)), 1e-9)
-    if rng.random() < 0.2:
-        field = np.round(field)
-    return field if rng.random() < 0.6 else np.round(field * 255).astype(np.uint8)
-
-
-def inside(field: np.ndarray, threshold: float = 0.5) -> np.ndarray:
-    return field / 255 >= threshold if field.dtype == np.uint8 else field >= threshold
 
 
 def same(a: Traced, b: Traced) -> bool:
@@ -59,6 +42,7 @@ def canonical(geometries: object) -> list[bytes]:
 
 @settings(max_examples=60, deadline=None)
 @given(seeds, connectivities, st.sampled_from([0.0, 0.1, 0.5, 1.0]), st.integers(0, 2), st.booleans())
+@example(4206208, 8, 0.0, 2, False)  # GEOS fails to snap it
 def test_contours_are_valid_and_stay_so_when_rounded(seed, connectivity, simplify_px, smooth, right_angles):
     field = random_field(seed)
     traced = trace(field, connectivity=connectivity, simplify_px=simplify_px, smooth=smooth, right_angles=right_angles)
@@ -219,50 +203,6 @@ def test_every_row_is_read_once_and_no_more_than_a_block_at_a_time():
     trace_blocks(read, field.shape, block=7)
     assert [w.row for w in seen] == list(range(0, 61, 7))
     assert all(w.width == 47 and w.height <= 7 for w in seen)
-
-
-# Contract 5: simplification.
-
-
-@settings(max_examples=40, deadline=None)
-@given(seeds, st.sampled_from(["contour", "edge"]), st.floats(0.02, 1.5))
-def test_simplification_keeps_its_distance_and_the_topology(seed, mode, tolerance):
-    field = random_field(seed)
-    whole = trace(field, mode=mode, sharp=False)
-    thin = trace(field, mode=mode, sharp=False, simplify_px=tolerance)
-    assert len(whole) == len(thin)
-    for before, after in zip(whole.geometries, thin.geometries, strict=True):
-        assert len(before.interiors) == len(after.interiors)
-        rings = zip((before.exterior, *before.interiors), (after.exterior, *after.interiors), strict=True)
-        for a, b in rings:
-            assert shapely.hausdorff_distance(a, b, densify=0.2) <= tolerance + 1e-9
-    assert shapely.get_num_coordinates(thin.geometries).sum() <= shapely.get_num_coordinates(whole.geometries).sum()
-    assert np.array_equal(burn_mask(thin.geometries, field.shape), inside(field))
-    assert shapely.is_valid(thin.geometries).all()
-    # Along the border of the scene nothing is left out, so that the tiles of a larger one still fit.
-    frame = box(0, 0, *field.shape[::-1]).exterior
-    along = [shapely.length(shapely.intersection(shapely.boundary(t.geometries), frame)).sum() for t in (whole, thin)]
-    assert along[0] == pytest.approx(along[1])
-
-
-@settings(max_examples=25, deadline=None)
-@given(seeds, st.floats(0.05, 1.0))
-def test_simplification_keeps_its_distance_where_corners_were_restored(seed, tolerance):
-    rng = np.random.default_rng(seed)
-    houses = np.array([rectangle(rng, 17, 11, SHAPE)])
-    field = burn_share(houses, SHAPE)
-    [before], [after] = (trace(field, simplify_px=d).geometries for d in (0.0, tolerance))
-    assert shapely.hausdorff_distance(before.exterior, after.exterior, densify=0.2) <= tolerance + 1e-6
-    assert shapely.get_num_coordinates(after) <= shapely.get_num_coordinates(before)
-
-
-@settings(max_examples=30, deadline=None)
-@given(seeds, st.integers(1, 4))
-def test_smoothing_moves_nothing_over_a_pixel_centre(seed, times):
-    field = random_field(seed)
-    traced = trace(field, smooth=times, sharp=False)
-    assert shapely.is_valid(traced.geometries).all()
-    assert np.array_equal(burn_mask(traced.geometries, field.shape), inside(field))
 
 
 # Contract 6: counts.

@@ -68,12 +68,19 @@ def round_valid(geometries: GeometryArray, decimals: int) -> tuple[GeometryArray
     bad = np.flatnonzero(~shapely.is_valid(rounded) | ~(shapely.area(rounded) > 0))
     for k in bad:
         with np.errstate(all="ignore"):  # as above
-            snapped = polygonal(shapely.set_precision(geometries[k], 10.0**-decimals, mode="valid_output"))
+            snapped = polygonal(_snap(geometries[k], rounded[k], 10.0**-decimals))
         # The grid of GEOS is a multiple of a power of ten in binary; a last rounding gives the shortest decimals.
         again = shapely.transform(shapely.set_precision(snapped, 0), lambda xy: np.round(xy, decimals) + 0.0)
         rounded[k] = again if again.is_valid and again.area > 0 else shapely.Polygon()
     lost = shapely.is_empty(rounded[bad]) & ~shapely.is_empty(np.asarray(geometries, dtype=object)[bad])
     return rounded, int(np.count_nonzero(lost))
+
+
+def _snap(geometry: shapely.Geometry, rounded: shapely.Geometry, step: float) -> shapely.Geometry:
+    try:
+        return shapely.set_precision(geometry, step, mode="valid_output")
+    except shapely.errors.GEOSException:  # its snapping fails on some rings that nearly touch, where repair does not
+        return shapely.set_precision(_make_valid(rounded), step, mode="valid_output")
 
 
 def polygonal(geometry: shapely.Geometry) -> shapely.Geometry:
