@@ -8,6 +8,7 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from shapely.geometry import box
 
 from landscribe.core.burn import burn_mask
@@ -66,6 +67,17 @@ def test_it_takes_back_what_the_mask_of_the_same_name_does(seed, side):
     assert shapely.equals(back, polygons).all()
     # The other modes do not: they are half a pixel off.
     assert not shapely.equals(trace(mask > 0, mode="edge").geometries, polygons).any()
+
+
+@settings(max_examples=25, deadline=None)
+@given(seeds, st.sampled_from([1.0, 1.5, 3.0]))
+def test_painting_the_outlines_gives_the_mask_again(seed, blur):
+    # Nothing narrower than two pixels, no holes.
+    mask = np.pad(random_mask(seed, blur)[1:-1, 1:-1], 1).astype(np.uint8)
+    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    mask = ndimage.binary_fill_holes(mask)
+    outlines = trace(mask, mode="opencv", connectivity=8).geometries
+    assert np.array_equal(burn_mask(outlines, SHAPE, mode="opencv"), mask)
 
 
 def test_a_block_loses_half_a_pixel_on_every_side_and_a_hole_gains_it():

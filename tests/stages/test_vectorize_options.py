@@ -74,7 +74,13 @@ def test_shared_borders_leave_neither_gap_nor_overlap(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("values", "said"),
-    [({"shared_borders": True}, "needs exclusive = true"), ({"mode": "edge", "connectivity": "mean"}, "4 or 8")],
+    [
+        ({"shared_borders": True}, "needs exclusive = true"),
+        ({"mode": "edge", "connectivity": "mean"}, "4 or 8"),
+        ({"mode": "opencv", "connectivity": "mean"}, "4 or 8"),
+        ({"mode": "opencv", "right_angles": ("building",)}, "no meaning"),
+        ({"mode": "opencv", "smooth": 1}, "no meaning"),
+    ],
 )
 def test_options_that_exclude_each_other_are_refused(values: dict, said: str):
     with pytest.raises(ValidationError, match=said):
