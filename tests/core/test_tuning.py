@@ -104,26 +104,26 @@ def test_a_place_does_not_choose_for_itself() -> None:
 
 def test_a_gain_that_every_place_has_is_accepted() -> None:
     wanted = Choice(0.2, 4.0)
-    found = tune_class(areas(dict.fromkeys(range(5), wanted), 5), CANDIDATES, DEFAULT, Evidence(5, 5, 40))
+    found = tune_class(areas(dict.fromkeys(range(6), wanted), 6), CANDIDATES, DEFAULT, Evidence(6, 6, 40))
     assert found.used == found.chosen == wanted
     assert found.gain.low > 0
     assert found.jaccard_nested > found.jaccard_default
 
 
 def test_a_gain_of_one_place_alone_is_refused() -> None:
-    found = tune_class(areas({0: Choice(0.2, 4.0)}, 5), CANDIDATES, DEFAULT, Evidence(5, 5, 40))
+    found = tune_class(areas({0: Choice(0.2, 4.0)}, 6), CANDIDATES, DEFAULT, Evidence(6, 6, 40))
     assert found.chosen.threshold == 0.2
     assert found.used == DEFAULT
     assert "may be nothing" in found.refused
 
 
-@pytest.mark.parametrize("evidence", [Evidence(5, 2, 40), Evidence(5, 5, 2), Evidence(0, 0, 0)])
+@pytest.mark.parametrize("evidence", [Evidence(9, 5, 40), Evidence(5, 5, 40), Evidence(0, 0, 0)])
 def test_thin_evidence_keeps_the_default(evidence: Evidence) -> None:
     wanted = Choice(0.2, 4.0)
     measure = areas(dict.fromkeys(range(evidence.places), wanted), evidence.places)
     found = tune_class(measure, CANDIDATES, DEFAULT, evidence)
     assert found.used == DEFAULT
-    assert "needs 3" in found.refused
+    assert "needs 6 places" in found.refused
 
 
 def test_candidates_are_in_ground_units_and_begin_with_the_default() -> None:

@@ -22,9 +22,9 @@ from landscribe.core.recipe import AreaTable, Recipe, RuleTable, ThresholdTable,
 
 Reshape = Literal["none", "open", "close", "buffer"]
 
-MIN_PLACES = 3
-MIN_OBJECTS = 3
-"""Fewer places with the class, or fewer true polygons of it, are no evidence for a choice."""
+MIN_PLACES = 6
+"""Fewer places with the class are no evidence for a choice: by chance alone five of five gain once in 32 times, more
+than the 2.5 % that the interval leaves on that side, and yet the bootstrap of five gains would leave out 0."""
 GROUPS = 10
 """Parts that places are dealt into for the nested measure; up to ten places each is a part of its own."""
 
@@ -179,10 +179,10 @@ def tune_class(
         draws: Bootstrap samples.
         seed: Of the bootstrap.
     """
-    if evidence.shown < MIN_PLACES or evidence.objects < MIN_OBJECTS:
+    if evidence.shown < MIN_PLACES:
         before = total_jaccard(measure(default)) if evidence.places else math.nan
         nothing = Interval(math.nan, math.nan)
-        why = f"{evidence.objects} true polygons in {evidence.shown} places; needs {MIN_OBJECTS} in {MIN_PLACES}"
+        why = f"{evidence.objects} true polygons in {evidence.shown} places; needs {MIN_PLACES} places"
         return Tuned(default, default, before, before, before, nothing, why)
     chosen = choose(measure, candidates, default, np.arange(evidence.places))
     nested_p3 = nested_areas(measure, candidates, default, evidence.places)
