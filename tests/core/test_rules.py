@@ -217,7 +217,7 @@ def test_simplify_keeps_its_distance_and_the_holes(seed, tolerance):
     rng = np.random.default_rng(seed)
     turn = np.linspace(0, 2 * np.pi, 60, endpoint=False)
     around = np.c_[np.cos(turn), np.sin(turn)]
-    shell, hole = (around * rng.uniform(low, high, (60, 1)) + 25 for low, high in ((12, 16), (2, 6)))
+    shell, hole = (around * rng.uniform(low, high, (60, 1)) + 25 for low, high in ((12, 16), (7, 11.5)))
     before = Polygon(shell, [hole])
     out, _ = apply(features((ROAD, before, 0.5)), rule(simplify=tolerance))
     [after] = out.geometry

@@ -314,3 +314,42 @@ def test_words():
     )
     assert (duration(3.21), duration(61), duration(7300)) == ("3.2 s", "1 min 1 s", "2 h 1 min")
     assert (nice_top([0.2, float("nan"), 1.2]), nice_top([]), nice_top([7.0])) == (1.5, 1.0, 8)
+
+
+def tuned_report(difference: float, real: bool | None):
+    data = make_report(3)
+    row = {"default": 0.5, "tuned": 0.5 + difference, "difference": difference, "real": real}
+    row |= {"low": difference - 0.01, "high": difference + 0.01, "basis": "places"}
+    chosen = {"threshold": 0.4, "min_area": 4.0, "max_area": None, "reshape": "none", "distance": 0.0}
+    choice = {
+        "accepted": True, "why_not": "", "chosen": chosen | {"simplify": 0.0, "symmetries": 0},
+        "jaccard": {"default": 0.4, "nested": 0.45}, "gain": {"low": 0.01, "high": 0.1},
+    }  # fmt: skip
+    score = data.score | {"tuning": {"mean": row, "classes": {NASTY: row}}}
+    return replace(data, score=score, tuned={"classes": {NASTY: choice}})
+
+
+@pytest.mark.parametrize(
+    ("difference", "real", "said"),
+    [
+        (-0.044, True, "worse"),
+        (0.044, True, "better"),
+        (0.044, False, "better, perhaps by chance"),
+        (-0.044, None, "worse; too little to tell"),
+        (0.0, False, "no different"),
+    ],
+)
+def test_the_held_out_scenes_stand_by_default_and_tuned(difference, real, said):
+    data = tuned_report(difference, real)
+    reader = Reader()
+    reader.feed(render_report(data))
+    assert said in reader.words
+    assert f"{difference:+.3f}" in reader.words
+    assert "tuning" in reader.words
+    assert any(text.startswith("Tuning made it worse") for text in cautions(data)) == (real is True and difference < 0)
+
+
+def test_a_tick_between_epochs_is_an_epoch():
+    chart = str(line_chart([Line("a", (1, 6), (0, 1), "s0")], Frame(x0=1, x1=6), label="a"))
+    assert ">4<" in chart
+    assert "3.5" not in chart

@@ -28,6 +28,8 @@ root = "world"
 [validate]
 split = "place"
 share = 0.5
+[[rules]]
+drop_small = 40.0
 """
 
 
@@ -128,8 +130,10 @@ def test_areas_of_both_sides_are_those_of_the_labels(home):
 def test_what_was_dropped_is_told_and_what_was_kept_is_not(home):
     project, run = home
     reasons = [what for _, what, _ in gather(project, run).dropped]
-    assert not any(re.search("kept|labelled pixels|^area ", what) for what in reasons)
-    total = sum(n for r in run.records("vectorize").values() for k, n in r.counts.items() if not k.endswith(": kept"))
+    assert not any(re.search("kept|labelled pixels|^area |rule 1: (before|after)", what) for what in reasons)
+    assert "rule 1: dropped, small" in reasons
+    still = (": kept", "rule 1: before", "rule 1: after")
+    total = sum(n for r in run.records("vectorize").values() for k, n in r.counts.items() if not k.endswith(still))
     assert sum(n for stage, _, n in gather(project, run).dropped if stage == "vectorize") == total
 
 

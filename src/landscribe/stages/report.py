@@ -216,9 +216,15 @@ def _dropped(records: Mapping[str, Mapping[str, Record]]) -> tuple[tuple[str, st
     for stage, items in records.items():
         for record in items.values():
             for what, count in record.counts.items():
-                if count and not what.startswith(KEPT) and not what.endswith(": kept"):
+                if count and not what.startswith(KEPT) and not what.endswith(": kept") and not _only_changed(what):
                     totals[stage, what] = totals.get((stage, what), 0) + count
     return tuple((stage, what, count) for (stage, what), count in totals.items())
+
+
+def _only_changed(what: str) -> bool:
+    """Tell whether a rule's count is of polygons that are still there."""
+    rule, _, reason = what.partition(": ")
+    return rule.startswith("rule ") and reason.startswith(("before", "after", "changed", "added"))
 
 
 def _failed(project: Project, run: Run, records: Mapping[str, Mapping[str, Record]]) -> tuple[tuple[str, str], ...]:

@@ -60,6 +60,12 @@ def _about_evidence(data: ReportData) -> Iterator[str]:
         yield (
             f"The score rests on {places} places. With so few, the true uncertainty is larger than the intervals say."
         )
+    tuning = score.get("tuning", {}).get("mean", {})
+    if tuning.get("real") and tuning["difference"] < 0:
+        yield (
+            f"Tuning made it worse on the held-out scenes: mean Jaccard {tuning['tuned']:.3f}, and "
+            f"{tuning['default']:.3f} by the recipe without what was tuned."
+        )
     mean = score["mean"]["polygon"]
     if mean["low"] is not None and mean["high"] - mean["low"] > WIDE:
         yield (

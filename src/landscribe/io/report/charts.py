@@ -136,9 +136,10 @@ def _grid(frame: Frame) -> list[Html]:
         parts.append(el("line", x1=frame.left, x2=frame.width - frame.right, y1=y, y2=y, class_="grid"))
         if share in {0, 0.5, 1}:
             parts.append(el("text", f"{value:.3g}", x=frame.left - 5, y=y + 3, text_anchor="end", class_="tick"))
-    for share in (0, 0.5, 1):
-        value = frame.x0 + share * (frame.x1 - frame.x0)
-        anchor = {0: "start", 0.5: "middle", 1: "end"}[share]
+    middle = (frame.x0 + frame.x1) / 2
+    # Between epochs there is nothing to name.
+    whole = frame.x1 - frame.x0 > 1 and float(frame.x0).is_integer() and float(frame.x1).is_integer()
+    for value, anchor in ((frame.x0, "start"), (round(middle) if whole else middle, "middle"), (frame.x1, "end")):
         y = frame.height - frame.bottom + 11
         parts.append(el("text", f"{value:.4g}", x=frame.x(value), y=y, text_anchor=anchor, class_="tick"))
     return parts

@@ -37,8 +37,8 @@ EXPLAIN = {
     "areas": "A model that predicts the right amount of ground in the wrong places looks good here and bad above.",
     "curves": "Upper: Jaccard on pixels at every threshold; the line marks the one in use. Choosing the best threshold "
     "on these very scenes would flatter the score. Lower: what was said with some probability, how often was it true?",
-    "tuned": "Chosen on training scenes, by models that had not seen them, and used where `[vectorize].tuned` says so. "
-    "The held-out scenes of the score were not looked at.",
+    "tuned": "Chosen on training scenes, by models that had not seen them. The held-out scenes of the score were not "
+    "looked at: what tuning is worth there is in the second table, where anything was used.",
     "alignment": "How far each raster's georeference was moved so that it lies on the reference sensor, in pixels of "
     "that sensor; the score says how alike they are then (1 is best), the spread how far parts of the scene disagree.",
 }
@@ -110,10 +110,16 @@ def _top(data: ReportData) -> Html:
         ("scenes", "scenes"),
         ("areas", "areas"),
         ("curves", "thresholds"),
+        ("tuned", "tuning"),
         ("training", "training"),
     ]
     links += [("dropped", "left out"), ("recipe", "recipe")]
-    has = {"score": data.score is not None, "scenes": bool(data.scenes), "curves": bool(data.curves)}
+    has = {
+        "score": data.score is not None,
+        "scenes": bool(data.scenes),
+        "curves": bool(data.curves),
+        "tuned": bool(data.tuned),
+    }
     has |= {"training": bool(data.histories), "areas": data.score is not None or bool(data.predicted_areas)}
     shown = [el("a", text, href=f"#{key}") for key, text in links if has.get(key, True)]
     return el(

@@ -160,13 +160,17 @@ def _tuned_here(data: ReportData) -> Node:
     for name, row in (*found["classes"].items(), ("mean", found["mean"])):
         ends = MISSING if row["low"] is None else f"{row['low']:+.3f} to {row['high']:+.3f}"
         change = MISSING if row["difference"] is None else f"{row['difference']:+.3f}"
-        rows.append([name, _VERDICT[row["real"]], number(row["default"]), number(row["tuned"]), change, ends])
-    heads = ["class", "is it real", "Jaccard by default", "tuned", "change", "95 %"]
+        rows.append([name, _verdict(row), number(row["default"]), number(row["tuned"]), change, ends])
+    heads = ["class", "tuning made it", "Jaccard by default", "tuned", "change", "95 %"]
     shown = table(heads, rows, "The held-out scenes by default and tuned", text=2)
     return el("div", el("h3", "The held-out scenes by default and tuned"), shown, class_="below")
 
 
-_VERDICT = {True: "yes", False: "may be nothing", None: "too little to tell"}
+def _verdict(row: Mapping[str, Any]) -> str:
+    if not row["difference"]:
+        return "no different"
+    word = "better" if row["difference"] > 0 else "worse"
+    return {True: word, False: f"{word}, perhaps by chance", None: f"{word}; too little to tell"}[row["real"]]
 
 
 def _say_choice(choice: Mapping[str, Any]) -> str:
@@ -254,7 +258,7 @@ def recipe_panel(data: ReportData) -> Html:
 
 def versions_panel(data: ReportData) -> Html:
     """Show what it ran on and how long it took."""
-    times = [[stage, duration(seconds)] for stage, seconds in data.seconds.items()]
+    times = [[_STAGE.get(stage, stage), duration(seconds)] for stage, seconds in data.seconds.items()]
     versions = [[name, version] for name, version in data.versions.items()]
     return el(
         "div",
@@ -262,6 +266,9 @@ def versions_panel(data: ReportData) -> Html:
         table(["program", "version"], versions, "Versions", text=2) if versions else None,
         class_="pair",
     )
+
+
+_STAGE = {"oof": "predict training scenes"}
 
 
 def _column(rows: Sequence[Mapping[str, float]], key: str) -> list[float]:
