@@ -50,6 +50,8 @@ def overrides(recipe: str, world: Path) -> list[str]:
         first = schedule.stages[0].rate if schedule.stages else schedule.rate
         settings += [f"models.{k}.network.filters={FILTERS}", f"models.{k}.chips.batch={BATCH}"]
         settings += [f"models.{k}.schedule.steps={steps}", f"models.{k}.schedule.epochs={EPOCHS}"]
+        # Keras averages batch statistics over a hundred steps, more than there are here.
+        settings += [f"models.{k}.network.norm_momentum=0.1"]
         if schedule.stages:
             # The same stages in the same proportions of a shorter run, from one rate for all recipes.
             lengths = [max(1, round(EPOCHS * stage.epochs / schedule.epochs)) for stage in schedule.stages]
