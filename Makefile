@@ -1,7 +1,7 @@
 # make demo and make test are all a new machine needs; both make the environment first.
 PYTHON ?= python3
 BIN := .venv/bin
-SPEED := burn trace rules score register chips train_step sweep first_pool
+SPEED := burn trace rules score register chips train_step sweep first_pool scenes
 
 .PHONY: demo test check bench docs clean
 

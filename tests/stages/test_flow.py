@@ -263,3 +263,29 @@ def test_a_full_disk_stops_with_its_own_code(home: Path, tmp_path: Path) -> None
     assert "Traceback" not in done.stderr
     assert not left
     assert records < 5
+
+
+def test_scenes_that_memory_does_not_hold_give_the_same_model(home: Path, tmp_path: Path) -> None:
+    from landscribe.io.projects import open_project
+    from landscribe.io.runs import open_run
+    from landscribe.io.settings import load_recipe
+    from landscribe.stages.train import train
+
+    shutil.copytree(home / "run", tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / ".done" / "train")
+    shutil.rmtree(tmp_path / "run" / "models")
+    project = open_project(load_recipe(home / "r.toml", ["memory_share=1e-9", "tensorboard=false"]))
+    told: list[str] = []
+    seen: list[set[str]] = []
+
+    def hear(what: str, _done: int, _total: int) -> None:
+        told.append(what)
+        seen.append({p.name for p in (tmp_path / "run/models/all/state").glob("*.bin")})
+
+    train(project, open_run(tmp_path / "run"), hear)
+    assert any(what.startswith("train all: scenes in files: ") for what in told)
+    assert len(seen[-1]) == 6  # two sensors and the labels, of the training scenes and of those held out
+    assert not list((tmp_path / "run/models/all/state").iterdir())
+    name = "models/all/model.safetensors"
+    assert (tmp_path / "run" / name).read_bytes() == (home / "run" / name).read_bytes()
+    assert "scenes in files" in (tmp_path / "run" / "manifest.json").read_text()

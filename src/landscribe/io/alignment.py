@@ -28,13 +28,16 @@ MOVES, PLACE_MOVES, TABLE = "moves.json", "moves-by-place.json", "alignment.csv"
 HEADER = ("scene", "sensor", "row_px", "col_px", "score", "spread", "decision")
 
 
-def align_scenes(project: Project, run: Run, progress: Progress = silent) -> dict[str, dict[str, Move]]:
+def align_scenes(
+    project: Project, run: Run, progress: Progress = silent, *, workers: int = 1
+) -> dict[str, dict[str, Move]]:
     """Estimate how far the sensors of each scene have to move; what was estimated and is unchanged is not done again.
 
     Args:
         project: The recipe with its data.
         run: Where estimates are kept.
         progress: Told of each scene.
+        workers: Scenes that are worked on at once.
 
     Returns:
         Scene id -> sensor -> move; nothing for a scene whose rasters cannot be read.
@@ -59,13 +62,13 @@ def align_scenes(project: Project, run: Run, progress: Progress = silent) -> dic
             moves = {}  # what cannot be read here cannot be read by `prepare` either, which says so
         return Made((_write_moves(run.scene_folder(scene_id) / MOVES, moves),))
 
-    make_items(run, ALIGN, scenes, key_of, make, progress)
+    make_items(run, ALIGN, scenes, key_of, make, progress, workers=workers)
     moves = {scene_id: read_moves(run.scene_folder(scene_id) / MOVES) for scene_id in scenes}
-    return moves | _by_place(scenes, run, moves, progress)
+    return moves | _by_place(scenes, run, moves, progress, workers)
 
 
 def _by_place(
-    scenes: Mapping[str, Scene], run: Run, moves: Mapping[str, Mapping[str, Move]], progress: Progress
+    scenes: Mapping[str, Scene], run: Run, moves: Mapping[str, Mapping[str, Move]], progress: Progress, workers: int
 ) -> dict[str, dict[str, Move]]:
     """Return the moves of the scenes that lack one and have neighbours in their place that do not."""
     neighbours: dict[str, dict[str, list[Move]]] = {}
@@ -85,7 +88,7 @@ def _by_place(
 
     if not neighbours:
         return {}
-    make_items(run, FALL_BACK, neighbours, key_of, make, progress)
+    make_items(run, FALL_BACK, neighbours, key_of, make, progress, workers=workers)
     return {scene_id: read_moves(run.scene_folder(scene_id) / PLACE_MOVES) for scene_id in neighbours}
 
 

@@ -60,6 +60,11 @@ class PreparedScene:
         with open_raster(self.folder / f"{sensor}.tif") as raster:
             return raster.read(window)
 
+    def dtype(self, sensor: str) -> str:
+        """Return the NumPy name of a sensor's pixel type."""
+        with open_raster(self.folder / f"{sensor}.tif") as raster:
+            return raster.info.dtype
+
     def read_coverage(self, window: Window | None = None) -> tuple[ByteArray, BoolArray]:
         """Read the covered shares (K, h, w), 0..255, and which pixels are labelled (h, w)."""
         with open_raster(self.folder / COVERAGE) as raster:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,6 +16,7 @@ from landscribe.core.legend import Legend
 from landscribe.core.places import DSTL_FIVE, folds, split_places, stratify
 from landscribe.core.recipe import Recipe
 from landscribe.errors import DataError, IntegrityError, LandscribeError, LimitError, RecipeError, problem
+from landscribe.io.abreast import abreast
 from landscribe.io.labels import legend_of
 from landscribe.io.prepared import PreparedScene, open_prepared
 from landscribe.io.runs import Made, Record, Run, make_item
@@ -26,11 +26,6 @@ from landscribe.io.sources import list_scenes
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
-
-
-def usable_processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def silent(_what: str, _done: int, _total: int) -> None:
@@ -207,27 +202,42 @@ def make_items(
     key_of: Callable[[str], str],
     make: Callable[[str], Made],
     progress: Progress = silent,
+    *,
+    workers: int = 1,
 ) -> StageResult:
     """Make each item that is not up to date; an item that fails is named and the others go on.
+
+    Args:
+        run: The run folder.
+        stage: Stage name.
+        items: In the order in which they are reported and fail.
+        key_of: Digest of everything an item depends on.
+        make: Does the work on an item.
+        progress: Told of each item.
+        workers: Items that are worked on at once; `key_of` and `make` are then called in threads.
 
     Raises:
         LandscribeError: If every item failed, with the first reason; a full disk or a hit limit stops at once.
     """
     result = StageResult(stage)
     names = list(items)
-    for number, item in enumerate(names):
-        progress(f"{stage} {item}", number, len(names))
-        try:
-            _, worked = make_item(run, stage, item, key_of(item), lambda item=item: make(item))  # type: ignore[misc]
-            (result.made if worked else result.current).append(item)
-        except (DataError, IntegrityError) as error:
-            error.add_note(f"{stage}, {item}")
-            result.failed[item] = str(error)
-            last: LandscribeError = error
-        except OSError as error:
-            raise LimitError(
-                problem(f"{stage}, {item}", _disk_reason(error), do="free space, then run again")
-            ) from error
+
+    def work(item: str) -> bool:
+        return make_item(run, stage, item, key_of(item), lambda: make(item))[1]
+
+    with abreast(work, names, workers) as outcomes:
+        for number, (item, outcome) in enumerate(outcomes):
+            progress(f"{stage} {item}", number, len(names))
+            try:
+                (result.made if outcome() else result.current).append(item)
+            except (DataError, IntegrityError) as error:
+                error.add_note(f"{stage}, {item}")
+                result.failed[item] = str(error)
+                last: LandscribeError = error
+            except OSError as error:
+                raise LimitError(
+                    problem(f"{stage}, {item}", _disk_reason(error), do="free space, then run again")
+                ) from error
     progress(stage, len(names), len(names))
     run.note_failures(stage, names, result.failed)
     run.write_manifest()

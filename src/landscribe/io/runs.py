@@ -95,16 +95,9 @@ class Run:
         """Return the records of a stage by item; what is not a whole record is no record."""
         found = {}
         for file in sorted((self.root / ".done" / stage).glob("*.json")):
-            try:
-                values = json.loads(file.read_text(encoding="utf-8"))
-                values["notes"] = tuple(values["notes"])
-                values["stamps"] = {name: (int(size), int(when)) for name, (size, when) in values["stamps"].items()}
-                record = Record(**values)
-            except (ValueError, TypeError, KeyError):
-                raise IntegrityError(
-                    problem(str(file), "damaged record", do="delete it; its item will be made again")
-                ) from None
-            found[record.item] = record
+            record = _read_record(file)
+            if record is not None:
+                found[record.item] = record
         return found
 
     def is_current(self, stage: str, item: str, key: str) -> bool:
@@ -116,7 +109,8 @@ class Run:
 
     def records_of(self, stage: str, item: str) -> Record | None:
         """Return the record of one item, or None."""
-        return self.records(stage).get(item) if self._record_file(stage, item).is_file() else None
+        record = _read_record(self._record_file(stage, item))
+        return record if record is not None and record.item == item else None
 
     def record(self, record: Record) -> None:
         """Write the record of a finished item; its outputs must be in place."""
@@ -215,6 +209,21 @@ def open_run(root: Path) -> Run:
     if is_first_process():  # what looks like a leftover to another one may be what the first is writing
         sweep_partials(root)
     return Run(root)
+
+
+def _read_record(file: Path) -> Record | None:
+    """Read a record; None where there is none, or none any more: other items may be under way."""
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        values["notes"] = tuple(values["notes"])
+        values["stamps"] = {name: (int(size), int(when)) for name, (size, when) in values["stamps"].items()}
+        return Record(**values)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError):
+        raise IntegrityError(
+            problem(str(file), "damaged record", do="delete it; its item will be made again")
+        ) from None
 
 
 def is_first_process() -> bool:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from landscribe.core.arrays import ByteArray, FloatArray, IntArray
 from landscribe.errors import DataError, problem
-from landscribe.nn.sample import Raster, RasterBank, pack_rasters
+from landscribe.nn.decoded import Block, DecodedScenes
+from landscribe.nn.pixels import Raster, RasterBank, bank_of, pack_rasters
 from landscribe.nn.scene import SceneArrays
 from landscribe.nn.stem import compute_statistics
 
@@ -75,6 +76,7 @@ def load_bank(
     *,
     cubic: Collection[str] = (),
     backend: Literal["numba", "torch"] | None = None,
+    decoded: DecodedScenes | None = None,
 ) -> ChipBank:
     """Lay the training scenes out for sampling.
 
@@ -84,6 +86,7 @@ def load_bank(
         device: Where the bank lies and chips come out.
         cubic: Sensors that are mixed from sixteen neighbours (`SegmentationNet.cubic_sensors`).
         backend: None takes numba on the processor and torch elsewhere; both give the same chips.
+        decoded: Where the arrays of the scenes are views of blocks, these: they are then not copied on a processor.
 
     Raises:
         DataError: If there is no labelled pixel, a sensor is missing, or bands or classes differ between scenes.
@@ -93,15 +96,24 @@ def load_bank(
     if not any(scene.labelled_hw.any() for scene in scenes):
         raise DataError(problem("training scenes", "no labelled pixel", got=f"{len(scenes)} scenes"))
     target = None if (backend or ("numba" if device.type == "cpu" else "torch")) == "numba" else device
+
+    def pack(rasters: list[Raster], block: Block | None, on: torch.device | None, mix: bool) -> RasterBank:
+        if block is None:
+            return pack_rasters(rasters, on, cubic=mix)
+        return bank_of(block.values_nc, block.valid_n, rasters, on, cubic=mix)
+
+    blocks = {} if decoded is None else decoded.blocks
     sensors = {
-        name: pack_rasters(
+        name: pack(
             [Raster(s.images_chw[name], s.valid_hw[name], s.maps[name], s.shape_hw) for s in scenes],
+            blocks.get(name),
             target,
-            cubic=name in cubic,
+            name in cubic,
         )
         for name in steps
     }
-    host = pack_rasters([Raster(s.coverage_khw, s.labelled_hw, Affine.identity(), s.shape_hw) for s in scenes])
+    masks = [Raster(s.coverage_khw, s.labelled_hw, Affine.identity(), s.shape_hw) for s in scenes]
+    host = pack(masks, None if decoded is None else decoded.labels, None, False)
     labels = host
     if target is not None:
         coverage, labelled = (torch.from_numpy(a).to(target) for a in (host.values_nc, host.valid_n))
@@ -111,8 +123,8 @@ def load_bank(
     row_origin = np.concatenate([[0], np.cumsum(widths[row_scene])])
     statistics = {n: s for n, s in compute_statistics(scenes, SPREAD_CLIP_PERCENT).items() if n in steps}
     coverage_nk, labelled_n = np.asarray(host.values_nc), np.asarray(host.valid_n)
-    kinds = [labelled_n, *(labelled_n * (coverage_nk[:, k] > 0) for k in range(coverage_nk.shape[1]))]
-    places = [_count_places(kind, row_origin, heights) for kind in kinds]
+    kinds = (labelled_n, *coverage_nk.T)
+    places = [_count_places(labelled_n, kind_n, row_origin, heights) for kind_n in kinds]
     return ChipBank(
         sensors,
         labels,
@@ -129,8 +141,14 @@ def load_bank(
     )
 
 
-def _count_places(kind_n: ByteArray, row_origin: IntArray, heights: IntArray) -> Places:
-    so_far = np.cumsum(np.add.reduceat(kind_n, row_origin[:-1], dtype=np.int64))
+def _count_places(labelled_n: ByteArray, kind_n: ByteArray, row_origin: IntArray, heights: IntArray) -> Places:
+    counts = np.empty(len(row_origin) - 1, np.int64)
+    for stop, height in zip(np.cumsum(heights), heights, strict=True):  # a scene at a time: blocks may lie in files
+        first, rows = row_origin[stop - height], row_origin[stop - height : stop]
+        pixels = slice(first, row_origin[stop])
+        touched_n = labelled_n[pixels] * (kind_n[pixels] > 0)
+        counts[stop - height : stop] = np.add.reduceat(touched_n, rows - first, dtype=np.int64)
+    so_far = np.cumsum(counts)
     return Places(so_far, np.concatenate([[0], so_far[np.cumsum(heights) - 1]]))
 
 

@@ -7,7 +7,7 @@ sampling on the bank's device). Nothing is resampled before.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -80,9 +80,16 @@ class Chips:
         def move(tensor: Tensor) -> Tensor:
             return tensor.to(device, non_blocking=True)
 
-        images = {name: move(t) for name, t in self.images.items()}
-        valid = {name: move(t) for name, t in self.valid.items()}
-        return Chips(images, valid, move(self.target), move(self.weight))
+        return self._changed(move)
+
+    def pinned(self) -> Chips:
+        """Copy to page-locked memory, from which a GPU fetches while it works."""
+        return self._changed(Tensor.pin_memory)
+
+    def _changed(self, change: Callable[[Tensor], Tensor]) -> Chips:
+        images = {name: change(t) for name, t in self.images.items()}
+        valid = {name: change(t) for name, t in self.valid.items()}
+        return Chips(images, valid, change(self.target), change(self.weight))
 
 
 def draw_plan(bank: ChipBank, table: ChipTable, seed: int, step: int, worst: WorstChips = NONE_YET) -> ChipPlan:

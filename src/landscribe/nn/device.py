@@ -78,6 +78,19 @@ def processor_dtype(cpu_info: str) -> tuple[torch.dtype, str]:
     return torch.float32, "bf16 is slower than float32 on this processor"
 
 
+def bank_device(engine: Engine, need_bytes: int, share: float) -> torch.device:
+    """Return where scenes are kept: on the engine's GPU, if they fit into that share of its free memory, else outside.
+
+    Args:
+        engine: Of the run.
+        need_bytes: What the scenes take.
+        share: Of the GPU's free memory.
+    """
+    if engine.device.type == "cuda" and need_bytes > share * torch.cuda.mem_get_info(engine.device)[0]:
+        return torch.device("cpu")
+    return engine.device
+
+
 def keep_memory() -> bool:
     """Ask the C library to keep the memory of large tensors for the next ones; returns whether it will.
 

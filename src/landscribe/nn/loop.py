@@ -114,9 +114,11 @@ def train(
             hard.note(step, share_of(ranks, chips.batch).start + before, logits, target, weight)
         return sum_pixels(logits, target, weight, near)
 
-    cut = functools.partial(_cut_share, bank, chips, seed, ranks, frame_of(loss), hard)
+    pin = engine.device.type == "cuda" and bank.device.type == "cpu"
+    cut = functools.partial(_cut_share, bank, chips, seed, ranks, frame_of(loss), hard, pin)
     with torch.random.fork_rng(devices), _ahead(cut, range(done, total), epoch_steps, bank.device) as batches:
-        for step, batch in enumerate(batches, start=done):
+        for step, cut_batch in enumerate(batches, start=done):
+            batch = cut_batch.to(engine.device)
             if begins_anew(schedule, step, epoch_steps):
                 run.optimizer.state.clear()
             rate = rate_at(schedule, step, epoch_steps)
@@ -234,13 +236,21 @@ class _History:
 
 
 def _cut_share(
-    bank: ChipBank, table: ChipTable, seed: int, ranks: Ranks, frame: int, hard: HardChips | None, step: int
+    bank: ChipBank,
+    table: ChipTable,
+    seed: int,
+    ranks: Ranks,
+    frame: int,
+    hard: HardChips | None,
+    pin: bool,
+    step: int,
 ) -> Chips:
     """Cut this process's part of a batch; the whole of it is drawn everywhere, so that it is the same for any count."""
     plan = draw_plan(bank, table, seed, step, NONE_YET if hard is None else hard.worst)
     if hard is not None:
         hard.place(step, plan.scene_b, plan.map_b6)
-    return cut_chips(bank, table, plan.part(share_of(ranks, table.batch)), frame=frame)
+    batch = cut_chips(bank, table, plan.part(share_of(ranks, table.batch)), frame=frame)
+    return batch.pinned() if pin else batch
 
 
 @contextlib.contextmanager

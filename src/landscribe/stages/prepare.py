@@ -18,13 +18,14 @@ from landscribe.core.burn import MaskMode, burn_mask, burn_share
 from landscribe.core.features import of_class
 from landscribe.core.grid import Grid, Window
 from landscribe.core.register import Move, move_grid
-from landscribe.errors import DataError
+from landscribe.errors import DataError, IntegrityError
+from landscribe.io.abreast import scenes_at_once
 from landscribe.io.alignment import TABLE, align_scenes, write_table
 from landscribe.io.atomic import write_text
 from landscribe.io.geotiff import write_raster
 from landscribe.io.labels import Labels, read_labels
 from landscribe.io.prepared import COVERAGE, FACTS, LABELS, blank_statistics, facts_of, write_blank
-from landscribe.io.projects import Progress, Project, StageResult, make_items, silent, usable_processors
+from landscribe.io.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.rasters import open_raster
 from landscribe.io.runs import Made, Run, file_digest, make_key
 from landscribe.io.scenes import Scene, SensorFile, require_shared_ground, sensor_grids
@@ -32,6 +33,8 @@ from landscribe.io.sharpened import write_sharpened
 from landscribe.io.vectors import write_features
 
 STRIP_ROWS = 1024
+STATISTICS_BYTES = 24
+"""Memory for a value of a strip while it is copied and summed."""
 
 
 def prepare(project: Project, run: Run, progress: Progress = silent) -> StageResult:
@@ -51,7 +54,9 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
     scenes = {scene.id: scene for scene in project.scenes.scenes}
     broken = project.scenes.broken
     legend = project.legend
-    moves = align_scenes(project, run, progress)
+    need_bytes = max((_need_bytes(project, scene) for scene in scenes.values()), default=0)
+    at_once, threads = scenes_at_once(len(scenes), need_bytes)
+    moves = align_scenes(project, run, progress, workers=at_once)
 
     def key_of(scene_id: str) -> str:
         if scene_id in broken:
@@ -71,15 +76,30 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
         )
 
     def make(scene_id: str) -> Made:
-        return _prepare_scene(project, run, scenes[scene_id], moves.get(scene_id, {}))
+        return _prepare_scene(project, run, scenes[scene_id], moves.get(scene_id, {}), threads)
 
-    result = make_items(run, "prepare", [*scenes, *(i for i in broken if i not in scenes)], key_of, make, progress)
+    items = [*scenes, *(i for i in broken if i not in scenes)]
+    result = make_items(run, "prepare", items, key_of, make, progress, workers=at_once)
     done = run.records("prepare")
     write_table(run.path("prepared", TABLE), {i: moves[i] for i in scenes if i in moves and i in done})
     return result
 
 
-def _prepare_scene(project: Project, run: Run, scene: Scene, moves: Mapping[str, Move]) -> Made:
+def _need_bytes(project: Project, scene: Scene) -> int:
+    """Return about how much memory a scene takes while it is prepared; 0 for one that cannot be opened."""
+    try:
+        grids = sensor_grids(scene)
+    except (DataError, IntegrityError):
+        return 0
+    strips = {name: min(grid.height, STRIP_ROWS) * grid.width for name, grid in grids.items()}
+    most = max(strips[name] * len(file.sensor.bands) * STATISTICS_BYTES for name, file in scene.sensors.items())
+    reference, table = grids[scene.reference.name], project.scenes.label_table
+    painted = table is not None and bool(table.colours or table.values)
+    rows = reference.height if painted else min(reference.height, STRIP_ROWS)
+    return most + rows * reference.width * len(project.legend)
+
+
+def _prepare_scene(project: Project, run: Run, scene: Scene, moves: Mapping[str, Move], threads: int) -> Made:
     folder = run.scene_folder(scene.id)
     grids = sensor_grids(scene)
     require_shared_ground(scene, grids)
@@ -97,7 +117,7 @@ def _prepare_scene(project: Project, run: Run, scene: Scene, moves: Mapping[str,
         labels = read_labels(scene, project.scenes.label_table, project.legend, grids[scene.reference.name])  # type: ignore[arg-type]
         outputs += [folder / COVERAGE, folder / LABELS]
         counts |= labels.counts
-        counts |= _write_coverage(project, folder, scene, grids[scene.reference.name], labels)
+        counts |= _write_coverage(project, folder, scene, grids[scene.reference.name], labels, threads)
         write_features(folder / LABELS, labels.features, legend=project.legend)
         counts["label polygons"] = len(labels.features)
     outputs += [write_blank(folder, name, sensor, reference) for name, sensor in scene.absent.items()]
@@ -143,7 +163,9 @@ def _copy(file: SensorFile, grid: Grid, target: Path) -> dict[str, Any]:
     }
 
 
-def _write_coverage(project: Project, folder: Path, scene: Scene, grid: Grid, labels: Labels) -> dict[str, float]:
+def _write_coverage(
+    project: Project, folder: Path, scene: Scene, grid: Grid, labels: Labels, threads: int
+) -> dict[str, float]:
     legend = project.legend
     pixels = {name: grid.ground_to_pixels(of_class(labels.features, name)) for name in legend.names}
     table = project.recipe.prepare
@@ -156,7 +178,7 @@ def _write_coverage(project: Project, folder: Path, scene: Scene, grid: Grid, la
         write_raster(
             folder / COVERAGE, grid, count=len(legend), dtype="uint8", descriptions=legend.names, mask=True
         ) as writer,
-        ThreadPoolExecutor(usable_processors(), "burn") as pool,
+        ThreadPoolExecutor(threads, "burn") as pool,
     ):
         for window in _strips(grid):
             if labels.coverage_khw is None or grown:

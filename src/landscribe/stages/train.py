@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from landscribe.core.recipe import ModelTable
 from landscribe.core.spectral import Scan, settle
 from landscribe.errors import DataError, IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_bytes, write_text
+from landscribe.io.blocks import BlockFiles, memory_room
 from landscribe.io.formulas import Formula, write_formula
 from landscribe.io.model_files import (
     MODEL_FILES,
@@ -152,7 +154,8 @@ def _refuse_leaks(run: Run, train_ids: list[str], valid_ids: list[str]) -> None:
 def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, progress: Progress) -> Made:
     from landscribe.nn.bundle import build_network, from_files, to_files
     from landscribe.nn.chips import load_bank
-    from landscribe.nn.device import choose_engine
+    from landscribe.nn.decoded import decode_scenes, decoded_bytes, in_memory
+    from landscribe.nn.device import bank_device, choose_engine
     from landscribe.nn.loop import evaluate, train
     from landscribe.nn.ranks import join_ranks, wait_for_all
     from landscribe.nn.snapshot import mean_of
@@ -163,11 +166,19 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
     bands = [project.legend.index(name) for name in classes]
     scenes = [open_side(project, run, i, "train") for i in job.train_ids]
     spec = model_spec(table, classes, *scenes)
-    training = [scene_arrays(scene, spec.sensors, bands) for scene in scenes]
-    validation = [scene_arrays(open_side(project, run, i, "validate"), spec.sensors, bands) for i in job.valid_ids]
+    stored = [stored_scene(scene, spec.sensors, bands) for scene in scenes]
+    held = [stored_scene(open_side(project, run, i, "validate"), spec.sensors, bands) for i in job.valid_ids]
+    room = memory_room(decoded_bytes(stored) + decoded_bytes(held), project.recipe.memory_share)
+    progress(f"train {item}: {room}", 0, table.schedule.epochs)
+
+    def decode(side: str, some: Sequence[Any]) -> Any:
+        return decode_scenes(some, in_memory if room.fits else BlockFiles(folder / STATE, side, key))
+
+    decoded = decode("train", stored)
+    validation = decode("validate", held).scenes if held else ()
     engine = choose_engine()
     ranks = join_ranks(engine.device)
-    net = build_network(spec, compute_statistics(training, table.inputs.clip_percent), seed=job.seed)
+    net = build_network(spec, compute_statistics(decoded.scenes, table.inputs.clip_percent), seed=job.seed)
     extra = {"recipe": recipe_dict(project.recipe), "trained_on": job.train_ids, "held_out": job.valid_ids}
     rows, state = _resume(folder, key)
     if ranks.is_first:
@@ -191,7 +202,8 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
     def judge(candidate: Any) -> dict[str, float]:
         return evaluate(candidate, validation, engine, table.loss) if validation else {}
 
-    bank = load_bank(training, net.sensor_steps, engine.device, cubic=net.cubic_sensors)
+    home = bank_device(engine, room.need_bytes, project.recipe.memory_share)
+    bank = load_bank(decoded.scenes, net.sensor_steps, home, cubic=net.cubic_sensors, decoded=decoded)
     net = train(
         bank, net, engine, table.loss, table.chips, table.schedule,
         seed=job.seed, state=state, on_snapshot=on_snapshot, on_epoch=on_epoch, evaluate=judge, ranks=ranks,
@@ -213,6 +225,7 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
     return Made(
         tuple(outputs),
         {"training scenes": len(job.train_ids), "validation scenes": len(job.valid_ids), "steps": steps},
+        () if room.fits else (f"{item}: {room}",),
     )
 
 
@@ -284,14 +297,30 @@ def model_spec(table: ModelTable, classes: tuple[str, ...], *scenes: PreparedSce
 
 def scene_arrays(scene: PreparedScene, sensors: Any, bands: list[int]) -> Any:
     """Read a prepared scene whole, with the coverage of the classes at `bands`."""
-    from landscribe.nn.chips import SceneArrays
+    from landscribe.nn.decoded import decode_scenes, in_memory
 
-    images, valid, maps = {}, {}, {}
-    for sensor in sensors:
-        images[sensor.name], valid[sensor.name] = scene.read(sensor.name)
-        maps[sensor.name] = scene.grid.pixel_map(scene.grids[sensor.name])
-    coverage_khw, labelled_hw = scene.read_coverage()
-    return SceneArrays(scene.id, images, valid, maps, np.ascontiguousarray(coverage_khw[bands]), labelled_hw)
+    return decode_scenes([stored_scene(scene, sensors, bands)], in_memory).scenes[0]
+
+
+def stored_scene(scene: PreparedScene, sensors: Any, bands: list[int]) -> Any:
+    """Describe a prepared scene for decoding, with the coverage of the classes at `bands`."""
+    from landscribe.nn.decoded import StoredRaster, StoredScene
+
+    def coverage(window: Window) -> tuple[AnyArray, BoolArray]:
+        coverage_khw, labelled_hw = scene.read_coverage(window)
+        return coverage_khw[bands], labelled_hw
+
+    rasters = {
+        sensor.name: StoredRaster(
+            functools.partial(scene.read, sensor.name),
+            scene.grids[sensor.name].shape_hw,
+            len(sensor.bands),
+            scene.dtype(sensor.name),
+        )
+        for sensor in sensors
+    }
+    maps = {name: scene.grid.pixel_map(scene.grids[name]) for name in rasters}
+    return StoredScene(scene.id, rasters, maps, StoredRaster(coverage, scene.grid.shape_hw, len(bands), "uint8"))
 
 
 def _tensorboard(folder: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,13 +22,17 @@ from landscribe.core.partition import trace_partition
 from landscribe.core.recipe import Recipe, VectorizeTable
 from landscribe.core.rules import apply_rules
 from landscribe.core.trace import Traced, trace_blocks
-from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent, usable_processors
+from landscribe.errors import DataError, IntegrityError
+from landscribe.io.abreast import scenes_at_once
+from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent
 from landscribe.io.rasters import Raster, open_raster
 from landscribe.io.runs import Made, Record, Run, make_key
 from landscribe.io.tuned import UNTUNED_FEATURES, UNTUNED_PROBABILITY, effective_recipe
 from landscribe.io.vectors import read_own, write_features
 
 BLOCK_PX = 4096
+BLOCK_BYTES = 16
+"""Memory for a pixel of a block while it is traced."""
 MOST_THREADS = 8
 """Each holds a block of a class."""
 COMBINED = "features.gpkg"
@@ -84,15 +89,33 @@ def _make_features(
         target = run.features(scene_id) if stage == "vectorize" else run.untuned(scene_id, ".parquet")
         path = run.path(next(iter(predicted[scene_id].outputs)))
         run.digest(path)
-        features, counts = vectorize_scene(path, scene_id, recipe, project.legend, places.get(scene_id))
+        features, counts = vectorize_scene(
+            path, scene_id, recipe, project.legend, places.get(scene_id), threads=min(threads, MOST_THREADS)
+        )
         write_features(target, features, legend=project.legend)
         return Made((target,), counts)
 
-    return make_items(run, stage, predicted, key_of, make, progress)
+    rasters = [run.path(next(iter(record.outputs))) for record in predicted.values()]
+    need_bytes = max((_need_bytes(path, recipe.vectorize, len(project.legend)) for path in rasters), default=0)
+    at_once, threads = scenes_at_once(len(predicted), need_bytes)
+    return make_items(run, stage, predicted, key_of, make, progress, workers=at_once)
+
+
+def _need_bytes(path: Path, table: VectorizeTable, classes: int) -> int:
+    """Return about how much memory a scene takes while it is traced; 0 for one that cannot be opened."""
+    try:
+        with open_raster(path) as raster:
+            shape_hw = raster.info.grid.shape_hw
+    except (DataError, IntegrityError):
+        return 0
+    if table.shared_borders:
+        return math.prod(shape_hw) * classes * BLOCK_BYTES
+    block = math.prod(min(side, BLOCK_PX) for side in shape_hw)
+    return block * BLOCK_BYTES * (classes if table.exclusive else 1)
 
 
 def vectorize_scene(
-    path: Path, scene_id: str, recipe: Recipe, legend: Legend, place: str | None = None
+    path: Path, scene_id: str, recipe: Recipe, legend: Legend, place: str | None = None, *, threads: int = 1
 ) -> tuple[gpd.GeoDataFrame, dict[str, int]]:
     """Trace one probability raster and apply the class rules.
 
@@ -102,6 +125,7 @@ def vectorize_scene(
         recipe: Thresholds, minimum areas, rules.
         legend: Classes in band order.
         place: Place of the scene, for rules that name places.
+        threads: Classes that are traced at once.
 
     Returns:
         Features in ground coordinates, and polygons kept and dropped by class and reason.
@@ -111,7 +135,9 @@ def vectorize_scene(
     with open_raster(path) as raster:
         grid, table = raster.info.grid, recipe.vectorize
         shared = _trace_shared(raster, legend, table, grid) if table.shared_borders else []
-        for land_class, traced in zip(legend, shared or _trace_bands(raster, legend, table, grid), strict=True):
+        for land_class, traced in zip(
+            legend, shared or _trace_bands(raster, legend, table, grid, threads), strict=True
+        ):
             counts.update({f"{land_class.name}: {reason}": n for reason, n in traced.dropped.items() if n})
             ground = grid.pixels_to_ground(traced.geometries)
             area = traced.area_px * grid.pixel_area
@@ -125,7 +151,7 @@ def vectorize_scene(
     return features, dict(counts)
 
 
-def _trace_bands(raster: Raster, legend: Legend, table: VectorizeTable, grid: Grid) -> list[Traced]:
+def _trace_bands(raster: Raster, legend: Legend, table: VectorizeTable, grid: Grid, threads: int) -> list[Traced]:
     """Trace the classes side by side: compiled loops and GEOS let other threads run; one reads at a time."""
     one_reads = Lock()
 
@@ -139,7 +165,7 @@ def _trace_bands(raster: Raster, legend: Legend, table: VectorizeTable, grid: Gr
 
         return trace_blocks(read, grid.shape_hw, block=BLOCK_PX, **table.tracing(land_class.name, grid.pixel_area))
 
-    with ThreadPoolExecutor(min(usable_processors(), MOST_THREADS), "trace") as pool:
+    with ThreadPoolExecutor(threads, "trace") as pool:
         return list(pool.map(trace, range(1, len(legend) + 1), legend))
 
 

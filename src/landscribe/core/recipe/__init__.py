@@ -87,6 +87,9 @@ class Recipe(BaseModel, frozen=True, extra="forbid", strict=True):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     tensorboard: bool = False
     """Write TensorBoard scalars beside `history.csv`; needs the extra `landscribe[tensorboard]`."""
+    memory_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the free memory that scenes may take in training. Where they would take more, they are decoded once into
+    files in the run folder and looked at there; the networks are the same bit for bit."""
     data: DataTable
     classes: tuple[ClassTable, ...] = ()
     prepare: PrepareTable = PrepareTable()
