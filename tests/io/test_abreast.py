@@ -91,8 +91,8 @@ def test_an_interruption_reaches_every_thread_and_begins_nothing_new(tmp_path):
 
     def make(item):
         begun.append(item)
-        ready.wait()
         try:
+            ready.wait()
             for _ in range(300):
                 time.sleep(0.01)
         except KeyboardInterrupt:
