@@ -80,6 +80,7 @@ def test_chips_are_the_same_wherever_scenes_lie(tmp_path, monkeypatch, backend):
         sizes = decoded.labels.values_nc.nbytes + decoded.labels.valid_n.nbytes
         sizes += sum(block.values_nc.nbytes + block.valid_n.nbytes for block in decoded.blocks.values())
         assert decoded_bytes(stored) == sizes
+    assert decoded_bytes([]) == 0
 
 
 def test_a_bank_of_blocks_copies_nothing(tmp_path):

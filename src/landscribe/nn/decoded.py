@@ -86,9 +86,10 @@ def in_memory(_name: str, size: int, fill: Callable[[ByteArray], None]) -> ByteA
 
 def decoded_bytes(scenes: Sequence[StoredScene]) -> int:
     """Return how much the blocks of some scenes take."""
-    sensors = scenes[0].sensors if scenes else {}
-    rows = [[scene.sensors[name] for scene in scenes] for name in sensors] + [[scene.labels for scene in scenes]]
-    return sum(_block_bytes(rasters) for rasters in rows)
+    if not scenes:
+        return 0
+    sensors = [[scene.sensors[name] for scene in scenes] for name in scenes[0].sensors]
+    return sum(_block_bytes(rasters) for rasters in [*sensors, [scene.labels for scene in scenes]])
 
 
 def decode_scenes(scenes: Sequence[StoredScene], store: Store) -> DecodedScenes:
