@@ -20,6 +20,7 @@ from landscribe.core.recipe import ChipTable, LossTable, PredictTable, ScheduleT
 from landscribe.errors import DataError, LandscribeError, RecipeError, problem
 from landscribe.nn.bundle import SegmentationNet, channels_last
 from landscribe.nn.chips import ChipBank, Chips, SceneArrays, cut_chips, draw_plan, steps_per_epoch
+from landscribe.nn.compile import compiled
 from landscribe.nn.device import Engine, keep_memory
 from landscribe.nn.gradients import add_gradients, split_chips
 from landscribe.nn.hard import NONE_YET, HardChips
@@ -54,6 +55,7 @@ def train(
     on_step: Callable[[int, int, Tensor], None] | None = None,
     on_epoch: Callable[[int, dict[str, float], Callable[[], dict[str, bytes]]], None] | None = None,
     on_snapshot: Callable[[int, SegmentationNet], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
     evaluate: Callable[[SegmentationNet], dict[str, float]] | None = None,
     ranks: Ranks = ALONE,
 ) -> SegmentationNet:
@@ -73,6 +75,7 @@ def train(
         state: What `on_epoch` was given in an earlier run; None starts anew.
         on_step: Called with steps done, steps in all and the loss, a scalar left on the device.
         on_epoch: Called with epochs done, a row of the history, and a function that returns the state as files.
+        on_warning: Called with what could not be done as asked for.
         on_snapshot: Called before `on_epoch` with epochs done and the averaged network.
         evaluate: Called after each epoch with the averaged network; its numbers join the row.
         ranks: The processes that train together; `on_epoch`, `on_snapshot` and `evaluate` are called in the first.
@@ -99,6 +102,7 @@ def train(
     hard = HardChips(chips, epoch_steps, engine.device) if chips.hard else None
     run = start_run(net, schedule, hard)
     done = load_state(run, state) if state is not None else 0
+    forward = compiled(net, on_warning or (lambda _text: None)) if schedule.compile else net
     history = _History(engine, net.spec.classes)
     devices = [engine.device] if engine.device.type == "cuda" else []
     if engine.device.type == "cpu":
@@ -107,7 +111,7 @@ def train(
     def sums_of(piece: int, batch: Chips) -> LossSums:
         torch.manual_seed(_step_seed(seed, step, ranks.rank, piece))
         with torch.autocast(engine.device.type, torch.bfloat16, enabled=engine.dtype == torch.bfloat16):
-            logits = net(batch.images, batch.valid, keep)
+            logits = forward(batch.images, batch.valid, keep)
         target, weight, near = split_frame(batch.target, batch.weight, loss)
         if hard is not None:
             before = sum(len(other.target) for other in pieces[:piece])

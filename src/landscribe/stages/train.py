@@ -170,6 +170,7 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
     held = [stored_scene(open_side(project, run, i, "validate"), spec.sensors, bands) for i in job.valid_ids]
     room = memory_room(decoded_bytes(stored) + decoded_bytes(held), project.recipe.memory_share)
     progress(f"train {item}: {room}", 0, table.schedule.epochs)
+    notes = [] if room.fits else [f"{item}: {room}"]
 
     def decode(side: str, some: Sequence[Any]) -> Any:
         return decode_scenes(some, in_memory if room.fits else BlockFiles(folder / STATE, side, key))
@@ -199,6 +200,10 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
             write_model(snapshot_folder(folder, epoch), to_files(candidate, extra | {"epoch": epoch}))
             keep_snapshots(folder, range(epoch + 1 - table.schedule.snapshots, epoch + 1))
 
+    def on_warning(text: str) -> None:
+        notes.append(f"{item}: {text}")
+        progress(f"train {item}: {text}", len(rows), table.schedule.epochs)
+
     def judge(candidate: Any) -> dict[str, float]:
         return evaluate(candidate, validation, engine, table.loss) if validation else {}
 
@@ -206,7 +211,8 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
     bank = load_bank(decoded.scenes, net.sensor_steps, home, cubic=net.cubic_sensors, decoded=decoded)
     net = train(
         bank, net, engine, table.loss, table.chips, table.schedule,
-        seed=job.seed, state=state, on_snapshot=on_snapshot, on_epoch=on_epoch, evaluate=judge, ranks=ranks,
+        seed=job.seed, state=state, on_snapshot=on_snapshot, on_epoch=on_epoch, on_warning=on_warning,
+        evaluate=judge, ranks=ranks,
     )  # fmt: skip
     if not ranks.is_first:
         wait_for_all(ranks)
@@ -225,7 +231,7 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
     return Made(
         tuple(outputs),
         {"training scenes": len(job.train_ids), "validation scenes": len(job.valid_ids), "steps": steps},
-        () if room.fits else (f"{item}: {room}",),
+        tuple(notes),
     )
 
 

@@ -168,6 +168,9 @@ class ScheduleTable(BaseModel, frozen=True, extra="forbid", strict=True):
     accumulate: Count = 1
     """Pieces in which a batch is worked off, for batches that memory does not hold. Gradients are those of the whole
     batch, except that batch normalisation sees one piece at a time; each chip is then looked at twice in a step."""
+    compile: bool = False
+    """Train with `torch.compile`: for GPUs. It costs a minute at the start; where it does not work, training goes on
+    without it and says so."""
     decay: Literal["cosine", "constant", "power"] = "cosine"
     """Fall of the rate: half a cosine down to zero, none, or times `decay_factor` after each epoch."""
     decay_factor: Annotated[float, Field(gt=0, le=1)] = 0.95

@@ -1,0 +1,42 @@
+"""`torch.compile` where it works, and the plain network where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from landscribe.core.grid import Window
+from landscribe.nn.bundle import SegmentationNet
+
+Forward = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Window], Tensor]
+"""Images, validity and the window to keep to logits, as `SegmentationNet.forward`."""
+
+
+def compiled(net: SegmentationNet, warn: Callable[[str], None]) -> Forward:
+    """Return the forward pass of a network, compiled at its first call.
+
+    Where that fails, for want of a C++ compiler or of Triton, the network itself is called from then on.
+
+    Args:
+        net: The network; weights that change are seen.
+        warn: Told once why it is not compiled.
+    """
+    passes: list[Forward] = [net]
+
+    def first(images: Mapping[str, Tensor], valid: Mapping[str, Tensor], keep: Window) -> Tensor:
+        try:
+            fast: Forward = torch.compile(net, dynamic=False)
+            logits = fast(images, valid, keep)
+        except (RuntimeError, ImportError, OSError) as error:  # compilers' own errors are RuntimeErrors
+            passes.append(net)
+            warn(f"not compiled: {(str(error) or repr(error)).splitlines()[0]}")
+            return net(images, valid, keep)
+        passes.append(fast)
+        return logits
+
+    def forward(images: Mapping[str, Tensor], valid: Mapping[str, Tensor], keep: Window) -> Tensor:
+        return first(images, valid, keep) if len(passes) == 1 else passes[1](images, valid, keep)
+
+    return forward

@@ -1,0 +1,45 @@
+import functools
+
+import pytest
+import torch
+from test_loop import make_net, run
+
+from landscribe.core.recipe import ScheduleTable
+
+SCHEDULE = {"epochs": 1, "steps": 2}
+
+
+def weights(**schedule):
+    warned = []
+    net = run(
+        ScheduleTable(**SCHEDULE, **schedule), net=make_net(dropout=0.2, filters=2, depth=2), on_warning=warned.append
+    )
+    return net.state_dict(), warned
+
+
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # said by the tracer of itself
+def test_a_compiled_network_learns_the_same(monkeypatch):
+    calls = []
+    real = torch.compile
+
+    def traced(net, **options):
+        calls.append(options)
+        return real(net, backend="eager", **options)  # traced and run as traced; no compiler is needed for that
+
+    monkeypatch.setattr(torch, "compile", traced)
+    plain, compiled = weights(), weights(compile=True)
+    assert calls == [{"dynamic": False}]
+    assert compiled[1] == []
+    for name, value in plain[0].items():
+        assert torch.allclose(compiled[0][name].double(), value.double(), atol=1e-5), name
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no C++ compiler\nand more"), ImportError("no Triton")])
+def test_without_a_compiler_training_goes_on_and_says_so(monkeypatch, error):
+    def fail(*_args):
+        raise error
+
+    monkeypatch.setattr(torch, "compile", lambda net, **_options: functools.partial(fail, net))
+    plain, fallen = weights(), weights(compile=True)
+    assert fallen[1] == [f"not compiled: {str(error).splitlines()[0]}"]
+    assert all(torch.equal(fallen[0][name], value) for name, value in plain[0].items())
