@@ -83,7 +83,7 @@ class _AddPhases(torch.autograd.Function):
     def forward(ctx: Any, fine: Tensor, coarse: Tensor, offset_hw: tuple[int, int]) -> Tensor:
         ctx.mark_dirty(fine)
         ctx.offset_hw, ctx.coarse_shape = offset_hw, coarse.shape
-        for there, here in _places(fine.shape, offset_hw):
+        for there, here in phase_places(fine.shape, offset_hw):
             fine[there] += coarse[here]
         return fine
 
@@ -92,12 +92,12 @@ class _AddPhases(torch.autograd.Function):
         (fine,) = gradients
         n, channels, height, width = ctx.coarse_shape
         coarse = fine.new_zeros((n, height, width, channels)).permute(0, 3, 1, 2)
-        for there, here in _places(fine.shape, ctx.offset_hw):
+        for there, here in phase_places(fine.shape, ctx.offset_hw):
             coarse[here] = fine[there]
         return fine, coarse, None
 
 
-def _places(fine_shape: Sequence[int], offset_hw: tuple[int, int]) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+def phase_places(fine_shape: Sequence[int], offset_hw: tuple[int, int]) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
     """Yield, for each phase, its pixels on the fine grid and in the coarse result."""
     k = fine_shape[1]
     for phase, odd in enumerate(PHASES):

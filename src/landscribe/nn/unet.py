@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,32 @@ from landscribe.nn.joined import can_join, convolve_joined
 from landscribe.nn.layouts import Layout, layout_of, level_strides
 
 __all__ = ["UNet", "count_parameters", "fold_batch_norm", "level_strides"]
+
+Span = tuple[int, int]
+"""First and after the last."""
+
+
+@dataclass(frozen=True)
+class LevelCut:
+    """What the decoder computes of one level; spans of rows, then of columns."""
+
+    near: tuple[Span, Span]
+    """Of the level's skip, what the decoder looks at."""
+    offset_hw: tuple[int, int]
+    """Where that begins on the upsampled grid of what comes from below."""
+    wanted: tuple[Span, Span]
+    """Of that, what goes up."""
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """What the decoder computes of each level where only a part of the logits is wanted."""
+
+    lowest: tuple[Span, Span]
+    levels: tuple[LevelCut, ...]
+    """The highest first."""
+    keep: tuple[Span, Span]
+    """Of the logits that come out, those that are wanted."""
 
 
 class UNet(nn.Module):
@@ -151,44 +178,57 @@ class UNet(nn.Module):
         Raises:
             RecipeError: If the size does not divide.
         """
-        height, width = (int(size) for size in stacks[1].shape[-2:])
+        cuts = self.cuts((int(stacks[1].shape[-2]), int(stacks[1].shape[-1])), keep)
+        skips = self._encode(stacks)
+        x = cut(skips[-1], *cuts.lowest)
+        for level in reversed(range(len(self.up))):
+            pool, level_cut = self.pools[level], cuts.levels[level]
+            (top, bottom), (left, right) = level_cut.near
+            x = self.rise[level](x)
+            if self.layout.up == "nearest" and self.layout.skip != "none":
+                skip = cut(self.skip[level](skips[level]), *level_cut.near)
+                x = _join(self.up[level], x, pool, skip, level_cut.offset_hw)
+            else:
+                if self.layout.up == "nearest":
+                    x = functional.interpolate(x, scale_factor=pool, mode="nearest")
+                x = _place(x, level_cut.offset_hw, (bottom - top, right - left))
+                if self.layout.skip != "none":
+                    x = torch.cat([x, cut(self.skip[level](skips[level]), *level_cut.near)], dim=1)
+                x = self.up[level](x)
+            x = self.dropout(x)
+            x = cut(x, *level_cut.wanted)
+        logits: Tensor = self.head(x)
+        return cut(logits, *cuts.keep)
+
+    def cuts(self, size_hw: tuple[int, int], keep: Window | None) -> Cuts:
+        """Return what of each level the decoder computes.
+
+        Args:
+            size_hw: Height and width of the input.
+            keep: The part whose logits are wanted; None for all.
+
+        Raises:
+            RecipeError: If the size does not divide.
+        """
+        height, width = size_hw
         if height % self.divisor or width % self.divisor:
             raise RecipeError(
                 problem("network", "input size", got=f"{height} x {width}", need=f"multiples of {self.divisor}")
             )
         keep = keep or Window(0, 0, height, width)
-        rows = self._spans(height, keep.row, keep.row_stop)
-        cols = self._spans(width, keep.col, keep.col_stop)
-        skips = self._encode(stacks)
-        x = _cut(skips[-1], rows[-1], cols[-1])
-        for level in reversed(range(len(self.up))):
-            n, sizes = _radius(self.up[level]), (height // self.strides[level], width // self.strides[level])
-            (top, bottom), (left, right) = near = [
-                (max(0, span[level][0] - n), min(size, span[level][1] + n))
-                for span, size in zip((rows, cols), sizes, strict=True)
-            ]
-            pool = self.pools[level]
-            offset_hw = top - pool * rows[level + 1][0], left - pool * cols[level + 1][0]
-            x = self.rise[level](x)
-            if self.layout.up == "nearest" and self.layout.skip != "none":
-                x = _join(self.up[level], x, pool, _cut(self.skip[level](skips[level]), *near), offset_hw)
-            else:
-                if self.layout.up == "nearest":
-                    x = functional.interpolate(x, scale_factor=pool, mode="nearest")
-                x = _place(x, offset_hw, (bottom - top, right - left))
-                if self.layout.skip != "none":
-                    x = torch.cat([x, _cut(self.skip[level](skips[level]), *near)], dim=1)
-                x = self.up[level](x)
-            x = self.dropout(x)
-            wanted = rows[level], cols[level]
-            x = _cut(x, *((a - n[0], b - n[0]) for (a, b), n in zip(wanted, near, strict=True)))
-        logits: Tensor = self.head(x)
-        starts = rows[0][0], cols[0][0]
-        return _cut(
-            logits,
-            (keep.row - starts[0], keep.row_stop - starts[0]),
-            (keep.col - starts[1], keep.col_stop - starts[1]),
-        )
+        rows, cols = self._spans(height, keep.row, keep.row_stop), self._spans(width, keep.col, keep.col_stop)
+        levels = []
+        for level, (block, pool) in enumerate(zip(self.up, self.pools, strict=True)):
+            n, spans = _radius(block), (rows[level], cols[level])
+            sizes = (height // self.strides[level], width // self.strides[level])
+            near = [(max(0, a - n), min(size, b + n)) for (a, b), size in zip(spans, sizes, strict=True)]
+            below = rows[level + 1][0], cols[level + 1][0]
+            offset = [start - pool * low for (start, _), low in zip(near, below, strict=True)]
+            wanted = [(a - start, b - start) for (a, b), (start, _) in zip(spans, near, strict=True)]
+            levels.append(LevelCut((near[0], near[1]), (offset[0], offset[1]), (wanted[0], wanted[1])))
+        top, left = rows[0][0], cols[0][0]
+        inner = (keep.row - top, keep.row_stop - top), (keep.col - left, keep.col_stop - left)
+        return Cuts((rows[-1], cols[-1]), tuple(levels), inner)
 
     def _encode(self, stacks: Mapping[int, Tensor]) -> list[Tensor]:
         skips: list[Tensor] = []
@@ -265,14 +305,15 @@ def _join(block: nn.Module, low: Tensor, pool: int, skip: Tensor, offset_hw: tup
 
 def _place(x: Tensor, offset_hw: tuple[int, int], size_hw: tuple[int, int]) -> Tensor:
     (top, left), (height, width) = offset_hw, size_hw
-    return _cut(x, (top, top + height), (left, left + width))
+    return cut(x, (top, top + height), (left, left + width))
 
 
 def _radius(module: nn.Module) -> int:
     return int(getattr(module, "radius", 0))
 
 
-def _cut(x: Tensor, rows: tuple[int, int], cols: tuple[int, int]) -> Tensor:
+def cut(x: Tensor, rows: Span, cols: Span) -> Tensor:
+    """Return some rows and columns of (B, C, h, w)."""
     height, width = x.shape[-2:]
     if (*rows, *cols) == (0, height, 0, width):
         return x
