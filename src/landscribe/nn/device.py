@@ -11,7 +11,8 @@ import torch
 
 from landscribe.errors import RecipeError, problem
 
-PRECISIONS = {"bf16": torch.bfloat16, "float32": torch.float32}
+BYTES = torch.uint8
+PRECISIONS = {"bf16": torch.bfloat16, "float32": torch.float32, "int8": BYTES}
 CPU_INFO = Path("/proc/cpuinfo")
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Numbers of two settings of glibc's `mallopt`."""
@@ -25,14 +26,14 @@ class Engine:
 
     device: torch.device
     dtype: torch.dtype
-    """bfloat16 or float32; weights, statistics, loss and optimiser are float32 in both cases."""
+    """bfloat16 or float32, or uint8 at prediction; weights, statistics, loss and optimiser are float32 in any case."""
     reason: str
     """Why, for `doctor` and the manifest."""
 
     @property
     def precision(self) -> str:
-        """`bf16` or `float32`."""
-        return "bf16" if self.dtype == torch.bfloat16 else "float32"
+        """`bf16`, `float32` or `int8`."""
+        return next(name for name, dtype in PRECISIONS.items() if dtype == self.dtype)
 
 
 def choose_engine(device: str | None = None, precision: str | None = None) -> Engine:
@@ -41,10 +42,11 @@ def choose_engine(device: str | None = None, precision: str | None = None) -> En
     Args:
         device: `cpu`, `cuda`, `cuda:1` ...; None takes the first GPU (the one of its own, in a process that
             `torchrun` started), else the processor.
-        precision: `bf16` or `float32`; None decides by what the device has in silicon.
+        precision: `bf16` or `float32`, or `int8` for prediction on a processor; None decides between the former two by
+            what the device has in silicon.
 
     Raises:
-        RecipeError: If the device is absent or the precision unknown.
+        RecipeError: If the device is absent, or the precision unknown or not for that device.
     """
     if precision is not None and precision not in PRECISIONS:
         raise RecipeError(problem("precision", "unknown", got=repr(precision), need=" | ".join(PRECISIONS)))
@@ -57,6 +59,9 @@ def choose_engine(device: str | None = None, precision: str | None = None) -> En
         dtype, reason = processor_dtype(CPU_INFO.read_text() if CPU_INFO.is_file() else "")
     if precision is not None:
         dtype, reason = PRECISIONS[precision], "as asked for"
+    if dtype == BYTES and (chosen.type != "cpu" or not can_multiply_bytes()):
+        got, need = f"{chosen}, torch {torch.__version__}", "a processor, and a torch with oneDNN"
+        raise RecipeError(problem("predict.precision", "no int8 here", got=got, need=need, do="leave it out"))
     return Engine(chosen, dtype, reason)
 
 
@@ -89,6 +94,12 @@ def bank_device(engine: Engine, need_bytes: int, share: float) -> torch.device:
     if engine.device.type == "cuda" and need_bytes > share * torch.cuda.mem_get_info(engine.device)[0]:
         return torch.device("cpu")
     return engine.device
+
+
+def can_multiply_bytes() -> bool:
+    """Tell whether this torch has convolutions of bytes, which are not part of its public interface."""
+    has_library: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return has_library and all(hasattr(torch.ops.onednn, name) for name in ("qconv_prepack", "qconv2d_pointwise"))
 
 
 def keep_memory() -> bool:

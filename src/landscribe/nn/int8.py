@@ -1,11 +1,12 @@
-"""A U-Net in eight bits: twice the products a second of bf16 on processors that multiply bytes, at half the memory.
+"""A U-Net in bytes: twice the products a second of bf16 on processors that multiply bytes, and half the memory.
 
-Maps between convolutions are bytes from 0, since ReLU leaves nothing below; so are inputs, whose positive and negative
-parts are maps of their own. What a byte stands for is decided per map of a tensor by what a sample of the scene gives
-there. Weights are signed bytes with one scale for each map that they yield. Sums are exact, in 32 bits.
+What lies between convolutions is never negative, thanks to ReLU, and so is the input, whose positive and negative parts
+enter as maps of their own. A byte therefore counts from 0, in a unit that 255 of are the largest value that a sample of
+the scene gives at that place of the network. Weights are signed bytes with a unit for each map that they yield. Sums of
+products are exact.
 
 Source:
-    Jacob et al. (2018), arXiv:1712.05877, section 2, without training for it.
+    Jacob et al. (2018), arXiv:1712.05877, section 2; ranges by a sample instead of training.
 """
 
 from __future__ import annotations
@@ -18,187 +19,203 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from landscribe.core.grid import Window
-from landscribe.errors import RecipeError, problem
-from landscribe.nn.blocks import Convolutions
-from landscribe.nn.joined import can_join, phase_kernels, phase_places
+from landscribe.nn.fused import ReluConvolution
+from landscribe.nn.joined import phase_kernels, phase_places
 from landscribe.nn.unet import UNet, cut
 
 LARGEST = 255
-"""What stands for the largest value of a sample."""
+"""The byte of the largest value of a sample."""
 ZERO = 128
-"""What stands for 0 where values have a sign."""
-PADDING = [1, 1]
+"""The byte of 0 where values have a sign."""
+LARGEST_WEIGHT = 127
+SMALLEST = 1e-12
+"""Stands for a largest value of 0."""
 
 
 @dataclass(frozen=True)
 class ByteConvolution:
-    """A padded convolution of bytes, with what it needs to yield bytes again."""
+    """A convolution from bytes, in units of its result."""
 
     weight: Tensor
-    """As the library packs it."""
-    weight_scale: Tensor
-    """float32 (K,): what 1 of a product stands for, in units of the result."""
+    """(K, C, kh, kw), as the library packs it."""
+    unit: Tensor
+    """float32 (K,), of a product."""
     bias: Tensor
-    """float32 (K,), in units of the result."""
-    padding: int
+    """float32 (K,)."""
+    padding: tuple[int, int]
 
-    def __call__(self, x: Tensor, *, dtype: torch.dtype = torch.uint8, zero: int = 0, relu: bool = True) -> Tensor:
-        """Map bytes (B, C, h, w) to (B, K, h', w')."""
+    def __call__(self, x: Tensor, *, zero: int = 0, relu: bool = True, dtype: torch.dtype = torch.uint8) -> Tensor:
+        """Map bytes (B, C, h, w) to (B, K, h', w') of that type; `zero` stands for 0."""
         y: Tensor = torch.ops.onednn.qconv2d_pointwise.default(
-            x, 1.0, 0, self.weight, self.weight_scale, _zeros(self.weight_scale), self.bias, [1, 1],
-            [self.padding] * 2, [1, 1], 1, 1.0, zero, dtype, "relu" if relu else "none", [], "",
+            x, 1.0, 0, self.weight, self.unit, self._zeros, self.bias, [1, 1], self.padding, [1, 1], 1,
+            1.0, zero, dtype, "relu" if relu else "none", [], "",
         )  # fmt: skip
         return y
 
-    def add_to(self, total: Tensor, scale: float, x: Tensor) -> Tensor:
-        """Return ReLU of `total`, bytes whose 0 is `ZERO` and whose unit is `scale` of ours, and what `x` gives."""
+    def add(self, x: Tensor, other: Tensor, other_unit: float) -> Tensor:
+        """Return ReLU of the sum of what `x` gives and of `other`, bytes whose 0 is `ZERO`; `other` is used up."""
         y: Tensor = torch.ops.onednn.qconv2d_pointwise.binary(
-            x, 1.0, 0, self.weight, self.weight_scale, _zeros(self.weight_scale), total, self.bias, [1, 1],
-            [self.padding] * 2, [1, 1], 1, 1.0, 0, torch.uint8, scale, ZERO, "sum", 1.0, "relu", [], "",
+            x, 1.0, 0, self.weight, self.unit, self._zeros, other, self.bias, [1, 1], self.padding, [1, 1], 1,
+            1.0, 0, torch.uint8, other_unit, ZERO, "sum", 1.0, "relu", [], "",
         )  # fmt: skip
         return y
 
+    @property
+    def _zeros(self) -> Tensor:
+        return torch.zeros(len(self.unit), dtype=torch.int64)
 
-def _zeros(scale: Tensor) -> Tensor:
-    return torch.zeros(len(scale), dtype=torch.int64)
 
+@dataclass(frozen=True)
+class ByteJoin:
+    """The first convolution of a decoder level, of what comes from below and of the skip; see `joined.py`."""
 
-def pack(weight: Tensor, bias: Tensor | None, scale_in: Tensor, scale_out: Tensor, padding: int) -> ByteConvolution:
-    """Turn a float convolution to bytes.
+    below: ByteConvolution
+    skip: ByteConvolution
+    below_unit: float
+    """Of what `below` gives, in units of what `skip` gives."""
 
-    Args:
-        weight: (K, C, kh, kw).
-        bias: (K,) or None for 0.
-        scale_in: (C,), what 1 of the input stands for.
-        scale_out: (K,), likewise of the result.
-        padding: Rows and columns of zeros around the input.
-    """
-    real = weight.float() * scale_in.reshape(1, -1, 1, 1)
-    step = (real.abs().amax((1, 2, 3)) / 127).clamp(min=1e-12)
-    signed = torch.round(real / step.reshape(-1, 1, 1, 1)).to(torch.int8).contiguous()
-    packed = torch.ops.onednn.qconv_prepack(signed, step, 1.0, 0, [1, 1], [padding] * 2, [1, 1], 1, None)
-    offset = torch.zeros(len(step)) if bias is None else bias.float()
-    return ByteConvolution(packed, step / scale_out, offset / scale_out, padding)
+    def __call__(self, low: Tensor, skip: Tensor, offset_hw: tuple[int, int]) -> Tensor:
+        """Map (B, C, h, w) and (B, C', H, W) to (B, K, H, W)."""
+        phases = self.below(low, zero=ZERO, relu=False)
+        batch, _, height, width = skip.shape
+        spread = phases.new_empty((batch, height, width, phases.shape[1] // 4)).permute(0, 3, 1, 2)
+        for there, here in phase_places(spread.shape, offset_hw):
+            spread[there] = phases[here]
+        return self.skip.add(skip, spread, self.below_unit)
 
 
 class ByteUNet(nn.Module):
-    """A U-Net of `convert`: as `UNet` from the outside, bytes inside."""
+    """A U-Net for prediction whose maps are bytes; from the outside as `UNet`, with stacks from `to_bytes`.
 
-    def __init__(self, unet: UNet, stacks: Mapping[int, Tensor], per_map: bool) -> None:
+    Args:
+        unet: Of one of the forms that `NetworkTable.float_only` allows, float32 on a processor, batch norm folded.
+        sample: Normalised stacks by stride, (B, C, H / stride, W / stride), that show what values occur.
+    """
+
+    def __init__(self, unet: UNet, sample: Mapping[int, Tensor]) -> None:
         super().__init__()
+        self.plan = unet
         self.divisor, self.width, self.receptive_radius = unet.divisor, unet.width, unet.receptive_radius
-        self._layout_of = unet
-        self.stack_scale = {stride: _scale(torch.cat([x, -x], dim=1), per_map) for stride, x in stacks.items()}
+        parts = {stride: _signs(stack) for stride, stack in sample.items()}
+        self.enter_units = {stride: unit_of(stack) for stride, stack in parts.items()}
         self.down: list[list[ByteConvolution]] = []
-        self.up: list[tuple[ByteConvolution, ByteConvolution, float, list[ByteConvolution]]] = []
-        skips, scales = [], []
-        x = scale = torch.empty(0)
+        self.up: list[tuple[ByteJoin, list[ByteConvolution]]] = []
+        skips: list[tuple[Tensor, Tensor]] = []
         for level, (stride, block) in enumerate(zip(unet.strides, unet.down, strict=True)):
-            x = functional.max_pool2d(x, unet.pools[level - 1]) if level else x
-            parts, units = ([x], [scale]) if level else ([], [])
-            if stride in stacks:
-                parts.append(torch.cat([stacks[stride], -stacks[stride]], dim=1).clamp(min=0))
-                units.append(self.stack_scale[stride])
-            convs = _convolutions(block)
-            if stride in stacks:
-                n = stacks[stride].shape[1]
-                convs[0] = _signed(convs[0], n)
-            layers, x, scale = _stack(convs, torch.cat(parts, dim=1), torch.cat(units), per_map)
+            weights = _weights(block)
+            lower, its_units = (functional.max_pool2d(skips[-1][0], 2), skips[-1][1]) if level else (None, None)
+            x, units = _join(lower, parts.get(stride)), _join(its_units, self.enter_units.get(stride))
+            if stride in parts:
+                weight, bias = weights[0]
+                weights[0] = torch.cat([weight, -weight[:, -sample[stride].shape[1] :]], dim=1), bias
+            layers, x, units = _pack_all(weights, x, units)
             self.down.append(layers)
-            skips.append(x)
-            scales.append(scale)
+            skips.append((x, units))
+        x, units = skips[-1]
         for level in reversed(range(len(unet.up))):
-            first, *others = _convolutions(unet.up[level])
-            n = x.shape[1]
-            kernels, own = phase_kernels(first.weight[:, :n]), first.weight[:, n:]
-            coarse = functional.conv2d(x, kernels, padding=1)
-            fine = functional.conv2d(skips[level], own, first.bias, padding=1)
-            for there, here in phase_places(fine.shape, (0, 0)):
-                fine[there] += coarse[here]
-            y = fine.relu_()
-            unit = _scale(y, per_map)
-            most = coarse.abs().amax((0, 2, 3)).reshape(4, -1).amax(0)
-            ratio = float((most / (127 * unit)).max())
-            low = pack(kernels, None, scale, (ratio * unit).repeat(4), 1)
-            high = pack(own, first.bias, scales[level], unit, 1)
-            layers, x, scale = _stack(others, y, unit, per_map)
-            self.up.insert(0, (low, high, ratio, layers))
-        head = unet.head
-        self.head = pack(head.weight, head.bias, scale, torch.ones(head.out_channels), head.padding[0])
+            (weight, bias), *weights = _weights(unet.up[level])
+            join, x, units = _pack_join(weight, bias, (x, units), skips[level])
+            layers, x, units = _pack_all(weights, x, units)
+            self.up.insert(0, (join, layers))
+        self.head = pack(unet.head.weight, unet.head.bias, units, torch.ones(unet.head.out_channels))
 
-    def enter(self, stride: int, stack: Tensor) -> Tensor:
-        """Turn a normalised stack to bytes."""
-        return torch.cat([stack, -stack], dim=1).div_(self.stack_scale[stride].reshape(1, -1, 1, 1)).round_().clamp_(0, 255).to(torch.uint8)
+    def to_bytes(self, stride: int, stack: Tensor) -> Tensor:
+        """Return a normalised stack as bytes, (B, 2 C, h, w) for (B, C, h, w)."""
+        return _signs(stack).div_(_along_maps(self.enter_units[stride])).round_().clamp_(max=LARGEST).to(torch.uint8)
 
     def forward(self, stacks: Mapping[int, Tensor], keep: Window | None = None) -> Tensor:
-        unet = self._layout_of
-        height, width = (int(size) for size in stacks[1].shape[-2:])
-        keep = keep or Window(0, 0, height, width)
-        rows = unet._spans(height, keep.row, keep.row_stop)
-        cols = unet._spans(width, keep.col, keep.col_stop)
-        skips = []
-        x = stacks[1]
-        for level, (stride, layers) in enumerate(zip(unet.strides, self.down, strict=True)):
-            if level:
-                p = unet.pools[level - 1]
-                x = torch.ops.quantized.max_pool2d(skips[-1], [p, p], [p, p], [0, 0], [1, 1], False)
-                if stride in stacks:
-                    x = torch.cat([x, stacks[stride]], dim=1)
+        """Return logits, float32 (B, K, keep.height, keep.width); see `UNet.forward`."""
+        cuts = self.plan.cuts((int(stacks[1].shape[-2]), int(stacks[1].shape[-1])), keep)
+        skips: list[Tensor] = []
+        for level, (stride, layers) in enumerate(zip(self.plan.strides, self.down, strict=True)):
+            lower = torch.ops.quantized.max_pool2d(skips[-1], [2, 2], [2, 2], [0, 0], [1, 1], False) if level else None
+            x = _join(lower, stacks.get(stride))
             for layer in layers:
                 x = layer(x)
             skips.append(x)
-        x = cut(x, rows[-1], cols[-1])
+        x = cut(skips[-1], *cuts.lowest)
         for level in reversed(range(len(self.up))):
-            low, high, ratio, layers = self.up[level]
-            n, sizes = 1 + len(layers), (height // unet.strides[level], width // unet.strides[level])
-            (top, bottom), (left, right) = near = [
-                (max(0, span[level][0] - n), min(size, span[level][1] + n))
-                for span, size in zip((rows, cols), sizes, strict=True)
-            ]
-            offset_hw = top - 2 * rows[level + 1][0], left - 2 * cols[level + 1][0]
-            skip = cut(skips[level], *near)
-            coarse = low(x, zero=ZERO, relu=False)
-            total = torch.empty(
-                (len(skip), bottom - top, right - left, coarse.shape[1] // 4), dtype=torch.uint8
-            ).permute(0, 3, 1, 2)
-            for there, here in phase_places(total.shape, offset_hw):
-                total[there] = coarse[here]
-            x = high.add_to(total, ratio, skip)
+            join, layers = self.up[level]
+            x = join(x, cut(skips[level], *cuts.levels[level].near), cuts.levels[level].offset_hw)
             for layer in layers:
                 x = layer(x)
-            wanted = rows[level], cols[level]
-            x = cut(x, *((a - m[0], b - m[0]) for (a, b), m in zip(wanted, near, strict=True)))
-        logits = self.head(x, dtype=torch.float32, relu=False)
-        starts = rows[0][0], cols[0][0]
-        return cut(
-            logits,
-            (keep.row - starts[0], keep.row_stop - starts[0]),
-            (keep.col - starts[1], keep.col_stop - starts[1]),
-        )
+            x = cut(x, *cuts.levels[level].wanted)
+        return cut(self.head(x, relu=False, dtype=torch.float32), *cuts.keep)
 
 
-def _scale(x: Tensor, per_map: bool) -> Tensor:
-    most = x.amax((0, 2, 3))
-    most = most if per_map else most.max().expand(len(most))
-    return (most / LARGEST).clamp(min=1e-12)
+def unit_of(x: Tensor) -> Tensor:
+    """Return what 1 stands for in each map of (B, C, h, w) so that `LARGEST` is its largest value, float32 (C,)."""
+    return (x.amax() / LARGEST).clamp(min=SMALLEST).expand(x.shape[1])
 
 
-def _convolutions(block: nn.Module) -> list[nn.Conv2d]:
-    return [m for m in block.body if isinstance(m, nn.Conv2d)]
+def pack(
+    weight: Tensor, bias: Tensor | None, units_in: Tensor, units_out: Tensor, padding: int | None = None
+) -> ByteConvolution:
+    """Turn a convolution to bytes.
+
+    Args:
+        weight: Float (K, C, kh, kw).
+        bias: (K,); None is 0.
+        units_in: (C,), what 1 stands for in its input.
+        units_out: (K,), and in its result.
+        padding: Rows and columns of zeros around the input; None keeps the size.
+    """
+    real = weight.float() * _along_maps(units_in)
+    unit = (real.abs().amax((1, 2, 3)) / LARGEST_WEIGHT).clamp(min=SMALLEST)
+    rounded = torch.round(real / unit.reshape(-1, 1, 1, 1)).to(torch.int8).contiguous()
+    around = (weight.shape[-1] // 2 if padding is None else padding,) * 2
+    packed = torch.ops.onednn.qconv_prepack(rounded, unit / units_out, 1.0, 0, [1, 1], around, [1, 1], 1, None)
+    offset = torch.zeros(len(unit)) if bias is None else bias.float()
+    return ByteConvolution(packed, unit / units_out, offset / units_out, around)
 
 
-def _signed(conv: nn.Conv2d, n: int) -> nn.Conv2d:
-    w = torch.cat([conv.weight, -conv.weight[:, -n:]], dim=1)
-    new = nn.Conv2d(w.shape[1], w.shape[0], conv.kernel_size, padding=conv.padding)
-    new.weight, new.bias = nn.Parameter(w, requires_grad=False), conv.bias
-    return new
-
-
-def _stack(convs, x, scale, per_map):
+def _pack_all(
+    weights: Sequence[tuple[Tensor, Tensor | None]], x: Tensor, units: Tensor
+) -> tuple[list[ByteConvolution], Tensor, Tensor]:
+    """Pack convolutions in a row; also returns what they make of the sample, and its units."""
     layers = []
-    for conv in convs:
-        x = functional.conv2d(x, conv.weight, conv.bias, padding=conv.padding).relu_()
-        out = _scale(x, per_map)
-        layers.append(pack(conv.weight, conv.bias, scale, out, conv.padding[0]))
-        scale = out
-    return layers, x, scale
+    for weight, bias in weights:
+        x = functional.conv2d(x, weight, bias, padding=weight.shape[-1] // 2).relu_()
+        after = unit_of(x)
+        layers.append(pack(weight, bias, units, after))
+        units = after
+    return layers, x, units
+
+
+def _pack_join(
+    weight: Tensor, bias: Tensor | None, below: tuple[Tensor, Tensor], skip: tuple[Tensor, Tensor]
+) -> tuple[ByteJoin, Tensor, Tensor]:
+    """Pack the first convolution of a decoder level; `below` and `skip` are the sample there, and its units."""
+    n = below[0].shape[1]
+    kernels, own = phase_kernels(weight[:, :n]), weight[:, n:]
+    phases = functional.conv2d(below[0], kernels, padding=1)
+    x = functional.conv2d(skip[0], own, bias, padding=1)
+    for there, here in phase_places(x.shape, (0, 0)):
+        x[there] += phases[here]
+    units = unit_of(x.relu_())
+    below_unit = float(phases.abs().amax() / (LARGEST - ZERO) / units[0])
+    join = ByteJoin(
+        pack(kernels, None, below[1], (below_unit * units).repeat(4), padding=1),
+        pack(own, bias, skip[1], units),
+        below_unit,
+    )
+    return join, x, units
+
+
+def _weights(block: nn.Module) -> list[tuple[Tensor, Tensor | None]]:
+    return [(m.weight, m.bias) for m in block.modules() if isinstance(m, nn.Conv2d | ReluConvolution)]
+
+
+def _signs(stack: Tensor) -> Tensor:
+    """Return the positive parts of all maps, then the negative ones."""
+    return torch.cat([stack, -stack], dim=1).clamp_(min=0)
+
+
+def _join(*parts: Tensor | None) -> Tensor:
+    """Return maps, or their units, one after the other."""
+    given = [part for part in parts if part is not None]
+    return given[0] if len(given) == 1 else torch.cat(given, dim=min(1, given[0].dim() - 1))
+
+
+def _along_maps(units: Tensor) -> Tensor:
+    return units.reshape(1, -1, 1, 1)

@@ -97,7 +97,9 @@ class _AddPhases(torch.autograd.Function):
         return fine, coarse, None
 
 
-def phase_places(fine_shape: Sequence[int], offset_hw: tuple[int, int]) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+def phase_places(
+    fine_shape: Sequence[int], offset_hw: tuple[int, int]
+) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
     """Yield, for each phase, its pixels on the fine grid and in the coarse result."""
     k = fine_shape[1]
     for phase, odd in enumerate(PHASES):

@@ -20,9 +20,9 @@ from landscribe.core.recipe import PredictTable
 from landscribe.errors import RecipeError, problem
 from landscribe.nn.bundle import SegmentationNet
 from landscribe.nn.device import Engine
-from landscribe.nn.fused import make_ready
-from landscribe.nn.reading import Reader, SceneReader
-from landscribe.nn.sweep import average_views, blank_frame, normalise
+from landscribe.nn.reading import Reader, SceneReader, TileInput
+from landscribe.nn.ready import make_ready_for
+from landscribe.nn.sweep import blank_frame, predict_input
 
 STRIP_ROWS = 256
 """Rows of a scene that are given out at once."""
@@ -98,7 +98,7 @@ def predict_patches(
     for net in models:
         require_fit(predict, net.spec.context, net.divisor)
     scene = SceneReader(read, shape_hw, maps, sensor_shapes, engine.device)
-    running = [_strips_of(make_ready(net, engine), scene, engine, predict) for net in models]
+    running = [_strips_of(make_ready_for(net, scene, engine), scene, engine, predict) for net in models]
     for window in strips(shape_hw):
         yield window, np.concatenate([next(one) for one in running])
 
@@ -133,12 +133,10 @@ def _predict_batch(
     net: SegmentationNet, scene: SceneReader, engine: Engine, predict: PredictTable, row: int, cols: Sequence[int]
 ) -> Tensor:
     context, side = net.spec.context, _side(predict)
-    seen = side + 2 * context
-    windows = [Window(row - context, col - context, seen, seen) for col in cols]
-    images, valid = scene.load_many(net, windows)
-    images = {name: t.to(engine.device) for name, t in images.items()}
-    valid = {name: t.to(engine.device) for name, t in valid.items()}
-    return average_views(net, normalise(net, images, valid, engine), Window(context, context, side, side), predict)
+    size = side + 2 * context
+    windows = [Window(row - context, col - context, size, size) for col in cols]
+    seen = TileInput(*scene.load_many(net, windows), Window(context, context, side, side))
+    return predict_input(net, seen, engine, predict)
 
 
 def _hits(starts: Sequence[int], side: int, size: int) -> IntArray:

@@ -9,25 +9,29 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from affine import Affine
-from torch import Tensor
+from torch import Tensor, nn
 
 from landscribe.core.arrays import AnyArray, BoolArray, IntArray
 from landscribe.core.grid import Window
 from landscribe.nn.bundle import SegmentationNet
+from landscribe.nn.device import Engine
+from landscribe.nn.int8 import ByteUNet
 from landscribe.nn.sample import Raster, RasterBank, copy_pixels, pack_rasters, sample
 
 Reader = Callable[[str, Window], tuple[AnyArray, BoolArray]]
 """Sensor name and a window inside its raster to raw values (C, h, w) and validity (h, w)."""
+STEM_ROWS = 32
+"""Rows of a tile that are normalised at a time."""
 
 
 @dataclass(frozen=True)
 class TileInput:
-    """What one model sees of one tile."""
+    """What one model sees of one tile, or of several of the same size."""
 
     images: dict[str, Tensor]
     valid: dict[str, Tensor]
     keep: Window
-    """The tile within the input."""
+    """The tile within that."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,32 @@ class SceneReader:
         row, row_stop = _clip_span(top - 2, bottom + 2, height)
         col, col_stop = _clip_span(left - 2, right + 2, width)
         return Window(row, col, row_stop - row, col_stop - col)
+
+
+def normalise(
+    net: SegmentationNet, images: Mapping[str, Tensor], valid: Mapping[str, Tensor], engine: Engine
+) -> dict[int, Tensor]:
+    """Return what the stem makes of a tile, in the type of the engine.
+
+    The stem looks at each pixel alone, so a processor takes a few rows at a time, which stay in its cache.
+    """
+    height = min(len(images[name][0, 0]) * step for name, step in net.sensor_steps.items())
+    rows = round_up(STEM_ROWS, net.divisor) if engine.device.type == "cpu" else height
+    whole: dict[int, Tensor] = {}
+    unet: nn.Module = net.unet
+    for top in range(0, height, rows):
+
+        def strip(maps: Mapping[str, Tensor], top: int = top) -> dict[str, Tensor]:
+            steps = net.sensor_steps
+            return {name: maps[name][:, :, top // steps[name] : (top + rows) // steps[name]] for name in steps}
+
+        for step, floats in net.stem(strip(images), strip(valid)).items():
+            stack = unet.to_bytes(step, floats) if isinstance(unet, ByteUNet) else floats
+            if step not in whole:
+                shape = (stack.shape[0], height // step, stack.shape[3], stack.shape[1])
+                whole[step] = stack.new_empty(shape, dtype=engine.dtype).permute(0, 3, 1, 2)
+            whole[step][:, :, top // step : top // step + stack.shape[2]] = stack
+    return whole
 
 
 def input_window(net: SegmentationNet, tile: Window, shape_hw: tuple[int, int]) -> Window:

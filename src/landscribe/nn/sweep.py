@@ -23,8 +23,8 @@ from landscribe.core.recipe import PredictTable
 from landscribe.errors import RecipeError, problem
 from landscribe.nn.bundle import SegmentationNet
 from landscribe.nn.device import Engine
-from landscribe.nn.fused import make_ready
-from landscribe.nn.reading import Reader, SceneReader, TileInput, round_up
+from landscribe.nn.reading import Reader, SceneReader, TileInput, normalise, round_up
+from landscribe.nn.ready import make_ready_for
 
 VIEWS: dict[str, tuple[tuple[int, bool], ...]] = {
     "turns": tuple((turns, flip) for flip in (False, True) for turns in range(4)),
@@ -42,8 +42,6 @@ LIVE_MAPS = 6
 """Maps of the first level's width that are in memory at once."""
 BLOCK_PX = 1024
 """Side of a tile where no network looks at it."""
-STEM_ROWS = 32
-"""Rows of a tile that are normalised at a time."""
 
 
 def tile_side(
@@ -159,8 +157,8 @@ def predict_tiles(
     missing = sorted({s for net in models for s in net.sensor_steps if s not in maps or s not in sensor_shapes})
     if missing:
         raise RecipeError(problem("scene", "sensor missing", got=", ".join(missing)))
-    ready = [make_ready(net, engine) for net in models]
     scene = SceneReader(read, shape_hw, maps, sensor_shapes, engine.device)
+    ready = [make_ready_for(net, scene, engine) for net in models]
 
     def load(window: Window) -> list[TileInput]:
         return [scene.load(net, window) for net in ready]
@@ -168,7 +166,8 @@ def predict_tiles(
     def compute(window: Window, inputs: Future[list[TileInput]]) -> FloatArray:
         parts = []
         for net, tile in zip(ready, inputs.result(), strict=True):
-            parts.append(predict_input(net, tile, engine, predict).cpu().numpy())
+            mean = predict_input(net, tile, engine, predict)[0]
+            parts.append((mean.exp() if predict.combine == "geometric" else mean).cpu().numpy())
             blank_frame(parts[-1], window, shape_hw, net, predict)
         return np.concatenate(parts)
 
@@ -183,12 +182,11 @@ def predict_tiles(
 
 
 @torch.inference_mode()
-def predict_input(net: SegmentationNet, tile: TileInput, engine: Engine, predict: PredictTable) -> Tensor:
-    """Return the probability of one tile, averaged over the symmetries, float32 (K, h, w)."""
-    images = {name: t.to(engine.device) for name, t in tile.images.items()}
-    valid = {name: t.to(engine.device) for name, t in tile.valid.items()}
-    mean = average_views(net, normalise(net, images, valid, engine), tile.keep, predict)[0]
-    return mean.exp() if predict.combine == "geometric" else mean
+def predict_input(net: SegmentationNet, seen: TileInput, engine: Engine, predict: PredictTable) -> Tensor:
+    """Return the mean over the symmetries, float32 (B, K, h, w): of probabilities, or of their logarithms."""
+    images = {name: t.to(engine.device) for name, t in seen.images.items()}
+    valid = {name: t.to(engine.device) for name, t in seen.valid.items()}
+    return average_views(net, normalise(net, images, valid, engine), seen.keep, predict)
 
 
 def average_views(net: SegmentationNet, stacks: Mapping[int, Tensor], keep: Window, predict: PredictTable) -> Tensor:
@@ -235,30 +233,6 @@ def blank_frame(
     frame_hw = np.minimum(np.minimum(rows, shape_hw[0] - 1 - rows), np.minimum(cols, shape_hw[1] - 1 - cols)) < margin
     if any(empty) and frame_hw.any():
         p_khw[np.array(empty)[:, None, None] & frame_hw] = 0
-
-
-def normalise(
-    net: SegmentationNet, images: Mapping[str, Tensor], valid: Mapping[str, Tensor], engine: Engine
-) -> dict[int, Tensor]:
-    """Return what the stem makes of a tile, in the type of the engine.
-
-    The stem looks at each pixel alone, so a processor takes a few rows at a time, which stay in its cache.
-    """
-    height = min(len(images[name][0, 0]) * step for name, step in net.sensor_steps.items())
-    rows = round_up(STEM_ROWS, net.divisor) if engine.device.type == "cpu" else height
-    whole: dict[int, Tensor] = {}
-    for top in range(0, height, rows):
-
-        def strip(maps: Mapping[str, Tensor], top: int = top) -> dict[str, Tensor]:
-            steps = net.sensor_steps
-            return {name: maps[name][:, :, top // steps[name] : (top + rows) // steps[name]] for name in steps}
-
-        for step, stack in net.stem(strip(images), strip(valid)).items():
-            if step not in whole:
-                shape = (stack.shape[0], height // step, stack.shape[3], stack.shape[1])
-                whole[step] = stack.new_empty(shape, dtype=engine.dtype).permute(0, 3, 1, 2)
-            whole[step][:, :, top // step : top // step + stack.shape[2]] = stack
-    return whole
 
 
 def _turn(x: Tensor, turns: int, flip: bool) -> Tensor:

@@ -216,11 +216,13 @@ def _predict_scene(
     legend, grid = project.legend, scene.grid
     maps = {name: grid.pixel_map(scene.grids[name]) for name in names}
     shapes = {name: scene.grids[name].shape_hw for name in names}
-    engine = choose_engine()
+    engine = choose_engine(precision=table.precision)
     in_patches = table.patch is not None and bool(loaded.nets)
     windows = strips(grid.shape_hw) if in_patches else None
     windows = windows or tile_windows(grid.shape_hw, tile_side(loaded.nets, table, grid.shape_hw, engine))
-    tiles = open_tiles(target, make_key(key=key, table=table.model_dump(mode="json"), windows=len(windows)))
+    tiles = open_tiles(
+        target, make_key(key=key, table=table.model_dump(mode="json"), windows=len(windows), precision=engine.precision)
+    )
     with ExitStack() as files:
         readers = {name: files.enter_context(open_raster(scene.folder / f"{name}.tif")) for name in names}
         reference = files.enter_context(open_raster(scene.folder / f"{scene.reference}.tif"))

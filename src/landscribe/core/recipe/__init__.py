@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from landscribe.core.recipe.data import ClassTable, DataTable, KindTable, LabelTable, PrepareTable, SensorTable
 from landscribe.core.recipe.models import (
@@ -100,3 +100,12 @@ class Recipe(BaseModel, frozen=True, extra="forbid", strict=True):
     rules: tuple[RuleTable, ...] = ()
     submit: SubmitTable = SubmitTable()
     validation: ValidateTable = Field(default=ValidateTable(), alias="validate")
+
+    @model_validator(mode="after")
+    def _bytes(self) -> Recipe:
+        if self.predict.precision == "int8":
+            for table in self.models:
+                if table.kind == "network" and table.network.float_only:
+                    other = ", ".join(table.network.float_only)
+                    raise ValueError(f"predict.precision = 'int8' does not go with {other} of model {table.name!r}")
+        return self

@@ -1,0 +1,66 @@
+"""A network made ready for the scene that it is to predict."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from landscribe.core.grid import Window
+from landscribe.errors import RecipeError, problem
+from landscribe.nn.bundle import SegmentationNet
+from landscribe.nn.device import BYTES, Engine
+from landscribe.nn.fused import make_ready
+from landscribe.nn.int8 import ByteUNet
+from landscribe.nn.reading import SceneReader, normalise, round_up
+
+SAMPLE_SIDE = 128
+"""Side of the squares of a scene by which a network in bytes is set, in pixels."""
+SAMPLE_GRIDS = (3, 6, 12)
+"""Squares in a row and in a column; more are looked at where too few of them have data."""
+ENOUGH, MOST = 4, 9
+"""Squares with data that do, and how many are taken."""
+
+
+def make_ready_for(net: SegmentationNet, scene: SceneReader, engine: Engine) -> SegmentationNet:
+    """Return a copy for inference; in bytes where the engine has those, with ranges from squares of the scene.
+
+    Raises:
+        RecipeError: If the network has no form in bytes.
+    """
+    if engine.dtype != BYTES:
+        return make_ready(net, engine)
+    other = net.spec.network.float_only
+    if other:
+        where, need = f"model {net.spec.name!r}", "a network that int8 is made for: see docs/speed.md"
+        raise RecipeError(problem(where, "predict.precision = 'int8'", got=", ".join(other), need=need))
+    floats = replace(engine, dtype=torch.float32)
+    ready = make_ready(net, floats)
+    with torch.inference_mode():
+        ready.unet = ByteUNet(ready.unet, _sample(ready, scene, floats))  # type: ignore[assignment]  # the same calls
+    return ready
+
+
+def sample_windows(shape_hw: tuple[int, int], side: int, count: int) -> list[Window]:
+    """Return squares with their centres on a grid of `count` x `count` over a scene; none twice."""
+    rows, cols = (
+        sorted({max(0, min(size - side, (2 * i + 1) * size // (2 * count) - side // 2)) for i in range(count)})
+        for size in shape_hw
+    )
+    return [Window(row, col, side, side) for row in rows for col in cols]
+
+
+def _sample(net: SegmentationNet, scene: SceneReader, engine: Engine) -> dict[int, Tensor]:
+    """Return what the network sees of squares of the scene, by stride; of those with data where there are some."""
+    loaded = []
+    for count in SAMPLE_GRIDS:
+        windows = sample_windows(scene.shape_hw, round_up(SAMPLE_SIDE, net.divisor), count)
+        loaded = [scene.load_many(net, [window]) for window in windows]
+        seen = [one for one in loaded if any(float(valid.float().mean()) >= 0.5 for valid in one[1].values())]
+        if len(seen) >= min(ENOUGH, len(windows)):
+            break
+    seen = seen or loaded
+    stacks = [normalise(net, *one, engine) for one in seen[:: math.ceil(len(seen) / MOST)]]
+    return {stride: torch.cat([stack[stride] for stack in stacks]) for stride in stacks[0]}
