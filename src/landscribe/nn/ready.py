@@ -16,7 +16,7 @@ from landscribe.nn.fused import make_ready
 from landscribe.nn.int8 import ByteUNet
 from landscribe.nn.reading import SceneReader, normalise, round_up
 
-SAMPLE_SIDE = 128
+SAMPLE_SIDE = 64
 """Side of the squares of a scene by which a network in bytes is set, in pixels."""
 SAMPLE_GRIDS = (3, 6, 12)
 """Squares in a row and in a column; more are looked at where too few of them have data."""
