@@ -1,7 +1,8 @@
 """Prediction of a scene against plain tiles: python benchmarks/sweep.py [--json] [--height 3349] [--width 3391].
 
 Plain: eager float32, channels-first, tiles of 96 px that yield 64 px, sixteen at a time. Ours: what `predict` runs,
-one view and eight. Without `--height` a third of the scene is predicted: a plain pass over all of it takes minutes.
+one view and eight, and on a processor the same in bytes (`predict.precision = "int8"`). Without `--height` a third of
+the scene is predicted: a plain pass over all of it takes minutes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from landscribe.core.arrays import AnyArray, BoolArray, FloatArray
 from landscribe.core.grid import Window
 from landscribe.core.recipe import PredictTable
 from landscribe.nn.bundle import SegmentationNet
-from landscribe.nn.device import Engine
+from landscribe.nn.device import Engine, choose_engine
 from landscribe.nn.scene import SceneArrays
 from landscribe.nn.sweep import predict_tiles, tile_side
 from networks import CLASSES, PlainUNet, clock_of, engine_of, finish, limits, make_net, make_scene, parse, plain_twin
@@ -27,6 +28,7 @@ from side_by_side import report, time_in_turn
 TILE, OUT, AT_ONCE = 96, 64, 16
 FRAME = (TILE - OUT) // 2
 PLAIN, OURS, OURS_8 = "plain: float32, 96-px tiles", "landscribe, one view", "landscribe, eight symmetries"
+BYTES, BYTES_8 = "landscribe in int8, one view", "landscribe in int8, eight symmetries"
 
 
 def predict_plainly(net: PlainUNet, image_chw: FloatArray, device: torch.device) -> FloatArray:
@@ -76,35 +78,41 @@ def main() -> None:
     def keep(name: str, way: Callable[[], FloatArray]) -> Callable[[], Any]:
         return lambda: made.update({name: way()})
 
-    seconds = time_in_turn(
-        {
-            PLAIN: keep(PLAIN, lambda: predict_plainly(plain, normal, engine.device)),
-            OURS: keep(OURS, lambda: predict_ours(net, scene, engine, 1)),
-            OURS_8: keep(OURS_8, lambda: predict_ours(net, scene, engine, 8)),
-        },
-        arguments.repeats,
-        clock_of(engine),
-    )
+    ways = {
+        PLAIN: keep(PLAIN, lambda: predict_plainly(plain, normal, engine.device)),
+        OURS: keep(OURS, lambda: predict_ours(net, scene, engine, 1)),
+        OURS_8: keep(OURS_8, lambda: predict_ours(net, scene, engine, 8)),
+    }
+    if engine.device.type == "cpu":
+        in_bytes = choose_engine("cpu", "int8")
+        ways[BYTES] = keep(BYTES, lambda: predict_ours(net, scene, in_bytes, 1))
+        ways[BYTES_8] = keep(BYTES_8, lambda: predict_ours(net, scene, in_bytes, 8))
+    seconds = time_in_turn(ways, arguments.repeats, clock_of(engine))
     pixels = arguments.height * arguments.width
     rates = {name: pixels / s / 1e6 for name, s in seconds.items()}
     notes = {name: f"{rate:.3f} Mpx/s a thread" for name, rate in rates.items()}
-    notes[OURS_8] += f", {seconds[OURS_8] / seconds[OURS]:.2f} times one view"
+    for one, eight in ((OURS, OURS_8), (BYTES, BYTES_8)):
+        if eight in notes:
+            notes[eight] += f", {seconds[eight] / seconds[one]:.2f} times one view"
     side = tile_side([net], PredictTable(), scene.shape_hw, engine)
     report(f"{arguments.height} x {arguments.width}, {CLASSES} classes, tile {side}", seconds, PLAIN, notes)
     away = FRAME * 8
     inner = (slice(None), slice(away, -away), slice(away, -away))
     exact = predict_ours(net, scene, Engine(engine.device, torch.float32, "benchmark"), 1)
     difference = {
-        "bf16 against float32, mean": float(np.abs(made[OURS] - exact).mean()),
-        "bf16 against float32, largest": float(np.abs(made[OURS] - exact).max()),
-        "context of 16 px against all, mean": float(np.abs(made[PLAIN] - exact)[inner].mean()),
+        f"{name} against float32, {of}": float(measure(np.abs(made[way] - exact)))
+        for name, way in ((engine.precision, OURS), ("int8", BYTES))
+        if way in made
+        for of, measure in (("mean", np.mean), ("largest", np.max))
     }
+    difference["context of 16 px against all, mean"] = float(np.abs(made[PLAIN] - exact)[inner].mean())
     known = limits(engine)
     print(f"  {difference}", file=sys.stderr)
     medians = {f"{name} s": s for name, s in seconds.items()} | {f"{name} Mpx/s": r for name, r in rates.items()}
+    more = {"ratio_int8": seconds[PLAIN] / seconds[BYTES]} if BYTES in seconds else {}
     finish(
         "sweep", arguments, engine, medians, seconds[PLAIN] / seconds[OURS], tile=side, differences=difference,
-        eight_symmetries_cost=seconds[OURS_8] / seconds[OURS], limits_flop_per_s=known,
+        eight_symmetries_cost=seconds[OURS_8] / seconds[OURS], limits_flop_per_s=known, **more,
     )  # fmt: skip
 
 

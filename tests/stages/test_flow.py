@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+import rasterio
 
 RECIPE = """
 seed = 1
@@ -189,6 +190,22 @@ def test_a_prediction_goes_on_inside_a_scene(home: Path, tmp_path: Path, monkeyp
     assert not [*run.probability(scene).parent.glob(".tiles-*")]
 
 
+def test_prediction_in_bytes_is_close_and_made_once(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / "run", tmp_path / "run")
+    command = ("predict", "r.toml", "--run", tmp_path / "run", "--set", "predict.precision=int8")
+    for _ in range(2):
+        done = landscribe(*command, cwd=home)
+        assert done.returncode == 0, done.stderr
+    assert "up to date" in done.stderr
+    names = sorted(p.name for p in (home / "run" / "probability").glob("*.tif"))
+    for name in names:
+        both = []
+        for run in (home / "run", tmp_path / "run"):
+            with rasterio.open(run / "probability" / name) as raster:
+                both.append(raster.read().astype(float))
+        assert 0 < abs(both[0] - both[1]).mean() < 2  # of 255
+
+
 def test_finished_models_on_new_scenes(home: Path, tmp_path: Path) -> None:
     done = landscribe("run", "r.toml", "--run", tmp_path / "new", "--models", "run/models", cwd=home)
     assert done.returncode == 0, done.stderr
@@ -234,6 +251,11 @@ def test_a_damaged_model_is_refused(home: Path, tmp_path: Path) -> None:
         (["run", "r.toml"], 2, "--run"),
         (["check", "r.toml", "--set", 'models.0.inputs.indices=["nvdi"]'], 2, "unknown index"),
         (["check", "r.toml", "--set", 'models.0.classes=["castle"]'], 2, "unknown class"),
+        (
+            ["check", "r.toml", "--set", "predict.precision=int8", "--set", "models.0.network.activation=elu"],
+            2,
+            "'int8' does not go with activation = 'elu' of model 'all'",
+        ),
     ],
 )
 def test_mistakes_give_one_line_and_their_code(home: Path, arguments: list[str], code: int, said: str) -> None:
