@@ -252,7 +252,7 @@ class PredictTable(BaseModel, frozen=True, extra="forbid", strict=True):
     the largest that a fixed share of memory holds; the larger, the less is computed twice."""
     precision: Literal["bf16", "float32", "int8"] | None = None
     """Type of the network's products. None takes the faster one of bf16 and float32 on the device. `int8` is for
-    processors, takes about half the time of bf16, and probabilities differ a little; for U-Nets with ReLU, single,
+    processors, halves the forward pass of bf16, and probabilities differ a little; for U-Nets with ReLU, single,
     double or triple blocks and pooling by 2 (see docs/speed.md)."""
     symmetries: Literal[1, 4, 8] = 8
     """Views averaged: 1, four, or all eight flips and turns."""
