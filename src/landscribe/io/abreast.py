@@ -60,23 +60,33 @@ def abreast(
         return
     threads: set[int] = set()
     lock = threading.Lock()
+    # Made before anything begins: what an interruption between two of them left out could not be stopped.
+    futures: list[Future[T]] = [Future() for _ in items]
 
-    def known(item: str) -> T:
-        with lock:
-            threads.add(threading.get_ident())
+    def settle(item: str, future: Future[T]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
         try:
-            return work(item)
-        finally:
             with lock:
-                threads.discard(threading.get_ident())
+                threads.add(threading.get_ident())
+            try:
+                result = work(item)
+            finally:
+                with lock:
+                    threads.discard(threading.get_ident())
+        except BaseException as error:  # noqa: BLE001  # raised where the result is asked for
+            future.set_exception(error)
+        else:
+            future.set_result(result)
 
     pool = ThreadPoolExecutor(workers, "abreast")
-    futures: list[Future[T]] = []
     try:
-        futures += [pool.submit(known, item) for item in items]
+        for item, future in zip(items, futures, strict=True):
+            pool.submit(settle, item, future)
         yield ((item, future.result) for item, future in zip(items, futures, strict=True))
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
+        for future in futures:
+            future.cancel()
         while busy := [future for future in futures if not future.done()]:
             with lock:
                 for thread in threads:
