@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from landscribe.errors import RecipeError
+from landscribe.errors import DataError, RecipeError
 from landscribe.io.prepared import open_prepared
 from landscribe.io.projects import open_project
 from landscribe.io.rasters import open_raster
@@ -88,6 +89,16 @@ def test_where_a_recipe_does_not_the_scene_is_named_and_the_others_go_on(world: 
     assert (result.made, result.failed) == (["6010_0_1"], {"6010_0_0": needed})
     train(project, run)
     assert predict(project, run).made == ["6010_0_1"]
+
+
+def test_a_scene_prepared_by_a_version_that_noted_less_is_named(world: Path, tmp_path: Path) -> None:
+    project, run = project_with(world, 'optional = ["A"]'), open_run(tmp_path / "run")
+    prepare(project, run)
+    file = run.scene_folder("6010_0_1") / "scene.json"
+    facts = json.loads(file.read_text())
+    file.write_text(json.dumps({name: value for name, value in facts.items() if name != "absent"}))
+    with pytest.raises(DataError, match=r"scene.json: says nothing of 'absent'.*run `landscribe prepare` again"):
+        open_prepared(run, "6010_0_1")
 
 
 def test_a_scene_without_its_reference_is_named_by_every_stage_that_would_read_it(world: Path, tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def open_prepared(run: Run, scene_id: str) -> PreparedScene:
     """Open a prepared scene.
 
     Raises:
-        DataError: If the scene is not prepared.
+        DataError: If the scene is not prepared, or was by a version that noted less.
     """
     folder = run.scene_folder(scene_id)
     file = folder / FACTS
@@ -133,18 +133,22 @@ def open_prepared(run: Run, scene_id: str) -> PreparedScene:
     for sensor in facts["kinds"]:
         with open_raster(folder / f"{sensor}.tif") as raster:
             grids[sensor] = raster.info.grid
-    return PreparedScene(
-        scene_id,
-        folder,
-        facts["place"],
-        facts["reference"],
-        facts["kinds"],
-        {sensor: tuple(names) for sensor, names in facts["bands"].items()},
-        grids,
-        bool(facts["labelled"]),
-        _look(list(facts["statistics"].values())),
-        absent=frozenset(facts["absent"]),
-    )
+    try:
+        return PreparedScene(
+            scene_id,
+            folder,
+            facts["place"],
+            facts["reference"],
+            facts["kinds"],
+            {sensor: tuple(names) for sensor, names in facts["bands"].items()},
+            grids,
+            bool(facts["labelled"]),
+            _look(list(facts["statistics"].values())),
+            absent=frozenset(facts["absent"]),
+        )
+    except KeyError as error:
+        do = "run `landscribe prepare` again"
+        raise DataError(problem(str(file), f"says nothing of {error}: made by another version", do=do)) from None
 
 
 def facts_of(place: str, sensors: Mapping[str, Sensor], absent: Iterable[str], *, labelled: bool) -> dict[str, Any]:
