@@ -24,7 +24,7 @@ def test_results_come_in_the_order_of_the_items(workers):
 
 
 def test_items_are_worked_on_at_once_but_no_more_than_the_workers():
-    met, most, lock = threading.Barrier(3, timeout=120), [0, 0], threading.Lock()
+    met, most, lock = threading.Barrier(3, timeout=20), [0, 0], threading.Lock()
 
     def work(item):
         with lock:
@@ -87,7 +87,7 @@ def test_a_full_disk_stops_the_others(tmp_path):
 
 def test_an_interruption_reaches_every_thread_and_begins_nothing_new(tmp_path):
     begun, cleaned = [], []
-    ready = threading.Barrier(3, timeout=120)
+    ready = threading.Barrier(3, timeout=20)
 
     def make(item):
         begun.append(item)
@@ -104,10 +104,15 @@ def test_an_interruption_reaches_every_thread_and_begins_nothing_new(tmp_path):
         ready.wait()
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
+    # Commands that other tests have run in this process may have left a handler of their own.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     killer = threading.Thread(target=interrupt)
     killer.start()
-    with pytest.raises(KeyboardInterrupt):
-        stage(tmp_path, make, 2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            stage(tmp_path, make, 2)
+    finally:
+        signal.signal(signal.SIGINT, before)
     killer.join()
     assert sorted(begun) == sorted(cleaned) == ["s0", "s1"]
     assert not open_run(tmp_path / "2").records("try")
