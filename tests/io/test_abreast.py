@@ -104,7 +104,7 @@ def test_an_interruption_reaches_every_thread_and_begins_nothing_new(tmp_path):
         ready.wait()
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
-    # Commands that other tests have run in this process may have left a handler of their own.
+    # A shell starts what runs in the background with the signal ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     killer = threading.Thread(target=interrupt)
     killer.start()
