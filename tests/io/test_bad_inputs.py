@@ -53,9 +53,9 @@ def in_workers(work: Callable[[Any], Any], items: list[Any]) -> list[Any]:
             futures = [(k, pool.submit(work, items[k])) for k in waiting]
             for k, future in futures:
                 try:
-                    results[k] = future.result(timeout=SECONDS)
-                except Exception as error:  # noqa: BLE001  (whatever it is, it is this file's)
-                    results[k] = error
+                    results[k] = future.exception(timeout=SECONDS) or future.result()
+                except TimeoutError as late:
+                    results[k] = late
                 waiting.remove(k)
                 if isinstance(results[k], Exception) and pool._broken:  # type: ignore[attr-defined]
                     break

@@ -144,7 +144,7 @@ class ByteUNet(nn.Module):
 
 
 def unit_of(x: Tensor) -> Tensor:
-    """Return what 1 stands for in each map of (B, C, h, w) so that `LARGEST` is its largest value, float32 (C,)."""
+    """Return what 1 stands for in (B, C, h, w) so that `LARGEST` is the largest value of all maps, float32 (C,)."""
     return (x.amax() / LARGEST).clamp(min=SMALLEST).expand(x.shape[1])
 
 
