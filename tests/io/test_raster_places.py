@@ -22,7 +22,6 @@ from landscribe.errors import DataError
 from landscribe.io.rasters import open_raster, webmercator_tile_grid
 
 
-@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_control_points_alone_are_refused(tmp_path: Path):
     points = [GroundControlPoint(r, c, 30 + c / 100, 50 - r / 100) for r, c in ((0, 0), (0, 40), (50, 0), (50, 40))]
     path = save_foreign(tmp_path / "o.tif", image(), transform=None, crs=None)
@@ -32,14 +31,12 @@ def test_control_points_alone_are_refused(tmp_path: Path):
         pass
 
 
-@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_a_crs_without_a_place_is_refused(tmp_path: Path):
     path = save_foreign(tmp_path / "o.tif", image(), transform=None)
     with pytest.raises(DataError, match="has a CRS and no position, got WGS 84 / UTM zone 36N"), open_raster(path):
         pass
 
 
-@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize(("driver", "suffix"), [("PNG", ".pgw"), ("JPEG", ".jgw"), ("GTiff", ".tfw"), ("PNG", ".WLD")])
 def test_a_world_file_places_the_centre_of_the_first_pixel(tmp_path: Path, driver: str, suffix: str):
     save_foreign(tmp_path / "a.tif", image(), transform=None, crs=None)

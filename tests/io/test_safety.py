@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,38 @@ def test_warnings_are_heard_and_not_shown():
     assert [str(r.message) for r in remarks] == ["odd"]
     with pytest.raises(UserWarning, match="odd"):  # the suite's filter is back
         warnings.warn("odd", UserWarning, stacklevel=1)
+
+
+def test_what_results_say_is_not_warned_of_whatever_other_threads_do_to_filters():
+    """shapely and pandas set and restore the filters of the whole process in every thread."""
+    code = """if True:
+        import sys, threading, warnings
+        from pathlib import Path
+        import numpy as np, shapely
+        from landscribe.core.grid import Grid
+        from landscribe.io.geotiff import write_raster
+        from landscribe.io.rasters import open_raster
+        from affine import Affine
+        path, ends = Path(sys.argv[1]), []
+        with write_raster(path, Grid(16, 16, Affine.identity()), count=1, dtype="uint8") as writer:
+            writer.write(Grid(16, 16, Affine.identity()).window, np.ones((1, 16, 16), np.uint8))
+
+        def disturb():
+            while not ends:
+                with warnings.catch_warnings():
+                    shapely.is_valid(shapely.box(0, 0, 1, 1))
+
+        thread = threading.Thread(target=disturb)
+        thread.start()
+        try:
+            for _ in range(300):
+                with open_raster(path) as raster:
+                    assert not raster.info.georeferenced
+        finally:
+            ends.append(True)
+            thread.join()
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-W", "error", "-c", code, str(Path(folder) / "plain.tif")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

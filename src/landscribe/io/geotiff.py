@@ -25,7 +25,7 @@ from landscribe.errors import DataError, problem
 from landscribe.io.atomic import atomic_path
 from landscribe.io.georeference import grid_of, to_rasterio_crs
 from landscribe.io.nodata import is_data
-from landscribe.io.safety import GDAL_SETTINGS, heard
+from landscribe.io.safety import GDAL_SETTINGS
 
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 """What rasterio raises; GDAL's own errors come through bare from some of its methods."""
@@ -165,7 +165,7 @@ def _create(path: Path, grid: Grid, count: int, dtype: str, *, nodata: float | N
         "bigtiff": "IF_SAFER",
         "num_threads": THREADS,
     }
-    with _write_errors(), heard():
+    with _write_errors():
         return rasterio.open(path.absolute(), "w", **options)
 
 
@@ -204,8 +204,7 @@ def _finish(temporary: Path, path: Path, grid: Grid, overviews: bool) -> None:
 
 
 def _reopen(path: Path, mode: str) -> Any:
-    with heard():  # that there is no georeference
-        return rasterio.open(path.absolute(), mode, driver="GTiff", num_threads=THREADS)
+    return rasterio.open(path.absolute(), mode, driver="GTiff", num_threads=THREADS)
 
 
 def _statistics(dataset: Any, number: int) -> dict[str, str]:
@@ -254,7 +253,7 @@ def compression() -> dict[str, Any]:
     pixel = np.zeros((1, 16, 16), dtype=np.uint8)
     options = {"driver": "GTiff", "height": 16, "width": 16, "count": 1, "dtype": "uint8", "compress": "zstd"}
     try:
-        with heard(), MemoryFile() as memory, memory.open(**options) as dataset:
+        with MemoryFile() as memory, memory.open(**options) as dataset:
             dataset.write(pixel)
     except RasterioError:
         return {"compress": "deflate"}

@@ -24,7 +24,7 @@ from landscribe.io.georeference import grid_of, webmercator_tile_grid
 from landscribe.io.geotiff import GDAL_ERRORS, THREADS, RasterWriter, reason_of, to_rasterio_window, write_raster
 from landscribe.io.nodata import is_data
 from landscribe.io.png import require_whole_png
-from landscribe.io.safety import GDAL_SETTINGS, check_claim, check_size, heard, require_local_file
+from landscribe.io.safety import GDAL_SETTINGS, check_claim, check_size, require_local_file
 
 __all__ = ["Raster", "RasterInfo", "RasterWriter", "open_raster", "webmercator_tile_grid", "write_raster"]
 
@@ -168,7 +168,7 @@ def open_raster(path: Path, *, nodata: float | None = None, palette: bool = Fals
     with _gdal():
         dataset = _open(path)
     try:
-        with _gdal(), heard():  # heard: that there is no georeference, which `info.georeferenced` says
+        with _gdal():
             raster = _described(dataset, path, nodata, palette=palette)
         yield raster
     finally:
@@ -191,10 +191,9 @@ def _open(path: Path) -> Any:
     if driver == "PNG":
         require_whole_png(path)
     try:
-        with heard():
-            # Two threads unpack a window three times as fast as one, when it has more than one tile.
-            options = {"num_threads": THREADS} if driver == "GTiff" else {}
-            return rasterio.open(path.absolute(), driver=driver, **options)
+        # Two threads unpack a window three times as fast as one, when it has more than one tile.
+        options = {"num_threads": THREADS} if driver == "GTiff" else {}
+        return rasterio.open(path.absolute(), driver=driver, **options)
     except GDAL_ERRORS as error:
         got = reason_of(error).replace(f"{path.absolute()}:", "").replace(f"{path.name}:", "")
         raise DataError(problem(str(path), f"not a readable {driver}", got=got)) from error

@@ -12,6 +12,10 @@ Every door names its driver and checks the first bytes as well, so none of these
 - `GDAL_SKIP`, `OGR_SKIP`: formats that point to other files or to the network do not exist in this process.
 - `PROJ_NETWORK=OFF`: no datum grid is downloaded.
 - `PROJ_DEBUG=0`, unless set: PROJ raises its errors and does not print them as well.
+
+It also silences two warnings for good: that a raster has no georeference and a layer no CRS, which results say. Filters
+of warnings belong to the whole process, and shapely and pandas set and restore them in all threads, so they could not
+be silenced where they arise while scenes are worked on side by side.
 """
 
 from __future__ import annotations
@@ -36,6 +40,9 @@ GDAL_SETTINGS = {
 SKIPPED = {"GDAL_SKIP": ("VRT", "GTI", "WMS", "WMTS", "WCS", "STACIT", "STACTA", "HTTP"), "OGR_SKIP": ("OGR_VRT",)}
 """Drivers left out of the process, added to those that the user left out."""
 
+SILENCED = ("Dataset has no geotransform", "'crs' was not provided")
+"""How warnings begin that tell nothing new."""
+
 _FILTERS = threading.RLock()
 
 SMALL_BYTES = 1 << 26
@@ -49,13 +56,15 @@ PLAUSIBLE_RATIO = 500
 
 
 def guard_environment() -> None:
-    """Set the environment of GDAL and PROJ as the table above says."""
+    """Set the environment of GDAL and PROJ as the table above says, and silence `SILENCED`."""
     os.environ.update(GDAL_SETTINGS)
     os.environ["PROJ_NETWORK"] = "OFF"
     os.environ.setdefault("PROJ_DEBUG", "0")
     for variable, drivers in SKIPPED.items():
         own = [name for name in os.environ.get(variable, "").replace(",", " ").split() if name not in drivers]
         os.environ[variable] = ",".join([*own, *drivers])
+    for beginning in SILENCED:
+        warnings.filterwarnings("ignore", message=beginning)
     # rasterio's build has fewer vector drivers and would log that those of OGR_SKIP are not there.
     logging.getLogger("rasterio._env").addFilter(_is_news)
 

@@ -26,7 +26,6 @@ from landscribe.io.geojson import write_geojson
 from landscribe.io.layer import Layer
 from landscribe.io.layers import read_layer
 from landscribe.io.polygons import clean, single, to_lonlat
-from landscribe.io.safety import heard
 from landscribe.io.styles import embed_style
 from landscribe.io.wkt_csv import write_csv_layer
 
@@ -287,10 +286,9 @@ def _write_gpkg(path: Path, frame: gpd.GeoDataFrame, legend: Legend, layer: str)
 
 
 def _write_ogr(path: Path, frame: gpd.GeoDataFrame, layer: str, driver: str, where: str) -> None:
-    with heard():  # that there is no CRS
-        try:
-            pyogrio.write_dataframe(
-                frame, path, layer=layer, driver=driver, geometry_type="MultiPolygon", promote_to_multi=True
-            )
-        except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError, pyogrio.errors.DataLayerError) as error:
-            raise OSError(problem(where, "could not be written", got=str(error)[:200])) from error
+    try:
+        pyogrio.write_dataframe(
+            frame, path, layer=layer, driver=driver, geometry_type="MultiPolygon", promote_to_multi=True
+        )
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError, pyogrio.errors.DataLayerError) as error:
+        raise OSError(problem(where, "could not be written", got=str(error)[:200])) from error
