@@ -8,8 +8,6 @@ the scene is predicted: a plain pass over all of it takes minutes.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,13 +29,12 @@ PLAIN, OURS, OURS_8 = "plain: float32, 96-px tiles", "landscribe, one view", "la
 BYTES, BYTES_8 = "landscribe in int8, one view", "landscribe in int8, eight symmetries"
 
 
-def predict_plainly(net: PlainUNet, image_chw: FloatArray, device: torch.device) -> FloatArray:
-    """Probabilities of a normalised image, tile by tile."""
+def predict_plainly(net: PlainUNet, image_chw: FloatArray, device: torch.device, whole: FloatArray) -> None:
+    """Write probabilities of a normalised image, tile by tile, into (K, height, width)."""
     _, height, width = image_chw.shape
     rows, cols = -(-height // OUT), -(-width // OUT)
     margins = ((0, 0), (FRAME, FRAME + rows * OUT - height), (FRAME, FRAME + cols * OUT - width))
     framed = np.pad(image_chw, margins, mode="symmetric")
-    whole = np.zeros((CLASSES, rows * OUT, cols * OUT), np.float32)
     places = [(i * OUT, j * OUT) for i in range(rows) for j in range(cols)]
     inner = slice(FRAME, FRAME + OUT)
     with torch.no_grad():
@@ -46,14 +43,12 @@ def predict_plainly(net: PlainUNet, image_chw: FloatArray, device: torch.device)
             batch = torch.from_numpy(np.stack([framed[:, i : i + TILE, j : j + TILE] for i, j in chosen])).to(device)
             p = torch.sigmoid(net(batch))[:, :, inner, inner].cpu().numpy()
             for (i, j), one in zip(chosen, p, strict=True):
-                whole[:, i : i + OUT, j : j + OUT] = one
-    return whole[:, :height, :width]
+                whole[:, i : i + OUT, j : j + OUT] = one[:, : height - i, : width - j]
 
 
-def predict_ours(net: SegmentationNet, scene: SceneArrays, engine: Engine, symmetries: int) -> FloatArray:
-    """Probabilities of a scene of raw numbers, as `predict` makes them."""
+def predict_ours(net: SegmentationNet, scene: SceneArrays, engine: Engine, symmetries: int, whole: FloatArray) -> None:
+    """Write probabilities of a scene of raw numbers, as `predict` makes them, into (K, height, width)."""
     table = PredictTable(symmetries=symmetries)  # type: ignore[arg-type]
-    whole = np.empty((CLASSES, *scene.shape_hw), np.float32)
 
     def read(name: str, window: Window) -> tuple[AnyArray, BoolArray]:
         return scene.images_chw[name][:, *window.slices], scene.valid_hw[name][window.slices]
@@ -61,7 +56,6 @@ def predict_ours(net: SegmentationNet, scene: SceneArrays, engine: Engine, symme
     maps, shapes = {"M": Affine.identity()}, {"M": scene.shape_hw}
     for window, p_khw in predict_tiles([net], read, scene.shape_hw, maps, shapes, engine, table):
         whole[:, *window.slices] = p_khw
-    return whole
 
 
 def main() -> None:
@@ -73,42 +67,45 @@ def main() -> None:
     plain = plain_twin(net).eval().to(engine.device)
     low, high, mean, std = (getattr(net.stem, f"{field}_0")[0].numpy() for field in ("low", "high", "mean", "std"))
     normal = (np.clip(scene.images_chw["M"].astype(np.float32), low, high) - mean) / std
-    made: dict[str, FloatArray] = {}
-
-    def keep(name: str, way: Callable[[], FloatArray]) -> Callable[[], Any]:
-        return lambda: made.update({name: way()})
-
+    # Results go where those of the run before lay, as into a file: nobody keeps them.
+    made = np.empty((CLASSES, *scene.shape_hw), np.float32)
     ways = {
-        PLAIN: keep(PLAIN, lambda: predict_plainly(plain, normal, engine.device)),
-        OURS: keep(OURS, lambda: predict_ours(net, scene, engine, 1)),
-        OURS_8: keep(OURS_8, lambda: predict_ours(net, scene, engine, 8)),
+        PLAIN: lambda: predict_plainly(plain, normal, engine.device, made),
+        OURS: lambda: predict_ours(net, scene, engine, 1, made),
+        OURS_8: lambda: predict_ours(net, scene, engine, 8, made),
     }
     if engine.device.type == "cpu":
         in_bytes = choose_engine("cpu", "int8")
-        ways[BYTES] = keep(BYTES, lambda: predict_ours(net, scene, in_bytes, 1))
-        ways[BYTES_8] = keep(BYTES_8, lambda: predict_ours(net, scene, in_bytes, 8))
-    seconds = time_in_turn(ways, arguments.repeats, clock_of(engine))
+        ways[BYTES] = lambda: predict_ours(net, scene, in_bytes, 1, made)
+        ways[BYTES_8] = lambda: predict_ours(net, scene, in_bytes, 8, made)
+    wall: dict[str, float] = {}
+    seconds = time_in_turn(ways, arguments.repeats, clock_of(engine), wall)
     pixels = arguments.height * arguments.width
     rates = {name: pixels / s / 1e6 for name, s in seconds.items()}
-    notes = {name: f"{rate:.3f} Mpx/s a thread" for name, rate in rates.items()}
+    notes = {
+        name: f"{rate:.3f} Mpx/s a thread, {wall[PLAIN] / wall[name]:.2f} x on the wall" for name, rate in rates.items()
+    }
     for one, eight in ((OURS, OURS_8), (BYTES, BYTES_8)):
         if eight in notes:
             notes[eight] += f", {seconds[eight] / seconds[one]:.2f} times one view"
     side = tile_side([net], PredictTable(), scene.shape_hw, engine)
     report(f"{arguments.height} x {arguments.width}, {CLASSES} classes, tile {side}", seconds, PLAIN, notes)
-    away = FRAME * 8
-    inner = (slice(None), slice(away, -away), slice(away, -away))
-    exact = predict_ours(net, scene, Engine(engine.device, torch.float32, "benchmark"), 1)
-    difference = {
-        f"{name} against float32, {of}": float(measure(np.abs(made[way] - exact)))
-        for name, way in ((engine.precision, OURS), ("int8", BYTES))
-        if way in made
-        for of, measure in (("mean", np.mean), ("largest", np.max))
-    }
-    difference["context of 16 px against all, mean"] = float(np.abs(made[PLAIN] - exact)[inner].mean())
+    exact = np.empty_like(made)
+    predict_ours(net, scene, Engine(engine.device, torch.float32, "benchmark"), 1, exact)
+    difference: dict[str, float] = {}
+    for name, way in ((engine.precision, OURS), ("int8", BYTES)):
+        if way in ways:
+            ways[way]()
+            away = np.abs(made - exact)
+            difference |= {f"{name} against float32, mean": float(away.mean())}
+            difference |= {f"{name} against float32, largest": float(away.max())}
+    ways[PLAIN]()
+    inner = slice(FRAME * 8, -FRAME * 8)
+    difference["context of 16 px against all, mean"] = float(np.abs(made - exact)[:, inner, inner].mean())
     known = limits(engine)
     print(f"  {difference}", file=sys.stderr)
     medians = {f"{name} s": s for name, s in seconds.items()} | {f"{name} Mpx/s": r for name, r in rates.items()}
+    medians |= {f"{name} wall s": s for name, s in wall.items()}
     more = {"ratio_int8": seconds[PLAIN] / seconds[BYTES]} if BYTES in seconds else {}
     finish(
         "sweep", arguments, engine, medians, seconds[PLAIN] / seconds[OURS], tile=side, differences=difference,

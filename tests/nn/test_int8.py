@@ -147,9 +147,10 @@ def test_windows_of_a_sample():
 def test_other_networks_are_refused(network):
     [(key, value)] = network.items()
     read, shapes = make_scene((40, 40))
-    reader = SceneReader(read, (40, 40), MAPS, shapes, torch.device("cpu"))
+    engine = choose_engine("cpu", "int8")
+    reader = SceneReader(read, (40, 40), MAPS, shapes, engine)
     with pytest.raises(RecipeError, match=f"model 'm': predict.precision = 'int8', got {key} = {value!r}"):
-        make_ready_for(make_net(**network), reader, choose_engine("cpu", "int8"))
+        make_ready_for(make_net(**network), reader, engine)
 
 
 def test_a_torch_without_bytes_says_so(monkeypatch):

@@ -12,6 +12,7 @@ from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network
 from landscribe.nn.device import choose_engine
 from landscribe.nn.stem import BandStatistics
 from landscribe.nn.sweep import pixel_bytes, predict_tiles, sweep, tile_side, tile_windows
+from landscribe.nn.unet import UNet
 
 ENGINE = choose_engine("cpu", "float32")
 SENSORS = (SensorSpec("F", "f", ("red", "green"), 8), SensorSpec("C", "c", ("nir",), 8))
@@ -252,3 +253,21 @@ def test_errors():
     del ground.maps["C"]
     with pytest.raises(RecipeError, match="sensor missing, got C"):
         ground.predict(make_net())
+
+
+@pytest.mark.parametrize("views", ["turns", "mirrors"])
+@pytest.mark.parametrize("symmetries", [4, 8])
+def test_views_that_go_together_give_what_they_give_alone(monkeypatch, views, symmetries):
+    net, ground = make_net(), Ground((61, 47))
+    calls = []
+    forward = UNet.forward
+    monkeypatch.setattr(UNet, "forward", lambda *a, **k: (calls.append(len(a[1][1])), forward(*a, **k))[1])
+    table = {"tile": 32, "symmetries": symmetries, "views": views, "class_symmetries": {"a": 1}}
+    together = ground.predict(net, **table)
+    assert calls == ([4, 4] if symmetries == 8 else [2, 2] if views == "turns" else [3, 1]) * 4
+    monkeypatch.setattr("landscribe.nn.sweep.AT_ONCE_PX", 1)
+    calls.clear()
+    alone = ground.predict(net, **table)
+    assert calls == [1] * symmetries * 4
+    assert np.abs(together - alone).max() < 1e-6
+    assert np.ptp(alone) > 0.1

@@ -25,9 +25,11 @@ from landscribe.io.settings import load_recipe
 from landscribe.io.submissions import read_texts
 from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network
 from landscribe.nn.chips import ChipPlan, SceneArrays, cut_chips, load_bank
+from landscribe.nn.device import choose_engine
 from landscribe.nn.reading import SceneReader
+from landscribe.nn.ready import make_ready_for
 from landscribe.nn.spectral import lay
-from landscribe.nn.stem import compute_statistics
+from landscribe.nn.stem import BandStatistics, compute_statistics
 from landscribe.stages.merge import Source, merge
 from landscribe.stages.prepare import prepare
 from landscribe.stages.stats import stats
@@ -131,29 +133,33 @@ def test_l13_the_bicubic_of_the_method_in_chips_and_in_prediction(backend: str) 
     scales = {name: 148 / image.shape[1] for name, image in images.items()}
     inputs, table = InputTable(resample="cubic"), NetworkTable(filters=2, depth=2)
     spec = ModelSpec("m", ("tree",), sensors, scales, inputs, table, 8)
-    net = build_network(spec, compute_statistics([scene], 0.0))
+    as_they_are = {
+        s.name: BandStatistics(*(np.full(len(s.bands), v, "f4") for v in (-9e9, 9e9, 0, 1))) for s in sensors
+    }
+    net = build_network(spec, as_they_are)
     assert net.cubic_sensors == {"P", "M", "A"}
-    here = torch.device("cpu")
-    bank = load_bank([scene], net.sensor_steps, here, cubic=net.cubic_sensors, backend=backend)  # type: ignore[arg-type]
+    engine = choose_engine("cpu", "float32")
+    bank = load_bank([scene], net.sensor_steps, engine.device, cubic=net.cubic_sensors, backend=backend)  # type: ignore[arg-type]
     place = np.array([[1.0, 0, 25, 0, 1, 33]])
     ones = {n: np.ones((1, len(i)), np.float32) for n, i in images.items()}
     plan = ChipPlan(np.zeros(1, np.int64), place, ones, {n: 0 * one for n, one in ones.items()})
     chip = cut_chips(bank, ChipTable(size=64, context=8), plan).images
     reader = SceneReader(
         lambda n, w: (images[n][:, *w.slices], valid[n][w.slices]), (148, 172), maps,
-        {n: i.shape[1:] for n, i in images.items()}, here,
+        {n: i.shape[1:] for n, i in images.items()}, engine,
     )  # fmt: skip
-    tile = reader.load(net, Window(33, 25, 64, 64))
-    patch, _ = reader.load_many(net, [Window(33, 25, 64, 64)])
-    whole = []
+    ready = make_ready_for(net, reader, engine)
+    tile = reader.load(ready, Window(33, 25, 64, 64))
+    patch = reader.load_many(ready, [Window(33, 25, 64, 64)])[1][0].numpy()
+    kept = tile.stacks[1][0, :, *tile.keep.slices].numpy()
+    whole: list[np.ndarray] = []
     for name, image_chw in images.items():
         theirs = [cv2.resize(b.astype(np.float32), (172, 148), interpolation=cv2.INTER_CUBIC) for b in image_chw]
+        expected, own = np.stack(theirs)[:, 33:97, 25:89], slice(len(whole), len(whole) + len(theirs))
         whole += theirs
-        expected = np.stack(theirs)[:, 33:97, 25:89]
         assert np.abs(chip[name][0].numpy() - expected).max() < 0.01
-        assert np.abs(patch[name][0].numpy() - expected).max() < 0.01
-        kept = (0, slice(None), *tile.keep.slices)
-        assert np.abs(tile.images[name][kept].numpy() - expected).max() < 0.01
+        assert np.abs(patch[own] - expected).max() < 0.01
+        assert np.abs(kept[own] - expected).max() < 0.01
     assert np.stack(whole).shape == (20, 148, 172)
 
 

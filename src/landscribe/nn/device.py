@@ -14,8 +14,8 @@ from landscribe.errors import RecipeError, problem
 BYTES = torch.uint8
 PRECISIONS = {"bf16": torch.bfloat16, "float32": torch.float32, "int8": BYTES}
 CPU_INFO = Path("/proc/cpuinfo")
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-"""Numbers of two settings of glibc's `mallopt`."""
+M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
+"""Numbers of settings of glibc's `mallopt`."""
 KEPT_BYTES = 2**31 - 1
 """Free memory at the end of the heap that stays with the process."""
 
@@ -37,7 +37,7 @@ class Engine:
 
 
 def choose_engine(device: str | None = None, precision: str | None = None) -> Engine:
-    """Choose the device and the precision that is fastest there.
+    """Choose the device and the precision that is fastest there; see `keep_memory` for what else that does.
 
     Args:
         device: `cpu`, `cuda`, `cuda:1` ...; None takes the first GPU (the one of its own, in a process that
@@ -62,6 +62,8 @@ def choose_engine(device: str | None = None, precision: str | None = None) -> En
     if dtype == BYTES and (chosen.type != "cpu" or not can_multiply_bytes()):
         got, need = f"{chosen}, torch {torch.__version__}", "a processor, and a torch with oneDNN"
         raise RecipeError(problem("predict.precision", "no int8 here", got=got, need=need, do="leave it out"))
+    if chosen.type == "cpu":
+        keep_memory()
     return Engine(chosen, dtype, reason)
 
 
@@ -106,12 +108,13 @@ def keep_memory() -> bool:
     """Ask the C library to keep the memory of large tensors for the next ones; returns whether it will.
 
     Else each result of a convolution is fetched from the system page by page and given back at once: a third of the
-    time of a prediction on some machines.
+    time of a prediction on some machines. To be called before torch has threads, which have heaps of their own that
+    nothing keeps.
     """
     if not hasattr(ctypes.pythonapi, "mallopt"):
         return False
     mallopt = ctypes.pythonapi.mallopt
-    return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, KEPT_BYTES))
+    return all(mallopt(*s) for s in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, KEPT_BYTES), (M_ARENA_MAX, 1)))
 
 
 def _field(line: str) -> tuple[str, str]:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from landscribe.nn.blocks import Convolutions
 from landscribe.nn.bundle import SegmentationNet, channels_last
-from landscribe.nn.device import Engine, keep_memory
+from landscribe.nn.device import Engine
+from landscribe.nn.ready_stem import ReadyStem
 from landscribe.nn.unet import fold_batch_norm
 
 
@@ -32,8 +33,6 @@ class ReluConvolution(nn.Module):
 
 def make_ready(net: SegmentationNet, engine: Engine) -> SegmentationNet:
     """Return a copy for inference: on the device, batch norm folded, convolutions in the engine's type."""
-    if engine.device.type == "cpu":
-        keep_memory()
     ready = copy.deepcopy(net).eval().requires_grad_(False)
     fold_batch_norm(ready.unet)
     ready.unet.to(engine.dtype)
@@ -41,6 +40,7 @@ def make_ready(net: SegmentationNet, engine: Engine) -> SegmentationNet:
         if isinstance(module, nn.BatchNorm2d):  # what has no convolution before it keeps its digits
             module.float()
     ready = channels_last(ready.to(engine.device))
+    ready.stem = ReadyStem(ready.stem, engine.dtype)  # type: ignore[assignment]  # the same calls
     if engine.device.type == "cpu" and can_fuse():
         fuse_relu(ready.unet)
     return ready

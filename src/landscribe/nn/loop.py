@@ -21,7 +21,7 @@ from landscribe.errors import DataError, LandscribeError, RecipeError, problem
 from landscribe.nn.bundle import SegmentationNet, channels_last
 from landscribe.nn.chips import ChipBank, Chips, SceneArrays, cut_chips, draw_plan, steps_per_epoch
 from landscribe.nn.compile import compiled
-from landscribe.nn.device import Engine, keep_memory
+from landscribe.nn.device import Engine
 from landscribe.nn.gradients import add_gradients, split_chips
 from landscribe.nn.hard import NONE_YET, HardChips
 from landscribe.nn.losses import (
@@ -105,8 +105,6 @@ def train(
     forward = compiled(net, on_warning or (lambda _text: None)) if schedule.compile else net
     history = _History(engine, net.spec.classes)
     devices = [engine.device] if engine.device.type == "cuda" else []
-    if engine.device.type == "cpu":
-        keep_memory()
 
     def sums_of(piece: int, batch: Chips) -> LossSums:
         torch.manual_seed(_step_seed(seed, step, ranks.rank, piece))

@@ -22,7 +22,7 @@ from landscribe.nn.bundle import SegmentationNet
 from landscribe.nn.device import Engine
 from landscribe.nn.reading import Reader, SceneReader, TileInput
 from landscribe.nn.ready import make_ready_for
-from landscribe.nn.sweep import blank_frame, predict_input
+from landscribe.nn.sweep import average_views, blank_frame
 
 STRIP_ROWS = 256
 """Rows of a scene that are given out at once."""
@@ -97,7 +97,7 @@ def predict_patches(
     """
     for net in models:
         require_fit(predict, net.spec.context, net.divisor)
-    scene = SceneReader(read, shape_hw, maps, sensor_shapes, engine.device)
+    scene = SceneReader(read, shape_hw, maps, sensor_shapes, engine)
     running = [_strips_of(make_ready_for(net, scene, engine), scene, engine, predict) for net in models]
     for window in strips(shape_hw):
         yield window, np.concatenate([next(one) for one in running])
@@ -135,8 +135,8 @@ def _predict_batch(
     context, side = net.spec.context, _side(predict)
     size = side + 2 * context
     windows = [Window(row - context, col - context, size, size) for col in cols]
-    seen = TileInput(*scene.load_many(net, windows), Window(context, context, side, side))
-    return predict_input(net, seen, engine, predict)
+    seen = TileInput(scene.load_many(net, windows), Window(context, context, side, side))
+    return average_views(net, seen, engine, predict)
 
 
 def _hits(starts: Sequence[int], side: int, size: int) -> IntArray:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from affine import Affine
-from torch import Tensor, nn
+from torch import Tensor
 
 from landscribe.core.arrays import AnyArray, BoolArray, IntArray
 from landscribe.core.grid import Window
 from landscribe.nn.bundle import SegmentationNet
 from landscribe.nn.device import Engine
-from landscribe.nn.int8 import ByteUNet
+from landscribe.nn.ready_stem import TABLE_TYPES, ReadyStem
 from landscribe.nn.sample import Raster, RasterBank, copy_pixels, pack_rasters, sample
 
 Reader = Callable[[str, Window], tuple[AnyArray, BoolArray]]
@@ -28,70 +28,121 @@ STEM_ROWS = 32
 class TileInput:
     """What one model sees of one tile, or of several of the same size."""
 
-    images: dict[str, Tensor]
-    valid: dict[str, Tensor]
+    stacks: dict[int, Tensor]
+    """Normalised, by stride, (B, C, H / stride, W / stride) channels-last, in the type of the engine."""
     keep: Window
     """The tile within that."""
 
 
 @dataclass(frozen=True)
+class _InPlace:
+    """Pixels of a sensor that lies pixel on pixel on the reference grid, and where they go."""
+
+    image_chw: AnyArray
+    valid_hw: BoolArray
+    row_i: IntArray
+    """Row of the image for each row of the windows; mirrored at the scene's edges."""
+    col_bj: Sequence[IntArray]
+    """Column of the image for each column of each window."""
+
+    def rows(self, top: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Return values and validity of some rows of all windows."""
+        some_i = self.row_i[top:stop]
+        parts = [copy_pixels(self.image_chw, self.valid_hw, some_i, col_j) for col_j in self.col_bj]
+        values, valid = zip(*parts, strict=True)
+        return torch.cat(values), torch.cat(valid)
+
+
+@dataclass(frozen=True)
+class _Resampled:
+    """Pixels of a sensor on a grid of its own."""
+
+    bank: RasterBank
+    windows: Sequence[Window]
+    step: int
+
+    def rows(self, top: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Return values and validity of some rows of all windows."""
+        places = np.array([tuple(Affine.translation(w.col, w.row + top))[:6] for w in self.windows])
+        shape = ((stop - top) // self.step, self.windows[0].width // self.step)
+        return sample(self.bank, np.zeros(len(places), np.int64), places, shape, step=self.step)
+
+
+Source = _InPlace | _Resampled
+
+
+@dataclass(frozen=True)
 class SceneReader:
-    """Reads what a model sees of a tile."""
+    """Reads what a model that was made ready for it sees of a tile."""
 
     read: Reader
     shape_hw: tuple[int, int]
     maps: Mapping[str, Affine]
     sensor_shapes: Mapping[str, tuple[int, int]]
-    device: torch.device
+    engine: Engine
 
     def load(self, net: SegmentationNet, tile: Window) -> TileInput:
         """Return what a network must see to predict a tile."""
         window = input_window(net, tile, self.shape_hw)
-        images, valid = {}, {}
-        for name, step in net.sensor_steps.items():
-            images[name], valid[name] = self._sample(name, step, window, name in net.cubic_sensors)
         keep = Window(tile.row - window.row, tile.col - window.col, tile.height, tile.width)
-        return TileInput(images, valid, keep)
+        return TileInput(self.load_many(net, [window]), keep)
 
-    def load_many(self, net: SegmentationNet, windows: Sequence[Window]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return images and validity of square windows of one row, from left to right; sensors are read once."""
-        images, valid = {}, {}
-        size = windows[0].height
-        last = windows[-1]
-        whole = Window(windows[0].row, windows[0].col, size, last.col_stop - windows[0].col)
-        places = np.array([tuple(Affine.translation(w.col, w.row))[:6] for w in windows])
-        for name, step in net.sensor_steps.items():
-            bank = self._bank(name, whole, name in net.cubic_sensors)
-            shape = (size // step, size // step)
-            images[name], valid[name] = sample(bank, np.zeros(len(windows), np.int64), places, shape, step=step)
-        return images, valid
+    def load_many(self, net: SegmentationNet, windows: Sequence[Window]) -> dict[int, Tensor]:
+        """Return the stacks of windows of one size in one row, from left to right; sensors are read once."""
+        stem: ReadyStem = net.stem  # type: ignore[assignment]  # `make_ready` sees to that
+        seen = {name: self._source(net, name, windows) for name in net.sensor_steps}
+        stacks = {stride: _look_up(stem, stride, seen) for stride in stem.strides}
+        found = {stride: stack.to(self.engine.device) for stride, stack in stacks.items() if stack is not None}
+        rest = [stride for stride in stacks if stride not in found]
+        return found | (self._sample(net, stem, rest, seen, windows[0].height) if rest else {})
 
-    def _sample(self, name: str, step: int, window: Window, cubic: bool) -> tuple[Tensor, Tensor]:
+    def _sample(
+        self, net: SegmentationNet, stem: ReadyStem, strides: Sequence[int], seen: Mapping[str, Source], height: int
+    ) -> dict[int, Tensor]:
+        """Return some stacks by way of raw numbers.
+
+        The stem looks at each pixel alone, so a processor takes a few rows at a time, which stay in its cache.
+        """
+        names = [name for name, step in net.sensor_steps.items() if step in strides]
+        rows = round_up(STEM_ROWS, net.divisor) if self.engine.device.type == "cpu" else height
+        found: dict[int, Tensor] = {}
+        for top in range(0, height, rows):
+            stop = min(top + rows, height)
+            images, valid = {}, {}
+            for name in names:
+                values, known = seen[name].rows(top, stop)
+                images[name], valid[name] = values.to(self.engine.device), known.to(self.engine.device)
+            for step, stack in stem(images, valid, strides).items():
+                if step not in found:
+                    batch, channels, _, width = stack.shape
+                    found[step] = stack.new_empty(batch, height // step, width, channels).permute(0, 3, 1, 2)
+                found[step][:, :, top // step : stop // step] = stack
+        return found
+
+    def _source(self, net: SegmentationNet, name: str, windows: Sequence[Window]) -> Source:
+        """Read a sensor once for all windows."""
+        step, first = net.sensor_steps[name], windows[0]
+        whole = Window(first.row, first.col, first.height, windows[-1].col_stop - first.col)
         if step == 1 and self.maps[name] == Affine.identity() and self.sensor_shapes[name] == self.shape_hw:
-            return self._copy(name, window)
-        bank = self._bank(name, window, cubic)
-        place = np.array([tuple(Affine.translation(window.col, window.row))[:6]])
-        return sample(bank, np.zeros(1, np.int64), place, (window.height // step, window.width // step), step=step)
-
-    def _bank(self, name: str, window: Window, cubic: bool) -> RasterBank:
-        there = self._sensor_window(name, window)
+            return self._in_place(name, whole, windows)
+        there = self._sensor_window(name, whole)
         image_chw, valid_hw = self.read(name, there)
         from_reference = Affine.translation(-there.col, -there.row) @ self.maps[name]
         raster = Raster(image_chw, valid_hw, from_reference, self.shape_hw)
-        return pack_rasters([raster], None if self.device.type == "cpu" else self.device, cubic=cubic)
+        device = None if self.engine.device.type == "cpu" else self.engine.device
+        return _Resampled(pack_rasters([raster], device, cubic=name in net.cubic_sensors), windows, step)
 
-    def _copy(self, name: str, window: Window) -> tuple[Tensor, Tensor]:
-        """Read a sensor that lies pixel on pixel on the reference grid: what `sample` would give, without its sums."""
+    def _in_place(self, name: str, whole: Window, windows: Sequence[Window]) -> _InPlace:
         rows, cols = (
             _mirrored_pixels(start, stop, size)
             for start, stop, size in zip(
-                (window.row, window.col), (window.row_stop, window.col_stop), self.shape_hw, strict=True
+                (whole.row, whole.col), (whole.row_stop, whole.col_stop), self.shape_hw, strict=True
             )
         )
         (top, bottom), (left, right) = ((int(i.min()), int(i.max()) + 1) for i in (rows, cols))
         image_chw, valid_hw = self.read(name, Window(top, left, bottom - top, right - left))
-        image, valid = copy_pixels(image_chw, valid_hw, rows - top, cols - left)
-        return image.to(self.device), valid.to(self.device)
+        col_bj = [cols[w.col - whole.col : w.col_stop - whole.col] - left for w in windows]
+        return _InPlace(image_chw, valid_hw, rows - top, col_bj)
 
     def _sensor_window(self, name: str, window: Window) -> Window:
         """Return the part of a sensor's raster that a window of the mirrored reference grid is sampled from."""
@@ -106,30 +157,22 @@ class SceneReader:
         return Window(row, col, row_stop - row, col_stop - col)
 
 
-def normalise(
-    net: SegmentationNet, images: Mapping[str, Tensor], valid: Mapping[str, Tensor], engine: Engine
-) -> dict[int, Tensor]:
-    """Return what the stem makes of a tile, in the type of the engine.
-
-    The stem looks at each pixel alone, so a processor takes a few rows at a time, which stay in its cache.
-    """
-    height = min(len(images[name][0, 0]) * step for name, step in net.sensor_steps.items())
-    rows = round_up(STEM_ROWS, net.divisor) if engine.device.type == "cpu" else height
-    whole: dict[int, Tensor] = {}
-    unet: nn.Module = net.unet
-    for top in range(0, height, rows):
-
-        def strip(maps: Mapping[str, Tensor], top: int = top) -> dict[str, Tensor]:
-            steps = net.sensor_steps
-            return {name: maps[name][:, :, top // steps[name] : (top + rows) // steps[name]] for name in steps}
-
-        for step, floats in net.stem(strip(images), strip(valid)).items():
-            stack = unet.to_bytes(step, floats) if isinstance(unet, ByteUNet) else floats
-            if step not in whole:
-                shape = (stack.shape[0], height // step, stack.shape[3], stack.shape[1])
-                whole[step] = stack.new_empty(shape, dtype=engine.dtype).permute(0, 3, 1, 2)
-            whole[step][:, :, top // step : top // step + stack.shape[2]] = stack
-    return whole
+def _look_up(stem: ReadyStem, stride: int, seen: Mapping[str, Source]) -> Tensor | None:
+    """Return a stack by its table, where all of it lies pixel on pixel in whole numbers; else None."""
+    sources = {name: seen[name] for name in stem.sensors(stride)}
+    pixels = {name: source for name, source in sources.items() if isinstance(source, _InPlace)}
+    if len(pixels) < len(sources) or any(p.image_chw.dtype.name not in TABLE_TYPES for p in pixels.values()):
+        return None
+    table = stem.table(stride)
+    if table is None:
+        return None
+    some = next(iter(pixels.values()))
+    shape = (len(some.col_bj), len(some.row_i), len(some.col_bj[0]), len(table.values))
+    stack = table.values.new_empty(shape).permute(0, 3, 1, 2)
+    for name, source in pixels.items():
+        for one, col_j in zip(stack, source.col_bj, strict=True):
+            table.fill(name, source.image_chw, source.valid_hw, source.row_i, col_j, one)
+    return stack
 
 
 def input_window(net: SegmentationNet, tile: Window, shape_hw: tuple[int, int]) -> Window:

@@ -14,7 +14,8 @@ from landscribe.nn.bundle import SegmentationNet
 from landscribe.nn.device import BYTES, Engine
 from landscribe.nn.fused import make_ready
 from landscribe.nn.int8 import ByteUNet
-from landscribe.nn.reading import SceneReader, normalise, round_up
+from landscribe.nn.reading import SceneReader, round_up
+from landscribe.nn.ready_stem import ReadyStem
 
 SAMPLE_SIDE = 64
 """Side of the squares of a scene by which a network in bytes is set, in pixels."""
@@ -39,7 +40,9 @@ def make_ready_for(net: SegmentationNet, scene: SceneReader, engine: Engine) -> 
     floats = replace(engine, dtype=torch.float32)
     ready = make_ready(net, floats)
     with torch.inference_mode():
-        ready.unet = ByteUNet(ready.unet, _sample(ready, scene, floats))  # type: ignore[assignment]  # the same calls
+        unet = ByteUNet(ready.unet, _sample(ready, scene))
+    ready.unet = unet  # type: ignore[assignment]  # the same calls
+    ready.stem = ReadyStem(net.stem, BYTES, unet.to_bytes)  # type: ignore[assignment]
     return ready
 
 
@@ -52,15 +55,20 @@ def sample_windows(shape_hw: tuple[int, int], side: int, count: int) -> list[Win
     return [Window(row, col, side, side) for row in rows for col in cols]
 
 
-def _sample(net: SegmentationNet, scene: SceneReader, engine: Engine) -> dict[int, Tensor]:
+def _sample(net: SegmentationNet, scene: SceneReader) -> dict[int, Tensor]:
     """Return what the network sees of squares of the scene, by stride; of those with data where there are some."""
     loaded = []
     for count in SAMPLE_GRIDS:
         windows = sample_windows(scene.shape_hw, round_up(SAMPLE_SIDE, net.divisor), count)
         loaded = [scene.load_many(net, [window]) for window in windows]
-        seen = [one for one in loaded if any(float(valid.float().mean()) >= 0.5 for valid in one[1].values())]
+        seen = [stacks for stacks in loaded if any(_share_with_data(stack) >= 0.5 for stack in stacks.values())]
         if len(seen) >= min(ENOUGH, len(windows)):
             break
     seen = seen or loaded
-    stacks = [normalise(net, *one, engine) for one in seen[:: math.ceil(len(seen) / MOST)]]
-    return {stride: torch.cat([stack[stride] for stack in stacks]) for stride in stacks[0]}
+    chosen = seen[:: math.ceil(len(seen) / MOST)]
+    return {stride: torch.cat([stacks[stride] for stacks in chosen]) for stride in chosen[0]}
+
+
+def _share_with_data(stack: Tensor) -> float:
+    """Return the share of pixels with data: the others are 0 in all channels."""
+    return float((stack != 0).any(dim=1).float().mean())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -187,18 +187,22 @@ class Stem(nn.Module):
         masks = {step: len(group) if self.masks else 0 for step, group in self.groups.items()}
         return {step: len(self._bands(step)) + len(self.indices[step]) + masks[step] for step in self.groups}
 
-    def forward(self, images: Mapping[str, Tensor], valid: Mapping[str, Tensor]) -> dict[int, Tensor]:
+    def forward(
+        self, images: Mapping[str, Tensor], valid: Mapping[str, Tensor], strides: Collection[int] | None = None
+    ) -> dict[int, Tensor]:
         """Normalise.
 
         Args:
             images: Raw values of each sensor, float32 (B, C, H / step, W / step).
             valid: Of each sensor, bool (B, 1, H / step, W / step).
+            strides: Of the stacks that are wanted; None wants all.
 
         Returns:
             Stack of each stride, float32 (B, channels[stride], H / stride, W / stride).
         """
         with torch.autocast(next(iter(images.values())).device.type, enabled=False):
-            return {step: self._stack(step, images, valid) for step in self.groups}
+            wanted = self.groups if strides is None else strides
+            return {step: self._stack(step, images, valid) for step in wanted}
 
     def _stack(self, step: int, images: Mapping[str, Tensor], valid: Mapping[str, Tensor]) -> Tensor:
         parts: list[Tensor] = []

@@ -22,8 +22,8 @@ from landscribe.core.grid import Window
 from landscribe.core.recipe import PredictTable
 from landscribe.errors import RecipeError, problem
 from landscribe.nn.bundle import SegmentationNet
-from landscribe.nn.device import Engine
-from landscribe.nn.reading import Reader, SceneReader, TileInput, normalise, round_up
+from landscribe.nn.device import BYTES, Engine
+from landscribe.nn.reading import Reader, SceneReader, TileInput, round_up
 from landscribe.nn.ready import make_ready_for
 
 VIEWS: dict[str, tuple[tuple[int, bool], ...]] = {
@@ -34,12 +34,17 @@ VIEWS: dict[str, tuple[tuple[int, bool], ...]] = {
     ),
 }  # fmt: skip
 """Quarter turns and whether columns are reversed first; one symmetry is the first of them, four are the first four."""
+NumberedView = tuple[int, tuple[int, bool]]
+AT_ONCE_PX = 2**19
+"""Pixels up to which views go through a network together on a processor: larger ones gain nothing there."""
 TILE_BYTES = 3 * 2**29
 """Memory of a forward pass on a processor."""
 GPU_SHARE = 0.4
 """Share of a GPU's memory for a forward pass."""
 LIVE_MAPS = 6
 """Maps of the first level's width that are in memory at once."""
+RAW_BYTES = 5
+"""Of a band and its validity while a tile is read."""
 BLOCK_PX = 1024
 """Side of a tile where no network looks at it."""
 
@@ -58,7 +63,8 @@ def tile_side(
     divisor = max((net.divisor for net in models), default=1)
     if predict.tile is not None or not models:
         return round_up(predict.tile or BLOCK_PX, divisor)
-    pixels = tile_budget_bytes(engine) / max(pixel_bytes(net, engine) for net in models)
+    views = max(predict.views_of(name) for net in models for name in net.spec.classes)
+    pixels = tile_budget_bytes(engine) / max(pixel_bytes(net, engine, views) for net in models)
     seen = max(net.receptive_radius for net in models)
     largest = max(divisor, int(math.sqrt(pixels)) - 2 * round_up(seen, divisor))
     count = math.ceil(max(shape_hw) / largest)
@@ -75,12 +81,22 @@ def tile_budget_bytes(engine: Engine) -> int:
     return int(GPU_SHARE * torch.cuda.get_device_properties(engine.device).total_memory)
 
 
-def pixel_bytes(net: SegmentationNet, engine: Engine) -> int:
-    """Return about how much memory a forward pass takes for each pixel that it sees, one view at a time."""
+def pixel_bytes(net: SegmentationNet, engine: Engine, views: int = 1) -> int:
+    """Return about how much memory a forward pass takes for each pixel that it sees.
+
+    Args:
+        net: The network.
+        engine: Device and precision.
+        views: How many are averaged.
+    """
     bands = sum(len(sensor.bands) for sensor in net.spec.sensors) + len(net.spec.inputs.indices)
     of_type = engine.dtype.itemsize
-    # The first level's maps that live at once; raw bands of this tile and the next, normalised bands; sums of views.
-    return LIVE_MAPS * net.unet.width * of_type + bands * (2 * 5 + 2 * of_type) + len(net.spec.classes) * 16
+    stack = bands * (2 if engine.dtype == BYTES else 1) * of_type
+    # Stacks of this tile, of the next, and of a turned view; logits and the result that is being written, or also sums.
+    stacks, results = (2, 2) if views == 1 else (3, 4)
+    return (
+        LIVE_MAPS * net.unet.width * of_type + bands * RAW_BYTES + stacks * stack + results * len(net.spec.classes) * 4
+    )
 
 
 def tile_windows(shape_hw: tuple[int, int], tile: int) -> list[Window]:
@@ -157,7 +173,7 @@ def predict_tiles(
     missing = sorted({s for net in models for s in net.sensor_steps if s not in maps or s not in sensor_shapes})
     if missing:
         raise RecipeError(problem("scene", "sensor missing", got=", ".join(missing)))
-    scene = SceneReader(read, shape_hw, maps, sensor_shapes, engine.device)
+    scene = SceneReader(read, shape_hw, maps, sensor_shapes, engine)
     ready = [make_ready_for(net, scene, engine) for net in models]
 
     def load(window: Window) -> list[TileInput]:
@@ -166,7 +182,7 @@ def predict_tiles(
     def compute(window: Window, inputs: Future[list[TileInput]]) -> FloatArray:
         parts = []
         for net, tile in zip(ready, inputs.result(), strict=True):
-            mean = predict_input(net, tile, engine, predict)[0]
+            mean = average_views(net, tile, engine, predict)[0]
             parts.append((mean.exp() if predict.combine == "geometric" else mean).cpu().numpy())
             blank_frame(parts[-1], window, shape_hw, net, predict)
         return np.concatenate(parts)
@@ -182,36 +198,39 @@ def predict_tiles(
 
 
 @torch.inference_mode()
-def predict_input(net: SegmentationNet, seen: TileInput, engine: Engine, predict: PredictTable) -> Tensor:
-    """Return the mean over the symmetries, float32 (B, K, h, w): of probabilities, or of their logarithms."""
-    images = {name: t.to(engine.device) for name, t in seen.images.items()}
-    valid = {name: t.to(engine.device) for name, t in seen.valid.items()}
-    return average_views(net, normalise(net, images, valid, engine), seen.keep, predict)
-
-
-def average_views(net: SegmentationNet, stacks: Mapping[int, Tensor], keep: Window, predict: PredictTable) -> Tensor:
+def average_views(net: SegmentationNet, seen: TileInput, engine: Engine, predict: PredictTable) -> Tensor:
     """Return the mean over the symmetries, float32 (B, K, h, w): of probabilities, or of their logarithms.
 
     Args:
-        net: The network.
-        stacks: Normalised input by stride.
-        keep: The part that is wanted.
+        net: A network made ready.
+        seen: What it sees.
+        engine: Device and precision.
         predict: Symmetries, and by `combine` what the mean is taken of.
     """
-    size_hw = stacks[1].shape[-2:]
-    geometric = predict.combine == "geometric"
+    size_hw = (int(seen.stacks[1].shape[-2]), int(seen.stacks[1].shape[-1]))
+    take = functional.logsigmoid if predict.combine == "geometric" else torch.sigmoid_
     # Views of fewer symmetries are the first ones of those of more, so each class stops adding up at its own number.
     counts = [predict.views_of(name) for name in net.spec.classes]
-    counts_k = torch.tensor(counts, dtype=torch.float32, device=stacks[1].device)[:, None, None]
+    counts_k = torch.tensor(counts, dtype=torch.float32, device=engine.device)[:, None, None]
+    views = list(enumerate(VIEWS[predict.views][: max(counts)]))
     total: Tensor | None = None
-    for number, (turns, flip) in enumerate(VIEWS[predict.views][: max(counts)]):
-        turned = {step: _turn(stack, turns, flip) for step, stack in stacks.items()}
-        logits = net.unet(turned, _turn_window(keep, (size_hw[0], size_hw[1]), turns, flip)).float()
-        p = _unturn(functional.logsigmoid(logits) if geometric else torch.sigmoid(logits), turns, flip)
-        total = p.clone() if total is None else total + p * (number < counts_k)
+    for some in _groups(views, views_at_once(net, engine, seen.stacks[1][:, 0].numel())):
+        turned = {
+            step: torch.cat([_turn(stack, *view) for _, view in some]) if len(some) > 1 else _turn(stack, *some[0][1])
+            for step, stack in seen.stacks.items()
+        }
+        keeps = [_turn_window(seen.keep, size_hw, *view) for _, view in some]
+        hull = _hull(keeps)
+        logits = net.unet(turned, hull).float()
+        for (number, view), keep, part in zip(some, keeps, logits.chunk(len(some)), strict=True):
+            own = Window(keep.row - hull.row, keep.col - hull.col, keep.height, keep.width)
+            p = _unturn(take(part[..., *own.slices]), *view)
+            if number >= min(counts):
+                p = p * (number < counts_k)
+            total = p if total is None else total.add_(p)
     if total is None:
         raise RecipeError(problem("predict.symmetries", "none"))
-    return total / counts_k
+    return total if max(counts) == 1 else total.div_(counts_k)
 
 
 def blank_frame(
@@ -235,13 +254,34 @@ def blank_frame(
         p_khw[np.array(empty)[:, None, None] & frame_hw] = 0
 
 
+def views_at_once(net: SegmentationNet, engine: Engine, pixels: int) -> int:
+    """Return how many views of that many pixels go through a network together."""
+    most = AT_ONCE_PX if engine.device.type == "cpu" else tile_budget_bytes(engine) // pixel_bytes(net, engine, 8)
+    return max(1, most // pixels)
+
+
+def _groups(views: Sequence[NumberedView], at_once: int) -> Iterator[Sequence[NumberedView]]:
+    """Yield views that go together: those of one shape."""
+    for odd in (0, 1):
+        alike = [view for view in views if view[1][0] % 2 == odd]
+        for first in range(0, len(alike), at_once):
+            yield alike[first : first + at_once]
+
+
+def _hull(windows: Sequence[Window]) -> Window:
+    row, col = min(w.row for w in windows), min(w.col for w in windows)
+    return Window(row, col, max(w.row_stop for w in windows) - row, max(w.col_stop for w in windows) - col)
+
+
 def _turn(x: Tensor, turns: int, flip: bool) -> Tensor:
+    if not turns and not flip:
+        return x
     flipped = x.flip(-1) if flip else x
     return torch.rot90(flipped, turns, (-2, -1)).contiguous(memory_format=torch.channels_last)
 
 
 def _unturn(x: Tensor, turns: int, flip: bool) -> Tensor:
-    back = torch.rot90(x, -turns, (-2, -1))
+    back = torch.rot90(x, -turns, (-2, -1)) if turns else x
     return back.flip(-1) if flip else back
 
 
