@@ -151,6 +151,11 @@ def parse(description: str | None, **options: Any) -> argparse.Namespace:
     return arguments
 
 
+def plain_device(arguments: argparse.Namespace) -> torch.device:
+    """Return the device that the command line asks for, as one writes that plainly."""
+    return torch.device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
 def engine_of(arguments: argparse.Namespace) -> Engine:
     """Return the engine that the command line asks for."""
     return choose_engine(arguments.device)

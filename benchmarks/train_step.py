@@ -1,7 +1,7 @@
 """A training step against the same network written plainly: python benchmarks/train_step.py [--json] [--batch 32].
 
-Plain: eager float32, channels-first, chips cut one by one with NumPy and OpenCV. Ours: the loop that `train` runs,
-chips, average of weights and history included. On a GPU the plain way runs there too.
+Plain: eager float32, channels-first, chips cut one by one with NumPy and OpenCV, memory as the C library hands it out.
+Ours: the loop that `train` runs, chips, average of weights and history included. On a GPU the plain way runs there too.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from networks import (
     make_net,
     make_scene,
     parse,
+    plain_device,
     plain_twin,
 )
 from side_by_side import report
@@ -123,13 +124,15 @@ def count_flop(run: Callable[[], Any]) -> float:
 def main() -> None:
     """Run the benchmark."""
     arguments = parse(__doc__, batch=32, steps=8, side=1024)
-    engine, rng = engine_of(arguments), np.random.default_rng(0)
     scene = make_scene(arguments.side, arguments.side - 3)
     table = ChipTable(size=SIZE, context=CONTEXT, batch=arguments.batch)
     net = make_net(scene)
-    plain = plain_twin(net)
     begin = time.perf_counter()
-    plain_step, plain_chips = time_plain(plain, scene, engine, arguments.batch, max(2, arguments.steps // 3), rng)
+    # Before our engine is chosen: that changes how the whole process gets its memory.
+    plain = Engine(plain_device(arguments), torch.float32, "plain")
+    plain_steps, rng = max(2, arguments.steps // 3), np.random.default_rng(0)
+    plain_step, plain_chips = time_plain(plain_twin(net), scene, plain, arguments.batch, plain_steps, rng)
+    engine = engine_of(arguments)
     our_step, our_chips = time_ours(net, scene, engine, table, arguments.steps)
     x = torch.randn(1, BANDS, SIZE, SIZE)
     flop = count_flop(lambda: PlainUNet()(x).sum().backward()) * arguments.batch
