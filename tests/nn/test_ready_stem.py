@@ -10,6 +10,7 @@ from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network
 from landscribe.nn.device import can_multiply_bytes, choose_engine
 from landscribe.nn.reading import SceneReader
 from landscribe.nn.ready import make_ready_for
+from landscribe.nn.ready_stem import ReadyStem
 from landscribe.nn.stem import BandStatistics
 
 SENSORS = (
@@ -111,3 +112,30 @@ def test_no_table_where_one_does_not_hold(dtypes, coarse, inputs):
     stack = reader.load_many(ready, [Window(0, 0, 72, 56)])[1]
     assert not any(ready.stem.tables.values())
     assert stack.shape[1] == 4 + len(inputs.get("indices", ())) + 2 * inputs.get("mask", False)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("inputs", [{}, {"mask": True}, {"indices": ("ndvi",)}, {"low": "branch"}])
+@pytest.mark.parametrize("dtype", ["float32", "uint16"])
+def test_stacks_are_what_the_stem_makes(monkeypatch, precision, inputs, dtype):
+    scales = {"F": 1.0, "G": 1.0, "C": 2.0}
+    windows = [Window(-8, -8, 64, 40), Window(-8, 24, 64, 40)]
+
+    def stacks(precision):
+        engine = choose_engine("cpu", precision)
+        reader = make_reader(SENSORS, engine, (dtype,) * 3, coarse=("C",))
+        ready = make_ready_for(make_net(SENSORS, scales, **inputs), reader, engine)
+        return reader.load_many(ready, windows), ready.stem.units
+
+    ours, units = stacks(precision)
+    monkeypatch.setattr(ReadyStem, "follows_bands", lambda *_: False)
+    exact, _ = stacks("float32")
+    assert ours.keys() == exact.keys() == ({1, 2} if "low" in inputs else {1})
+    for stride, floats in exact.items():
+        if precision == "int8":
+            signs = torch.cat([floats, -floats], dim=1).clamp(min=0) / units[stride].reshape(1, -1, 1, 1)
+            expected = signs.round().clamp(max=255).to(torch.uint8)
+        else:
+            expected = floats.to(choose_engine("cpu", precision).dtype)
+        assert torch.equal(ours[stride], expected)
+        assert (ours[stride] == 0).float().mean() > 0.05

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -74,23 +74,24 @@ def find_owners(
     return tuple(result)
 
 
-def average_owners(p_ohw: FloatArray, owners: Sequence[Owners], combine: str) -> FloatArray:
-    """Return the probability of each class, float32 (K, h, w), 0 for a class without owner.
+def average_owners(p_ohw: Sequence[FloatArray], owners: Sequence[Owners], combine: str) -> Iterator[FloatArray]:
+    """Yield the probability of each class, float32 (h, w), 0 for a class without owner.
 
     Args:
-        p_ohw: Probability of each output, float32 (O, h, w).
+        p_ohw: Probability of each output, float32 (h, w).
         owners: Of each class.
         combine: `arithmetic` or `geometric`.
     """
-    blank_hw = np.zeros(p_ohw.shape[1:], np.float32)
-    return np.stack([_mean(p_ohw, shares, combine) if shares else blank_hw for shares in owners])
+    for shares in owners:
+        if len(shares) == 1:
+            yield p_ohw[shares[0][0]]
+        elif shares:
+            yield _mean(np.stack([p_ohw[i] for i, _ in shares]), np.array([w for _, w in shares], np.float32), combine)
+        else:
+            yield np.zeros_like(p_ohw[0])
 
 
-def _mean(p_ohw: FloatArray, shares: Owners, combine: str) -> FloatArray:
-    if len(shares) == 1:
-        return p_ohw[shares[0][0]]
-    p_nhw = p_ohw[[i for i, _ in shares]]
-    weight_n = np.array([weight for _, weight in shares], np.float32)
+def _mean(p_nhw: FloatArray, weight_n: FloatArray, combine: str) -> FloatArray:
     if combine == "arithmetic":
         return np.tensordot(weight_n, p_nhw, 1)
     with np.errstate(divide="ignore"):

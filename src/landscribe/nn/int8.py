@@ -85,7 +85,7 @@ class ByteJoin:
 
 
 class ByteUNet(nn.Module):
-    """A U-Net for prediction whose maps are bytes; from the outside as `UNet`, with stacks from `to_bytes`.
+    """A U-Net for prediction whose maps are bytes; from the outside as `UNet`, with stacks of a `ReadyStem`.
 
     Args:
         unet: Of one of the forms that `NetworkTable.float_only` allows, float32 on a processor, batch norm folded.
@@ -97,6 +97,7 @@ class ByteUNet(nn.Module):
         self.plan = unet
         self.divisor, self.width, self.receptive_radius = unet.divisor, unet.width, unet.receptive_radius
         parts = {stride: _signs(stack) for stride, stack in sample.items()}
+        # What the stacks count in.
         self.enter_units = {stride: unit_of(stack) for stride, stack in parts.items()}
         self.down: list[list[ByteConvolution]] = []
         self.up: list[tuple[ByteJoin, list[ByteConvolution]]] = []
@@ -118,10 +119,6 @@ class ByteUNet(nn.Module):
             layers, x, units = _pack_all(weights, x, units)
             self.up.insert(0, (join, layers))
         self.head = pack(unet.head.weight, unet.head.bias, units, torch.ones(unet.head.out_channels))
-
-    def to_bytes(self, stride: int, stack: Tensor) -> Tensor:
-        """Return a normalised stack as bytes, (B, 2 C, h, w) for (B, C, h, w)."""
-        return _signs(stack).div_(_along_maps(self.enter_units[stride])).round_().clamp_(max=LARGEST).to(torch.uint8)
 
     def forward(self, stacks: Mapping[int, Tensor], keep: Window | None = None) -> Tensor:
         """Return logits, float32 (B, K, keep.height, keep.width); see `UNet.forward`."""

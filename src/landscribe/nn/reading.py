@@ -91,7 +91,7 @@ class SceneReader:
         """Return the stacks of windows of one size in one row, from left to right; sensors are read once."""
         stem: ReadyStem = net.stem  # type: ignore[assignment]  # `make_ready` sees to that
         seen = {name: self._source(net, name, windows) for name in net.sensor_steps}
-        stacks = {stride: _look_up(stem, stride, seen) for stride in stem.strides}
+        stacks = {stride: _look_up(stem, stride, seen) for stride in stem.channels}
         found = {stride: stack.to(self.engine.device) for stride, stack in stacks.items() if stack is not None}
         rest = [stride for stride in stacks if stride not in found]
         return found | (self._sample(net, stem, rest, seen, windows[0].height) if rest else {})
@@ -103,20 +103,23 @@ class SceneReader:
 
         The stem looks at each pixel alone, so a processor takes a few rows at a time, which stay in its cache.
         """
-        names = [name for name, step in net.sensor_steps.items() if step in strides]
+        names = {stride: stem.sensors(stride) for stride in strides}
         rows = round_up(STEM_ROWS, net.divisor) if self.engine.device.type == "cpu" else height
         found: dict[int, Tensor] = {}
         for top in range(0, height, rows):
             stop = min(top + rows, height)
-            images, valid = {}, {}
-            for name in names:
-                values, known = seen[name].rows(top, stop)
-                images[name], valid[name] = values.to(self.engine.device), known.to(self.engine.device)
-            for step, stack in stem(images, valid, strides).items():
-                if step not in found:
-                    batch, channels, _, width = stack.shape
-                    found[step] = stack.new_empty(batch, height // step, width, channels).permute(0, 3, 1, 2)
-                found[step][:, :, top // step : stop // step] = stack
+            for stride in strides:
+                images, valid = {}, {}
+                for name in names[stride]:
+                    values, known = seen[name].rows(top, stop)
+                    images[name], valid[name] = values.to(self.engine.device), known.to(self.engine.device)
+                if stride not in found:
+                    batch, _, _, width = values.shape
+                    shape = (batch, height // stride, width, stem.channels[stride])
+                    found[stride] = values.new_empty(shape, dtype=stem.dtype, device=self.engine.device).permute(
+                        0, 3, 1, 2
+                    )
+                stem.write(stride, images, valid, found[stride][:, :, top // stride : stop // stride])
         return found
 
     def _source(self, net: SegmentationNet, name: str, windows: Sequence[Window]) -> Source:

@@ -42,7 +42,7 @@ def make_ready_for(net: SegmentationNet, scene: SceneReader, engine: Engine) -> 
     with torch.inference_mode():
         unet = ByteUNet(ready.unet, _sample(ready, scene))
     ready.unet = unet  # type: ignore[assignment]  # the same calls
-    ready.stem = ReadyStem(net.stem, BYTES, unet.to_bytes)  # type: ignore[assignment]
+    ready.stem = ReadyStem(net.stem, BYTES, unet.enter_units)  # type: ignore[assignment]
     return ready
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,8 @@ from landscribe.nn.stem import Stem
 
 FIRST_NUMBER, LAST_NUMBER = -(2**15), 2**16 - 1
 """Raw numbers that a table holds: all of 8 and 16 bits, with and without sign."""
+FLOAT_OUT, BF16_OUT, BYTES_OUT = 0, 1, 2
+KINDS = {torch.float32: FLOAT_OUT, torch.bfloat16: BF16_OUT, torch.uint8: BYTES_OUT}
 TABLE_TYPES = frozenset({"uint8", "int8", "uint16", "int16"})
 
 
@@ -54,45 +56,93 @@ class ReadyStem(nn.Module):
     Args:
         stem: What normalises.
         dtype: Type of the stacks.
-        to_bytes: Makes bytes of a stack of a stride, where the type is uint8; may double the channels.
+        units: Where that is bytes: by stride, what 1 stands for, float32 (2 C,). A stack then has the positive parts of
+            all channels first, then the negative ones.
     """
 
-    def __init__(self, stem: Stem, dtype: torch.dtype, to_bytes: Callable[[int, Tensor], Tensor] | None = None) -> None:
+    def __init__(self, stem: Stem, dtype: torch.dtype, units: Mapping[int, Tensor] | None = None) -> None:
         super().__init__()
-        self.plain, self.dtype, self.to_bytes = stem, dtype, to_bytes
+        self.plain, self.dtype, self.units = stem, dtype, dict(units or {})
         self.tables: dict[int, StackTable | None] = {}
 
     @property
-    def strides(self) -> tuple[int, ...]:
-        """Stride of each stack."""
-        return tuple(self.plain.groups)
+    def channels(self) -> dict[int, int]:
+        """Channels of the stack of each stride."""
+        return {stride: count * (2 if self.units else 1) for stride, count in self.plain.channels.items()}
 
     def sensors(self, stride: int) -> tuple[str, ...]:
         """Names of the sensors of a stack."""
         return tuple(self.plain.sensors[i].name for i in self.plain.groups[stride])
 
-    def forward(
-        self, images: Mapping[str, Tensor], valid: Mapping[str, Tensor], strides: Collection[int] | None = None
-    ) -> dict[int, Tensor]:
-        """Return the stacks of some strides, or of all; see `Stem.forward`."""
-        stacks = self.plain(images, valid, strides)
-        if self.to_bytes is not None:
-            return {stride: self.to_bytes(stride, stack) for stride, stack in stacks.items()}
-        return {stride: stack.to(self.dtype) for stride, stack in stacks.items()}
+    def follows_bands(self, stride: int) -> bool:
+        """Tell whether each channel of a stack follows from one band alone."""
+        return not self.plain.indices[stride] and not self.plain.masks
+
+    def forward(self, images: Mapping[str, Tensor], valid: Mapping[str, Tensor]) -> dict[int, Tensor]:
+        """Return all stacks; see `Stem.forward`."""
+        stacks = {}
+        for stride, channels in self.channels.items():
+            some = images[self.sensors(stride)[0]]
+            shape = (len(some), channels, *some.shape[2:])
+            stacks[stride] = torch.empty(shape, dtype=self.dtype, device=some.device, memory_format=torch.channels_last)
+            self.write(stride, images, valid, stacks[stride])
+        return stacks
+
+    def write(self, stride: int, images: Mapping[str, Tensor], valid: Mapping[str, Tensor], stack: Tensor) -> None:
+        """Write a stack.
+
+        Args:
+            stride: Which one.
+            images: Raw values of its sensors, float32 (B, C, h, w) channels-last.
+            valid: Of each sensor, bool (B, 1, h, w).
+            stack: (B, K, h, w), channels-last in memory.
+        """
+        if not self.follows_bands(stride) or stack.device.type != "cpu":
+            floats = self.plain(images, valid, [stride])[stride]
+            if not self.units:
+                stack.copy_(floats)
+                return
+            n = floats.shape[1]
+            signs, nothing = (np.zeros(n, np.float32), np.ones(n, np.float32)), np.ones(floats[:, 0].shape, np.bool_)
+            bounds = (np.full(n, -np.inf, np.float32), np.full(n, np.inf, np.float32))
+            self._enter(stride, floats, nothing, (*bounds, *signs), 0, stack)
+            return
+        first = 0
+        for i in self.plain.groups[stride]:
+            name = self.plain.sensors[i].name
+            known = tuple(
+                getattr(self.plain, f"{field}_{i}").numpy().ravel() for field in ("low", "high", "mean", "std")
+            )
+            self._enter(stride, images[name], valid[name][:, 0].numpy(), known, first, stack)
+            first += images[name].shape[1]
+
+    def _enter(
+        self, stride: int, image: Tensor, valid_bhw: BoolArray, known: tuple[AnyArray, ...], first: int, stack: Tensor
+    ) -> None:
+        n = image.shape[1]
+        units = self.units[stride].numpy() if self.units else np.ones(2 * (first + n), np.float32)
+        second = len(units) // 2 + first
+        low, high, mean, std = known
+        _write_rows(
+            image.permute(0, 2, 3, 1).numpy(), valid_bhw, low, high, mean, std, units[first : first + n],
+            units[second : second + n], first, second, KINDS[self.dtype], _bits(stack.permute(0, 2, 3, 1)),
+        )  # fmt: skip
 
     def table(self, stride: int) -> StackTable | None:
         """Return the table of a stack, by asking the stem; None where a channel follows from more than one band."""
         if stride not in self.tables:
-            self.tables[stride] = None if self.plain.indices[stride] or self.plain.masks else self._tabulate(stride)
+            self.tables[stride] = self._tabulate(stride) if self.follows_bands(stride) else None
         return self.tables[stride]
 
     def _tabulate(self, stride: int) -> StackTable:
         sensors = [self.plain.sensors[i] for i in self.plain.groups[stride]]
         numbers = torch.arange(FIRST_NUMBER, LAST_NUMBER + 1, dtype=torch.float32).reshape(1, 1, 1, -1)
         device = next(self.plain.buffers()).device
-        images = {s.name: numbers.expand(1, len(s.bands), 1, -1).to(device) for s in sensors}
+        images = {s.name: _interleaved(numbers.expand(1, len(s.bands), 1, -1)).to(device) for s in sensors}
         valid = {s.name: torch.ones_like(numbers, dtype=torch.bool, device=device) for s in sensors}
-        values = self(images, valid, [stride])[stride][0, :, 0].contiguous().cpu()
+        stack = _interleaved(numbers.new_empty(1, self.channels[stride], 1, numbers.shape[-1], dtype=self.dtype))
+        self.write(stride, images, valid, stack := stack.to(device))
+        values = stack[0, :, 0].contiguous().cpu()
         n_bands = sum(len(s.bands) for s in sensors)
         copies = n_bands * np.arange(len(values) // n_bands)[:, None]
         channels: dict[str, IntArray] = {}
@@ -106,10 +156,56 @@ class ReadyStem(nn.Module):
         return StackTable(values, channels, bands)
 
 
+def _interleaved(tensor: Tensor) -> Tensor:
+    return tensor.contiguous(memory_format=torch.channels_last)
+
+
 def _bits(tensor: Tensor) -> AnyArray:
     """Return a tensor as an array; bf16, which NumPy lacks, as what it is in memory."""
     array: AnyArray = (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
     return array
+
+
+@njit(cache=True, nogil=True)
+def _write_rows(
+    image_bhwc: AnyArray,
+    valid_bhw: BoolArray,
+    low: AnyArray,
+    high: AnyArray,
+    mean: AnyArray,
+    std: AnyArray,
+    unit: AnyArray,
+    unit_below: AnyArray,
+    first: int,
+    second: int,
+    kind: int,
+    stack_bhwk: AnyArray,
+) -> None:
+    """Clip, standardise and convert: what `Stem` does to bands, in one pass."""
+    n_batch, height, width, n_bands = image_bhwc.shape
+    made = np.empty(n_bands, np.float32)
+    bits = made.view(np.uint32)
+    for b in range(n_batch):
+        for i in range(height):
+            for j in range(width):
+                if not valid_bhw[b, i, j]:
+                    stack_bhwk[b, i, j, first : first + n_bands] = 0
+                    if kind == BYTES_OUT:
+                        stack_bhwk[b, i, j, second : second + n_bands] = 0
+                    continue
+                for c in range(n_bands):
+                    made[c] = (min(max(image_bhwc[b, i, j, c], low[c]), high[c]) - mean[c]) / std[c]
+                if kind == BYTES_OUT:
+                    for c in range(n_bands):
+                        stack_bhwk[b, i, j, first + c] = np.uint8(min(np.rint(max(made[c], 0) / unit[c]), 255))
+                        stack_bhwk[b, i, j, second + c] = np.uint8(min(np.rint(max(-made[c], 0) / unit_below[c]), 255))
+                elif kind == BF16_OUT:
+                    for c in range(n_bands):
+                        # The upper half of the bits, rounded to the nearest, to even where two are as near.
+                        stack_bhwk[b, i, j, first + c] = (bits[c] + 0x7FFF + ((bits[c] >> 16) & 1)) >> 16
+                else:
+                    for c in range(n_bands):
+                        stack_bhwk[b, i, j, first + c] = made[c]
 
 
 @njit(cache=True, nogil=True)

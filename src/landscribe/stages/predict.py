@@ -248,10 +248,11 @@ def _predict_scene(
             if stack_khw is None:
                 _, net_khw = next(predicted)
                 from_fields = (band_hw for field in fields for band_hw in field(window) / np.float32(255))
-                p_khw = average_owners(np.stack([*net_khw, *from_fields]), owners, table.combine)
                 _, valid_hw = reference.read(window)
-                stack_khw = np.concatenate([p_khw * np.float32(255), np.ones((1, *window.shape_hw), np.float32)])
-                stack_khw = (np.rint(stack_khw) * valid_hw).astype(np.uint8)
+                stack_khw = np.empty((bands, *window.shape_hw), np.uint8)
+                stack_khw[-1] = valid_hw
+                for k, p_hw in enumerate(average_owners([*net_khw, *from_fields], owners, table.combine)):
+                    stack_khw[k] = np.rint(p_hw * np.float32(255)) * valid_hw
                 if keeps:
                     tiles.save(window, stack_khw)
             writer.write(window, stack_khw[:-1])
