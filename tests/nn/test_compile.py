@@ -43,3 +43,22 @@ def test_without_a_compiler_training_goes_on_and_says_so(monkeypatch, error):
     plain, fallen = weights(), weights(compile=True)
     assert fallen[1] == [f"not compiled: {str(error).splitlines()[0]}"]
     assert all(torch.equal(fallen[0][name], value) for name, value in plain[0].items())
+
+
+class FailingBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        raise RuntimeError("no kernel for the backward pass")
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_backward_pass_that_cannot_be_compiled_is_found_out_in_time(monkeypatch, accumulate):
+    """Only forward is compiled at once; statistics of batch norm and dropout must not notice the attempt."""
+    monkeypatch.setattr(torch, "compile", lambda net, **_options: lambda *a: FailingBackward.apply(net(*a)))
+    plain, fallen = weights(accumulate=accumulate), weights(accumulate=accumulate, compile=True)
+    assert fallen[1] == ["not compiled: no kernel for the backward pass"]
+    assert all(torch.equal(fallen[0][name], value) for name, value in plain[0].items())

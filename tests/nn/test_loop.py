@@ -1,8 +1,11 @@
+import threading
+
 import numpy as np
 import pytest
 import torch
 from affine import Affine
 from safetensors.torch import load
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from landscribe.core.recipe import ChipTable, InputTable, LossTable, NetworkTable, ScheduleTable, StageTable
 from landscribe.errors import DataError, IntegrityError, LandscribeError, RecipeError
@@ -235,3 +238,44 @@ def test_gradients_are_shortened_only_when_asked_for():
     free = moved(0.0)
     assert moved(free / 2) == pytest.approx(free / 2, rel=1e-3)
     assert moved(free * 2) == pytest.approx(free, rel=1e-5)
+
+
+class Waits(TorchDispatchMode):
+    """Notes what would make a processor wait for a GPU, in the thread that trains."""
+
+    KERNELS = frozenset({"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::equal"})
+    METHODS = ("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "__index__", "__array__")
+
+    def __init__(self, monkeypatch):
+        super().__init__()
+        self.seen = []
+        for name in self.METHODS:
+            monkeypatch.setattr(torch.Tensor, name, self.noting(name, getattr(torch.Tensor, name)))
+
+    def noting(self, name, method):
+        def noted(*arguments, **options):
+            if threading.current_thread() is threading.main_thread():
+                self.seen.append(name)
+            return method(*arguments, **options)
+
+        return noted
+
+    def __torch_dispatch__(self, func, _types, args=(), kwargs=None):
+        if func.name() in self.KERNELS:
+            self.seen.append(func.name())
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_no_step_waits_for_a_number(monkeypatch, optimizer):
+    """But the end of an epoch does, for its row of the history. (NAdam's numbers lie on the processor in any case.)"""
+    schedule = ScheduleTable(optimizer=optimizer, epochs=1, steps=4, accumulate=2, clip_norm=1.0)
+    seen_after = []
+    with Waits(monkeypatch) as waits:
+        net = make_net(dropout=0.1)
+        bank = load_bank(SCENES, net.sensor_steps, CPU)
+        on_step = lambda done, _total, _loss: (seen_after.append(list(waits.seen)), waits.seen.clear())  # noqa: E731
+        chips = CHIPS.model_copy(update={"hard": 0.3})
+        train(bank, net, ENGINE, LossTable(jaccard=0.5, distance=0.1), chips, schedule, seed=3, on_step=on_step)
+    assert seen_after[1:] == [[]] * 3
+    assert waits.seen.count("tolist") >= 1

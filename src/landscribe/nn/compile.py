@@ -9,6 +9,7 @@ from torch import Tensor
 
 from landscribe.core.grid import Window
 from landscribe.nn.bundle import SegmentationNet
+from landscribe.nn.gradients import kept_buffers
 
 Forward = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Window], Tensor]
 """Images, validity and the window to keep to logits, as `SegmentationNet.forward`."""
@@ -17,7 +18,8 @@ Forward = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Window], Tensor]
 def compiled(net: SegmentationNet, warn: Callable[[str], None]) -> Forward:
     """Return the forward pass of a network, compiled at its first call.
 
-    Where that fails, for want of a C++ compiler or of Triton, the network itself is called from then on.
+    Where that fails, for want of a C++ compiler or of Triton, the network itself is called from then on. The backward
+    pass is compiled when it is first asked for, so the first call asks for one and throws it away.
 
     Args:
         net: The network; weights that change are seen.
@@ -28,13 +30,15 @@ def compiled(net: SegmentationNet, warn: Callable[[str], None]) -> Forward:
     def first(images: Mapping[str, Tensor], valid: Mapping[str, Tensor], keep: Window) -> Tensor:
         try:
             fast: Forward = torch.compile(net, dynamic=False)
-            logits = fast(images, valid, keep)
+            with torch.random.fork_rng(), torch.enable_grad(), kept_buffers(net):
+                weights = [p for p in net.parameters() if p.requires_grad]
+                torch.autograd.grad(fast(images, valid, keep).float().sum(), weights, allow_unused=True)
         except (RuntimeError, ImportError, OSError) as error:  # compilers' own errors are RuntimeErrors
             passes.append(net)
             warn(f"not compiled: {(str(error) or repr(error)).splitlines()[0]}")
             return net(images, valid, keep)
         passes.append(fast)
-        return logits
+        return fast(images, valid, keep)
 
     def forward(images: Mapping[str, Tensor], valid: Mapping[str, Tensor], keep: Window) -> Tensor:
         return first(images, valid, keep) if len(passes) == 1 else passes[1](images, valid, keep)

@@ -49,7 +49,7 @@ def add_gradients(
         total = _sum([own], ranks) if ranks.count > 1 else own
         value, parts = _backward(own, total, loss, weights_k)
     else:
-        with torch.no_grad(), _kept_buffers(net):
+        with torch.no_grad(), kept_buffers(net):
             total = _sum([sums_of(i, piece) for i, piece in enumerate(pieces)], ranks)
         for i, piece in enumerate(pieces):
             value, parts = _backward(sums_of(i, piece), total, loss, weights_k)
@@ -94,7 +94,7 @@ def _sum(pieces: list[LossSums], ranks: Ranks) -> LossSums:
 
 
 @contextlib.contextmanager
-def _kept_buffers(net: SegmentationNet) -> Iterator[None]:
+def kept_buffers(net: SegmentationNet) -> Iterator[None]:
     """Undo what a pass that only looks does to the running statistics of batch norm."""
     before = [buffer.clone() for buffer in net.buffers()]
     try:
