@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from landscribe.errors import DataError, IntegrityError
+from landscribe.io import runs
 from landscribe.io.atomic import PARTIAL_PREFIX, atomic_path, write_text
 from landscribe.io.runs import Made, Run, make_item, make_key, open_run
 
@@ -70,6 +71,30 @@ def test_digest_refuses_changed_and_unrecorded_files(run: Run) -> None:
     write_text(run.path("out", "b.txt"), "x")
     with pytest.raises(IntegrityError, match="no record"):
         run.digest(run.path("out", "b.txt"))
+
+
+def test_digest_reads_all_records_once_and_notices_what_changes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, plain = [], runs._read_record
+    monkeypatch.setattr(runs, "_read_record", lambda file: (read.append(file), plain(file))[1])
+    paths = []
+    for item in map(str, range(20)):
+        path = run.path("out", f"{item}.txt")
+
+        def make(path: Path = path, item: str = item) -> Made:
+            write_text(path, item)
+            return Made((path,))
+
+        make_item(run, "stage", item, "k", make)
+        paths.append(path)
+    read.clear()
+    digests = [run.digest(path) for path in paths]
+    assert len(set(digests)) == 20
+    assert len(read) < 3 * 20  # each record alone, and all of them once
+    again = make_item(run, "stage", "7", "other key", lambda: (write_text(paths[7], "new"), Made((paths[7],)))[1])
+    assert run.digest(paths[7]) == again[0].outputs["out/7.txt"] != digests[7]
+    run.forget("stage", "7")
+    with pytest.raises(IntegrityError, match="no record"):
+        run.digest(paths[7])
 
 
 def test_require_says_what_to_run(run: Run) -> None:

@@ -56,6 +56,8 @@ class Run:
     """A run folder."""
 
     root: Path
+    _makers: dict[str, tuple[str, str]] = field(default_factory=dict, repr=False, compare=False)
+    """Stage and item that last made an output, by its name: where to look first."""
 
     def path(self, *parts: str) -> Path:
         """Return a path below the run folder."""
@@ -164,13 +166,12 @@ class Run:
             IntegrityError: If the file is not what its record says.
         """
         name = path.relative_to(self.root).as_posix()
-        for stage in self._stages():
-            for record in self.records(stage).values():
-                if name in record.outputs:
-                    if self._is_intact(name, record):
-                        return record.outputs[name]
-                    raise IntegrityError(problem(name, "changed since it was written", do=f"run {stage!r} again"))
-        raise IntegrityError(problem(name, "no record names this file", do="delete it and run its stage again"))
+        record = self._record_naming(name)
+        if record is None:
+            raise IntegrityError(problem(name, "no record names this file", do="delete it and run its stage again"))
+        if not self._is_intact(name, record):
+            raise IntegrityError(problem(name, "changed since it was written", do=f"run {record.stage!r} again"))
+        return record.outputs[name]
 
     def write_manifest(self) -> None:
         """Write `manifest.json` from the records."""
@@ -183,6 +184,16 @@ class Run:
         failed = {file.stem: self.failures(file.stem) for file in sorted((self.root / ".failed").glob("*.json"))}
         manifest = {"format": FORMAT, "landscribe": __version__, "stages": stages, "failed": failed}
         write_text(self.root / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True))
+
+    def _record_naming(self, name: str) -> Record | None:
+        record = self.records_of(*self._makers[name]) if name in self._makers else None
+        if record is None or name not in record.outputs:
+            # All records at once: the next one asked for is mostly there too, of thousands of scenes.
+            for stage in reversed(self._stages()):
+                for item, one in self.records(stage).items():
+                    self._makers.update(dict.fromkeys(one.outputs, (stage, item)))
+            record = self.records_of(*self._makers[name]) if name in self._makers else None
+        return record if record is not None and name in record.outputs else None
 
     def _stages(self) -> list[str]:
         return sorted(p.name for p in (self.root / ".done").glob("*") if p.is_dir())
