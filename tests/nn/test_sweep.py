@@ -11,7 +11,7 @@ from landscribe.errors import RecipeError
 from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network
 from landscribe.nn.device import choose_engine
 from landscribe.nn.stem import BandStatistics
-from landscribe.nn.sweep import pixel_bytes, predict_tiles, sweep, tile_side, tile_windows
+from landscribe.nn.sweep import pixel_bytes, predict_tiles, tile_side, tile_windows
 from landscribe.nn.unet import UNet
 
 ENGINE = choose_engine("cpu", "float32")
@@ -209,14 +209,6 @@ def test_without_a_side_tiles_are_alike_and_as_large_as_memory_allows(monkeypatc
         assert tile + 2 * reach <= side + nets[0].divisor * 2
         last = 301 - 301 // tile * tile
         assert last > tile - nets[0].divisor * (301 // tile + 1)
-
-
-def test_bytes_are_the_rounded_probability():
-    net, ground = make_net(), Ground((37, 41))
-    table = PredictTable(tile=64, symmetries=1)
-    [(window, p)] = sweep([net], ground.read, ground.shape, ground.maps, ground.shapes, ENGINE, table)
-    assert (window, p.dtype) == (Window(0, 0, 37, 41), np.uint8)
-    assert np.abs(p / 255 - ground.predict(net)).max() <= 0.5 / 255 + 1e-6
 
 
 def test_prediction_leaves_the_model_as_it_was():

@@ -17,7 +17,7 @@ from affine import Affine
 from torch import Tensor
 from torch.nn import functional
 
-from landscribe.core.arrays import ByteArray, FloatArray
+from landscribe.core.arrays import FloatArray
 from landscribe.core.grid import Window
 from landscribe.core.recipe import PredictTable
 from landscribe.errors import RecipeError, problem
@@ -104,7 +104,7 @@ def tile_windows(shape_hw: tuple[int, int], tile: int) -> list[Window]:
 
     Args:
         shape_hw: Size of the reference grid.
-        tile: Side of a tile; from `tile_side` where the windows are for `sweep`.
+        tile: Side of a tile; from `tile_side` where the windows are for `predict_tiles`.
     """
     height, width = shape_hw
     return [
@@ -112,25 +112,6 @@ def tile_windows(shape_hw: tuple[int, int], tile: int) -> list[Window]:
         for row in range(0, height, tile)
         for col in range(0, width, tile)
     ]
-
-
-def sweep(
-    models: Sequence[SegmentationNet],
-    read: Reader,
-    shape_hw: tuple[int, int],
-    maps: Mapping[str, Affine],
-    sensor_shapes: Mapping[str, tuple[int, int]],
-    engine: Engine,
-    predict: PredictTable,
-    windows: Sequence[Window] | None = None,
-) -> Iterator[tuple[Window, ByteArray]]:
-    """Predict a scene; see `predict_tiles`.
-
-    Yields:
-        Window and probability, uint8 (K, h, w), 255 for 1, the classes of all models in model order.
-    """
-    for window, p_khw in predict_tiles(models, read, shape_hw, maps, sensor_shapes, engine, predict, windows):
-        yield window, np.rint(p_khw * 255).astype(np.uint8)
 
 
 def predict_tiles(
