@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rasterio.features import rasterize
 from shapely.geometry import MultiPolygon, Polygon, box
@@ -76,13 +76,16 @@ def test_gdal_mask_is_rasterio_pixel_for_pixel(seed, n, grid):
 
 @settings(max_examples=25, deadline=None)
 @given(seeds, st.integers(1, 6))
+@example(787, 1)
 def test_touched_mask_marks_what_has_any_share(seed, n):
     polygons = crowd(np.random.default_rng(seed), SHAPE, n)
-    touched = burn_mask(polygons, SHAPE, mode="touched")
-    assert np.array_equal(touched, exact_share(polygons, SHAPE) > 1e-9)
+    touched, share = burn_mask(polygons, SHAPE, mode="touched"), exact_share(polygons, SHAPE)
+    assert np.array_equal(touched, share > 1e-9)
     parts = [p for p in shapely.get_parts(polygons) if p.area > 0]
     if parts:
-        assert np.array_equal(touched, rasterize(parts, SHAPE, all_touched=True, dtype="uint8"))
+        # GDAL also marks a pixel now and then that an outline only grazes: seeds 787 and 3557, shares of 0 and 3e-10.
+        theirs = rasterize(parts, SHAPE, all_touched=True, dtype="uint8")
+        assert (share[touched != theirs] < 1e-6).all()
 
 
 def test_opencv_mask_grows_by_half_a_pixel_as_in_the_reference():
