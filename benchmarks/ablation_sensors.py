@@ -17,8 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from landscribe.io.projects import open_project
-from landscribe.io.runs import open_run
+from landscribe.io.run.projects import open_project
+from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
 from landscribe.stages.predict import predict
 from landscribe.stages.prepare import prepare

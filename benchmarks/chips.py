@@ -13,7 +13,7 @@ import torch
 from landscribe.core.recipe import ChipTable
 from landscribe.nn.chips import cut_chips, draw_plan, load_bank
 from landscribe.nn.scene import SceneArrays
-from networks import BANDS, clock_of, engine_of, finish, make_net, make_scene, parse
+from networks import BANDS, CLASSES, clock_of, copy_rate, engine_of, finish, make_net, make_scene, parse
 from side_by_side import report, time_in_turn
 
 TURNED, STRAIGHT, OURS = "cv2.warpAffine and flips", "NumPy slices and flips, not turned", "landscribe"
@@ -71,9 +71,13 @@ def main() -> None:
     )
     rates = {name: arguments.batch / s for name, s in seconds.items()}
     notes = {name: f"{rate:.0f} chips/s a thread" for name, rate in rates.items()}
+    # At least: bands as they are stored, masks and validity in, float32 out.
+    least = arguments.batch * arguments.size**2 * (2 * BANDS + CLASSES + 2 + 4 * (BANDS + CLASSES + 1))
+    share = least / seconds[OURS] / copy_rate(engine)
+    notes[OURS] += f", {share:.0%} of a copy's bytes"
     report(f"{arguments.batch} chips of {arguments.size} px, {BANDS} bands, ten masks", seconds, TURNED, notes)
     medians = {f"{name} s": s for name, s in seconds.items()} | {f"{name} chips/s": r for name, r in rates.items()}
-    finish("chips", arguments, engine, medians, seconds[TURNED] / seconds[OURS])
+    finish("chips", arguments, engine, medians, seconds[TURNED] / seconds[OURS], share_of_copy=share)
 
 
 if __name__ == "__main__":

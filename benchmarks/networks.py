@@ -17,10 +17,12 @@ import torch
 from affine import Affine
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 
 from landscribe.core.recipe import InputTable, NetworkTable
 from landscribe.nn.bundle import ModelSpec, SegmentationNet, SensorSpec, build_network
-from landscribe.nn.device import CPU_INFO, Engine, choose_engine
+from landscribe.nn.device import BYTES, CPU_INFO, Engine, choose_engine
+from landscribe.nn.int8 import pack
 from landscribe.nn.scene import SceneArrays
 from landscribe.nn.stem import compute_statistics
 
@@ -111,11 +113,27 @@ def clock_of(engine: Engine) -> Callable[[], float]:
     return clock
 
 
+def count_flop(run: Callable[[], Any]) -> float:
+    """Products and sums of the convolutions that a call makes, forward and backward."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return float(counter.get_total_flops())
+
+
+def copy_rate(engine: Engine) -> float:
+    """Bytes a second, read and written, of a large copy by one thread, or by a GPU."""
+    clock, source = clock_of(engine), torch.ones(2**28, dtype=torch.uint8, device=engine.device)
+    target, seconds = torch.empty_like(source), []
+    for _ in range(6):
+        begin = clock()
+        target.copy_(source)
+        seconds.append(clock() - begin)
+    return 2 * len(source) / min(seconds[1:])
+
+
 def limits(engine: Engine) -> dict[str, float]:
-    """FLOP/s (on a processor: of one thread) of a large product, of the best convolution, and of 3x3 x 64 channels."""
+    """FLOP/s (on a processor: of one thread) of a large product, and of 3x3 convolutions of 64 and 512 channels."""
     clock, device, dtype = clock_of(engine), engine.device, engine.dtype
-    n = 2048 if device.type == "cpu" else 8192
-    a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
 
     def best(run: Callable[[], Any], flop: float) -> float:
         run()
@@ -126,6 +144,10 @@ def limits(engine: Engine) -> dict[str, float]:
             seconds.append(clock() - begin)
         return flop / min(seconds)
 
+    if dtype == BYTES:
+        return {f"convolution {c}": best(*byte_convolution(c, side)) for c, side in ((64, 256), (512, 32))}
+    n = 2048 if device.type == "cpu" else 8192
+    a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
     found = {"product": best(lambda: a @ b, 2 * n**3)}
     for channels, side in ((64, 256), (512, 32)):
         batch = 1 if device.type == "cpu" else 64
@@ -134,6 +156,16 @@ def limits(engine: Engine) -> dict[str, float]:
         flop = 2 * 9 * channels**2 * side**2 * batch
         found[f"convolution {channels}"] = best(lambda x=x, w=weight: functional.conv2d(x, w, padding=1), flop)
     return found
+
+
+def byte_convolution(channels: int, side: int) -> tuple[Callable[[], Any], float]:
+    """Return a 3x3 convolution of bytes, and its products and sums."""
+    ones = torch.ones(channels)
+    convolution = pack(torch.randn(channels, channels, 3, 3), None, ones, ones)
+    x = torch.randint(0, 256, (1, channels, side, side), dtype=torch.uint8).contiguous(
+        memory_format=torch.channels_last
+    )
+    return lambda: convolution(x), 2 * 9 * channels**2 * side**2
 
 
 def parse(description: str | None, **options: Any) -> argparse.Namespace:

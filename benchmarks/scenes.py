@@ -16,16 +16,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from landscribe.io import abreast
-from landscribe.io.abreast import usable_processors
-from landscribe.io.projects import Project, open_project
-from landscribe.io.runs import Run, open_run
+from landscribe import workers as abreast
+from landscribe.io.run.projects import Project, open_project
+from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.stages.predict import predict
 from landscribe.stages.prepare import prepare
 from landscribe.stages.train import train
 from landscribe.stages.vectorize import vectorize
 from landscribe.stages.world import write_world
+from landscribe.workers import usable_processors
 from landscribe.worlds import WorldSpec
 from side_by_side import machine
 

@@ -20,10 +20,10 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
-from landscribe.core.areas import Areas, polygon_areas
 from landscribe.core.features import join_features, make_features, of_class
 from landscribe.core.legend import DSTL_LEGEND
-from landscribe.core.scores import score_features
+from landscribe.core.score.areas import Areas, polygon_areas
+from landscribe.core.score.scores import score_features
 from side_by_side import finish, report
 
 SIDE_PX = 3400

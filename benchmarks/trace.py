@@ -16,8 +16,8 @@ from rasterio.features import shapes
 
 from blob_field import blobs
 from landscribe.core.grid import Window
-from landscribe.core.strips import trace_edges
 from landscribe.core.trace import trace, trace_blocks
+from landscribe.core.trace._strips import trace_edges
 from side_by_side import finish, report, time_in_turn
 
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from landscribe.core.recipe import ChipTable, LossTable, ScheduleTable
 from landscribe.nn.chips import cut_chips, draw_plan, load_bank
@@ -28,6 +26,7 @@ from networks import (
     CLASSES,
     PlainUNet,
     clock_of,
+    count_flop,
     engine_of,
     finish,
     limits,
@@ -112,13 +111,6 @@ def time_ours(net: Any, scene: SceneArrays, engine: Engine, table: ChipTable, st
         cut_chips(bank, table, draw_plan(bank, table, 0, step))
         chips.append(clock() - begin)
     return statistics.median(np.diff(stamps)) / every, statistics.median(chips)
-
-
-def count_flop(run: Callable[[], Any]) -> float:
-    """Products and sums of the convolutions that a call makes, forward and backward."""
-    with FlopCounterMode(display=False) as counter:
-        run()
-    return float(counter.get_total_flops())
 
 
 def main() -> None:

@@ -10,9 +10,9 @@ import numpy as np
 
 from landscribe.core.features import of_class
 from landscribe.core.legend import DSTL_LEGEND
-from landscribe.io.prepared import open_prepared
-from landscribe.io.runs import open_run
-from landscribe.io.vectors import read_own
+from landscribe.io.run.prepared import open_prepared
+from landscribe.io.run.runs import open_run
+from landscribe.io.vector.vectors import read_own
 
 SCALE = 2
 ORDER = (

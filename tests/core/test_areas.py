@@ -9,17 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import MultiPolygon, Point, Polygon, box
 
-from landscribe.core.areas import (
+from landscribe.core.polygons.flatten import flatten, require_polygons, subdivide
+from landscribe.core.score.areas import (
     Areas,
     Matches,
     boundary_areas,
     common_area,
-    flatten,
     mask_areas,
     match_objects,
     polygon_areas,
-    repair,
-    subdivide,
     sum_areas,
 )
 from landscribe.errors import DataError
@@ -166,7 +164,7 @@ def test_many_vertices_change_nothing():
 
 def test_an_invalid_polygon_is_repaired_and_counted():
     bow_tie = Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
-    fixed, broken = repair(array(bow_tie, None, box(0, 0, 1, 1)))
+    fixed, broken = require_polygons(array(bow_tie, None, box(0, 0, 1, 1)))
     assert broken == 1
     assert fixed[0].is_valid
     assert fixed[1] is None

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from shapely import box
 
-from landscribe.core.areas import Areas
-from landscribe.core.compare import compare_scores
 from landscribe.core.features import make_features
 from landscribe.core.legend import LandClass, Legend
-from landscribe.core.measure import Measured
-from landscribe.core.scores import score_features, summarise
+from landscribe.core.score.areas import Areas
+from landscribe.core.score.compare import compare_scores
+from landscribe.core.score.measure import Measured
+from landscribe.core.score.scores import score_features, summarise
 from landscribe.errors import DataError
 
 LEGEND = Legend((LandClass(1, "house", "#B22222"), LandClass(2, "field", "#D9C84A")))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from landscribe.core.ensemble import average_owners, find_owners, require_owners, row_of
+from landscribe.core.owners import average_owners, find_owners, require_owners, row_of
 from landscribe.core.recipe import ModelTable, PredictTable
 from landscribe.errors import RecipeError
 

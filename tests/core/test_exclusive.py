@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from landscribe.core.exclusive import against_the_best_other, one_against_the_best_other
+from landscribe.core.owners import against_the_best_other, one_against_the_best_other
 
 fields = hnp.arrays(np.uint8, st.tuples(st.integers(2, 5), st.integers(1, 7), st.integers(1, 5)))
 

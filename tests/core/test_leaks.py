@@ -7,7 +7,7 @@ from affine import Affine
 from pyproj import CRS
 
 from landscribe.core.grid import Grid
-from landscribe.core.leaks import Leak, find_overlaps, find_twins, make_thumbnail, require_no_leak
+from landscribe.core.split.leaks import Leak, find_overlaps, find_twins, make_thumbnail, require_no_leak
 from landscribe.errors import DataError
 
 UTM = CRS.from_epsg(32611)

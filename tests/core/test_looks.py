@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from landscribe.core.looks import Look, looks_apart, pool_looks
+from landscribe.core.split.looks import Look, looks_apart, pool_looks
 
 
 def look(pixels_bn: np.ndarray) -> Look:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landscribe.core.features import COLUMNS, empty_features, join_features, make_features, of_class
-from landscribe.core.indices import INDICES, band_positions, find_index
 from landscribe.core.legend import DSTL_LEGEND, LandClass, Legend
 from landscribe.core.sensors import CATALOGUE, find_sensor
+from landscribe.core.spectral.indices import INDICES, band_positions, find_index
 from landscribe.errors import RecipeError, problem
 
 HOUSE, ROAD = LandClass(1, "house", "#FF0000"), LandClass(2, "road", "#000000")

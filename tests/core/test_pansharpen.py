@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from affine import Affine
 
-from landscribe.core.pansharpen import degrade, sharpen
+from landscribe.core.spectral.pansharpen import degrade, sharpen
 
 
 def ground(seed=0, shape=(88, 124)):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from shapely.geometry import box
 
 from landscribe.core.burn import burn_mask
-from landscribe.core.partition import trace_partition
+from landscribe.core.trace.partition import trace_partition
 
 seeds = st.integers(0, 2**32 - 1)
 

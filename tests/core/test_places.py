@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from landscribe.core.places import dstl_place, folds, split_places, unlikeness
+from landscribe.core.split.places import dstl_place, folds, split_places, unlikeness
 from landscribe.errors import DataError
 
 

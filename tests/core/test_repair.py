@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shapely.geometry import GeometryCollection, LineString, MultiPolygon, Point, Polygon, box
 
 from landscribe.core.burn import burn_share_float
-from landscribe.core.repair import COLLAPSED, NO_AREA, NOT_FINITE, REPAIRED, repair, round_valid
+from landscribe.core.polygons.repair import COLLAPSED, NO_AREA, NOT_FINITE, REPAIRED, repair, round_valid
 
 ROOT = Path(__file__).parents[2]
 coordinates = st.one_of(st.integers(-9, 9).map(float), st.floats(-9, 9, allow_nan=False))

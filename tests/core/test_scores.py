@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from pyproj import CRS
 from shapely import Point, Polygon, box
 
-from landscribe.core.areas import Areas, polygon_areas, sum_areas
 from landscribe.core.features import empty_features, join_features, make_features
 from landscribe.core.grid import Grid
-from landscribe.core.intervals import bootstrap, interval
 from landscribe.core.legend import LandClass, Legend
-from landscribe.core.measure import Measured, metres_per_unit
-from landscribe.core.parts import part_areas
-from landscribe.core.scores import (
+from landscribe.core.score.areas import Areas, polygon_areas, sum_areas
+from landscribe.core.score.intervals import bootstrap, interval
+from landscribe.core.score.measure import Measured, metres_per_unit
+from landscribe.core.score.parts import part_areas
+from landscribe.core.score.scores import (
     areas_table,
     mean_over_classes,
     score_features,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landscribe.core.recipe import GateTable, SearchTable, SpectralRowTable, SpectralTable, SwitchTable
-from landscribe.core.spectral import (
+from landscribe.core.spectral.rules import (
     Scan,
     SceneRule,
     grade,

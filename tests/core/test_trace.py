@@ -11,10 +11,10 @@ from scipy import ndimage
 from shapely.geometry import box
 from shapes import crowd, inside, jaccard, random_field, rectangle
 
-from landscribe.core import strips
 from landscribe.core.burn import burn_mask, burn_share
-from landscribe.core.repair import round_valid
+from landscribe.core.polygons.repair import round_valid
 from landscribe.core.trace import Traced, trace, trace_blocks
+from landscribe.core.trace import _strips as strips
 from landscribe.errors import DataError
 
 SHAPE = (61, 47)

@@ -12,9 +12,9 @@ from scipy import ndimage
 from shapely.geometry import box
 
 from landscribe.core.burn import burn_mask
-from landscribe.core.outlines import FLAT, SMALL
-from landscribe.core.repair import repair
+from landscribe.core.polygons.repair import repair
 from landscribe.core.trace import trace, trace_blocks
+from landscribe.core.trace.outlines import FLAT, SMALL
 from landscribe.errors import DataError
 
 SHAPE = (61, 47)

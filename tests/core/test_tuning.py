@@ -5,10 +5,9 @@ import pytest
 import shapely
 from pydantic import ValidationError
 
-from landscribe.core.areas import polygon_areas
 from landscribe.core.recipe import Recipe, TuneTable
-from landscribe.core.trace import trace
-from landscribe.core.tuning import (
+from landscribe.core.score.areas import polygon_areas
+from landscribe.core.score.tuning import (
     Candidates,
     Choice,
     Evidence,
@@ -20,6 +19,7 @@ from landscribe.core.tuning import (
     nested_areas,
     tune_class,
 )
+from landscribe.core.trace import trace
 
 DEFAULT = Choice(0.5, 4.0)
 CANDIDATES = Candidates((0.5, 0.2, 0.8), (4.0, 0.0), (("open", 1.0), ("buffer", -0.5)), (0.5,), (90.0,), (1, 4))

@@ -9,12 +9,12 @@ import numpy as np
 import shapely
 from affine import Affine
 
-from landscribe.core.areas import Areas
 from landscribe.core.burn import burn_mask
 from landscribe.core.features import join_features, make_features, of_class
 from landscribe.core.grid import Grid
 from landscribe.core.legend import LandClass, Legend
-from landscribe.core.scores import score_features
+from landscribe.core.score.areas import Areas
+from landscribe.core.score.scores import score_features
 from landscribe.io.report.data import ReportData, SceneView, Unlike
 from landscribe.io.report.overlays import ClassGround, draw_layers
 from landscribe.io.report.pictures import encode, hatch, stretch

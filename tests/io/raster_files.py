@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from pyproj import CRS
 
 from landscribe.core.grid import Grid
-from landscribe.io.rasters import write_raster
+from landscribe.io.raster.rasters import write_raster
 
 H, W = 61, 47
 UTM = CRS.from_epsg(32636)

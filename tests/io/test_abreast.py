@@ -4,11 +4,11 @@ import time
 
 import pytest
 
+from landscribe import workers as module
 from landscribe.errors import DataError, LimitError
-from landscribe.io import abreast as module
-from landscribe.io.abreast import abreast, scenes_at_once
-from landscribe.io.projects import make_items
-from landscribe.io.runs import Made, open_run
+from landscribe.io.run.projects import make_items
+from landscribe.io.run.runs import Made, open_run
+from landscribe.workers import abreast, scenes_at_once
 
 ITEMS = [f"s{i}" for i in range(7)]
 

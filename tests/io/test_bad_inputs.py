@@ -23,9 +23,9 @@ import shapely
 from pyproj import CRS
 
 from landscribe.errors import LandscribeError
-from landscribe.io.rasters import open_raster
-from landscribe.io.vectors import read_features
-from landscribe.io.wkt_csv import read_csv_layer, read_wkt_csv
+from landscribe.io.raster.rasters import open_raster
+from landscribe.io.vector.vectors import read_features
+from landscribe.io.vector.wkt_csv import read_csv_layer, read_wkt_csv
 
 ROOT = Path(os.environ.get("LANDSCRIBE_BAD_INPUTS", Path(__file__).parents[3] / "shared" / "bad_inputs"))
 SECONDS, MEMORY_BYTES = 60, 6 << 30
@@ -207,7 +207,7 @@ def test_naughty_strings_are_only_names(tmp_path: Path):
     from landscribe.core.features import join_features, make_features
     from landscribe.core.legend import LandClass
     from landscribe.io.names import safe_name
-    from landscribe.io.vectors import read_own, write_features
+    from landscribe.io.vector.vectors import read_own, write_features
 
     square = np.array([shapely.box(0, 0, 1, 1)], dtype=object)
     texts = [text for text in naughty() if "\x00" not in text]

@@ -13,10 +13,10 @@ from landscribe.core.grid import dstl_grid
 from landscribe.core.legend import DSTL_LEGEND
 from landscribe.core.recipe import LabelTable
 from landscribe.errors import DataError
-from landscribe.io.dstl import list_dstl, read_grid_sizes, read_sample, write_scene, write_tables
-from landscribe.io.labels import read_labels
-from landscribe.io.scenes import sensor_grids
-from landscribe.io.submissions import check_submission
+from landscribe.io.source.dstl import list_dstl, read_grid_sizes, read_sample, write_scene, write_tables
+from landscribe.io.source.labels import read_labels
+from landscribe.io.source.scenes import sensor_grids
+from landscribe.io.source.submissions import check_submission
 
 FRAME = (0.0125, -0.0113)
 

@@ -15,7 +15,7 @@ from vector_files import LEGEND, RING, TREE, UTM, features
 
 from landscribe.core.legend import Legend
 from landscribe.errors import DataError, RecipeError
-from landscribe.io.vectors import list_values, read_features, read_own
+from landscribe.io.vector.vectors import list_values, read_features, read_own
 
 
 def test_polygons_are_brought_into_the_scenes_crs(tmp_path: Path):

@@ -8,7 +8,7 @@ import pytest
 
 from landscribe.core.recipe import DataTable, LabelTable, SensorTable
 from landscribe.errors import DataError, RecipeError
-from landscribe.io.patterns import list_files, match_files
+from landscribe.io.source.patterns import list_files, match_files
 
 
 def touch(root: Path, *names: str) -> None:

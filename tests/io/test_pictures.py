@@ -11,7 +11,7 @@ import rasterio
 from affine import Affine
 
 from landscribe.errors import DataError
-from landscribe.io.pictures import read_label_picture
+from landscribe.io.source.label_pictures import read_label_picture
 
 COLOURS = {"water": "#E2A929", "building": "#3C1098"}
 NAMES = ("building", "road", "water")

@@ -16,8 +16,8 @@ from raster_files import GRID, H, W, image, save, save_foreign
 
 from landscribe.core.grid import Window
 from landscribe.errors import DataError
-from landscribe.io.nodata import is_data
-from landscribe.io.rasters import open_raster
+from landscribe.io.raster.nodata import is_data
+from landscribe.io.raster.rasters import open_raster
 
 
 def test_nodata_needs_every_band_at_once(tmp_path: Path):

@@ -19,7 +19,7 @@ from rasterio.control import GroundControlPoint
 
 from landscribe.core.grid import Grid
 from landscribe.errors import DataError
-from landscribe.io.rasters import open_raster, webmercator_tile_grid
+from landscribe.io.raster.rasters import open_raster, webmercator_tile_grid
 
 
 def test_control_points_alone_are_refused(tmp_path: Path):

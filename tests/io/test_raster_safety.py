@@ -21,7 +21,7 @@ from pyproj import CRS
 
 from landscribe.core.grid import Grid, Window
 from landscribe.errors import DataError, LimitError
-from landscribe.io.rasters import open_raster, write_raster
+from landscribe.io.raster.rasters import open_raster, write_raster
 
 GRID = Grid(61, 47, Affine(0.5, 0, 500_000, 0, -0.5, 4_000_000), CRS.from_epsg(32636))
 IMAGE = np.random.default_rng(7).integers(0, 250, (3, 61, 47)).astype(np.uint8)
@@ -222,7 +222,7 @@ WRITE_FOR_EVER = """
 import sys, numpy as np
 from pathlib import Path
 from landscribe.core.grid import Grid, Window
-from landscribe.io.rasters import write_raster
+from landscribe.io.raster.rasters import write_raster
 from affine import Affine
 rng = np.random.default_rng(0)
 grid = Grid(200_000, 1024, Affine.identity())
@@ -264,7 +264,7 @@ import resource, signal, sys, numpy as np
 from pathlib import Path
 from affine import Affine
 from landscribe.core.grid import Grid
-from landscribe.io.rasters import write_raster
+from landscribe.io.raster.rasters import write_raster
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
 grid = Grid(701, 613, Affine.identity())

@@ -18,8 +18,8 @@ from rasterio.enums import ColorInterp
 
 from landscribe.core.grid import Grid, Window
 from landscribe.errors import DataError, LimitError
-from landscribe.io.geotiff import compression
-from landscribe.io.rasters import open_raster, write_raster
+from landscribe.io.raster.geotiff import compression
+from landscribe.io.raster.rasters import open_raster, write_raster
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from landscribe.errors import DataError, IntegrityError
-from landscribe.io import runs
 from landscribe.io.atomic import PARTIAL_PREFIX, atomic_path, write_text
-from landscribe.io.runs import Made, Run, make_item, make_key, open_run
+from landscribe.io.run import runs
+from landscribe.io.run.runs import Made, Run, make_item, make_key, open_run
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from landscribe.errors import DataError, LimitError
-from landscribe.io.safety import check_size, free_memory_bytes, heard, require_local_file
+from landscribe.io.safety import check_size, heard, require_local_file
+from landscribe.workers import free_memory_bytes
 
 
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -22,7 +23,7 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
 
 def test_drivers_that_point_elsewhere_do_not_exist():
     code = (
-        "import landscribe.io.rasters, landscribe.io.vectors, rasterio, pyogrio\n"
+        "import landscribe.io.raster.rasters, landscribe.io.vector.vectors, rasterio, pyogrio\n"
         "with rasterio.Env() as env: names = set(env.drivers()) | set(pyogrio.list_drivers())\n"
         "outside = {'VRT', 'WMS', 'WMTS', 'WCS', 'STACIT', 'STACTA', 'HTTP', 'GTI', 'OGR_VRT'}\n"
         "print(sorted(names & outside), 'GTiff' in names)"
@@ -110,8 +111,8 @@ def test_what_results_say_is_not_warned_of_whatever_other_threads_do_to_filters(
         from pathlib import Path
         import numpy as np, shapely
         from landscribe.core.grid import Grid
-        from landscribe.io.geotiff import write_raster
-        from landscribe.io.rasters import open_raster
+        from landscribe.io.raster.geotiff import write_raster
+        from landscribe.io.raster.rasters import open_raster
         from affine import Affine
         path, ends = Path(sys.argv[1]), []
         with write_raster(path, Grid(16, 16, Affine.identity()), count=1, dtype="uint8") as writer:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from landscribe.errors import DataError
-from landscribe.io.submissions import EMPTY, check_submission, read_texts, write_texts
+from landscribe.io.source.submissions import EMPTY, check_submission, read_texts, write_texts
 
 HEADER = "ImageId,ClassType,MultipolygonWKT\n"
 GOOD = '"MULTIPOLYGON (((0 0, 1 0, 1 1, 0 0)))"'

@@ -19,7 +19,7 @@ from landscribe.core.features import make_features
 from landscribe.core.grid import Grid
 from landscribe.core.legend import LandClass
 from landscribe.core.trace import trace
-from landscribe.io.vectors import write_features
+from landscribe.io.vector.vectors import write_features
 
 FORMATS = ("gpkg", "parquet", "geojson", "fgb", "csv", "csv.gz")
 HOUSE = LandClass(1, "house", "#B22222")

@@ -19,8 +19,8 @@ from pyproj import CRS
 from shapely.geometry import box
 
 from landscribe.errors import DataError, LimitError
-from landscribe.io.layers import read_layer
-from landscribe.io.vectors import read_features
+from landscribe.io.vector.readers import read_layer
+from landscribe.io.vector.vectors import read_features
 
 UTM = CRS.from_epsg(32636)
 SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
@@ -141,7 +141,7 @@ READ = """
 import sys
 from pathlib import Path
 from landscribe.errors import LandscribeError
-from landscribe.io.vectors import read_features
+from landscribe.io.vector.vectors import read_features
 for path in sys.argv[1:]:
     try:
         frame, counts = read_features(Path(path), legend=None, crs=None, scene="s", class_name="thing")
@@ -236,7 +236,7 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, ending: str):
 
 
 def test_a_gzip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("landscribe.io.wkt_csv.free_memory_bytes", lambda: 2_000_000)
+    monkeypatch.setattr("landscribe.io.vector.wkt_csv.free_memory_bytes", lambda: 2_000_000)
     with gzip.open(tmp_path / "a.csv.gz", "wt") as file:
         file.write("WKT\n" + "POINT (0 0)\n" * 200_000)
     with pytest.raises(LimitError, match="a table too long, need at most 1000000 characters"):

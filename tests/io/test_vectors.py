@@ -22,7 +22,7 @@ from vector_files import FORMATS, HOUSE, LEGEND, RING, UTM, array, features, row
 from landscribe.core.features import COLUMNS, join_features, make_features
 from landscribe.core.legend import LandClass
 from landscribe.errors import DataError
-from landscribe.io.vectors import read_features, read_own, write_features
+from landscribe.io.vector.vectors import read_features, read_own, write_features
 
 
 @pytest.mark.parametrize("ending", FORMATS)

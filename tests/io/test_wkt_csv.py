@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, Polygon, box
 
 from landscribe.errors import DataError
-from landscribe.io.layers import read_layer
-from landscribe.io.wkt_csv import read_csv_layer, read_wkt_csv, write_wkt_csv
+from landscribe.io.vector.readers import read_layer
+from landscribe.io.vector.wkt_csv import read_csv_layer, read_wkt_csv, write_wkt_csv
 
 HEADER = "ImageId,ClassType,MultipolygonWKT\n"
 
@@ -138,7 +138,7 @@ def test_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with (tmp_path / "t.csv").open("a") as file:
         file.write("z,5,banana\n")
     whole = read_wkt_csv(tmp_path / "t.csv")
-    monkeypatch.setattr("landscribe.io.wkt_csv.BATCH_CHARACTERS", 100)
+    monkeypatch.setattr("landscribe.io.vector.wkt_csv.BATCH_CHARACTERS", 100)
     parts = read_wkt_csv(tmp_path / "t.csv")
     assert parts.ids == whole.ids
     assert parts.class_ids.tolist() == whole.class_ids.tolist()

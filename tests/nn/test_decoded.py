@@ -7,8 +7,8 @@ from affine import Affine
 
 from landscribe.core.recipe import ChipTable
 from landscribe.errors import DataError
-from landscribe.io import blocks as module
-from landscribe.io.blocks import BlockFiles, Room, memory_room
+from landscribe.io.run import decoded_files as module
+from landscribe.io.run.decoded_files import BlockFiles, Room, memory_room
 from landscribe.nn import decoded as decoded_module
 from landscribe.nn.chips import SceneArrays, cut_chips, draw_plan, load_bank
 from landscribe.nn.decoded import StoredRaster, StoredScene, decode_scenes, decoded_bytes, in_memory

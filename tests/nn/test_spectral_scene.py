@@ -9,7 +9,7 @@ from affine import Affine
 from landscribe.core.arrays import AnyArray
 from landscribe.core.grid import Grid, Window
 from landscribe.core.recipe import GateTable, SpectralTable
-from landscribe.core.spectral import SceneRule, rule_of
+from landscribe.core.spectral.rules import SceneRule, rule_of
 from landscribe.errors import RecipeError
 from landscribe.nn.spectral import SpectralScene, lay, scan_scene, spectral_field, spectral_scene
 

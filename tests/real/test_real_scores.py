@@ -7,8 +7,8 @@ import pytest
 import shapely
 from affine import Affine
 
-from landscribe.core.areas import match_objects, polygon_areas
-from landscribe.io.vectors import Standing, read_standing
+from landscribe.core.score.areas import match_objects, polygon_areas
+from landscribe.io.vector.vectors import Standing, read_standing
 from landscribe.stages.score import score_files
 
 SETS = ("vegas/geojson/*.geojson", "rio/geojson/*.geojson", "kampala/labels.geojson")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from landscribe.io.projects import Project, open_project
-from landscribe.io.runs import Run, open_run
+from landscribe.io.run.projects import Project, open_project
+from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.stages.world import write_world
 from landscribe.worlds.world import WorldSpec

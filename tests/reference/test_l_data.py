@@ -15,14 +15,14 @@ from affine import Affine
 from landscribe.core.features import make_features, of_class
 from landscribe.core.grid import Grid, Window, dstl_grid
 from landscribe.core.legend import DSTL_LEGEND
-from landscribe.core.places import DSTL_FIVE, dstl_place, stratify
 from landscribe.core.recipe import ChipTable, InputTable, ModelTable, NetworkTable
-from landscribe.io.dstl import write_scene, write_tables
-from landscribe.io.prepared import open_prepared
-from landscribe.io.projects import Project, held_out, open_project
-from landscribe.io.runs import Record, Run, open_run
+from landscribe.core.split.places import DSTL_FIVE, dstl_place, stratify
+from landscribe.io.run.prepared import open_prepared
+from landscribe.io.run.projects import Project, held_out, open_project
+from landscribe.io.run.runs import Record, Run, open_run
 from landscribe.io.settings import load_recipe
-from landscribe.io.submissions import read_texts
+from landscribe.io.source.dstl import write_scene, write_tables
+from landscribe.io.source.submissions import read_texts
 from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network
 from landscribe.nn.chips import ChipPlan, SceneArrays, cut_chips, load_bank
 from landscribe.nn.device import choose_engine

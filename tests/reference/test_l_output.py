@@ -17,11 +17,11 @@ from landscribe.cli.app import app
 from landscribe.core.legend import DSTL_LEGEND
 from landscribe.core.recipe import Recipe
 from landscribe.errors import RecipeError
-from landscribe.io.projects import Project
-from landscribe.io.runs import Run, open_run
+from landscribe.io.run.projects import Project
+from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import load_recipe
-from landscribe.io.submissions import EMPTY, check_submission, read_texts, write_texts
-from landscribe.io.wkt_csv import read_wkt_csv
+from landscribe.io.source.submissions import EMPTY, check_submission, read_texts, write_texts
+from landscribe.io.vector.wkt_csv import read_wkt_csv
 from landscribe.stages.predict import predict
 from landscribe.stages.prepare import prepare
 from landscribe.stages.score import score

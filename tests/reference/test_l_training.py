@@ -11,7 +11,7 @@ from affine import Affine
 from safetensors.torch import load
 
 from landscribe.core.recipe import ChipTable, InputTable, LossTable, NetworkTable, ScheduleTable, StageTable
-from landscribe.io.model_files import MODEL_FILES, read_model, write_model
+from landscribe.io.run.model_files import MODEL_FILES, read_model, write_model
 from landscribe.io.settings import load_recipe
 from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network, from_files, to_files
 from landscribe.nn.chips import SceneArrays, load_bank

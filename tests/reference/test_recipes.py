@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from landscribe.io.projects import open_project
-from landscribe.io.runs import open_run
+from landscribe.io.run.projects import open_project
+from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
-from landscribe.io.submissions import read_texts
+from landscribe.io.source.submissions import read_texts
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = [f"l{k:02}" for k in range(1, 37)] + [f"t{k:02}" for k in range(1, 21)]

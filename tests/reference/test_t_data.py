@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from landscribe.cli.app import app
-from landscribe.core.indices import find_index
+from landscribe.core.spectral.indices import find_index
 from landscribe.errors import DataError
-from landscribe.io.prepared import open_prepared
-from landscribe.io.projects import Project, open_project
-from landscribe.io.runs import Run
+from landscribe.io.run.prepared import open_prepared
+from landscribe.io.run.projects import Project, open_project
+from landscribe.io.run.runs import Run
 from landscribe.io.settings import load_recipe
 from landscribe.nn.spectral import spectral_scene
 from landscribe.stages.stats import shapes

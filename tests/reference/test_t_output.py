@@ -16,19 +16,19 @@ from landscribe.cli.app import app
 from landscribe.core.burn import burn_mask
 from landscribe.core.features import join_features, make_features, of_class
 from landscribe.core.grid import Grid, Window
-from landscribe.core.indices import find_index
 from landscribe.core.legend import DSTL_LEGEND
 from landscribe.core.recipe import Recipe
 from landscribe.core.rules import apply_rules
-from landscribe.core.spectral import rule_of
-from landscribe.io.geotiff import write_raster
-from landscribe.io.prepared import open_prepared
-from landscribe.io.projects import Project, open_project
-from landscribe.io.runs import Run
-from landscribe.io.scenes import sensor_grids
+from landscribe.core.spectral.indices import find_index
+from landscribe.core.spectral.rules import rule_of
+from landscribe.io.raster.geotiff import write_raster
+from landscribe.io.run.prepared import open_prepared
+from landscribe.io.run.projects import Project, open_project
+from landscribe.io.run.runs import Run
 from landscribe.io.settings import load_recipe
-from landscribe.io.submissions import EMPTY, read_texts, write_texts
-from landscribe.io.wkt_csv import read_wkt_csv
+from landscribe.io.source.scenes import sensor_grids
+from landscribe.io.source.submissions import EMPTY, read_texts, write_texts
+from landscribe.io.vector.wkt_csv import read_wkt_csv
 from landscribe.nn.spectral import SpectralScene, spectral_field, spectral_scene
 from landscribe.stages.pictures import FILL, draw_scene, pictures
 from landscribe.stages.vectorize import vectorize_scene

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from landscribe.core.pansharpen import degrade
-from landscribe.io.prepared import open_prepared
-from landscribe.io.projects import open_project
-from landscribe.io.rasters import open_raster
-from landscribe.io.runs import open_run
+from landscribe.core.spectral.pansharpen import degrade
+from landscribe.io.raster.rasters import open_raster
+from landscribe.io.run.prepared import open_prepared
+from landscribe.io.run.projects import open_project
+from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
 from landscribe.stages.prepare import prepare
 from landscribe.stages.world import write_world

@@ -11,10 +11,10 @@ from pyproj import CRS, Transformer
 
 from landscribe.core.grid import Grid
 from landscribe.errors import DataError
-from landscribe.io.prepared import open_prepared
-from landscribe.io.projects import open_project
-from landscribe.io.rasters import write_raster
-from landscribe.io.runs import open_run
+from landscribe.io.raster.rasters import write_raster
+from landscribe.io.run.prepared import open_prepared
+from landscribe.io.run.projects import open_project
+from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
 from landscribe.stages.check import check
 from landscribe.stages.prepare import prepare

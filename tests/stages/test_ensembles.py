@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from landscribe.errors import DataError, RecipeError
-from landscribe.io.model_files import read_model
-from landscribe.io.projects import held_out, open_project
-from landscribe.io.rasters import open_raster
-from landscribe.io.runs import open_run
+from landscribe.io.raster.rasters import open_raster
+from landscribe.io.run.model_files import read_model
+from landscribe.io.run.projects import held_out, open_project
+from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
 from landscribe.nn.bundle import from_files
 from landscribe.stages.predict import predict

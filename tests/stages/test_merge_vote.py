@@ -10,8 +10,8 @@ import pytest
 import shapely
 
 from landscribe.errors import DataError
-from landscribe.io.submissions import EMPTY, read_texts, write_texts
-from landscribe.io.wkt_csv import read_wkt_csv
+from landscribe.io.source.submissions import EMPTY, read_texts, write_texts
+from landscribe.io.vector.wkt_csv import read_wkt_csv
 from landscribe.stages.merge import Source, merge
 from landscribe.stages.vote import vote
 

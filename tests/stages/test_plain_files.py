@@ -15,8 +15,8 @@ from landscribe.core.burn import burn_share
 from landscribe.core.grid import Grid
 from landscribe.core.trace import trace
 from landscribe.errors import DataError
-from landscribe.io.geotiff import write_raster
-from landscribe.io.rasters import open_raster
+from landscribe.io.raster.geotiff import write_raster
+from landscribe.io.raster.rasters import open_raster
 from landscribe.stages.burn import burn_file
 from landscribe.stages.score import score_files
 from landscribe.stages.trace import trace_file

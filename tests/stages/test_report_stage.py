@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from landscribe.core.scores import scene_jaccard
-from landscribe.io.prepared import COVERAGE, open_prepared
-from landscribe.io.projects import Project, held_out, open_project
-from landscribe.io.rasters import open_raster, write_raster
-from landscribe.io.runs import Made, Run, make_item, open_run
+from landscribe.core.score.scores import scene_jaccard
+from landscribe.io.raster.rasters import open_raster, write_raster
+from landscribe.io.run.prepared import COVERAGE, open_prepared
+from landscribe.io.run.projects import Project, held_out, open_project
+from landscribe.io.run.runs import Made, Run, make_item, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.stages.prepare import prepare
 from landscribe.stages.report import gather, report

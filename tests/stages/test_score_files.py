@@ -14,9 +14,9 @@ from shapely import MultiPolygon, box
 
 from landscribe.core.features import join_features, make_features
 from landscribe.core.legend import LandClass, Legend
-from landscribe.core.scores import score_features
+from landscribe.core.score.scores import score_features
 from landscribe.errors import DataError
-from landscribe.io.vectors import write_features
+from landscribe.io.vector.vectors import write_features
 from landscribe.stages.compare import compare_runs, comparison_table
 from landscribe.stages.score import score_files
 

@@ -12,13 +12,13 @@ import shapely
 from landscribe.core.features import make_features
 from landscribe.core.grid import Window, dstl_grid
 from landscribe.core.legend import DSTL_LEGEND
-from landscribe.core.places import DSTL_FIVE, dstl_place, stratify
+from landscribe.core.split.places import DSTL_FIVE, dstl_place, stratify
 from landscribe.errors import RecipeError
-from landscribe.io.dstl import write_scene, write_tables
-from landscribe.io.prepared import open_prepared
-from landscribe.io.projects import Project, corner_window, held_out, open_project, open_side, training_folds
-from landscribe.io.runs import Record, Run, open_run
+from landscribe.io.run.prepared import open_prepared
+from landscribe.io.run.projects import Project, corner_window, held_out, open_project, open_side, training_folds
+from landscribe.io.run.runs import Record, Run, open_run
 from landscribe.io.settings import load_recipe
+from landscribe.io.source.dstl import write_scene, write_tables
 from landscribe.stages.prepare import prepare
 
 IDS = sorted(

@@ -11,12 +11,12 @@ from landscribe.core.burn import burn_mask
 from landscribe.core.features import of_class
 from landscribe.core.recipe import Recipe
 from landscribe.errors import DataError, IntegrityError, RecipeError
-from landscribe.io.prepared import COVERAGE, open_prepared
-from landscribe.io.projects import Project, held_out, open_project, training_folds
-from landscribe.io.rasters import open_raster, write_raster
-from landscribe.io.runs import Made, Run, make_item, open_run
+from landscribe.io.raster.rasters import open_raster, write_raster
+from landscribe.io.run.prepared import COVERAGE, open_prepared
+from landscribe.io.run.projects import Project, held_out, open_project, training_folds
+from landscribe.io.run.runs import Made, Run, make_item, open_run
+from landscribe.io.run.tuned import TUNED, UNTUNED_PROBABILITY, accepted, effective_recipe, read_tuned
 from landscribe.io.settings import load_recipe
-from landscribe.io.tuned import TUNED, UNTUNED_PROBABILITY, accepted, effective_recipe, read_tuned
 from landscribe.stages.prepare import prepare
 from landscribe.stages.report import gather
 from landscribe.stages.score import score

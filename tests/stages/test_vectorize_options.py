@@ -16,7 +16,7 @@ from landscribe.core.features import of_class
 from landscribe.core.grid import Grid
 from landscribe.core.legend import LandClass, Legend
 from landscribe.core.recipe import Recipe, VectorizeTable
-from landscribe.io.geotiff import write_raster
+from landscribe.io.raster.geotiff import write_raster
 from landscribe.stages.vectorize import vectorize_scene
 
 GRID = Grid(61, 83, Affine.translation(600_000, 4_000_000) @ Affine.scale(0.5, -0.5), CRS.from_epsg(32611))

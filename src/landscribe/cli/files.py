@@ -134,7 +134,7 @@ def score(
         else:
             tell_score(result)
         return
-    from landscribe.io.runs import open_run
+    from landscribe.io.run.runs import open_run
 
     folder = open_run(run)  # type: ignore[arg-type]
     with reporting() as progress:

@@ -15,8 +15,8 @@ from landscribe.cli.submissions import RecipeArgument, SetOption
 from landscribe.errors import DataError, PartialError, problem
 
 if TYPE_CHECKING:
-    from landscribe.io.projects import Project, StageResult
-    from landscribe.io.runs import Run
+    from landscribe.io.run.projects import Project, StageResult
+    from landscribe.io.run.runs import Run
 
 RunOption = Annotated[Path, typer.Option("--run", help="Run folder; made if it is not there.", metavar="DIR")]
 ModelsOption = Annotated[
@@ -50,7 +50,7 @@ _STAGES = {
 
 def open_recipe(recipe: str, overrides: list[str] | None) -> Project:
     """Load a recipe and bind it to its data."""
-    from landscribe.io.projects import open_project
+    from landscribe.io.run.projects import open_project
     from landscribe.io.settings import load_recipe
 
     return open_project(load_recipe(recipe, overrides or ()))
@@ -219,7 +219,7 @@ def _pipeline(project: Project, models: Path | None) -> list[str]:
 
 
 def _has_truth(project: Project, folder: Run, models: Path | None) -> bool:
-    from landscribe.io.projects import held_out
+    from landscribe.io.run.projects import held_out
 
     prepared = folder.require("prepare")
     if models is not None:
@@ -228,7 +228,7 @@ def _has_truth(project: Project, folder: Run, models: Path | None) -> bool:
 
 
 def _open_run(path: Path) -> Run:
-    from landscribe.io.runs import open_run
+    from landscribe.io.run.runs import open_run
 
     return open_run(path)
 
@@ -273,7 +273,7 @@ def _tell_plan(project: Project, models: Path | None) -> None:
     size = sum(file.path.stat().st_size for file in files)
     labelled = sum(scene.labels is not None for scene in scenes)
     tell(f"reads {len(files)} rasters of {len(scenes)} scenes ({labelled} labelled), {size / 1e6:.1f} MB")
-    from landscribe.io.scenes import sensor_grids
+    from landscribe.io.source.scenes import sensor_grids
 
     pixels = 0
     for scene in scenes:

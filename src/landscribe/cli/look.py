@@ -104,7 +104,7 @@ def demo(
     folder: Annotated[Path, typer.Argument(help="Where the world and its run go.")] = Path("landscribe-demo"),
 ) -> None:
     """Make a synthetic world, run every stage on it, and write a report. A few minutes on two cores."""
-    from landscribe.io.runs import open_run
+    from landscribe.io.run.runs import open_run
     from landscribe.stages.world import write_world
     from landscribe.worlds.world import WorldSpec
 

@@ -106,7 +106,7 @@ def clean(
     overrides: SetOption = None,
 ) -> None:
     """Apply the class rules of a recipe to a DSTL submission, such as one merged from several."""
-    from landscribe.io.projects import open_project
+    from landscribe.io.run.projects import open_project
     from landscribe.io.settings import load_recipe
     from landscribe.stages.clean import clean as clean_file
 
@@ -123,8 +123,8 @@ def is_submission(text: str) -> bool:
 
 def check(path: Path, sample: Path | None, decimals: int | None, max_mb: float | None, *, as_json: bool) -> None:
     """Check a submission and say every bad row."""
-    from landscribe.io.dstl import GRID_SIZES, read_grid_sizes, read_sample
-    from landscribe.io.submissions import check_submission
+    from landscribe.io.source.dstl import GRID_SIZES, read_grid_sizes, read_sample
+    from landscribe.io.source.submissions import check_submission
 
     if not path.is_file():
         raise DataError(problem(str(path), "missing", need="a submission, .csv or .csv.gz"))

@@ -7,7 +7,7 @@ Every door names its driver and checks the first bytes as well, so none of these
 - `GDAL_DISABLE_READDIR_ON_OPEN=EMPTY_DIR`: no file beside the one that was named is looked for. An `.ovr` may be a VRT
   that sends requests or, when the raster is overwritten, has another file deleted.
 - `GDAL_PAM_ENABLED=NO`: an `.aux.xml` would silently replace CRS, transform and nodata.
-- `GDAL_GEOREF_SOURCES=INTERNAL`: so would a `.tfw` or `.tab`. `landscribe.io.georeference` reads world files instead.
+- `GDAL_GEOREF_SOURCES=INTERNAL`: so would a `.tfw` or `.tab`. `io/raster/georeference.py` reads world files instead.
 - `GDAL_ERROR_ON_LIBJPEG_WARNING=YES`: a JPEG that is cut short is an error instead of grey pixels.
 - `GDAL_SKIP`, `OGR_SKIP`: formats that point to other files or to the network do not exist in this process.
 - `PROJ_NETWORK=OFF`: no datum grid is downloaded.
@@ -29,6 +29,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from landscribe.errors import DataError, LimitError, problem
+from landscribe.workers import free_memory_bytes
 
 GDAL_SETTINGS = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
@@ -94,15 +95,6 @@ def heard() -> Iterator[list[warnings.WarningMessage]]:
         yield caught
 
 
-def free_memory_bytes() -> int:
-    """Return how much memory this process may still take: what the system has and what its control group allows."""
-    available = _system_memory_bytes()
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    with contextlib.suppress(OSError, ValueError):  # no control group, or no limit in it
-        available = min(available, int(limit.read_text(encoding="ascii")) - int(used.read_text(encoding="ascii")))
-    return max(available, 0)
-
-
 def check_size(where: str, need_bytes: int, *, limit_bytes: int | None = None, file_bytes: int | None = None) -> None:
     """Refuse what would not fit into memory, before it is read.
 
@@ -148,18 +140,6 @@ def _size(count: int) -> str:
     if count < 1 << 20:
         return f"{count} bytes"
     return f"{count / (1 << 20):.0f} MiB" if count < 10 << 30 else f"{count / (1 << 30):.0f} GiB"
-
-
-def _system_memory_bytes() -> int:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, OSError, ValueError):
-        return 4 << 30
 
 
 def _is_news(record: logging.LogRecord) -> bool:

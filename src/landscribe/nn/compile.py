@@ -30,7 +30,8 @@ def compiled(net: SegmentationNet, warn: Callable[[str], None]) -> Forward:
     def first(images: Mapping[str, Tensor], valid: Mapping[str, Tensor], keep: Window) -> Tensor:
         try:
             fast: Forward = torch.compile(net, dynamic=False)
-            with torch.random.fork_rng(), torch.enable_grad(), kept_buffers(net):
+            devices = [p.device for p in net.parameters() if p.device.type == "cuda"][:1]
+            with torch.random.fork_rng(devices), torch.enable_grad(), kept_buffers(net):
                 weights = [p for p in net.parameters() if p.requires_grad]
                 torch.autograd.grad(fast(images, valid, keep).float().sum(), weights, allow_unused=True)
         except (RuntimeError, ImportError, OSError) as error:  # compilers' own errors are RuntimeErrors

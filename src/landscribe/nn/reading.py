@@ -91,7 +91,7 @@ class SceneReader:
         """Return the stacks of windows of one size in one row, from left to right; sensors are read once."""
         stem: ReadyStem = net.stem  # type: ignore[assignment]  # `make_ready` sees to that
         seen = {name: self._source(net, name, windows) for name in net.sensor_steps}
-        stacks = {stride: _look_up(stem, stride, seen) for stride in stem.channels}
+        stacks = {stride: _by_table(stem, stride, seen) for stride in stem.channels}
         found = {stride: stack.to(self.engine.device) for stride, stack in stacks.items() if stack is not None}
         rest = [stride for stride in stacks if stride not in found]
         return found | (self._sample(net, stem, rest, seen, windows[0].height) if rest else {})
@@ -160,7 +160,7 @@ class SceneReader:
         return Window(row, col, row_stop - row, col_stop - col)
 
 
-def _look_up(stem: ReadyStem, stride: int, seen: Mapping[str, Source]) -> Tensor | None:
+def _by_table(stem: ReadyStem, stride: int, seen: Mapping[str, Source]) -> Tensor | None:
     """Return a stack by its table, where all of it lies pixel on pixel in whole numbers; else None."""
     sources = {name: seen[name] for name in stem.sensors(stride)}
     pixels = {name: source for name, source in sources.items() if isinstance(source, _InPlace)}
@@ -174,7 +174,7 @@ def _look_up(stem: ReadyStem, stride: int, seen: Mapping[str, Source]) -> Tensor
     stack = table.values.new_empty(shape).permute(0, 3, 1, 2)
     for name, source in pixels.items():
         for one, col_j in zip(stack, source.col_bj, strict=True):
-            table.fill(name, source.image_chw, source.valid_hw, source.row_i, col_j, one)
+            table.fill(name, source.image_chw, source.valid_hw, source.row_i, col_j[::-1].copy(), one)
     return stack
 
 

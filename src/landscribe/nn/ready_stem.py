@@ -98,14 +98,7 @@ class ReadyStem(nn.Module):
             stack: (B, K, h, w), channels-last in memory.
         """
         if not self.follows_bands(stride) or stack.device.type != "cpu":
-            floats = self.plain(images, valid, [stride])[stride]
-            if not self.units:
-                stack.copy_(floats)
-                return
-            n = floats.shape[1]
-            signs, nothing = (np.zeros(n, np.float32), np.ones(n, np.float32)), np.ones(floats[:, 0].shape, np.bool_)
-            bounds = (np.full(n, -np.inf, np.float32), np.full(n, np.inf, np.float32))
-            self._enter(stride, floats, nothing, (*bounds, *signs), 0, stack)
+            self._convert(stride, self.plain(images, valid, [stride])[stride], stack)
             return
         first = 0
         for i in self.plain.groups[stride]:
@@ -116,9 +109,19 @@ class ReadyStem(nn.Module):
             self._enter(stride, images[name], valid[name][:, 0].numpy(), known, first, stack)
             first += images[name].shape[1]
 
+    def _convert(self, stride: int, floats: Tensor, stack: Tensor) -> None:
+        """Write what the stem made, (B, C, h, w), in the type of the stack."""
+        if not self.units:
+            stack.copy_(floats)
+            return
+        n, everywhere = floats.shape[1], np.ones(floats[:, 0].shape, np.bool_)
+        unchanged = tuple(np.full(n, value, np.float32) for value in (-np.inf, np.inf, 0, 1))
+        self._enter(stride, floats, everywhere, unchanged, 0, stack)
+
     def _enter(
         self, stride: int, image: Tensor, valid_bhw: BoolArray, known: tuple[AnyArray, ...], first: int, stack: Tensor
     ) -> None:
+        """Write the channels of one sensor from channel `first` on; `known` are low, high, mean and std, (C,) each."""
         n = image.shape[1]
         units = self.units[stride].numpy() if self.units else np.ones(2 * (first + n), np.float32)
         second = len(units) // 2 + first

@@ -10,9 +10,9 @@ from affine import Affine
 
 from landscribe.core.arrays import AnyArray, BoolArray, ByteArray, FloatArray
 from landscribe.core.grid import Grid, Window
-from landscribe.core.indices import band_positions, find_index
 from landscribe.core.recipe import SpectralTable
-from landscribe.core.spectral import Scan, SceneRule, grade, holds, passes, scan, thresholds_of
+from landscribe.core.spectral.indices import band_positions, find_index
+from landscribe.core.spectral.rules import Scan, SceneRule, grade, holds, passes, scan, thresholds_of
 from landscribe.errors import RecipeError, problem
 from landscribe.nn.sample import Raster, pack_rasters, sample
 from landscribe.nn.stem import SensorSpec, describe_sensors

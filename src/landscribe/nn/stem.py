@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from landscribe.core.arrays import AnyArray, FloatArray
-from landscribe.core.indices import band_positions, find_index
 from landscribe.core.sensors import CATALOGUE
+from landscribe.core.spectral.indices import band_positions, find_index
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.nn.scene import SceneArrays
 

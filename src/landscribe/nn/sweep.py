@@ -35,6 +35,7 @@ VIEWS: dict[str, tuple[tuple[int, bool], ...]] = {
 }  # fmt: skip
 """Quarter turns and whether columns are reversed first; one symmetry is the first of them, four are the first four."""
 NumberedView = tuple[int, tuple[int, bool]]
+"""Its place among the symmetries, then turns and whether it is flipped."""
 AT_ONCE_PX = 2**19
 """Pixels up to which views go through a network together on a processor: larger ones gain nothing there."""
 TILE_BYTES = 3 * 2**29
@@ -195,11 +196,8 @@ def average_views(net: SegmentationNet, seen: TileInput, engine: Engine, predict
     counts_k = torch.tensor(counts, dtype=torch.float32, device=engine.device)[:, None, None]
     views = list(enumerate(VIEWS[predict.views][: max(counts)]))
     total: Tensor | None = None
-    for some in _groups(views, views_at_once(net, engine, seen.stacks[1][:, 0].numel())):
-        turned = {
-            step: torch.cat([_turn(stack, *view) for _, view in some]) if len(some) > 1 else _turn(stack, *some[0][1])
-            for step, stack in seen.stacks.items()
-        }
+    for some in _groups(views, views_at_once(net, engine, len(views), seen.stacks[1][:, 0].numel())):
+        turned = {step: _join([_turn(stack, *view) for _, view in some]) for step, stack in seen.stacks.items()}
         keeps = [_turn_window(seen.keep, size_hw, *view) for _, view in some]
         hull = _hull(keeps)
         logits = net.unet(turned, hull).float()
@@ -235,9 +233,9 @@ def blank_frame(
         p_khw[np.array(empty)[:, None, None] & frame_hw] = 0
 
 
-def views_at_once(net: SegmentationNet, engine: Engine, pixels: int) -> int:
-    """Return how many views of that many pixels go through a network together."""
-    most = AT_ONCE_PX if engine.device.type == "cpu" else tile_budget_bytes(engine) // pixel_bytes(net, engine, 8)
+def views_at_once(net: SegmentationNet, engine: Engine, views: int, pixels: int) -> int:
+    """Return how many of the views, of that many pixels each, go through a network together."""
+    most = AT_ONCE_PX if engine.device.type == "cpu" else tile_budget_bytes(engine) // pixel_bytes(net, engine, views)
     return max(1, most // pixels)
 
 
@@ -247,6 +245,10 @@ def _groups(views: Sequence[NumberedView], at_once: int) -> Iterator[Sequence[Nu
         alike = [view for view in views if view[1][0] % 2 == odd]
         for first in range(0, len(alike), at_once):
             yield alike[first : first + at_once]
+
+
+def _join(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 def _hull(windows: Sequence[Window]) -> Window:

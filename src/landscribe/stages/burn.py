@@ -11,9 +11,9 @@ from landscribe.core.arrays import ByteArray, GeometryArray
 from landscribe.core.burn import burn_mask, burn_share
 from landscribe.core.features import of_class
 from landscribe.core.grid import Grid, Window
-from landscribe.io.geotiff import write_raster
-from landscribe.io.rasters import open_raster
-from landscribe.io.vectors import read_features
+from landscribe.io.raster.geotiff import write_raster
+from landscribe.io.raster.rasters import open_raster
+from landscribe.io.vector.vectors import read_features
 
 STRIP_ROWS = 1024
 UNNAMED = "feature"

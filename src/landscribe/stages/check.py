@@ -12,19 +12,19 @@ import numpy as np
 
 from landscribe.core.arrays import FloatArray
 from landscribe.core.grid import Grid, Window
-from landscribe.core.indices import band_positions
-from landscribe.core.leaks import THUMBNAIL_PX, find_overlaps, find_twins, make_thumbnail
 from landscribe.core.register import looks_flipped
 from landscribe.core.rules import check_rules
+from landscribe.core.spectral.indices import band_positions
+from landscribe.core.split.leaks import THUMBNAIL_PX, find_overlaps, find_twins, make_thumbnail
 from landscribe.errors import DataError, IntegrityError, LandscribeError, LimitError, problem
-from landscribe.io.alignment import scene_sources
 from landscribe.io.atomic import write_text
-from landscribe.io.labels import read_labels
-from landscribe.io.patterns import FIELD
-from landscribe.io.projects import Progress, Project, StageResult, check_models, make_items, silent
-from landscribe.io.rasters import open_raster
-from landscribe.io.runs import Made, Run, file_digest, make_key
-from landscribe.io.scenes import Scene, other_ground, sensor_grids, shared_ground
+from landscribe.io.raster.rasters import open_raster
+from landscribe.io.run.alignment import scene_sources
+from landscribe.io.run.projects import Progress, Project, StageResult, check_models, make_items, silent
+from landscribe.io.run.runs import Made, Run, file_digest, make_key
+from landscribe.io.source.labels import read_labels
+from landscribe.io.source.patterns import FIELD
+from landscribe.io.source.scenes import Scene, other_ground, sensor_grids, shared_ground
 
 STRIP_ROWS = 1024
 MIN_OVERLAP = 0.9

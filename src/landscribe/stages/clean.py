@@ -12,14 +12,14 @@ import shapely
 
 from landscribe.core.arrays import GeometryArray
 from landscribe.core.features import join_features, make_features, of_class
-from landscribe.core.repair import REPAIRED, repair
-from landscribe.core.rings import polygon_parts
+from landscribe.core.polygons.repair import REPAIRED, repair
+from landscribe.core.polygons.rings import polygon_parts
 from landscribe.core.rules import apply_rules, check_rules
 from landscribe.errors import DataError, problem
-from landscribe.io.projects import Progress, Project, silent
-from landscribe.io.scenes import sensor_grids
-from landscribe.io.submissions import Key
-from landscribe.io.wkt_csv import read_wkt_csv, write_wkt_csv
+from landscribe.io.run.projects import Progress, Project, silent
+from landscribe.io.source.scenes import sensor_grids
+from landscribe.io.source.submissions import Key
+from landscribe.io.vector.wkt_csv import read_wkt_csv, write_wkt_csv
 
 
 def clean(project: Project, source: Path, target: Path, progress: Progress = silent) -> dict[str, int]:

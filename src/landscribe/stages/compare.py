@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from landscribe.core.compare import compare_scores
+from landscribe.core.score.compare import compare_scores
 from landscribe.errors import DataError, problem
 
 SCORE = "score.json"
@@ -22,7 +22,7 @@ def compare_runs(first: Path, second: Path) -> dict[str, Any]:
         second: Another one.
 
     Returns:
-        See `landscribe.core.compare.compare_scores`.
+        See `landscribe.core.score.compare.compare_scores`.
 
     Raises:
         DataError: If there is no score, or the two have nothing in common.

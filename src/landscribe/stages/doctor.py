@@ -19,9 +19,9 @@ from landscribe import __version__
 from landscribe.core.burn import burn_share
 from landscribe.core.grid import Grid
 from landscribe.core.trace import trace
-from landscribe.io.abreast import usable_processors
-from landscribe.io.geotiff import write_raster
-from landscribe.io.rasters import open_raster
+from landscribe.io.raster.geotiff import write_raster
+from landscribe.io.raster.rasters import open_raster
+from landscribe.workers import usable_processors
 
 PACKAGES = ("torch", "numpy", "numba", "rasterio", "pyogrio", "shapely", "geopandas", "opencv-python-headless")
 

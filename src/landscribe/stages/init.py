@@ -12,9 +12,9 @@ import numpy as np
 
 from landscribe.errors import DataError, LandscribeError, problem
 from landscribe.io.atomic import write_text
-from landscribe.io.dstl import GRID_SIZES
-from landscribe.io.rasters import RasterInfo, open_raster
-from landscribe.io.vectors import list_fields, list_values
+from landscribe.io.raster.rasters import RasterInfo, open_raster
+from landscribe.io.source.dstl import GRID_SIZES
+from landscribe.io.vector.vectors import list_fields, list_values
 
 RASTERS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2")
 VECTORS = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from landscribe.errors import DataError, problem
-from landscribe.io.dstl import read_sample
-from landscribe.io.submissions import EMPTY, Key, is_empty, read_texts, write_texts
+from landscribe.io.source.dstl import read_sample
+from landscribe.io.source.submissions import EMPTY, Key, is_empty, read_texts, write_texts
 
 
 @dataclass(frozen=True)

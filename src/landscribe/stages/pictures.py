@@ -12,16 +12,16 @@ from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
 from landscribe.core.features import of_class
 from landscribe.core.grid import Window
 from landscribe.core.legend import Legend
-from landscribe.core.rings import polygon_parts
+from landscribe.core.polygons.rings import polygon_parts
 from landscribe.errors import LandscribeError, problem
 from landscribe.io.atomic import write_bytes
 from landscribe.io.names import safe_name
-from landscribe.io.prepared import PreparedScene, open_prepared
-from landscribe.io.projects import Progress, Project, StageResult, make_items, silent
-from landscribe.io.rasters import open_raster
+from landscribe.io.raster.rasters import open_raster
 from landscribe.io.report.pictures import choose_bands, shrink, shrink_factor, stretch
-from landscribe.io.runs import Made, Run, make_key
-from landscribe.io.vectors import read_own
+from landscribe.io.run.prepared import PreparedScene, open_prepared
+from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
+from landscribe.io.run.runs import Made, Run, make_key
+from landscribe.io.vector.vectors import read_own
 
 SIDE = 1600
 """Longest side of one half of a picture."""

@@ -11,22 +11,22 @@ from typing import Any
 import numpy as np
 
 from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
-from landscribe.core.ensemble import Owners, average_owners, find_owners, row_of
 from landscribe.core.grid import Window
 from landscribe.core.legend import Legend
+from landscribe.core.owners import Owners, average_owners, find_owners, row_of
 from landscribe.core.recipe import PredictTable
-from landscribe.core.spectral import needs_lowest, region_of, rule_of
-from landscribe.core.tuning import fewer_views
+from landscribe.core.score.tuning import fewer_views
+from landscribe.core.spectral.rules import needs_lowest, region_of, rule_of
 from landscribe.errors import DataError, IntegrityError, RecipeError, problem
-from landscribe.io.formulas import FORMULA, Formula, read_formula
-from landscribe.io.geotiff import write_raster
-from landscribe.io.kept_tiles import open_tiles
-from landscribe.io.model_files import DESCRIPTION, model_folders, read_model
-from landscribe.io.prepared import PreparedScene, open_prepared
-from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent, training_folds
-from landscribe.io.rasters import open_raster
-from landscribe.io.runs import Made, Record, Run, file_digest, make_key
-from landscribe.io.tuned import UNTUNED_PROBABILITY, effective_recipe
+from landscribe.io.raster.geotiff import write_raster
+from landscribe.io.raster.rasters import open_raster
+from landscribe.io.run.formulas import FORMULA, Formula, read_formula
+from landscribe.io.run.kept_tiles import open_tiles
+from landscribe.io.run.model_files import DESCRIPTION, model_folders, read_model
+from landscribe.io.run.prepared import PreparedScene, open_prepared
+from landscribe.io.run.projects import Progress, Project, StageResult, held_out, make_items, silent, training_folds
+from landscribe.io.run.runs import Made, Record, Run, file_digest, make_key
+from landscribe.io.run.tuned import UNTUNED_PROBABILITY, effective_recipe
 
 OUT_OF_FOLD = "oof"
 """Stage name of the records of out-of-fold probabilities: no stage of its own, and not what `vectorize` reads."""

@@ -19,18 +19,18 @@ from landscribe.core.features import of_class
 from landscribe.core.grid import Grid, Window
 from landscribe.core.register import Move, move_grid
 from landscribe.errors import DataError, IntegrityError
-from landscribe.io.abreast import scenes_at_once
-from landscribe.io.alignment import TABLE, align_scenes, write_table
 from landscribe.io.atomic import write_text
-from landscribe.io.geotiff import write_raster
-from landscribe.io.labels import Labels, read_labels
-from landscribe.io.prepared import COVERAGE, FACTS, LABELS, blank_statistics, facts_of, write_blank
-from landscribe.io.projects import Progress, Project, StageResult, make_items, silent
-from landscribe.io.rasters import open_raster
-from landscribe.io.runs import Made, Run, file_digest, make_key
-from landscribe.io.scenes import Scene, SensorFile, require_shared_ground, sensor_grids
-from landscribe.io.sharpened import write_sharpened
-from landscribe.io.vectors import write_features
+from landscribe.io.raster.geotiff import write_raster
+from landscribe.io.raster.rasters import open_raster
+from landscribe.io.run.alignment import TABLE, align_scenes, write_table
+from landscribe.io.run.prepared import COVERAGE, FACTS, LABELS, blank_statistics, facts_of, write_blank
+from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
+from landscribe.io.run.runs import Made, Run, file_digest, make_key
+from landscribe.io.run.sharpened import write_sharpened
+from landscribe.io.source.labels import Labels, read_labels
+from landscribe.io.source.scenes import Scene, SensorFile, require_shared_ground, sensor_grids
+from landscribe.io.vector.vectors import write_features
+from landscribe.workers import scenes_at_once
 
 STRIP_ROWS = 1024
 STATISTICS_BYTES = 24

@@ -10,10 +10,10 @@ from typing import Any
 
 from landscribe import __version__
 from landscribe.io.atomic import write_text
-from landscribe.io.projects import Project, held_out
-from landscribe.io.runs import Run
+from landscribe.io.run.projects import Project, held_out
+from landscribe.io.run.runs import Run
+from landscribe.io.run.tuned import read_tuned
 from landscribe.io.settings import recipe_dict
-from landscribe.io.tuned import read_tuned
 
 FILE = "run.json"
 VERSIONS = ("torch", "numpy", "numba", "rasterio", "pyogrio", "shapely", "geopandas", "opencv-python-headless")

@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 
 from landscribe import __version__
-from landscribe.core.looks import looks_apart, pool_looks
-from landscribe.core.places import unlikeness
-from landscribe.core.scores import scene_jaccard
+from landscribe.core.score.scores import scene_jaccard
+from landscribe.core.split.looks import looks_apart, pool_looks
+from landscribe.core.split.places import unlikeness
 from landscribe.io.atomic import write_text
-from landscribe.io.prepared import open_prepared
-from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent
 from landscribe.io.report import ReportData, SceneView, render_report
 from landscribe.io.report.data import ThresholdCurve, Unlike
 from landscribe.io.report.flicker import picture_worst
 from landscribe.io.report.views import Budget, count_levels, curve_of, view_scene
-from landscribe.io.runs import Made, Record, Run, make_key
+from landscribe.io.run.prepared import open_prepared
+from landscribe.io.run.projects import Progress, Project, StageResult, held_out, make_items, silent
+from landscribe.io.run.runs import Made, Record, Run, make_key
+from landscribe.io.run.tuned import effective_recipe, read_tuned
 from landscribe.io.settings import recipe_dict
-from landscribe.io.tuned import effective_recipe, read_tuned
-from landscribe.io.vectors import read_own
+from landscribe.io.vector.vectors import read_own
 
 REPORT, SCORE, RUN, ALIGNMENT = "report.html", "score.json", "run.json", "alignment.csv"
 SCENES = 24

@@ -10,26 +10,26 @@ from typing import Any
 import numpy as np
 import shapely
 
-from landscribe.core.areas import Areas, mask_areas, sum_areas
 from landscribe.core.arrays import GeometryArray
 from landscribe.core.burn import burn_mask
-from landscribe.core.compare import compare_scores
-from landscribe.core.exclusive import against_the_best_other
 from landscribe.core.features import of_class
 from landscribe.core.grid import Window
 from landscribe.core.legend import DSTL_LEGEND, LandClass, Legend, default_colour
-from landscribe.core.measure import Measured, Measures, measure, standing_alone, with_parts, with_pixels
-from landscribe.core.places import dstl_place
+from landscribe.core.owners import against_the_best_other
 from landscribe.core.recipe import Recipe
-from landscribe.core.scores import score_features, summarise
+from landscribe.core.score.areas import Areas, mask_areas, sum_areas
+from landscribe.core.score.compare import compare_scores
+from landscribe.core.score.measure import Measured, Measures, measure, standing_alone, with_parts, with_pixels
+from landscribe.core.score.scores import score_features, summarise
+from landscribe.core.split.places import dstl_place
 from landscribe.errors import DataError, problem
 from landscribe.io.atomic import write_text
-from landscribe.io.prepared import COVERAGE, PreparedScene
-from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, open_side, silent
-from landscribe.io.rasters import open_raster
-from landscribe.io.runs import Made, Run, make_key
-from landscribe.io.tuned import UNTUNED_FEATURES, effective_recipe
-from landscribe.io.vectors import Standing, read_own, read_standing
+from landscribe.io.raster.rasters import open_raster
+from landscribe.io.run.prepared import COVERAGE, PreparedScene
+from landscribe.io.run.projects import Progress, Project, StageResult, held_out, make_items, open_side, silent
+from landscribe.io.run.runs import Made, Run, make_key
+from landscribe.io.run.tuned import UNTUNED_FEATURES, effective_recipe
+from landscribe.io.vector.vectors import Standing, read_own, read_standing
 
 SCORE = "score.json"
 UNNAMED = "feature"

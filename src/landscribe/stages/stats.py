@@ -8,10 +8,10 @@ import numpy as np
 import shapely
 
 from landscribe.core.features import of_class
-from landscribe.io.labels import read_labels
-from landscribe.io.projects import Progress, Project, silent
-from landscribe.io.rasters import open_raster
-from landscribe.io.scenes import sensor_grids
+from landscribe.io.raster.rasters import open_raster
+from landscribe.io.run.projects import Progress, Project, silent
+from landscribe.io.source.labels import read_labels
+from landscribe.io.source.scenes import sensor_grids
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import numpy as np
 from landscribe.core.arrays import GeometryArray
 from landscribe.core.features import of_class
 from landscribe.errors import DataError, problem
-from landscribe.io.dstl import read_sample
-from landscribe.io.projects import Progress, Project, StageResult, make_items, silent
-from landscribe.io.runs import Made, Run, make_key
-from landscribe.io.submissions import Key, check_submission
-from landscribe.io.vectors import read_own
-from landscribe.io.wkt_csv import write_wkt_csv
+from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
+from landscribe.io.run.runs import Made, Run, make_key
+from landscribe.io.source.dstl import read_sample
+from landscribe.io.source.submissions import Key, check_submission
+from landscribe.io.vector.vectors import read_own
+from landscribe.io.vector.wkt_csv import write_wkt_csv
 
 SUBMISSION = "submission.csv"
 

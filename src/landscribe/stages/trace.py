@@ -12,12 +12,11 @@ from landscribe.core.arrays import AnyArray
 from landscribe.core.features import join_features, make_features
 from landscribe.core.grid import Grid, Window
 from landscribe.core.legend import LandClass, Legend, default_colour
-from landscribe.core.partition import trace_partition
-from landscribe.core.strips import to_unit
-from landscribe.core.trace import Connectivity, Traced, TraceMode, trace_blocks
+from landscribe.core.trace import Connectivity, Traced, TraceMode, to_unit, trace_blocks
+from landscribe.core.trace.partition import trace_partition
 from landscribe.errors import DataError, problem
-from landscribe.io.rasters import Raster, open_raster
-from landscribe.io.vectors import MINIMUM, write_features
+from landscribe.io.raster.rasters import Raster, open_raster
+from landscribe.io.vector.vectors import MINIMUM, write_features
 
 Unit = Literal["px", "m2"]
 BLOCK_ROWS = 1024

@@ -16,14 +16,14 @@ import numpy as np
 
 from landscribe.core.arrays import AnyArray, BoolArray
 from landscribe.core.grid import Window
-from landscribe.core.leaks import THUMBNAIL_PX, find_overlaps, find_twins, make_thumbnail, require_no_leak
 from landscribe.core.recipe import ModelTable
-from landscribe.core.spectral import Scan, settle
+from landscribe.core.spectral.rules import Scan, settle
+from landscribe.core.split.leaks import THUMBNAIL_PX, find_overlaps, find_twins, make_thumbnail, require_no_leak
 from landscribe.errors import DataError, IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_bytes, write_text
-from landscribe.io.blocks import BlockFiles, memory_room
-from landscribe.io.formulas import Formula, write_formula
-from landscribe.io.model_files import (
+from landscribe.io.run.decoded_files import BlockFiles, memory_room
+from landscribe.io.run.formulas import Formula, write_formula
+from landscribe.io.run.model_files import (
     MODEL_FILES,
     keep_snapshots,
     read_model,
@@ -31,8 +31,8 @@ from landscribe.io.model_files import (
     snapshot_folders,
     write_model,
 )
-from landscribe.io.prepared import PreparedScene, open_prepared
-from landscribe.io.projects import (
+from landscribe.io.run.prepared import PreparedScene, open_prepared
+from landscribe.io.run.projects import (
     Progress,
     Project,
     StageResult,
@@ -43,7 +43,7 @@ from landscribe.io.projects import (
     silent,
     training_folds,
 )
-from landscribe.io.runs import Made, Run, is_first_process, make_key
+from landscribe.io.run.runs import Made, Run, is_first_process, make_key
 from landscribe.io.settings import recipe_dict
 
 STATE = "state"

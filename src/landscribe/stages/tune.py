@@ -13,16 +13,15 @@ from typing import Any
 import numpy as np
 import shapely
 
-from landscribe.core.areas import polygon_areas
 from landscribe.core.arrays import AnyArray, FloatArray, GeometryArray
-from landscribe.core.exclusive import one_against_the_best_other
 from landscribe.core.features import make_features, of_class
 from landscribe.core.grid import Grid
 from landscribe.core.legend import LandClass, Legend
+from landscribe.core.owners import one_against_the_best_other
 from landscribe.core.recipe import Recipe, VectorizeTable
 from landscribe.core.rules import apply_rules
-from landscribe.core.trace import trace
-from landscribe.core.tuning import (
+from landscribe.core.score.areas import polygon_areas
+from landscribe.core.score.tuning import (
     Candidates,
     Choice,
     Evidence,
@@ -34,13 +33,14 @@ from landscribe.core.tuning import (
     flat_truth,
     tune_class,
 )
+from landscribe.core.trace import trace
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.atomic import write_text
-from landscribe.io.prepared import PreparedScene, open_prepared
-from landscribe.io.projects import Progress, Project, StageResult, make_items, silent, training_folds
-from landscribe.io.rasters import open_raster
-from landscribe.io.runs import Made, Run, make_key
-from landscribe.io.tuned import TUNED
+from landscribe.io.raster.rasters import open_raster
+from landscribe.io.run.prepared import PreparedScene, open_prepared
+from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent, training_folds
+from landscribe.io.run.runs import Made, Run, make_key
+from landscribe.io.run.tuned import TUNED
 
 OUT_OF_FOLD = "oof"
 FIELD_BYTES = 1 << 29

@@ -14,21 +14,21 @@ import numpy as np
 from affine import Affine
 
 from landscribe.core.arrays import AnyArray
-from landscribe.core.exclusive import against_the_best_other, one_against_the_best_other
 from landscribe.core.features import join_features, make_features
 from landscribe.core.grid import Grid, Window
 from landscribe.core.legend import LandClass, Legend
-from landscribe.core.partition import trace_partition
+from landscribe.core.owners import against_the_best_other, one_against_the_best_other
 from landscribe.core.recipe import Recipe, VectorizeTable
 from landscribe.core.rules import apply_rules
 from landscribe.core.trace import Traced, trace_blocks
+from landscribe.core.trace.partition import trace_partition
 from landscribe.errors import DataError, IntegrityError
-from landscribe.io.abreast import scenes_at_once
-from landscribe.io.projects import Progress, Project, StageResult, held_out, make_items, silent
-from landscribe.io.rasters import Raster, open_raster
-from landscribe.io.runs import Made, Record, Run, make_key
-from landscribe.io.tuned import UNTUNED_FEATURES, UNTUNED_PROBABILITY, effective_recipe
-from landscribe.io.vectors import read_own, write_features
+from landscribe.io.raster.rasters import Raster, open_raster
+from landscribe.io.run.projects import Progress, Project, StageResult, held_out, make_items, silent
+from landscribe.io.run.runs import Made, Record, Run, make_key
+from landscribe.io.run.tuned import UNTUNED_FEATURES, UNTUNED_PROBABILITY, effective_recipe
+from landscribe.io.vector.vectors import read_own, write_features
+from landscribe.workers import scenes_at_once
 
 BLOCK_PX = 4096
 BLOCK_BYTES = 16

@@ -10,13 +10,13 @@ import numpy as np
 import shapely
 
 from landscribe.core.arrays import GeometryArray
-from landscribe.core.overlay import agreed_ground
-from landscribe.core.repair import REPAIRED, repair
-from landscribe.core.rings import polygon_parts
+from landscribe.core.polygons.repair import REPAIRED, repair
+from landscribe.core.polygons.rings import polygon_parts
+from landscribe.core.rules.overlay import agreed_ground
 from landscribe.errors import DataError, problem
-from landscribe.io.dstl import read_sample
-from landscribe.io.submissions import Key
-from landscribe.io.wkt_csv import read_wkt_csv, write_wkt_csv
+from landscribe.io.source.dstl import read_sample
+from landscribe.io.source.submissions import Key
+from landscribe.io.vector.wkt_csv import read_wkt_csv, write_wkt_csv
 
 TO_PIXELS = 2.0**18
 """DSTL's unit is some 370,000 pixels; a power of two moves no digit."""

@@ -13,8 +13,8 @@ from landscribe.core.features import join_features, make_features
 from landscribe.core.grid import dstl_grid
 from landscribe.core.legend import DSTL_LEGEND
 from landscribe.io.atomic import write_text
-from landscribe.io.dstl import write_scene, write_tables
-from landscribe.io.projects import Progress, silent
+from landscribe.io.run.projects import Progress, silent
+from landscribe.io.source.dstl import write_scene, write_tables
 from landscribe.worlds.world import WorldSpec, make_scene, scene_ids
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from landscribe.core.places import unlikeness
+from landscribe.core.split.places import unlikeness
 from landscribe.io.report.data import ReportData
 from landscribe.io.report.words import plural, times
 

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from landscribe.core.areas import Areas
-from landscribe.core.scores import scene_jaccard
+from landscribe.core.score.areas import Areas
+from landscribe.core.score.scores import scene_jaccard
 from landscribe.io.report.data import ClassLayer, ReportData, SceneView
 from landscribe.io.report.markup import Html, Node, el
 from landscribe.io.report.overlays import STEPS_PER_PX

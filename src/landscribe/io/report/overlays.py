@@ -10,8 +10,8 @@ import shapely
 from affine import Affine
 from shapely.geometry.base import BaseGeometry
 
-from landscribe.core.areas import flatten
 from landscribe.core.arrays import FloatArray, GeometryArray, IntArray
+from landscribe.core.polygons.flatten import flatten
 from landscribe.io.report.data import ClassLayer
 
 STEPS_PER_PX = 4

@@ -11,18 +11,18 @@ from affine import Affine
 from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import AnyArray, BoolArray, ByteArray, FloatArray, IntArray
-from landscribe.core.exclusive import against_the_best_other
 from landscribe.core.features import of_class
 from landscribe.core.grid import Grid, Window
 from landscribe.core.legend import Legend
+from landscribe.core.owners import against_the_best_other
 from landscribe.core.trace import trace
-from landscribe.io.prepared import COVERAGE, PreparedScene, open_prepared
-from landscribe.io.rasters import open_raster
+from landscribe.io.raster.rasters import open_raster
 from landscribe.io.report.data import SceneView, ThresholdCurve
 from landscribe.io.report.overlays import ClassGround, draw_layers
 from landscribe.io.report.pictures import choose_bands, encode, hatch, shrink, shrink_factor, stretch
-from landscribe.io.runs import Run
-from landscribe.io.vectors import read_own
+from landscribe.io.run.prepared import COVERAGE, PreparedScene, open_prepared
+from landscribe.io.run.runs import Run
+from landscribe.io.vector.vectors import read_own
 
 STRIP_PIXELS = 8_000_000
 HALF = 128

@@ -1,0 +1,1 @@
+"""What bands say without a network: indices, spectral rules, pansharpening."""

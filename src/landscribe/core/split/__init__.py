@@ -1,0 +1,1 @@
+"""Splits by place: which scenes train, which validate, and whether ground stands on both sides."""

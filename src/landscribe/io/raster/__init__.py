@@ -1,0 +1,1 @@
+"""Rasters: opened safely, read by windows, written whole or not at all."""

@@ -1,0 +1,145 @@
+"""Alignment of scenes on disk: what estimators read, and the table of what they found."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from landscribe.core.arrays import AnyArray, BoolArray
+from landscribe.core.grid import Grid, Window
+from landscribe.core.register import Move, Source, align_scene, fall_back
+from landscribe.errors import DataError, IntegrityError
+from landscribe.io.atomic import write_text
+from landscribe.io.raster.rasters import open_raster
+from landscribe.io.run.prepared import FACTS
+from landscribe.io.run.projects import Progress, Project, make_items, silent
+from landscribe.io.run.runs import Made, Run, file_digest, make_key
+from landscribe.io.source.scenes import Scene, SensorFile, sensor_grids
+
+ALIGN = "align"
+"""Stage name of the records of estimates: a part of `prepare`, and no command of its own."""
+FALL_BACK = "align-by-place"
+"""The same for scenes that take the median of their place."""
+MOVES, PLACE_MOVES, TABLE = "moves.json", "moves-by-place.json", "alignment.csv"
+HEADER = ("scene", "sensor", "row_px", "col_px", "score", "spread", "decision")
+
+
+def align_scenes(
+    project: Project, run: Run, progress: Progress = silent, *, workers: int = 1
+) -> dict[str, dict[str, Move]]:
+    """Estimate how far the sensors of each scene have to move; what was estimated and is unchanged is not done again.
+
+    Args:
+        project: The recipe with its data.
+        run: Where estimates are kept.
+        progress: Told of each scene.
+        workers: Scenes that are worked on at once.
+
+    Returns:
+        Scene id -> sensor -> move; nothing for a scene whose rasters cannot be read.
+    """
+    table = project.recipe.prepare
+    settings = table.model_dump(include={"align", "align_model", "max_shift_px"})
+    scenes = {scene.id: scene for scene in project.scenes.scenes}
+
+    def key_of(scene_id: str) -> str:
+        scene = scenes[scene_id]
+        return make_key(
+            files={name: file_digest(sensor.path) for name, sensor in scene.sensors.items()},
+            frames={name: str(sensor.frame) for name, sensor in scene.sensors.items()},
+            kinds={name: (sensor.sensor.kind, sensor.nodata) for name, sensor in scene.sensors.items()},
+            settings=settings,
+        )
+
+    def make(scene_id: str) -> Made:
+        try:
+            moves = align_scene(scene_sources(scenes[scene_id]), table)
+        except (DataError, IntegrityError):
+            moves = {}  # what cannot be read here cannot be read by `prepare` either, which says so
+        return Made((_write_moves(run.scene_folder(scene_id) / MOVES, moves),))
+
+    make_items(run, ALIGN, scenes, key_of, make, progress, workers=workers)
+    moves = {scene_id: read_moves(run.scene_folder(scene_id) / MOVES) for scene_id in scenes}
+    return moves | _by_place(scenes, run, moves, progress, workers)
+
+
+def _by_place(
+    scenes: Mapping[str, Scene], run: Run, moves: Mapping[str, Mapping[str, Move]], progress: Progress, workers: int
+) -> dict[str, dict[str, Move]]:
+    """Return the moves of the scenes that lack one and have neighbours in their place that do not."""
+    neighbours: dict[str, dict[str, list[Move]]] = {}
+    for scene_id, own in moves.items():
+        lost = [name for name, move in own.items() if move.is_lost]
+        near = [other for i, other in moves.items() if i != scene_id and scenes[i].place == scenes[scene_id].place]
+        found = {name: [o[name] for o in near if name in o and o[name].is_applied] for name in lost}
+        if any(found.values()):
+            neighbours[scene_id] = found
+
+    def key_of(scene_id: str) -> str:
+        return make_key(own=str(moves[scene_id]), neighbours=str(neighbours[scene_id]))
+
+    def make(scene_id: str) -> Made:
+        settled = fall_back(scene_sources(scenes[scene_id]), moves[scene_id], neighbours[scene_id])
+        return Made((_write_moves(run.scene_folder(scene_id) / PLACE_MOVES, settled),))
+
+    if not neighbours:
+        return {}
+    make_items(run, FALL_BACK, neighbours, key_of, make, progress, workers=workers)
+    return {scene_id: read_moves(run.scene_folder(scene_id) / PLACE_MOVES) for scene_id in neighbours}
+
+
+def scene_sources(scene: Scene) -> list[Source]:
+    """Return the sensors of a scene as estimators read them, the reference first.
+
+    Raises:
+        DataError: If a raster cannot be opened or has other bands than its kind.
+    """
+    grids = sensor_grids(scene)
+    return [_source(file, grids[name]) for name, file in scene.sensors.items()]
+
+
+def _source(file: SensorFile, grid: Grid) -> Source:
+    def read(window: Window) -> tuple[AnyArray, BoolArray]:
+        with open_raster(file.path, nodata=file.nodata) as raster:
+            return raster.read(window)
+
+    bands = file.sensor.bands
+    return Source(file.name, grid, file.sensor.band_names, tuple(band.wavelength_nm for band in bands), read)
+
+
+def _write_moves(path: Path, moves: Mapping[str, Move]) -> Path:
+    write_text(path, json.dumps({name: asdict(move) for name, move in moves.items()}, indent=1))
+    return path
+
+
+def read_moves(path: Path) -> dict[str, Move]:
+    """Read the moves of a scene, by sensor."""
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    return {name: _move(row) for name, row in rows.items()}
+
+
+def read_applied(run: Run, scene_id: str) -> dict[str, Move]:
+    """Read the moves that a scene was prepared with, by sensor."""
+    facts = json.loads((run.scene_folder(scene_id) / FACTS).read_text(encoding="utf-8"))
+    return {name: _move(row) for name, row in facts["shifts"].items()}
+
+
+def _move(row: dict[str, object]) -> Move:
+    linear = row.pop("linear")
+    return Move(**row, linear=None if linear is None else tuple(linear))  # type: ignore[arg-type]
+
+
+def write_table(path: Path, moves: Mapping[str, Mapping[str, Move]]) -> None:
+    """Write `alignment.csv`: shifts and spread in pixels of the reference, positive = down and to the right."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(HEADER)
+    for scene_id, by_sensor in moves.items():
+        for sensor, move in by_sensor.items():
+            numbers = (move.row_px, move.col_px, move.score, move.spread)
+            table.writerow((scene_id, sensor, *("" if v is None else round(v, 4) for v in numbers), move.decision))
+    write_text(path, text.getvalue())

@@ -1,0 +1,183 @@
+"""A prepared scene: native-resolution rasters with corrected georeference, labels as shares and as polygons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
+from landscribe.core.grid import Grid, Window
+from landscribe.core.sensors import Sensor
+from landscribe.core.split.looks import Look
+from landscribe.core.trace import trace_blocks
+from landscribe.errors import DataError, problem
+from landscribe.io.raster.rasters import open_raster, write_raster
+from landscribe.io.run.runs import Run
+from landscribe.io.vector.vectors import read_own
+
+STRIP_ROWS = 1024
+COVERAGE, LABELS, FACTS = "coverage.tif", "labels.parquet", "scene.json"
+
+
+@dataclass(frozen=True)
+class PreparedScene:
+    """What `prepare` wrote for one scene."""
+
+    id: str
+    folder: Path
+    place: str
+    reference: str
+    kinds: Mapping[str, str]
+    """Sensor name -> kind, the reference first."""
+    bands: Mapping[str, tuple[str, ...]]
+    grids: Mapping[str, Grid]
+    """Sensor name -> grid with the shift in its georeference."""
+    is_labelled: bool
+    look: Look
+    """Brightness of its valid pixels, sensor by sensor."""
+    within: Window | None = None
+    """Part of the scene whose labels count; None for all of it."""
+    without: Window | None = None
+    """Part whose labels do not."""
+    absent: frozenset[str] = frozenset()
+    """Sensors of which the scene has nothing but one pixel without data."""
+
+    @property
+    def grid(self) -> Grid:
+        """The reference grid."""
+        return self.grids[self.reference]
+
+    def read(self, sensor: str, window: Window | None = None) -> tuple[AnyArray, BoolArray]:
+        """Read raw numbers (C, h, w) and validity (h, w) of one sensor, of the whole raster or a window inside it."""
+        with open_raster(self.folder / f"{sensor}.tif") as raster:
+            return raster.read(window)
+
+    def dtype(self, sensor: str) -> str:
+        """Return the NumPy name of a sensor's pixel type."""
+        with open_raster(self.folder / f"{sensor}.tif") as raster:
+            return raster.info.dtype
+
+    def read_coverage(self, window: Window | None = None) -> tuple[ByteArray, BoolArray]:
+        """Read the covered shares (K, h, w), 0..255, and which pixels are labelled (h, w)."""
+        with open_raster(self.folder / COVERAGE) as raster:
+            coverage_khw, labelled_hw = raster.read(window)
+        return coverage_khw, labelled_hw & self.counts_hw(window or self.grid.window)
+
+    def counts_hw(self, window: Window) -> BoolArray:
+        """Tell which pixels of a window `within` and `without` let count, (h, w)."""
+        counts_hw = np.ones(window.shape_hw, dtype=np.bool_)
+        for part, inside in ((self.within, True), (self.without, False)):
+            common = None if part is None else part.intersection(window)
+            if part is not None:
+                part_hw = np.zeros(window.shape_hw, dtype=np.bool_)
+                if common is not None:
+                    part_hw[Window(common.row - window.row, common.col - window.col, *common.shape_hw).slices] = True
+                counts_hw &= part_hw == inside
+        return counts_hw
+
+    def read_labels(self) -> gpd.GeoDataFrame:
+        """Read the label polygons in ground coordinates."""
+        return read_own(self.folder / LABELS)
+
+    def strips(self) -> list[Window]:
+        """Windows of the scene's full width, from top to bottom."""
+        height, width = self.grid.shape_hw
+        return [Window(row, 0, min(STRIP_ROWS, height - row), width) for row in range(0, height, STRIP_ROWS)]
+
+    def labelled_ground(self) -> BaseGeometry:
+        """Return the labelled and valid ground in ground coordinates, the footprint where it is all of the scene."""
+        ground = self._labelled_whole()
+        for part, cut in ((self.within, shapely.intersection), (self.without, shapely.difference)):
+            ground = ground if part is None else cut(ground, self.grid.crop(part).footprint)
+        return ground
+
+    def _labelled_whole(self) -> BaseGeometry:
+        with open_raster(self.folder / COVERAGE) as raster:
+
+            def read(window: Window) -> BoolArray:
+                return raster.read(window, bands=[1])[1]
+
+            if all(read(window).all() for window in self.strips()):
+                # Beyond the picture nothing is known, so labels that reach over its edge end there.
+                return self.grid.footprint
+            traced = trace_blocks(read, self.grid.shape_hw, block=STRIP_ROWS, mode="edge")
+        return shapely.multipolygons(self.grid.pixels_to_ground(traced.geometries))
+
+
+def _look(statistics: list[Mapping[str, Any]]) -> Look:
+    mean, std = (np.array([value for row in statistics for value in row[key]]) for key in ("mean", "std"))
+    # A sensor without a valid pixel has no brightness to compare.
+    return Look(min((row["valid_pixels"] for row in statistics), default=0), mean, std)
+
+
+def open_prepared(run: Run, scene_id: str) -> PreparedScene:
+    """Open a prepared scene.
+
+    Raises:
+        DataError: If the scene is not prepared, or was by a version that noted less.
+    """
+    folder = run.scene_folder(scene_id)
+    file = folder / FACTS
+    if not file.is_file():
+        raise DataError(problem(f"scene {scene_id!r}", "not prepared", do="run `landscribe prepare` first"))
+    facts = json.loads(file.read_text(encoding="utf-8"))
+    grids = {}
+    for sensor in facts["kinds"]:
+        with open_raster(folder / f"{sensor}.tif") as raster:
+            grids[sensor] = raster.info.grid
+    try:
+        return PreparedScene(
+            scene_id,
+            folder,
+            facts["place"],
+            facts["reference"],
+            facts["kinds"],
+            {sensor: tuple(names) for sensor, names in facts["bands"].items()},
+            grids,
+            bool(facts["labelled"]),
+            _look(list(facts["statistics"].values())),
+            absent=frozenset(facts["absent"]),
+        )
+    except KeyError as error:
+        do = "run `landscribe prepare` again"
+        raise DataError(problem(str(file), f"says nothing of {error}: made by another version", do=do)) from None
+
+
+def facts_of(place: str, sensors: Mapping[str, Sensor], absent: Iterable[str], *, labelled: bool) -> dict[str, Any]:
+    """Return what `scene.json` holds, the reference being the first sensor."""
+    return {
+        "place": place,
+        "reference": next(iter(sensors)),
+        "kinds": {name: sensor.kind for name, sensor in sensors.items()},
+        "bands": {name: list(sensor.band_names) for name, sensor in sensors.items()},
+        "absent": sorted(absent),
+        "labelled": labelled,
+    }
+
+
+def write_blank(folder: Path, name: str, sensor: Sensor, reference: Grid) -> Path:
+    """Write one pixel without data over the whole scene, in place of a sensor that the scene lacks.
+
+    Whatever reads prepared scenes then meets missing pixels, as in any other scene with nodata.
+    """
+    path, grid = folder / f"{name}.tif", reference.resize(1, 1)
+    dtype = "float32" if sensor.bits == 0 else "uint8" if sensor.bits <= 8 else "uint16"
+    count = len(sensor.bands)
+    with write_raster(path, grid, count=count, dtype=dtype, descriptions=sensor.band_names, mask=True) as writer:
+        writer.write(grid.window, np.zeros((count, 1, 1), dtype))
+        writer.write_mask(grid.window, np.zeros((1, 1), np.bool_))
+    return path
+
+
+def blank_statistics(sensor: Sensor) -> dict[str, Any]:
+    """Return the statistics of a sensor that a scene lacks."""
+    zeros = [0.0] * len(sensor.bands)
+    return {"valid_pixels": 0, "invalid_pixels": 1, "mean": zeros, "std": zeros, "min": None, "max": None}

@@ -1,0 +1,158 @@
+"""The general source: path patterns with `{fields}` -> scenes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from landscribe.core.recipe import DataTable, LabelTable, SensorTable
+from landscribe.core.sensors import Band, Sensor, find_sensor
+from landscribe.errors import DataError, RecipeError, problem
+from landscribe.io.atomic import PARTIAL_PREFIX
+from landscribe.io.source.scenes import Frame, Scene, SceneList, SensorFile, lacks
+
+FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def list_files(data: DataTable, root: Path) -> SceneList:
+    """Find the scenes of path patterns.
+
+    Args:
+        data: `[data]` of the recipe.
+        root: Its data folder, absolute.
+
+    Raises:
+        DataError: If no scene is found, or two files claim one sensor of one scene.
+        RecipeError: If a pattern names a field that no path has.
+    """
+    if not data.sensors:
+        raise RecipeError(
+            problem("[data].sensors", "is empty", need='RGB = { path = "..._{scene}.tif", kind = "rgb8" }')
+        )
+    kinds = own_kinds(data)
+    rows: dict[str, dict[str, SensorFile]] = {}
+    fields_of: dict[str, dict[str, str]] = {}
+    for name, table in data.sensors.items():
+        sensor = find_sensor(table.kind, kinds)
+        matches = match_files(root, table.path)
+        for path, fields in matches:
+            scene_id = _fill(data.scene, fields, "[data].scene")
+            fields_of.setdefault(scene_id, fields)
+            if name in rows.setdefault(scene_id, {}):
+                raise DataError(
+                    problem(f"scene {scene_id!r}, {name}", "two files", got=f"{rows[scene_id][name].path} and {path}")
+                )
+            rows[scene_id][name] = SensorFile(name, path, sensor, table.nodata, _frame(table, fields, path))
+    reference = next(iter(data.sensors))
+    scenes, broken = [], {}
+    for scene_id in sorted(rows, key=_natural):
+        present = {name: rows[scene_id][name] for name in data.sensors if name in rows[scene_id]}
+        missing = {
+            name: _fill_known(table.path, scene_id, fields_of)
+            for name, table in data.sensors.items()
+            if name not in present
+        }
+        if reference not in present:
+            broken[scene_id] = lacks(scene_id, reference, missing[reference])
+            continue
+        place = _fill(data.place, fields_of[scene_id] | {"scene": scene_id}, "[data].place")
+        labels = _label_path(data.labels, root, fields_of[scene_id] | {"scene": scene_id})
+        scenes.append(Scene(scene_id, place, present, labels, missing))
+    if not scenes:
+        table = data.sensors[reference]
+        raise DataError(
+            problem(str(root), "no scene found", need=f"files like {table.path!r}", do="check [data].sensors")
+        )
+    return SceneList(tuple(scenes), data.labels, broken=broken)
+
+
+def match_files(root: Path, pattern: str) -> list[tuple[Path, dict[str, str]]]:
+    """Return the files below `root` that fit a pattern, with the text each `{field}` stands for.
+
+    A field stands for one or more characters other than a slash; the same field twice must read the same.
+
+    Raises:
+        RecipeError: If the pattern leaves the data folder.
+    """
+    if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+        raise RecipeError(problem("[data]", "a path leaves the data folder", got=repr(pattern), do="set [data].root"))
+    seen: set[str] = set()
+
+    def group(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name in seen:
+            return f"(?P={name})"
+        seen.add(name)
+        return f"(?P<{name}>[^/]+?)"
+
+    pieces = FIELD.split(pattern)
+    expression = "".join(
+        re.escape(piece) if i % 2 == 0 else group(re.match(FIELD, "{" + piece + "}"))  # type: ignore[arg-type]
+        for i, piece in enumerate(pieces)
+    )
+    glob = FIELD.sub("*", "".join("[" + c + "]" if c in "*?[" else c for c in pattern))
+    found = []
+    for path in sorted(root.glob(glob)):
+        match = re.fullmatch(expression, path.relative_to(root).as_posix())
+        if match and path.is_file() and not path.name.startswith(PARTIAL_PREFIX):
+            _require_text(path)
+            found.append((path, match.groupdict()))
+    return found
+
+
+def _require_text(path: Path) -> None:
+    try:
+        path.name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise DataError(problem(ascii(path.name), "file name is not UTF-8", do="rename the file")) from None
+
+
+def _label_path(table: LabelTable | None, root: Path, fields: Mapping[str, str]) -> Path | None:
+    if table is None:
+        return None
+    path = root / _fill(table.path, fields, "[data].labels")
+    return path if path.is_file() else None
+
+
+def _frame(table: SensorTable, fields: Mapping[str, str], path: Path) -> Frame | None:
+    if table.frame == "file":
+        return None
+    try:
+        return Frame(table.frame, tuple(int(fields[key]) for key in ("x", "y", "z")))
+    except (KeyError, ValueError):
+        need = "{x}, {y} and {z} in path"
+        text = problem("[data].sensors", "frame 'webmercator-tile' lacks numbers", got=path.name, need=need)
+        raise RecipeError(text) from None
+
+
+def _fill(template: str, fields: Mapping[str, str], where: str) -> str:
+    unknown = [name for name in FIELD.findall(template) if name not in fields]
+    if unknown:
+        need = ", ".join("{" + name + "}" for name in fields)
+        raise RecipeError(problem(where, "unknown field", got="{" + unknown[0] + "}", need=f"one of {need}"))
+    return FIELD.sub(lambda match: fields[match.group(1)], template)
+
+
+def _fill_known(pattern: str, scene_id: str, fields_of: Mapping[str, Mapping[str, str]]) -> str:
+    fields = {"scene": scene_id, **fields_of[scene_id]}
+    return FIELD.sub(lambda match: fields.get(match.group(1), match.group(0)), pattern)
+
+
+def own_kinds(data: DataTable) -> dict[str, Sensor]:
+    """Return the sensors of `[[data.kinds]]` by kind."""
+    return {row.kind: _own_kind(row.kind, row.bands, row.wavelengths_nm, row.gsd_m, row.bits) for row in data.kinds}
+
+
+def _own_kind(kind: str, bands: tuple[str, ...], wavelengths_nm: tuple[float, ...], gsd_m: float, bits: int) -> Sensor:
+    if wavelengths_nm and len(wavelengths_nm) != len(bands):
+        raise RecipeError(
+            problem(f"[[data.kinds]] {kind!r}", "wavelengths_nm", got=len(wavelengths_nm), need=f"{len(bands)} numbers")
+        )
+    nm = wavelengths_nm or (0.0,) * len(bands)
+    return Sensor(kind, tuple(Band(name, value) for name, value in zip(bands, nm, strict=True)), gsd_m, bits)
+
+
+def _natural(text: str) -> list[tuple[int, int | str]]:
+    # img2 before img10
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text) if part]

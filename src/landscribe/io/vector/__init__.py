@@ -1,0 +1,1 @@
+"""Polygons in files: GeoPackage, GeoParquet, FlatGeobuf, GeoJSON and CSV with WKT."""

@@ -1,0 +1,294 @@
+"""Polygons to and from GeoPackage, GeoParquet, FlatGeobuf, Shapefile (reading only), GeoJSON and WKT-CSV.
+
+The first bytes of a file choose its reader; a name chooses the writer. Whatever is left out is counted by reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import shapely
+from pyproj import CRS
+
+from landscribe.core.arrays import AnyArray
+from landscribe.core.features import COLUMNS, empty_features
+from landscribe.core.legend import DSTL_LEGEND, LandClass, Legend, default_colour
+from landscribe.core.polygons.repair import round_valid
+from landscribe.errors import DataError, problem
+from landscribe.io.atomic import atomic_path
+from landscribe.io.vector.classes import as_text, find_classes, is_missing, no_column, require_text
+from landscribe.io.vector.clean import clean, single, to_lonlat
+from landscribe.io.vector.geojson import write_geojson
+from landscribe.io.vector.layer import Layer
+from landscribe.io.vector.readers import read_layer
+from landscribe.io.vector.styles import embed_style
+from landscribe.io.vector.wkt_csv import write_csv_layer
+
+OWN_COLUMNS = tuple(name for name in COLUMNS if name != "geometry")
+MINIMUM = "minimum"
+"""Column of what `trace` finds: the smallest probability inside each polygon."""
+
+
+def read_features(
+    path: Path,
+    *,
+    legend: Legend | None,
+    crs: CRS | None,
+    scene: str,
+    layer: str | None = None,
+    class_name: str | None = None,
+    class_field: str | None = None,
+) -> tuple[gpd.GeoDataFrame, dict[str, int]]:
+    """Read the polygons of a file as features of one scene.
+
+    Args:
+        path: A local file.
+        legend: Classes that may occur; None makes one of the names in the file, numbered in their order.
+        crs: CRS of the scene, into which polygons are reprojected; None for a scene of pixels. Where only one side
+            has a CRS, coordinates are taken as they are if the file is silent about its own: a GeoJSON without `crs`
+            holds longitude and latitude for a scene with a CRS and pixels for one without.
+        scene: Goes into the column `scene`.
+        layer: Layer of a GeoPackage; None takes the only one.
+        class_name: Class of all polygons.
+        class_field: Column that holds the name or the id of each polygon's class. Where neither is given, all
+            polygons are of the legend's only class, or of the class in a column `class_name`.
+
+    Returns:
+        Valid polygons with the columns of `core.features`, and how many were left out or mended, by reason.
+
+    Raises:
+        DataError: If the file cannot be read, the class of a polygon is not in the legend, or the file has a CRS and
+            the scene has none.
+        LimitError: If the file is too large for the memory or nested too deeply.
+    """
+    require_text([scene], "scene", str(path))
+    content = read_layer(path, layer, {*OWN_COLUMNS, *([class_field] if class_field else [])})
+    geometries, kept, counts = clean(content, crs, str(path))
+    attributes = content.attributes.iloc[kept].reset_index(drop=True)
+    found = find_classes(content.columns, attributes, legend, class_name, class_field, str(path))
+    rows = [k for k, land_class in enumerate(found) if land_class is not None]
+    counts["without class"] += len(found) - len(rows)
+    classes = [land_class for land_class in found if land_class is not None]
+    data = {
+        "scene": pd.Series([scene] * len(rows), dtype="string"),
+        "class_id": np.array([c.id for c in classes], dtype=np.int32),
+        "class_name": pd.Series([c.name for c in classes], dtype="string"),
+        "score": _numbers(attributes, "score")[rows],
+        "area": _numbers(attributes, "area")[rows],
+    }
+    frame = gpd.GeoDataFrame(data, geometry=geometries[rows], crs=crs)
+    return frame, {reason: n for reason, n in counts.items() if n}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Features of a file that needs no recipe to be understood."""
+
+    features: gpd.GeoDataFrame
+    scenes: tuple[str, ...]
+    """Scenes the file names, those without any polygon included; one empty name where it knows none."""
+    names_all: bool
+    """True for a DSTL table, which has a row for each image and class it is about, with or without polygons."""
+    counts: dict[str, int]
+    """What was left out or mended, by reason."""
+
+
+def read_standing(path: Path, *, class_field: str | None = None, crs: CRS | None = None) -> Standing:
+    """Read the polygons of a file by what it says itself: scenes from a column `scene`, or from DSTL's `ImageId`.
+
+    Args:
+        path: A local file.
+        class_field: Column of the class, where the file has it; else `class_name`, or DSTL's `ClassType`, or one class
+            called `feature` where nothing tells classes apart.
+        crs: CRS to reproject to; None keeps the file's own. A GeoJSON that is silent about its own holds longitude
+            and latitude, or pixels where its numbers are no such thing.
+
+    Raises:
+        DataError: If the file cannot be read, or `crs` is wanted and it has none.
+        LimitError: If the file is too large for the memory or nested too deeply.
+    """
+    content = read_layer(path, None, {*OWN_COLUMNS, *([class_field] if class_field else [])})
+    own = content.crs if content.crs_is_stated or _is_lonlat(content) else None
+    if crs is not None and own is None:
+        raise DataError(problem(str(path), "no CRS", need=crs.to_string(), do="add one, or take it off the other file"))
+    geometries, kept, counts = clean(content, crs or own, str(path))
+    is_dstl = {"ImageId", "ClassType"} <= set(content.columns)
+    table = content.attributes.rename(columns={"ImageId": "scene"}) if is_dstl else content.attributes
+    named = table["scene"] if "scene" in table else pd.Series([""] * len(table))
+    scenes = named.astype("string").fillna("")
+    field = next((f for f in (class_field, "class_name", "ClassType") if f and f in content.columns), None)
+    found = find_classes(
+        content.columns,
+        table.iloc[kept],
+        DSTL_LEGEND if is_dstl else None,
+        None if field else "feature",
+        field,
+        str(path),
+    )
+    rows = [k for k, land_class in enumerate(found) if land_class is not None]
+    counts["without class"] += len(found) - len(rows)
+    data = {
+        "scene": scenes.iloc[kept[rows]].to_numpy(),
+        "class_id": np.array([c.id for c in found if c is not None], dtype=np.int32),
+        "class_name": pd.Series([c.name for c in found if c is not None], dtype="string"),
+        "score": np.full(len(rows), np.nan),
+        "area": np.full(len(rows), np.nan),
+    }
+    frame = gpd.GeoDataFrame(data, geometry=geometries[rows], crs=crs or own)
+    if is_dstl:  # a row of DSTL holds all objects of a class
+        frame = frame.explode(ignore_index=True)
+    return Standing(
+        frame, tuple(dict.fromkeys(scenes)) or ("",), is_dstl, {reason: n for reason, n in counts.items() if n}
+    )
+
+
+def _is_lonlat(content: Layer) -> bool:
+    if content.crs is None:
+        return False
+    bounds = shapely.bounds(content.geometries[~shapely.is_missing(content.geometries)])
+    known = bounds[np.isfinite(bounds).all(axis=1)]
+    return bool((np.abs(known) <= (180, 90, 180, 90)).all())
+
+
+def read_own(path: Path) -> gpd.GeoDataFrame:
+    """Read features that `write_features` wrote, with their scenes, scores and areas.
+
+    Raises:
+        DataError: If the file lacks a column of `core.features` or cannot be read.
+    """
+    content = read_layer(path, None, OWN_COLUMNS)
+    if not len(content.geometries) and not content.counts:
+        return empty_features(content.crs)
+    missing = [name for name in OWN_COLUMNS if name not in content.columns]
+    if missing:
+        raise DataError(problem(str(path), "not features of Landscribe", got=f"no column {', '.join(missing)}"))
+    if content.counts:
+        raise DataError(problem(str(path), "damaged features", got=dict(content.counts)))
+    table = content.attributes
+    data = {
+        "scene": table["scene"].astype("string").fillna(""),
+        "class_id": table["class_id"].astype(np.int32),
+        "class_name": table["class_name"].astype("string").fillna(""),
+        "score": _numbers(table, "score"),
+        "area": _numbers(table, "area"),
+    }
+    return gpd.GeoDataFrame(data, geometry=single(content.geometries), crs=content.crs)
+
+
+def list_values(path: Path, field: str, *, layer: str | None = None) -> list[str]:
+    """Return the different values of a column as text, sorted.
+
+    Raises:
+        DataError: If the file has no such column or cannot be read.
+    """
+    content = read_layer(path, layer, {field})
+    if field not in content.columns:
+        raise DataError(no_column(str(path), field, content.columns))
+    if field not in content.attributes:
+        return []
+    return sorted({as_text(value) for value in content.attributes[field] if not is_missing(value)})
+
+
+def list_fields(path: Path, *, layer: str | None = None) -> list[str]:
+    """Return the names of the columns of a file, the geometry left out.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    return list(read_layer(path, layer, set()).columns)
+
+
+def write_features(
+    path: Path,
+    features: gpd.GeoDataFrame,
+    *,
+    legend: Legend | None,
+    layer: str = "features",
+    decimals: int | None = None,
+) -> dict[str, int]:
+    """Write features; the ending of the name chooses the format.
+
+    Shells run counter-clockwise and holes clockwise in every format, as GeoJSON demands and Simple Features advises.
+    `.gpkg` carries a QGIS style, `.parquet` is GeoParquet with a box per feature, `.geojson` is in longitude and
+    latitude where there is a CRS, `.fgb` is sorted in space, `.csv` and `.csv.gz` hold WKT and no CRS.
+
+    Args:
+        path: The file; whole or not at all.
+        features: With the columns of `core.features`; of further ones only `minimum` is written.
+        legend: Classes, for the style; None takes those that occur.
+        layer: Name of the layer in a GeoPackage or FlatGeobuf.
+        decimals: Decimals of the coordinates; None keeps all digits. Polygons are valid after rounding.
+
+    Returns:
+        How many were left out, by reason: empty ones, and those that collapse when they are rounded.
+
+    Raises:
+        DataError: If the ending is not known, a name is no text, or a polygon for a GeoJSON crosses the 180th
+            meridian.
+        OSError: If the disk is full.
+    """
+    for name in ("scene", "class_name"):
+        require_text(features[name].unique(), name, str(path))
+    ending = path.name.lower().removesuffix(".gz").rpartition(".")[2]
+    columns = [*OWN_COLUMNS, *(name for name in (MINIMUM,) if name in features)]
+    frame = gpd.GeoDataFrame(features.loc[:, columns], geometry=features.geometry.to_numpy(), crs=features.crs)
+    if ending == "geojson" and frame.crs is not None:
+        frame = to_lonlat(frame, str(path))
+    if decimals is not None:
+        frame = frame.set_geometry(round_valid(frame.geometry.to_numpy(), decimals)[0], crs=frame.crs)
+    has_area = ~frame.geometry.is_empty.to_numpy()
+    counts = {} if has_area.all() else {"empty, or too small for the decimals": int((~has_area).sum())}
+    frame = frame[has_area]
+    frame = frame.set_geometry(shapely.orient_polygons(frame.geometry.to_numpy()), crs=frame.crs)
+    if ending == "gpkg":
+        _write_gpkg(path, frame, _legend_of(frame, legend), layer)
+    elif ending == "parquet":
+        with atomic_path(path) as temporary:
+            frame.to_parquet(
+                temporary, index=False, compression="zstd", write_covering_bbox=True, schema_version="1.1.0"
+            )
+    elif ending == "fgb":
+        with atomic_path(path) as temporary:
+            _write_ogr(temporary, frame, layer, "FlatGeobuf", str(path))
+    elif ending == "geojson":
+        write_geojson(path, frame)
+    elif ending == "csv":
+        write_csv_layer(path, {name: frame[name].tolist() for name in columns}, frame.geometry.to_numpy())
+    else:
+        raise DataError(problem(str(path), "unknown ending", need=".gpkg, .parquet, .geojson, .fgb, .csv or .csv.gz"))
+    return counts
+
+
+def _legend_of(frame: gpd.GeoDataFrame, legend: Legend | None) -> Legend:
+    # A viewer leaves out what no category names, so what the legend lacks is added to it.
+    known = tuple(legend) if legend is not None else ()
+    names = sorted({str(name) for name in frame["class_name"]} - {c.name for c in known})
+    above = max((c.id for c in known), default=0)
+    more = (LandClass(above + k, n, default_colour(len(known) + k - 1)) for k, n in enumerate(names, start=1))
+    return Legend((*known, *more))
+
+
+def _numbers(table: pd.DataFrame, name: str) -> AnyArray:
+    if name not in table:
+        return np.full(len(table), np.nan)
+    return pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _write_gpkg(path: Path, frame: gpd.GeoDataFrame, legend: Legend, layer: str) -> None:
+    with atomic_path(path) as temporary:
+        _write_ogr(temporary, frame, layer, "GPKG", str(path))
+        embed_style(temporary, layer, "geom", legend)
+
+
+def _write_ogr(path: Path, frame: gpd.GeoDataFrame, layer: str, driver: str, where: str) -> None:
+    try:
+        pyogrio.write_dataframe(
+            frame, path, layer=layer, driver=driver, geometry_type="MultiPolygon", promote_to_multi=True
+        )
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError, pyogrio.errors.DataLayerError) as error:
+        raise OSError(problem(where, "could not be written", got=str(error)[:200])) from error

@@ -1,0 +1,284 @@
+"""CSV tables with one geometry per row as WKT: DSTL's labels and submissions, and any other.
+
+Rows are read one after the other; a row that cannot be parsed is named by its number and the others are kept. Numbers
+count as a spreadsheet does: the header is row 1.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import shapely
+
+from landscribe.core.arrays import GeometryArray, IntArray
+from landscribe.core.polygons.repair import repair, round_valid
+from landscribe.core.polygons.rings import polygon_parts
+from landscribe.errors import DataError, LimitError, problem
+from landscribe.io.atomic import atomic_path
+from landscribe.io.names import escape_cell, is_formula, unescape_cell
+from landscribe.io.safety import require_local_file
+from landscribe.io.vector.layer import MAX_NESTING, Layer
+from landscribe.workers import free_memory_bytes
+
+HEADER = ("ImageId", "ClassType", "MultipolygonWKT")
+GEOMETRY_COLUMNS = ("wkt", "geometry", "geom", "the_geom", "wkt_geom", "multipolygonwkt")
+BATCH_CHARACTERS = 32 << 20
+MAX_LINE = 1 << 28
+R = TypeVar("R", bound=tuple[Any, ...])
+ROWS_NAMED = 20
+ALL_DECIMALS = 30
+"""Enough for GEOS to write the shortest text that reads back to the same bits; its -1 stops at 16 decimals."""
+COLLECTION = re.compile("GEOMETRYCOLLECTION", re.IGNORECASE)
+
+# The limit of the csv module is 131,072 characters and belongs to the process; DSTL's rows have millions.
+csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
+
+
+@dataclass(frozen=True)
+class WktRows:
+    """The rows of a DSTL table that could be read, in file order."""
+
+    ids: list[str]
+    class_ids: IntArray
+    geometries: GeometryArray
+    """As they stand in the file: valid or not, empty or not."""
+    problems: list[str] = field(default_factory=list)
+    """One line per row that could not be read."""
+
+
+def read_wkt_csv(path: Path) -> WktRows:
+    """Read a table with the columns ImageId, ClassType, MultipolygonWKT, plain or gzipped.
+
+    Args:
+        path: `.csv` or `.csv.gz`.
+
+    Raises:
+        DataError: If it is no such table.
+        LimitError: If it unpacks to more than half of the free memory.
+    """
+    image_ids: list[str] = []
+    class_ids: list[int] = []
+    parts: list[GeometryArray] = []
+    problems: list[tuple[int, str]] = []
+    with open_rows(path) as (header, rows):
+        if any(name not in header for name in HEADER):
+            raise DataError(problem(str(path), "wrong header", got=header[:5], need=", ".join(HEADER)))
+        places = [header.index(name) for name in HEADER]
+        for batch in batches(dstl_cells(rows, places, len(header), problems)):
+            geometries = parse([(row, text) for row, _, _, text in batch], problems)
+            good = np.flatnonzero(~shapely.is_missing(geometries))
+            image_ids += [batch[k][1] for k in good]
+            class_ids += [batch[k][2] for k in good]
+            parts.append(geometries[good])
+    joined = np.concatenate(parts) if parts else np.empty(0, dtype=object)
+    lines = [f"row {row}: {what}" for row, what in sorted(problems)]
+    return WktRows(image_ids, np.array(class_ids, dtype=np.int32), joined, lines)
+
+
+def write_wkt_csv(path: Path, rows: Iterable[tuple[str, int, GeometryArray]], *, decimals: int | None = None) -> None:
+    """Write a DSTL table, gzipped where the name ends in `.gz`; a row without polygons says MULTIPOLYGON EMPTY.
+
+    Args:
+        path: The file; whole or not at all.
+        rows: Image id, class id, and the polygons of that class in that image, none to many.
+        decimals: Decimals of the coordinates; None keeps all digits. The MultiPolygon of a row is valid as written.
+
+    Raises:
+        DataError: If an id could be a formula to a spreadsheet or has a line break.
+    """
+    with atomic_path(path) as temporary, create_text(temporary) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEADER)
+        for image_id, class_id, geometries in rows:
+            if is_formula(image_id) or not image_id.isprintable():
+                raise DataError(problem(path.name, "image id that no table should hold", got=repr(image_id)))
+            text = shapely.to_wkt(_one(geometries, decimals), rounding_precision=_precision(decimals), trim=True)
+            writer.writerow((image_id, class_id, text))
+
+
+def read_csv_layer(path: Path) -> Layer:
+    """Read any table with a column of WKT; its polygons, and the other columns as text.
+
+    Args:
+        path: `.csv` or `.csv.gz`; the geometry column is called `WKT`, `geometry`, `geom` or `MultipolygonWKT`.
+
+    Raises:
+        DataError: If there is no such column.
+        LimitError: If it unpacks to more than half of the free memory.
+    """
+    counts: Counter[str] = Counter()
+    problems: list[tuple[int, str]] = []
+    kept: list[list[str]] = []
+    parts: list[GeometryArray] = []
+    with open_rows(path) as (header, rows):
+        place = next((k for k, name in enumerate(header) if name.lower() in GEOMETRY_COLUMNS), None)
+        if place is None:
+            raise DataError(problem(str(path), "no column of WKT", got=header[:20], need="WKT or geometry"))
+        for batch in batches(_whole_rows(rows, len(header), place, problems)):
+            geometries = parse([(row, text) for row, _, text in batch], problems)
+            good = np.flatnonzero(~shapely.is_missing(geometries))
+            kept += [batch[k][1] for k in good]
+            parts.append(geometries[good])
+    counts.update(f"row {row}: {what}" for row, what in sorted(problems)[:ROWS_NAMED])
+    if len(problems) > ROWS_NAMED:
+        counts["further rows that cannot be parsed"] = len(problems) - ROWS_NAMED
+    columns = {name: [unescape_cell(cells[k]) for cells in kept] for k, name in enumerate(header) if k != place}
+    joined = np.concatenate(parts) if parts else np.empty(0, dtype=object)
+    return Layer(
+        joined, pd.DataFrame(columns, index=range(len(kept)), dtype="string"), tuple(columns), None, False, counts
+    )
+
+
+def write_csv_layer(path: Path, columns: dict[str, Sequence[object]], geometries: GeometryArray) -> None:
+    """Write columns and a last column `WKT`; text that a spreadsheet could take for a formula gets an apostrophe."""
+    with atomic_path(path) as temporary, create_text(temporary) as file:
+        writer = csv.writer(file)  # ends lines as RFC 4180, which quotes either half of that in a cell
+        writer.writerow((*columns, "WKT"))
+        texts = shapely.to_wkt(geometries, rounding_precision=ALL_DECIMALS, trim=True)
+        for *cells, text in zip(*columns.values(), texts, strict=True):
+            writer.writerow([*(escape_cell(c) if isinstance(c, str) else c for c in cells), text])
+
+
+@contextmanager
+def open_rows(path: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, list[str]]]]]:
+    """Open a table, plain or gzipped: its header, and its other rows as number and cells.
+
+    Raises:
+        DataError: If it cannot be read or has no header.
+        LimitError: If it unpacks to more than half of the free memory.
+    """
+    require_local_file(path)
+    start = gzip.open if path.suffix.lower() == ".gz" else open
+    with start(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as text:
+        try:
+            reader = enumerate(csv.reader(_lines(text, path)), start=1)
+            _, header = next(reader, (0, []))
+            if not header:
+                raise DataError(problem(str(path), "no header"))
+            yield header, reader
+        except (csv.Error, OSError, EOFError, zlib.error) as error:
+            raise DataError(problem(str(path), "not a readable table", got=str(error))) from error
+
+
+def _lines(text: IO[str], path: Path) -> Iterator[str]:
+    left = limit = free_memory_bytes() // 2
+    while line := text.readline(MAX_LINE):
+        left -= len(line)
+        if left < 0 or (len(line) == MAX_LINE and not line.endswith("\n")):
+            got = "a line" if left >= 0 else "a table"
+            raise LimitError(problem(str(path), f"{got} too long", need=f"at most {min(limit, MAX_LINE)} characters"))
+        yield line
+
+
+def dstl_cells(
+    rows: Iterator[tuple[int, list[str]]], places: list[int], width: int, problems: list[tuple[int, str]]
+) -> Iterator[tuple[int, str, int, str]]:
+    """Yield row number, image id, class id and WKT of each row that has them; the others join `problems`."""
+    id_place, class_place, wkt_place = places
+    for row, cells, text in _whole_rows(rows, width, wkt_place, problems):
+        try:
+            class_id = int(cells[class_place])
+        except ValueError:
+            problems.append((row, f"ClassType is not a whole number: {cells[class_place][:30]!r}"))
+            continue
+        yield row, cells[id_place], class_id, text
+
+
+def _whole_rows(
+    rows: Iterator[tuple[int, list[str]]], width: int, wkt_place: int, problems: list[tuple[int, str]]
+) -> Iterator[tuple[int, list[str], str]]:
+    for row, cells in rows:
+        if not cells:
+            continue  # a blank line
+        if len(cells) != width:
+            problems.append((row, f"{len(cells)} cells instead of {width}; WKT has to stand in quotes"))
+            continue
+        yield row, cells, cells[wkt_place]
+
+
+def batches(rows: Iterator[R]) -> Iterator[list[R]]:
+    """Put rows, whose last cell is text, into lists of some 30 MB."""
+    batch: list[R] = []
+    characters = 0
+    for row in rows:
+        batch.append(row)
+        characters += len(row[-1])
+        if characters > BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def parse(numbered: list[tuple[int, str]], problems: list[tuple[int, str]]) -> GeometryArray:
+    """Parse WKT, flat; what cannot be parsed or is not finite is None and joins `problems` with its row."""
+    texts = np.empty(len(numbered), dtype=object)
+    for k, (row, text) in enumerate(numbered):
+        # Only collections are parsed by recursion, which a deep one brings down with the process.
+        if len(COLLECTION.findall(text)) > MAX_NESTING:
+            problems.append((row, "collections nested too deeply"))
+        else:
+            texts[k] = text
+    with np.errstate(invalid="ignore"):  # GEOS compares numbers that are none
+        geometries: GeometryArray = shapely.force_2d(shapely.from_wkt(texts, on_invalid="ignore"))
+    unread = np.flatnonzero(shapely.is_missing(geometries))
+    problems.extend((numbered[k][0], _why(texts[k])) for k in unread if texts[k] is not None)
+    points_xy, owner = shapely.get_coordinates(geometries, return_index=True)
+    for k in np.unique(owner[~np.isfinite(points_xy).all(axis=1)]):
+        problems.append((numbered[k][0], "coordinates are not finite"))
+        geometries[k] = None
+    return geometries
+
+
+def _why(text: str) -> str:
+    if not text.strip():
+        return "no geometry"
+    if "\n" in text:
+        return f"{text.count(chr(10)) + 1} lines read as one cell; is a quote not closed?"
+    try:
+        shapely.from_wkt(text)
+    except shapely.errors.GEOSException as error:
+        return f"not WKT: {' '.join(str(error).split())[:120]}"
+    return "not WKT"
+
+
+def _one(geometries: GeometryArray, decimals: int | None) -> shapely.MultiPolygon:
+    parts, _ = polygon_parts(geometries)
+    whole = np.array([shapely.MultiPolygon(list(parts))], dtype=object)
+    if len(parts):
+        whole, _ = repair(whole)  # polygons that overlap make no valid MultiPolygon
+        if decimals is not None:
+            whole, _ = round_valid(whole, decimals)
+    return shapely.MultiPolygon(list(polygon_parts(whole)[0]))
+
+
+def _precision(decimals: int | None) -> int:
+    return ALL_DECIMALS if decimals is None else decimals
+
+
+@contextmanager
+def create_text(path: Path) -> Iterator[IO[str]]:
+    """Open a text file to write, gzipped where the name ends in `.gz`."""
+    if path.suffix.lower() != ".gz":
+        with path.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        return
+    # No name and no time in the gzip header: the same rows make the same bytes.
+    with (
+        path.open("wb") as raw,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed,
+        io.TextIOWrapper(packed, encoding="utf-8", newline="") as file,
+    ):
+        yield file
