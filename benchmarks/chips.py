@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from landscribe.core.recipe import ChipTable
-from landscribe.nn.chips import cut_chips, draw_plan, load_bank
 from landscribe.nn.scene import SceneArrays
+from landscribe.nn.train.chips import cut_chips, draw_plan, load_bank
 from networks import BANDS, CLASSES, clock_of, copy_rate, engine_of, finish, make_net, make_scene, parse
 from side_by_side import report, time_in_turn
 

@@ -9,7 +9,7 @@ import torch
 
 from landscribe.core.grid import Window
 from landscribe.core.recipe import NetworkTable
-from landscribe.nn.unet import UNet
+from landscribe.nn.network.unet import UNet
 from side_by_side import finish, report, time_in_turn
 
 BANDS, SIZE, BATCH, REPEATS = 12, 96, 8, 5

@@ -20,11 +20,11 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from landscribe.core.recipe import InputTable, NetworkTable
-from landscribe.nn.bundle import ModelSpec, SegmentationNet, SensorSpec, build_network
 from landscribe.nn.device import BYTES, CPU_INFO, Engine, choose_engine
-from landscribe.nn.int8 import pack
+from landscribe.nn.network.bundle import ModelSpec, SegmentationNet, SensorSpec, build_network
+from landscribe.nn.network.stem import compute_statistics
+from landscribe.nn.predict.int8 import pack
 from landscribe.nn.scene import SceneArrays
-from landscribe.nn.stem import compute_statistics
 
 BANDS, CLASSES = 16, 10
 RESULTS = Path(__file__).parent / "results"

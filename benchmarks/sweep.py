@@ -17,10 +17,10 @@ from affine import Affine
 from landscribe.core.arrays import AnyArray, BoolArray, FloatArray
 from landscribe.core.grid import Window
 from landscribe.core.recipe import PredictTable
-from landscribe.nn.bundle import SegmentationNet
 from landscribe.nn.device import Engine, choose_engine
+from landscribe.nn.network.bundle import SegmentationNet
+from landscribe.nn.predict.tiles import predict_tiles, tile_side
 from landscribe.nn.scene import SceneArrays
-from landscribe.nn.sweep import predict_tiles, tile_side
 from networks import (
     BANDS,
     CLASSES,

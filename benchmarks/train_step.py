@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from landscribe.core.recipe import ChipTable, LossTable, ScheduleTable
-from landscribe.nn.chips import cut_chips, draw_plan, load_bank
 from landscribe.nn.device import Engine
-from landscribe.nn.loop import train
-from landscribe.nn.losses import segmentation_loss
 from landscribe.nn.scene import SceneArrays
+from landscribe.nn.train.chips import cut_chips, draw_plan, load_bank
+from landscribe.nn.train.loop import train
+from landscribe.nn.train.losses import segmentation_loss
 from networks import (
     BANDS,
     CLASSES,

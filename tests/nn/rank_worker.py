@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from test_loop import CHIPS, CPU, ENGINE, SCENES, make_net, run
 
 from landscribe.core.recipe import ScheduleTable
-from landscribe.nn.chips import cut_chips, draw_plan, load_bank
-from landscribe.nn.ranks import join_ranks, wait_for_all
+from landscribe.nn.train.chips import cut_chips, draw_plan, load_bank
+from landscribe.nn.train.ranks import join_ranks, wait_for_all
 
 HARD = CHIPS.model_copy(update={"hard": 0.5})
 TWO_EPOCHS = ScheduleTable(epochs=2, steps=2, average=0.9)

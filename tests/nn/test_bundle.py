@@ -7,8 +7,8 @@ import torch
 
 from landscribe.core.recipe import InputTable, NetworkTable
 from landscribe.errors import IntegrityError, RecipeError
-from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network, from_files, to_files
-from landscribe.nn.stem import BandStatistics
+from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network, from_files, to_files
+from landscribe.nn.network.stem import BandStatistics
 
 SENSORS = (
     SensorSpec("F", "rgb16", ("red", "green", "blue"), 11),

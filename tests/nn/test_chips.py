@@ -7,7 +7,7 @@ from affine import Affine
 
 from landscribe.core.recipe import ChipTable
 from landscribe.errors import DataError
-from landscribe.nn.chips import SceneArrays, cut_chips, draw_plan, load_bank, steps_per_epoch
+from landscribe.nn.train.chips import SceneArrays, cut_chips, draw_plan, load_bank, steps_per_epoch
 
 CPU = torch.device("cpu")
 

@@ -9,10 +9,10 @@ from landscribe.core.recipe import ChipTable
 from landscribe.errors import DataError
 from landscribe.io.run import decoded_files as module
 from landscribe.io.run.decoded_files import BlockFiles, Room, memory_room
-from landscribe.nn import decoded as decoded_module
-from landscribe.nn.chips import SceneArrays, cut_chips, draw_plan, load_bank
-from landscribe.nn.decoded import StoredRaster, StoredScene, decode_scenes, decoded_bytes, in_memory
-from landscribe.nn.stem import compute_statistics
+from landscribe.nn.network.stem import compute_statistics
+from landscribe.nn.train import decoded as decoded_module
+from landscribe.nn.train.chips import SceneArrays, cut_chips, draw_plan, load_bank
+from landscribe.nn.train.decoded import StoredRaster, StoredScene, decode_scenes, decoded_bytes, in_memory
 
 CPU = torch.device("cpu")
 TABLE = ChipTable(size=32, context=4, batch=7, oversample=0.5)

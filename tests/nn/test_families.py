@@ -7,12 +7,12 @@ from affine import Affine
 
 from landscribe.core.grid import Window
 from landscribe.core.recipe import InputTable, NetworkTable, PredictTable
-from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network, from_files, to_files
 from landscribe.nn.device import choose_engine
-from landscribe.nn.fused import make_ready
-from landscribe.nn.stem import BandStatistics
-from landscribe.nn.sweep import predict_tiles
-from landscribe.nn.unet import UNet, fold_batch_norm
+from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network, from_files, to_files
+from landscribe.nn.network.stem import BandStatistics
+from landscribe.nn.network.unet import UNet, fold_batch_norm
+from landscribe.nn.predict.fused import make_ready
+from landscribe.nn.predict.tiles import predict_tiles
 
 FAMILIES = {
     "inception": {"block": "inception", "depth": 3},

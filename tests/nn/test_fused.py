@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from landscribe.core.recipe import NetworkTable
-from landscribe.nn.fused import ReluConvolution, can_fuse, fuse_relu
-from landscribe.nn.unet import UNet, fold_batch_norm
+from landscribe.nn.network.unet import UNet, fold_batch_norm
+from landscribe.nn.predict.fused import ReluConvolution, can_fuse, fuse_relu
 
 pytestmark = pytest.mark.skipif(not can_fuse(), reason="this torch has no fused convolution")
 

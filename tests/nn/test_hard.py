@@ -5,10 +5,10 @@ from safetensors.torch import load
 from test_loop import CHIPS, CPU, ENGINE, LOSS, SCENES, make_net, run, states_of
 
 from landscribe.core.recipe import ChipTable, ScheduleTable
-from landscribe.nn.chips import cut_chips, draw_plan, load_bank
-from landscribe.nn.hard import WORST, HardChips, WorstChips
-from landscribe.nn.loop import train
-from landscribe.nn.ranks import Ranks
+from landscribe.nn.train.chips import cut_chips, draw_plan, load_bank
+from landscribe.nn.train.hard import WORST, HardChips, WorstChips
+from landscribe.nn.train.loop import train
+from landscribe.nn.train.ranks import Ranks
 
 HARD = CHIPS.model_copy(update={"hard": 0.5})
 ALONE = Ranks()
@@ -110,7 +110,7 @@ def test_a_resumed_run_with_hard_chips_is_the_uninterrupted_one_bit_for_bit(accu
 
 def test_chips_of_the_next_epoch_wait_for_the_losses_of_this_one(monkeypatch):
     """Batches are cut ahead, but none of them from an older list of the worst."""
-    from landscribe.nn import loop
+    from landscribe.nn.train import loop
 
     seen = []
 

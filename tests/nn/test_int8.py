@@ -10,15 +10,15 @@ from landscribe.core.grid import Window
 from landscribe.core.recipe import InputTable, NetworkTable, PredictTable
 from landscribe.errors import RecipeError
 from landscribe.nn import device
-from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network
 from landscribe.nn.device import choose_engine
-from landscribe.nn.int8 import ByteUNet, pack
-from landscribe.nn.patches import predict_patches
-from landscribe.nn.reading import SceneReader
-from landscribe.nn.ready import make_ready_for, sample_windows
-from landscribe.nn.stem import BandStatistics
-from landscribe.nn.sweep import predict_tiles
-from landscribe.nn.unet import UNet, fold_batch_norm
+from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network
+from landscribe.nn.network.stem import BandStatistics
+from landscribe.nn.network.unet import UNet, fold_batch_norm
+from landscribe.nn.predict.int8 import ByteUNet, pack
+from landscribe.nn.predict.patches import predict_patches
+from landscribe.nn.predict.prepare_network import make_ready_for, sample_windows
+from landscribe.nn.predict.reading import SceneReader
+from landscribe.nn.predict.tiles import predict_tiles
 
 pytestmark = pytest.mark.skipif(not device.can_multiply_bytes(), reason="this torch has no convolutions of bytes")
 SENSORS = (SensorSpec("F", "f", ("red", "green"), 8), SensorSpec("C", "c", ("nir",), 8))

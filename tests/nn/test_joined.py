@@ -5,9 +5,9 @@ from torch.nn import functional
 
 from landscribe.core.grid import Window
 from landscribe.core.recipe import NetworkTable
-from landscribe.nn import unet
-from landscribe.nn.joined import can_join, convolve_joined
-from landscribe.nn.unet import UNet
+from landscribe.nn.network import unet
+from landscribe.nn.network.joined import can_join, convolve_joined
+from landscribe.nn.network.unet import UNet
 
 
 def plain(conv, low, skip, offset_hw):

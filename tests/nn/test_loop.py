@@ -9,11 +9,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from landscribe.core.recipe import ChipTable, InputTable, LossTable, NetworkTable, ScheduleTable, StageTable
 from landscribe.errors import DataError, IntegrityError, LandscribeError, RecipeError
-from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network, from_files, to_files
-from landscribe.nn.chips import SceneArrays, load_bank
 from landscribe.nn.device import choose_engine
-from landscribe.nn.loop import evaluate, train
-from landscribe.nn.stem import compute_statistics
+from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network, from_files, to_files
+from landscribe.nn.network.stem import compute_statistics
+from landscribe.nn.train.chips import SceneArrays, load_bank
+from landscribe.nn.train.loop import evaluate, train
 
 CPU = torch.device("cpu")
 ENGINE = choose_engine("cpu", "float32")

@@ -5,7 +5,7 @@ import torch
 
 from landscribe.core.recipe import LossTable
 from landscribe.errors import RecipeError
-from landscribe.nn.losses import class_weights, combine_terms, segmentation_loss, sum_pixels
+from landscribe.nn.train.losses import class_weights, combine_terms, segmentation_loss, sum_pixels
 
 ONE = torch.ones(1)
 

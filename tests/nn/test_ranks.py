@@ -10,7 +10,7 @@ from safetensors.torch import load, load_file
 from test_loop import CHIPS, make_net, run, states_of
 
 from landscribe.core.recipe import ChipTable, ScheduleTable
-from landscribe.nn.ranks import Ranks, share_of
+from landscribe.nn.train.ranks import Ranks, share_of
 
 WORKER = Path(__file__).with_name("rank_worker.py")
 HARD = CHIPS.model_copy(update={"hard": 0.5})

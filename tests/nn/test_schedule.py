@@ -3,7 +3,7 @@ import math
 import pytest
 
 from landscribe.core.recipe import ScheduleTable, StageTable
-from landscribe.nn.schedule import begins_anew, rate_at
+from landscribe.nn.train.schedule import begins_anew, rate_at
 
 FLAT = {"warmup": 0.0, "decay": "constant"}
 

@@ -8,11 +8,11 @@ import torch
 from affine import Affine
 
 from landscribe.core.recipe import ChipTable, InputTable, LossTable, NetworkTable, ScheduleTable
-from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network
-from landscribe.nn.chips import SceneArrays, cut_chips, draw_plan, load_bank
 from landscribe.nn.device import Engine
-from landscribe.nn.loop import train
-from landscribe.nn.stem import BandStatistics, compute_statistics
+from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network
+from landscribe.nn.network.stem import BandStatistics, compute_statistics
+from landscribe.nn.train.chips import SceneArrays, cut_chips, draw_plan, load_bank
+from landscribe.nn.train.loop import train
 
 CPU = torch.device("cpu")
 SIZES = {"RGB": (3, 1.0), "P": (1, 1.0), "M": (8, 4.0), "A": (8, 25.0), "S": (5, 2.7)}

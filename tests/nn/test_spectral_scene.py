@@ -11,7 +11,7 @@ from landscribe.core.grid import Grid, Window
 from landscribe.core.recipe import GateTable, SpectralTable
 from landscribe.core.spectral.rules import SceneRule, rule_of
 from landscribe.errors import RecipeError
-from landscribe.nn.spectral import SpectralScene, lay, scan_scene, spectral_field, spectral_scene
+from landscribe.nn.predict.spectral import SpectralScene, lay, scan_scene, spectral_field, spectral_scene
 
 HEIGHT, WIDTH = 68, 92
 KINDS = {"RGB": "worldview3-rgb", "M": "worldview3-m"}

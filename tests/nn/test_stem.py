@@ -4,8 +4,8 @@ import torch
 from affine import Affine
 
 from landscribe.errors import DataError, RecipeError
-from landscribe.nn.chips import SceneArrays
-from landscribe.nn.stem import BandStatistics, SensorSpec, Stem, choose_steps, compute_statistics
+from landscribe.nn.network.stem import BandStatistics, SensorSpec, Stem, choose_steps, compute_statistics
+from landscribe.nn.train.chips import SceneArrays
 
 RGB = SensorSpec("F", "f", ("red", "green", "blue"), 11)
 MULTI = SensorSpec("C", "c", ("red", "red_edge", "nir1"), 8)

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from landscribe.core.grid import Window
 from landscribe.core.recipe import InputTable, NetworkTable, PredictTable
 from landscribe.errors import RecipeError
-from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network
 from landscribe.nn.device import choose_engine
-from landscribe.nn.stem import BandStatistics
-from landscribe.nn.sweep import pixel_bytes, predict_tiles, tile_side, tile_windows
-from landscribe.nn.unet import UNet
+from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network
+from landscribe.nn.network.stem import BandStatistics
+from landscribe.nn.network.unet import UNet
+from landscribe.nn.predict.tiles import pixel_bytes, predict_tiles, tile_side, tile_windows
 
 ENGINE = choose_engine("cpu", "float32")
 SENSORS = (SensorSpec("F", "f", ("red", "green"), 8), SensorSpec("C", "c", ("nir",), 8))
@@ -203,7 +203,7 @@ def test_without_a_side_tiles_are_alike_and_as_large_as_memory_allows(monkeypatc
     assert tile_side(nets, table, (301, 211), ENGINE) == 304
     reach, pixel = nets[0].receptive_radius, pixel_bytes(nets[0], ENGINE)
     for side in (64, 101, 257):
-        monkeypatch.setattr("landscribe.nn.sweep.TILE_BYTES", side**2 * pixel)
+        monkeypatch.setattr("landscribe.nn.predict.tiles.TILE_BYTES", side**2 * pixel)
         tile = tile_side(nets, table, (301, 211), ENGINE)
         assert tile % nets[0].divisor == 0
         assert tile + 2 * reach <= side + nets[0].divisor * 2
@@ -257,7 +257,7 @@ def test_views_that_go_together_give_what_they_give_alone(monkeypatch, views, sy
     table = {"tile": 32, "symmetries": symmetries, "views": views, "class_symmetries": {"a": 1}}
     together = ground.predict(net, **table)
     assert calls == ([4, 4] if symmetries == 8 else [2, 2] if views == "turns" else [3, 1]) * 4
-    monkeypatch.setattr("landscribe.nn.sweep.AT_ONCE_PX", 1)
+    monkeypatch.setattr("landscribe.nn.predict.tiles.AT_ONCE_PX", 1)
     calls.clear()
     alone = ground.predict(net, **table)
     assert calls == [1] * symmetries * 4

@@ -4,7 +4,7 @@ import torch
 from landscribe.core.grid import Window
 from landscribe.core.recipe import NetworkTable
 from landscribe.errors import RecipeError
-from landscribe.nn.unet import UNet, count_parameters, fold_batch_norm, level_strides
+from landscribe.nn.network.unet import UNet, count_parameters, fold_batch_norm, level_strides
 
 
 def random_net(channels, classes=2, seed=0, **table):

@@ -13,7 +13,7 @@ from affine import Affine
 
 from landscribe.core.recipe import ChipTable
 from landscribe.errors import DataError
-from landscribe.nn.chips import SceneArrays, cut_chips, draw_plan, load_bank
+from landscribe.nn.train.chips import SceneArrays, cut_chips, draw_plan, load_bank
 
 CPU = torch.device("cpu")
 PLAIN = {"gain": 0.0, "band_gain": 0.0, "scale": 0.0, "oversample": 0.0}

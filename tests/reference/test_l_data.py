@@ -23,13 +23,13 @@ from landscribe.io.run.runs import Record, Run, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.io.source.dstl import write_scene, write_tables
 from landscribe.io.source.submissions import read_texts
-from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network
-from landscribe.nn.chips import ChipPlan, SceneArrays, cut_chips, load_bank
 from landscribe.nn.device import choose_engine
-from landscribe.nn.reading import SceneReader
-from landscribe.nn.ready import make_ready_for
-from landscribe.nn.spectral import lay
-from landscribe.nn.stem import BandStatistics, compute_statistics
+from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network
+from landscribe.nn.network.stem import BandStatistics, compute_statistics
+from landscribe.nn.predict.prepare_network import make_ready_for
+from landscribe.nn.predict.reading import SceneReader
+from landscribe.nn.predict.spectral import lay
+from landscribe.nn.train.chips import ChipPlan, SceneArrays, cut_chips, load_bank
 from landscribe.stages.merge import Source, merge
 from landscribe.stages.prepare import prepare
 from landscribe.stages.stats import stats

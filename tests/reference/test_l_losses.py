@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from landscribe.core.recipe import LossTable, ScheduleTable
-from landscribe.nn.distance import distance_target
-from landscribe.nn.losses import segmentation_loss
-from landscribe.nn.schedule import OPTIMIZERS
+from landscribe.nn.train.distance import distance_target
+from landscribe.nn.train.losses import segmentation_loss
+from landscribe.nn.train.schedule import OPTIMIZERS
 
 P = np.array([0.9, 0.2, 0.6, 0.3])
 Y = np.array([1.0, 0.0, 1.0, 0.0])

@@ -10,9 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from landscribe.core.grid import Window
 from landscribe.core.recipe import InputTable, NetworkTable
 from landscribe.errors import RecipeError
-from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network
-from landscribe.nn.stem import BandStatistics
-from landscribe.nn.unet import UNet, count_parameters, level_strides
+from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network
+from landscribe.nn.network.stem import BandStatistics
+from landscribe.nn.network.unet import UNet, count_parameters, level_strides
 
 BANDS, CLASSES = 12, 1
 INPUT, OUTPUT = 96, Window(16, 16, 64, 64)

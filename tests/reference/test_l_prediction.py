@@ -12,13 +12,13 @@ from affine import Affine
 from landscribe.core.grid import Window
 from landscribe.core.recipe import InputTable, NetworkTable, PredictTable
 from landscribe.errors import RecipeError
-from landscribe.nn import reading
-from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network
 from landscribe.nn.device import choose_engine
-from landscribe.nn.patches import patch_starts, predict_patches, strips
-from landscribe.nn.snapshot import mean_of
-from landscribe.nn.stem import BandStatistics
-from landscribe.nn.sweep import VIEWS, predict_tiles
+from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network
+from landscribe.nn.network.stem import BandStatistics
+from landscribe.nn.predict import reading
+from landscribe.nn.predict.patches import patch_starts, predict_patches, strips
+from landscribe.nn.predict.tiles import VIEWS, predict_tiles
+from landscribe.nn.train.snapshot import mean_of
 
 ENGINE = choose_engine("cpu", "float32")
 PLAIN = {"symmetries": 1}

@@ -13,12 +13,12 @@ from safetensors.torch import load
 from landscribe.core.recipe import ChipTable, InputTable, LossTable, NetworkTable, ScheduleTable, StageTable
 from landscribe.io.run.model_files import MODEL_FILES, read_model, write_model
 from landscribe.io.settings import load_recipe
-from landscribe.nn.bundle import ModelSpec, SensorSpec, build_network, from_files, to_files
-from landscribe.nn.chips import SceneArrays, load_bank
 from landscribe.nn.device import choose_engine
-from landscribe.nn.loop import evaluate, train
-from landscribe.nn.schedule import begins_anew, rate_at, start_run
-from landscribe.nn.stem import compute_statistics
+from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network, from_files, to_files
+from landscribe.nn.network.stem import compute_statistics
+from landscribe.nn.train.chips import SceneArrays, load_bank
+from landscribe.nn.train.loop import evaluate, train
+from landscribe.nn.train.schedule import begins_anew, rate_at, start_run
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 ENGINE = choose_engine("cpu", "float32")

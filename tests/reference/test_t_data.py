@@ -18,7 +18,7 @@ from landscribe.io.run.prepared import open_prepared
 from landscribe.io.run.projects import Project, open_project
 from landscribe.io.run.runs import Run
 from landscribe.io.settings import load_recipe
-from landscribe.nn.spectral import spectral_scene
+from landscribe.nn.predict.spectral import spectral_scene
 from landscribe.stages.stats import shapes
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +83,7 @@ def test_t03_indices_are_the_formulas_of_the_cache(run: Run, name: str) -> None:
     red, green, blue = (scene.read("RGB")[0] / 2047).astype(np.float64)
     laid = {}
     for band, k in (("red_edge", 5), ("nir", 7)):
-        from landscribe.nn.spectral import lay
+        from landscribe.nn.predict.spectral import lay
 
         laid[band] = lay(scene.read, "M", scene.grids["M"], scene.grid, scene.grid.window, bands=(k,))[0][0] / 2047
     expected = FORMULAS[name](green, red, blue, laid["red_edge"], laid["nir"])

@@ -29,7 +29,7 @@ from landscribe.io.settings import load_recipe
 from landscribe.io.source.scenes import sensor_grids
 from landscribe.io.source.submissions import EMPTY, read_texts, write_texts
 from landscribe.io.vector.wkt_csv import read_wkt_csv
-from landscribe.nn.spectral import SpectralScene, spectral_field, spectral_scene
+from landscribe.nn.predict.spectral import SpectralScene, spectral_field, spectral_scene
 from landscribe.stages.pictures import FILL, draw_scene, pictures
 from landscribe.stages.vectorize import vectorize_scene
 

@@ -11,7 +11,7 @@ from landscribe.io.run.model_files import read_model
 from landscribe.io.run.projects import held_out, open_project
 from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
-from landscribe.nn.bundle import from_files
+from landscribe.nn.network.bundle import from_files
 from landscribe.stages.predict import predict
 from landscribe.stages.prepare import prepare
 from landscribe.stages.train import train

@@ -161,7 +161,7 @@ def test_a_prediction_goes_on_inside_a_scene(home: Path, tmp_path: Path, monkeyp
     from landscribe.io.run.projects import open_project
     from landscribe.io.run.runs import open_run
     from landscribe.io.settings import load_recipe
-    from landscribe.nn.reading import SceneReader
+    from landscribe.nn.predict.reading import SceneReader
     from landscribe.stages.predict import predict
 
     shutil.copytree(home / "run", tmp_path / "run")

@@ -156,7 +156,7 @@ def load_models(folder: Path, project: Project, *, own: bool) -> LoadedModels:
         DataError: If there is none, or one is missing.
         IntegrityError: If a file is damaged or foreign.
     """
-    from landscribe.nn.bundle import from_files
+    from landscribe.nn.network.bundle import from_files
 
     recipe = project.recipe
     names = [name for table in recipe.models for name in table.members(recipe.seed)] if own else None
@@ -208,8 +208,8 @@ def _predict_scene(
     progress: Progress,
 ) -> Made:
     from landscribe.nn.device import choose_engine
-    from landscribe.nn.patches import predict_patches, strips
-    from landscribe.nn.sweep import predict_tiles, tile_side, tile_windows
+    from landscribe.nn.predict.patches import predict_patches, strips
+    from landscribe.nn.predict.tiles import predict_tiles, tile_side, tile_windows
 
     names = {sensor.name: sensor for spec in loaded.specs for sensor in spec.sensors}
     _check_sensors(scene, names)
@@ -272,7 +272,7 @@ def _looked_at(loaded: LoadedModels, prepared: Mapping[str, Record], scene_id: s
 
 def _field(run: Run, scene: PreparedScene, formula: Formula, legend: Legend) -> Callable[[Window], ByteArray]:
     """Return a function from a window to what a model without weights gives there, uint8 (K, h, w)."""
-    from landscribe.nn.spectral import spectral_field, spectral_scene
+    from landscribe.nn.predict.spectral import spectral_field, spectral_scene
 
     if formula.kind == "labels":
         bands = [legend.index(name) for name in formula.classes]

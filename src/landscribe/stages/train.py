@@ -127,8 +127,8 @@ def train(project: Project, run: Run, progress: Progress = silent) -> StageResul
 
 
 def _check_patches(project: Project) -> None:
-    from landscribe.nn.layouts import level_strides
-    from landscribe.nn.patches import require_fit
+    from landscribe.nn.network.layouts import level_strides
+    from landscribe.nn.predict.patches import require_fit
 
     for table in project.recipe.models:
         if table.kind == "network":
@@ -152,14 +152,14 @@ def _refuse_leaks(run: Run, train_ids: list[str], valid_ids: list[str]) -> None:
 
 
 def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, progress: Progress) -> Made:
-    from landscribe.nn.bundle import build_network, from_files, to_files
-    from landscribe.nn.chips import load_bank
-    from landscribe.nn.decoded import decode_scenes, decoded_bytes, in_memory
     from landscribe.nn.device import bank_device, choose_engine
-    from landscribe.nn.loop import evaluate, train
-    from landscribe.nn.ranks import join_ranks, wait_for_all
-    from landscribe.nn.snapshot import mean_of
-    from landscribe.nn.stem import compute_statistics
+    from landscribe.nn.network.bundle import build_network, from_files, to_files
+    from landscribe.nn.network.stem import compute_statistics
+    from landscribe.nn.train.chips import load_bank
+    from landscribe.nn.train.decoded import decode_scenes, decoded_bytes, in_memory
+    from landscribe.nn.train.loop import evaluate, train
+    from landscribe.nn.train.ranks import join_ranks, wait_for_all
+    from landscribe.nn.train.snapshot import mean_of
 
     table, folder = job.table, job.folder
     classes = table.classes or project.legend.names
@@ -259,7 +259,7 @@ def _settle_formula(project: Project, run: Run, job: _Job) -> Made:
 
 
 def _scan(scene: PreparedScene, table: ModelTable, bands: list[int]) -> Scan:
-    from landscribe.nn.spectral import scan_scene, spectral_scene
+    from landscribe.nn.predict.spectral import scan_scene, spectral_scene
 
     seen = spectral_scene(scene.id, scene.read, scene.kinds, scene.bands, scene.grids, table.inputs.sensors)
 
@@ -278,8 +278,8 @@ def model_spec(table: ModelTable, classes: tuple[str, ...], *scenes: PreparedSce
     Raises:
         RecipeError: If the model wants a sensor that a scene lacks, or none of them has.
     """
-    from landscribe.nn.bundle import ModelSpec
-    from landscribe.nn.stem import describe_sensors
+    from landscribe.nn.network.bundle import ModelSpec
+    from landscribe.nn.network.stem import describe_sensors
 
     where = f"model {table.name!r}"
     names = table.inputs.sensors or tuple(scenes[0].kinds)
@@ -303,14 +303,14 @@ def model_spec(table: ModelTable, classes: tuple[str, ...], *scenes: PreparedSce
 
 def scene_arrays(scene: PreparedScene, sensors: Any, bands: list[int]) -> Any:
     """Read a prepared scene whole, with the coverage of the classes at `bands`."""
-    from landscribe.nn.decoded import decode_scenes, in_memory
+    from landscribe.nn.train.decoded import decode_scenes, in_memory
 
     return decode_scenes([stored_scene(scene, sensors, bands)], in_memory).scenes[0]
 
 
 def stored_scene(scene: PreparedScene, sensors: Any, bands: list[int]) -> Any:
     """Describe a prepared scene for decoding, with the coverage of the classes at `bands`."""
-    from landscribe.nn.decoded import StoredRaster, StoredScene
+    from landscribe.nn.train.decoded import StoredRaster, StoredScene
 
     def coverage(window: Window) -> tuple[AnyArray, BoolArray]:
         coverage_khw, labelled_hw = scene.read_coverage(window)

@@ -11,7 +11,7 @@ from numba import njit
 from torch import Tensor, nn
 
 from landscribe.core.arrays import AnyArray, BoolArray, IntArray
-from landscribe.nn.stem import Stem
+from landscribe.nn.network.stem import Stem
 
 FIRST_NUMBER, LAST_NUMBER = -(2**15), 2**16 - 1
 """Raw numbers that a table holds: all of 8 and 16 bits, with and without sign."""

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from landscribe.core.recipe import LossTable
 from landscribe.errors import RecipeError, problem
-from landscribe.nn.distance import distance_target, frame_px
+from landscribe.nn.train.distance import distance_target, frame_px
 
 LOG_SMOOTHING = 1e-12
 """Keeps -ln J finite where nothing is right; as in the second DSTL method."""

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from landscribe.core.grid import Window
-from landscribe.nn.bundle import SegmentationNet
-from landscribe.nn.gradients import kept_buffers
+from landscribe.nn.network.bundle import SegmentationNet
+from landscribe.nn.train.gradients import kept_buffers
 
 Forward = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Window], Tensor]
 """Images, validity and the window to keep to logits, as `SegmentationNet.forward`."""

@@ -18,13 +18,14 @@ from landscribe.core.arrays import AnyArray, BoolArray
 from landscribe.core.grid import Window
 from landscribe.core.recipe import ChipTable, LossTable, PredictTable, ScheduleTable
 from landscribe.errors import DataError, LandscribeError, RecipeError, problem
-from landscribe.nn.bundle import SegmentationNet, channels_last
-from landscribe.nn.chips import ChipBank, Chips, SceneArrays, cut_chips, draw_plan, steps_per_epoch
-from landscribe.nn.compile import compiled
 from landscribe.nn.device import Engine
-from landscribe.nn.gradients import add_gradients, split_chips
-from landscribe.nn.hard import NONE_YET, HardChips
-from landscribe.nn.losses import (
+from landscribe.nn.network.bundle import SegmentationNet, channels_last
+from landscribe.nn.predict.tiles import predict_tiles
+from landscribe.nn.train.chips import ChipBank, Chips, SceneArrays, cut_chips, draw_plan, steps_per_epoch
+from landscribe.nn.train.compile import compiled
+from landscribe.nn.train.gradients import add_gradients, split_chips
+from landscribe.nn.train.hard import NONE_YET, HardChips
+from landscribe.nn.train.losses import (
     LossSums,
     class_weights,
     combine_terms,
@@ -32,10 +33,9 @@ from landscribe.nn.losses import (
     split_frame,
     sum_pixels,
 )
-from landscribe.nn.ranks import Ranks, share_of
-from landscribe.nn.schedule import begins_anew, rate_at, start_run
-from landscribe.nn.snapshot import Run, load_state, save_state
-from landscribe.nn.sweep import predict_tiles
+from landscribe.nn.train.ranks import Ranks, share_of
+from landscribe.nn.train.schedule import begins_anew, rate_at, start_run
+from landscribe.nn.train.snapshot import Run, load_state, save_state
 
 ALONE = Ranks()
 AHEAD = 2

@@ -19,7 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from landscribe.core.grid import Window
 from landscribe.core.recipe import NetworkTable
 from landscribe.errors import RecipeError, problem
-from landscribe.nn.blocks import (
+from landscribe.nn.network.blocks import (
     ACTIVATIONS,
     Convolutions,
     Stack,
@@ -29,8 +29,8 @@ from landscribe.nn.blocks import (
     init_he,
     keep_input,
 )
-from landscribe.nn.joined import can_join, convolve_joined
-from landscribe.nn.layouts import Layout, layout_of, level_strides
+from landscribe.nn.network.joined import can_join, convolve_joined
+from landscribe.nn.network.layouts import Layout, layout_of, level_strides
 
 __all__ = ["UNet", "count_parameters", "fold_batch_norm", "level_strides"]
 

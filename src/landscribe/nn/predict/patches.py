@@ -2,7 +2,7 @@
 
 Zeros at a patch's edge reach into what is kept of it, so that a prediction depends on where the patch lies; patches
 that overlap average that out (shift averaging). 96 px seen for 64 kept are 2.25 times the products, and steps of a
-third of a patch 9 times those; in `nn/sweep.py` nothing depends on where tiles lie.
+third of a patch 9 times those; in `nn/predict/tiles.py` nothing depends on where tiles lie.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from landscribe.core.arrays import FloatArray, IntArray
 from landscribe.core.grid import Window
 from landscribe.core.recipe import PredictTable
 from landscribe.errors import RecipeError, problem
-from landscribe.nn.bundle import SegmentationNet
 from landscribe.nn.device import Engine
-from landscribe.nn.reading import Reader, SceneReader, TileInput
-from landscribe.nn.ready import make_ready_for
-from landscribe.nn.sweep import average_views, blank_frame
+from landscribe.nn.network.bundle import SegmentationNet
+from landscribe.nn.predict.prepare_network import make_ready_for
+from landscribe.nn.predict.reading import Reader, SceneReader, TileInput
+from landscribe.nn.predict.tiles import average_views, blank_frame
 
 STRIP_ROWS = 256
 """Rows of a scene that are given out at once."""

@@ -16,8 +16,8 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from landscribe.errors import IntegrityError, problem
-from landscribe.nn.bundle import SegmentationNet
-from landscribe.nn.hard import HardChips, WorstChips
+from landscribe.nn.network.bundle import SegmentationNet
+from landscribe.nn.train.hard import HardChips, WorstChips
 
 FORMAT = 1
 TENSORS_NAME, STEP_NAME = "state.safetensors", "state.json"

@@ -8,11 +8,11 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from landscribe.nn.blocks import Convolutions
-from landscribe.nn.bundle import SegmentationNet, channels_last
 from landscribe.nn.device import Engine
-from landscribe.nn.ready_stem import ReadyStem
-from landscribe.nn.unet import fold_batch_norm
+from landscribe.nn.network.blocks import Convolutions
+from landscribe.nn.network.bundle import SegmentationNet, channels_last
+from landscribe.nn.network.unet import fold_batch_norm
+from landscribe.nn.predict.stem_table import ReadyStem
 
 
 class ReluConvolution(nn.Module):

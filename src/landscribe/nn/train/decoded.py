@@ -15,7 +15,7 @@ from affine import Affine
 
 from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
 from landscribe.core.grid import Window
-from landscribe.nn.pixels import NATIVE_TYPES, lay_pixels
+from landscribe.nn.sample.pixels import NATIVE_TYPES, lay_pixels
 from landscribe.nn.scene import SceneArrays
 
 STRIP_PX, TILE = 1 << 22, 512

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from landscribe.core.arrays import FloatArray, IntArray
 from landscribe.core.recipe import ChipTable
-from landscribe.nn.ranks import Ranks, sum_over
+from landscribe.nn.train.ranks import Ranks, sum_over
 
 WORST = 8
 """One chip in so many counts as worst."""

@@ -21,10 +21,10 @@ from landscribe.core.arrays import FloatArray
 from landscribe.core.grid import Window
 from landscribe.core.recipe import PredictTable
 from landscribe.errors import RecipeError, problem
-from landscribe.nn.bundle import SegmentationNet
 from landscribe.nn.device import BYTES, Engine
-from landscribe.nn.reading import Reader, SceneReader, TileInput, round_up
-from landscribe.nn.ready import make_ready_for
+from landscribe.nn.network.bundle import SegmentationNet
+from landscribe.nn.predict.prepare_network import make_ready_for
+from landscribe.nn.predict.reading import Reader, SceneReader, TileInput, round_up
 
 VIEWS: dict[str, tuple[tuple[int, bool], ...]] = {
     "turns": tuple((turns, flip) for flip in (False, True) for turns in range(4)),

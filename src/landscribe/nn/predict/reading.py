@@ -13,9 +13,9 @@ from torch import Tensor
 
 from landscribe.core.arrays import AnyArray, BoolArray, IntArray
 from landscribe.core.grid import Window
-from landscribe.nn.bundle import SegmentationNet
 from landscribe.nn.device import Engine
-from landscribe.nn.ready_stem import TABLE_TYPES, ReadyStem
+from landscribe.nn.network.bundle import SegmentationNet
+from landscribe.nn.predict.stem_table import TABLE_TYPES, ReadyStem
 from landscribe.nn.sample import Raster, RasterBank, copy_pixels, pack_rasters, sample
 
 Reader = Callable[[str, Window], tuple[AnyArray, BoolArray]]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 
 from landscribe.core.recipe import ScheduleTable
-from landscribe.nn.bundle import SegmentationNet
-from landscribe.nn.hard import HardChips
-from landscribe.nn.snapshot import Run
+from landscribe.nn.network.bundle import SegmentationNet
+from landscribe.nn.train.hard import HardChips
+from landscribe.nn.train.snapshot import Run
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": functools.partial(torch.optim.Adam, fused=True),

@@ -1,4 +1,4 @@
-"""Rasters of one sensor in one piece of memory, pixel-interleaved, as the gathers of `nn/sample.py` take them."""
+"""Rasters of one sensor in one piece of memory, pixel-interleaved, as the gathers of `nn/sample` take them."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from landscribe.core.recipe import SpectralTable
 from landscribe.core.spectral.indices import band_positions, find_index
 from landscribe.core.spectral.rules import Scan, SceneRule, grade, holds, passes, scan, thresholds_of
 from landscribe.errors import RecipeError, problem
+from landscribe.nn.network.stem import SensorSpec, describe_sensors
 from landscribe.nn.sample import Raster, pack_rasters, sample
-from landscribe.nn.stem import SensorSpec, describe_sensors
 
 STRIP_ROWS = 512
 Reader = Callable[[str, Window], tuple[AnyArray, BoolArray]]

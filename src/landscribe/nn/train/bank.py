@@ -13,10 +13,10 @@ from torch import Tensor
 
 from landscribe.core.arrays import ByteArray, FloatArray, IntArray
 from landscribe.errors import DataError, problem
-from landscribe.nn.decoded import Block, DecodedScenes
-from landscribe.nn.pixels import Raster, RasterBank, bank_of, pack_rasters
+from landscribe.nn.network.stem import compute_statistics
+from landscribe.nn.sample.pixels import Raster, RasterBank, bank_of, pack_rasters
 from landscribe.nn.scene import SceneArrays
-from landscribe.nn.stem import compute_statistics
+from landscribe.nn.train.decoded import Block, DecodedScenes
 
 SPREAD_CLIP_PERCENT = 1.0
 

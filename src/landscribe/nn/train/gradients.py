@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from landscribe.core.recipe import LossTable
-from landscribe.nn.bundle import SegmentationNet
-from landscribe.nn.chips import Chips
-from landscribe.nn.losses import LossSums, combine_terms
-from landscribe.nn.ranks import Ranks, sum_over
+from landscribe.nn.network.bundle import SegmentationNet
+from landscribe.nn.train.chips import Chips
+from landscribe.nn.train.losses import LossSums, combine_terms
+from landscribe.nn.train.ranks import Ranks, sum_over
 
 
 def add_gradients(

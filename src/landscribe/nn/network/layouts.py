@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from landscribe.core.recipe import NetworkTable
-from landscribe.nn.blocks import Stack
+from landscribe.nn.network.blocks import Stack
 
 
 @dataclass(frozen=True)

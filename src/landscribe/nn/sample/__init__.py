@@ -19,7 +19,7 @@ from numba import njit
 from torch import Tensor
 
 from landscribe.core.arrays import AnyArray, BoolArray, ByteArray, FloatArray, IntArray
-from landscribe.nn.pixels import Raster, RasterBank, pack_rasters
+from landscribe.nn.sample.pixels import Raster, RasterBank, pack_rasters
 
 __all__ = ["Raster", "RasterBank", "copy_pixels", "pack_rasters", "sample"]
 

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from landscribe.core.grid import Window
 from landscribe.core.recipe import InputTable, NetworkTable
 from landscribe.errors import IntegrityError, LandscribeError, RecipeError, problem
-from landscribe.nn.stem import BandStatistics, SensorSpec, Stem, choose_steps
-from landscribe.nn.unet import UNet, count_parameters, level_strides
+from landscribe.nn.network.stem import BandStatistics, SensorSpec, Stem, choose_steps
+from landscribe.nn.network.unet import UNet, count_parameters, level_strides
 
 FORMAT = 1
 WEIGHTS_NAME, SPEC_NAME = "model.safetensors", "model.json"

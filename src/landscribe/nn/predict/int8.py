@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from landscribe.core.grid import Window
-from landscribe.nn.fused import ReluConvolution
-from landscribe.nn.joined import phase_kernels, phase_places
-from landscribe.nn.unet import UNet, cut
+from landscribe.nn.network.joined import phase_kernels, phase_places
+from landscribe.nn.network.unet import UNet, cut
+from landscribe.nn.predict.fused import ReluConvolution
 
 LARGEST = 255
 """The byte of the largest value of a sample."""

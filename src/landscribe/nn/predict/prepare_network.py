@@ -10,12 +10,12 @@ from torch import Tensor
 
 from landscribe.core.grid import Window
 from landscribe.errors import RecipeError, problem
-from landscribe.nn.bundle import SegmentationNet
 from landscribe.nn.device import BYTES, Engine
-from landscribe.nn.fused import make_ready
-from landscribe.nn.int8 import ByteUNet
-from landscribe.nn.reading import SceneReader, round_up
-from landscribe.nn.ready_stem import ReadyStem
+from landscribe.nn.network.bundle import SegmentationNet
+from landscribe.nn.predict.fused import make_ready
+from landscribe.nn.predict.int8 import ByteUNet
+from landscribe.nn.predict.reading import SceneReader, round_up
+from landscribe.nn.predict.stem_table import ReadyStem
 
 SAMPLE_SIDE = 64
 """Side of the squares of a scene by which a network in bytes is set, in pixels."""

@@ -18,10 +18,10 @@ from torch import Tensor
 from landscribe.core.arrays import BoolArray, FloatArray, IntArray
 from landscribe.core.recipe import ChipTable
 from landscribe.errors import DataError, problem
-from landscribe.nn.bank import ChipBank, Places, load_bank
-from landscribe.nn.hard import NONE_YET, WorstChips
 from landscribe.nn.sample import sample
 from landscribe.nn.scene import SceneArrays
+from landscribe.nn.train.bank import ChipBank, Places, load_bank
+from landscribe.nn.train.hard import NONE_YET, WorstChips
 
 __all__ = [
     "ChipBank",

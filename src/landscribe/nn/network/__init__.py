@@ -1,0 +1,1 @@
+"""Networks: stem, blocks, layouts, the U-Net that runs them, and a model on disk."""

@@ -1,0 +1,1 @@
+"""Training: chips, losses, schedules and the loop."""
