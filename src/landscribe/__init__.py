@@ -30,8 +30,8 @@ _HOMES = {
     "io.settings": ("load_recipe",),
     "io.vector.vectors": ("read_features", "write_features"),
     "stages.check": ("check",),
-    "stages.clean": ("clean",),
-    "stages.merge": ("merge",),
+    "stages.submissions.clean": ("clean",),
+    "stages.submissions.merge": ("merge",),
     "stages.predict": ("predict",),
     "stages.prepare": ("prepare",),
     "stages.report": ("report",),
@@ -40,7 +40,7 @@ _HOMES = {
     "stages.submit": ("submit",),
     "stages.train": ("train",),
     "stages.vectorize": ("vectorize",),
-    "stages.vote": ("vote",),
+    "stages.submissions.vote": ("vote",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -15,10 +15,10 @@ from landscribe.core.grid import Grid
 from landscribe.core.legend import LandClass, Legend
 from landscribe.core.score.areas import Areas
 from landscribe.core.score.scores import score_features
-from landscribe.io.report.data import ReportData, SceneView, Unlike
-from landscribe.io.report.overlays import ClassGround, draw_layers
-from landscribe.io.report.pictures import encode, hatch, stretch
-from landscribe.io.report.views import curve_of
+from landscribe.report.data import ReportData, SceneView, Unlike
+from landscribe.report.overlays import ClassGround, draw_layers
+from landscribe.report.pictures import encode, hatch, stretch
+from landscribe.report.views import curve_of
 
 NASTY = "<img src=x onerror=alert(1)>"
 LEGEND = Legend(

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from shapely import box
 
 from landscribe.core.legend import LandClass, Legend
-from landscribe.io.report import render_report
-from landscribe.io.report.cautions import cautions
-from landscribe.io.report.charts import Frame, Line, line_chart, nice_top
-from landscribe.io.report.markup import Html, el, join
-from landscribe.io.report.overlays import ClassGround, draw_layers, path_data, split_ground
-from landscribe.io.report.pictures import choose_bands, encode, hatch, shrink, shrink_factor, stretch
-from landscribe.io.report.views import curve_of
-from landscribe.io.report.words import area, duration, number, percent, plural
+from landscribe.report import render_report
+from landscribe.report.cautions import cautions
+from landscribe.report.charts import Frame, Line, line_chart, nice_top
+from landscribe.report.markup import Html, el, join
+from landscribe.report.overlays import ClassGround, draw_layers, path_data, split_ground
+from landscribe.report.pictures import choose_bands, encode, hatch, shrink, shrink_factor, stretch
+from landscribe.report.views import curve_of
+from landscribe.report.words import area, duration, number, percent, plural
 
 
 def array(*geometries: object) -> np.ndarray:

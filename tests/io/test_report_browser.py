@@ -8,7 +8,7 @@ from browser import find_chromium, open_page
 from fake_report import make_report, make_unscored
 
 from landscribe.core.legend import Legend
-from landscribe.io.report import render_report
+from landscribe.report import render_report
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine")
 

@@ -62,8 +62,8 @@ def project(variant: Callable[..., Project]) -> Project:
 @pytest.fixture(scope="session")
 def run(project: Project, home: Path) -> Run:
     """A finished run of it."""
-    from landscribe.cli.flow import run_pipeline
+    from landscribe.pipeline import run_pipeline
 
     folder = open_run(home / "run")
-    run_pipeline(project, folder)
+    list(run_pipeline(project, folder))
     return folder

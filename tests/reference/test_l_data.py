@@ -30,9 +30,9 @@ from landscribe.nn.predict.prepare_network import make_ready_for
 from landscribe.nn.predict.reading import SceneReader
 from landscribe.nn.predict.spectral import lay
 from landscribe.nn.train.chips import ChipPlan, SceneArrays, cut_chips, load_bank
-from landscribe.stages.merge import Source, merge
 from landscribe.stages.prepare import prepare
 from landscribe.stages.stats import stats
+from landscribe.stages.submissions.merge import Source, merge
 
 # The classes of the README by their numbers in method L, one less than in DSTL's files.
 NAMES = ("building", "structure", "road", "track", "tree", "crop", "waterway", "standing-water", "large-vehicle",

@@ -22,7 +22,7 @@ NUMBERS = [f"l{k:02}" for k in range(1, 37)] + [f"t{k:02}" for k in range(1, 21)
     ("name", "networks", "rules"), [("dstl-lopuhin", 7, 0), ("dstl-ternaus", 6, 2), ("dstl-ternaus-water", 0, 2)]
 )
 def test_a_recipe_runs_whole(home: Path, tmp_path: Path, name: str, networks: int, rules: int) -> None:
-    from landscribe.cli.flow import run_pipeline
+    from landscribe.pipeline import run_pipeline
 
     recipe = load_recipe(name).recipe
     little = [f'data.root="{home / "world"}"', "validate.split=named", 'validate.scenes=["6010_0_1"]']
@@ -31,7 +31,7 @@ def test_a_recipe_runs_whole(home: Path, tmp_path: Path, name: str, networks: in
         little += [f"models.{k}.network.filters=2", f"models.{k}.chips.batch=2", f"models.{k}.schedule.steps=1"]
         little += [f"models.{k}.schedule.epochs=1", f"models.{k}.schedule.stages=[{{epochs=1, rate=1e-3}}]"]
     folder = open_run(tmp_path / "run")
-    run_pipeline(open_project(load_recipe(name, little)), folder)
+    list(run_pipeline(open_project(load_recipe(name, little)), folder))
     assert len(list(folder.path("models").glob("*/model.json"))) == len(trained) == networks
     assert len(list(folder.path("models").glob("*/formula.json"))) == len(recipe.models) - networks == rules
     score = json.loads(folder.path("score.json").read_text())

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from landscribe.io.report.flicker import picture_worst
 from landscribe.io.run.projects import open_project
 from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
+from landscribe.report.flicker import picture_worst
 from landscribe.stages.prepare import prepare
 from landscribe.stages.report import gather
 from landscribe.stages.world import write_world

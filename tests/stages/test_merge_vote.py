@@ -12,8 +12,8 @@ import shapely
 from landscribe.errors import DataError
 from landscribe.io.source.submissions import EMPTY, read_texts, write_texts
 from landscribe.io.vector.wkt_csv import read_wkt_csv
-from landscribe.stages.merge import Source, merge
-from landscribe.stages.vote import vote
+from landscribe.stages.submissions.merge import Source, merge
+from landscribe.stages.submissions.vote import vote
 
 ROWS = [(image, c) for image in ("b", "a") for c in (1, 2, 9)]
 

@@ -17,9 +17,9 @@ from landscribe.core.trace import trace
 from landscribe.errors import DataError
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
-from landscribe.stages.burn import burn_file
+from landscribe.stages.files.burn import burn_file
+from landscribe.stages.files.trace import trace_file
 from landscribe.stages.score import score_files
-from landscribe.stages.trace import trace_file
 
 GRID = Grid(61, 47, Affine.translation(600_000, 4_000_000) @ Affine.scale(0.5, -0.5), CRS.from_epsg(32611))
 

@@ -17,7 +17,7 @@ from landscribe.core.legend import LandClass, Legend
 from landscribe.core.score.scores import score_features
 from landscribe.errors import DataError
 from landscribe.io.vector.vectors import write_features
-from landscribe.stages.compare import compare_runs, comparison_table
+from landscribe.stages.files.compare import compare_runs, comparison_table
 from landscribe.stages.score import score_files
 
 UTM = CRS.from_epsg(32611)

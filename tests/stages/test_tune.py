@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from landscribe.cli.flow import run_pipeline
 from landscribe.core.burn import burn_mask
 from landscribe.core.features import of_class
 from landscribe.core.recipe import Recipe
@@ -17,6 +16,7 @@ from landscribe.io.run.projects import Project, held_out, open_project, training
 from landscribe.io.run.runs import Made, Run, make_item, open_run
 from landscribe.io.run.tuned import TUNED, UNTUNED_PROBABILITY, accepted, effective_recipe, read_tuned
 from landscribe.io.settings import load_recipe
+from landscribe.pipeline import run_pipeline
 from landscribe.stages.prepare import prepare
 from landscribe.stages.report import gather
 from landscribe.stages.score import score
@@ -255,7 +255,7 @@ symmetries = 1
 """
     )
     project, run = open_project(load_recipe(tmp_path / "r.toml")), open_run(tmp_path / "run")
-    run_pipeline(project, run)
+    list(run_pipeline(project, run))
     training, valid = held_out(project, run.records("prepare"))
     seen = {}
     for number, left_out in enumerate(training_folds(project, run.records("prepare")), start=1):

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from landscribe.cli.console import reporting, say, tell, tell_json, tell_table
-from landscribe.cli.flow import JsonOption, do_stage, open_recipe, tell_score
+from landscribe.cli.flow import JsonOption, open_recipe, tell_score
 from landscribe.cli.submissions import SetOption
 from landscribe.errors import RecipeError, problem
 
@@ -63,7 +63,7 @@ def burn(
     mode: Annotated[BurnMode, typer.Option(help="Covered share 0..255, or a 0/1 mask.")] = BurnMode.share,
 ) -> None:
     """Turn polygons into a raster: the covered share of each pixel, or a mask."""
-    from landscribe.stages.burn import burn_file
+    from landscribe.stages.files.burn import burn_file
 
     _tell_counts(burn_file(labels, like, out, class_field=class_field, mode=mode.value), out)
 
@@ -89,7 +89,7 @@ def trace(
     ] = False,
 ) -> None:
     """Turn a raster into polygons, one class per band."""
-    from landscribe.stages.trace import trace_file
+    from landscribe.stages.files.trace import trace_file
 
     corners = connectivity.value
     counts = trace_file(
@@ -135,6 +135,7 @@ def score(
             tell_score(result)
         return
     from landscribe.io.run.runs import open_run
+    from landscribe.pipeline import do_stage
 
     folder = open_run(run)  # type: ignore[arg-type]
     with reporting() as progress:
@@ -152,7 +153,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Say which differences between two scores are real."""
-    from landscribe.stages.compare import compare_runs, comparison_table
+    from landscribe.stages.files.compare import compare_runs, comparison_table
 
     result = compare_runs(first, second)
     if as_json:

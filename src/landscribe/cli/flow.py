@@ -24,8 +24,6 @@ ModelsOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
-PIPELINE = ("check", "prepare", "train", "predict", "tune", "vectorize", "score", "submit", "report")
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -132,22 +130,23 @@ def stats(
 
 def _stage_command(name: str) -> Callable[..., None]:
     def command(recipe: RecipeArgument, run: RunOption, overrides: SetOption = None) -> None:
-        project = open_recipe(recipe, overrides)
-        folder = _open_run(run)
-        with reporting() as progress:
-            result = do_stage(name, project, folder, progress)
-        _tell_result(result)
-        _raise_failures([result])
+        _do(name, recipe, run, overrides)
 
     return command
 
 
 def predict(recipe: RecipeArgument, run: RunOption, models: ModelsOption = None, overrides: SetOption = None) -> None:
     """Predict the probability of every class for each scene."""
+    _do("predict", recipe, run, overrides, models)
+
+
+def _do(name: str, recipe: str, run: Path, overrides: list[str] | None, models: Path | None = None) -> None:
+    from landscribe.pipeline import do_stage
+
     project = open_recipe(recipe, overrides)
     folder = _open_run(run)
     with reporting() as progress:
-        result = do_stage("predict", project, folder, progress, models=models)
+        result = do_stage(name, project, folder, progress, models=models)
     _tell_result(result)
     _raise_failures([result])
 
@@ -166,65 +165,26 @@ def run(
     if dry_run:
         _tell_plan(project, models)
         return
-    run_pipeline(project, _open_run(run), models)
+    run_all(project, _open_run(run), models)
 
 
-def run_pipeline(project: Project, folder: Run, models: Path | None = None) -> None:
-    """Do all stages in order.
+def run_all(project: Project, folder: Run, models: Path | None = None) -> None:
+    """Do all stages in order and say what each did.
 
     Raises:
         PartialError: If scenes failed, at the end, with their names.
     """
-    from landscribe.stages.record import write_run_json
+    from landscribe.pipeline import run_pipeline
 
-    results: list[StageResult] = []
-    for name in _pipeline(project, models):
-        if name == "score" and not _has_truth(project, folder, models):
-            say("score: no labelled scene was held out, nothing to score")
-            continue
-        with reporting() as progress:
-            result = do_stage(name, project, folder, progress, models=models)
+    results = []
+    for result in run_pipeline(project, folder, models, reporting=reporting):
         results.append(result)
         _tell_result(result)
-        if name != "check":
-            write_run_json(project, folder)
     file = folder.path("score.json")
     if file.is_file():
         tell_score(json.loads(file.read_text(encoding="utf-8")))
     tell(f"report: {folder.path('report.html')}")
     _raise_failures(results)
-
-
-def do_stage(
-    name: str, project: Project, folder: Run, progress: Callable[[str, int, int], None], *, models: Path | None = None
-) -> StageResult:
-    """Run one stage by its name."""
-    from importlib import import_module
-
-    stage: Any = getattr(import_module(f"landscribe.stages.{name}"), "check_run" if name == "check" else name)
-    options = {"models": models} if name == "predict" else {}
-    result: StageResult = stage(project, folder, progress, **options)
-    return result
-
-
-def _pipeline(project: Project, models: Path | None) -> list[str]:
-    names = [name for name in PIPELINE if not (name == "train" and models is not None)]
-    if project.scenes.sample_submission is None:
-        names.remove("submit")
-    if not project.recipe.tune.folds or models is not None:
-        names.remove("tune")
-    elif project.recipe.vectorize.tuned:
-        names.insert(names.index("tune") + 1, "predict")  # again where fewer views were found to be better
-    return names
-
-
-def _has_truth(project: Project, folder: Run, models: Path | None) -> bool:
-    from landscribe.io.run.projects import held_out
-
-    prepared = folder.require("prepare")
-    if models is not None:
-        return any("labelled pixels" in record.counts for record in prepared.values())
-    return bool(held_out(project, prepared)[1])
 
 
 def _open_run(path: Path) -> Run:
@@ -234,6 +194,9 @@ def _open_run(path: Path) -> Run:
 
 
 def _tell_result(result: StageResult) -> None:
+    if result.left_out:
+        say(f"{result.stage}: {result.left_out}")
+        return
     parts = [f"{len(result.made)} made"] if result.made or not result.current else []
     parts += [f"{len(result.current)} up to date"] if result.current else []
     parts += [f"{len(result.failed)} failed"] if result.failed else []

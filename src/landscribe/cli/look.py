@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from landscribe.cli.console import reporting, say, tell, tell_json, tell_table
-from landscribe.cli.flow import JsonOption, open_recipe, run_pipeline
+from landscribe.cli.flow import JsonOption, open_recipe, run_all
 from landscribe.errors import DataError, problem
 
 
@@ -114,7 +114,7 @@ def demo(
             ids = write_world(folder / "world", spec, unlabelled=1, workers=_workers(spec.scenes), progress=progress)
         say(f"world: {len(ids)} scenes in {folder / 'world'}")
     project = open_recipe("demo", [f"data.root={(folder / 'world').resolve().as_posix()}"])
-    run_pipeline(project, open_run(folder / "run"))
+    run_all(project, open_run(folder / "run"))
 
 
 def _workers(scenes: int) -> int:

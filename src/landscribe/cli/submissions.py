@@ -12,7 +12,7 @@ from landscribe.cli.console import reporting, say, tell, tell_json
 from landscribe.errors import DataError, RecipeError, problem
 
 if TYPE_CHECKING:
-    from landscribe.stages.merge import Source
+    from landscribe.stages.submissions.merge import Source
 
 SampleOption = Annotated[
     Path | None,
@@ -64,7 +64,7 @@ def merge(
     ] = None,
 ) -> None:
     """Merge DSTL submissions, plain or gzipped; later files go before earlier ones."""
-    from landscribe.stages.merge import merge as merge_files
+    from landscribe.stages.submissions.merge import merge as merge_files
 
     counts = merge_files(
         out,
@@ -90,7 +90,7 @@ def vote(
     decimals: Annotated[int, typer.Option(min=0, max=16, help="Decimals of the coordinates.")] = 8,
 ) -> None:
     """Keep the ground that enough of several DSTL submissions agree on; other classes become empty."""
-    from landscribe.stages.vote import vote as vote_files
+    from landscribe.stages.submissions.vote import vote as vote_files
 
     counts = vote_files(
         out, inputs, at_least=at_least, sample=sample, class_ids=_class_ids(classes),
@@ -108,7 +108,7 @@ def clean(
     """Apply the class rules of a recipe to a DSTL submission, such as one merged from several."""
     from landscribe.io.run.projects import open_project
     from landscribe.io.settings import load_recipe
-    from landscribe.stages.clean import clean as clean_file
+    from landscribe.stages.submissions.clean import clean as clean_file
 
     project = open_project(load_recipe(recipe, overrides or ()))
     with reporting() as progress:
@@ -154,7 +154,7 @@ def check(path: Path, sample: Path | None, decimals: int | None, max_mb: float |
 
 
 def _source(text: str) -> Source:
-    from landscribe.stages.merge import Source
+    from landscribe.stages.submissions.merge import Source
 
     classes, equals, path = text.partition("=")
     if not equals or Path(text).exists():

@@ -17,16 +17,16 @@ from landscribe.core.score.scores import scene_jaccard
 from landscribe.core.split.looks import looks_apart, pool_looks
 from landscribe.core.split.places import unlikeness
 from landscribe.io.atomic import write_text
-from landscribe.io.report import ReportData, SceneView, render_report
-from landscribe.io.report.data import ThresholdCurve, Unlike
-from landscribe.io.report.flicker import picture_worst
-from landscribe.io.report.views import Budget, count_levels, curve_of, view_scene
 from landscribe.io.run.prepared import open_prepared
 from landscribe.io.run.projects import Progress, Project, StageResult, held_out, make_items, silent
 from landscribe.io.run.runs import Made, Record, Run, make_key
 from landscribe.io.run.tuned import effective_recipe, read_tuned
 from landscribe.io.settings import recipe_dict
 from landscribe.io.vector.vectors import read_own
+from landscribe.report import ReportData, SceneView, render_report
+from landscribe.report.data import ThresholdCurve, Unlike
+from landscribe.report.flicker import picture_worst
+from landscribe.report.views import Budget, count_levels, curve_of, view_scene
 
 REPORT, SCORE, RUN, ALIGNMENT = "report.html", "score.json", "run.json", "alignment.csv"
 SCENES = 24

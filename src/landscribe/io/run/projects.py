@@ -61,6 +61,8 @@ class StageResult:
     current: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     """Item -> the one-line reason."""
+    left_out: str = ""
+    """Why the stage had nothing to do, where it had not."""
 
     def add(self, other: StageResult, what: str) -> None:
         """Take in what was made beside the stage's own items, each named with what it is."""

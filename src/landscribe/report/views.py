@@ -17,12 +17,12 @@ from landscribe.core.legend import Legend
 from landscribe.core.owners import against_the_best_other
 from landscribe.core.trace import trace
 from landscribe.io.raster.rasters import open_raster
-from landscribe.io.report.data import SceneView, ThresholdCurve
-from landscribe.io.report.overlays import ClassGround, draw_layers
-from landscribe.io.report.pictures import choose_bands, encode, hatch, shrink, shrink_factor, stretch
 from landscribe.io.run.prepared import COVERAGE, PreparedScene, open_prepared
 from landscribe.io.run.runs import Run
 from landscribe.io.vector.vectors import read_own
+from landscribe.report.data import SceneView, ThresholdCurve
+from landscribe.report.overlays import ClassGround, draw_layers
+from landscribe.report.pictures import choose_bands, encode, hatch, shrink, shrink_factor, stretch
 
 STRIP_PIXELS = 8_000_000
 HALF = 128

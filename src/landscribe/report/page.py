@@ -9,11 +9,11 @@ from importlib import resources
 
 from landscribe import __version__
 from landscribe.core.legend import Legend, default_colour
-from landscribe.io.report.cautions import cautions
-from landscribe.io.report.data import ReportData
-from landscribe.io.report.gallery import gallery, toolbar
-from landscribe.io.report.markup import Html, Node, el, join
-from landscribe.io.report.panels import (
+from landscribe.report.cautions import cautions
+from landscribe.report.data import ReportData
+from landscribe.report.gallery import gallery, toolbar
+from landscribe.report.markup import Html, Node, el, join
+from landscribe.report.panels import (
     alignment_panel,
     area_panel,
     dropped_panel,
@@ -24,7 +24,7 @@ from landscribe.io.report.panels import (
     tuned_panel,
     versions_panel,
 )
-from landscribe.io.report.scorecard import class_table, headline, scene_table
+from landscribe.report.scorecard import class_table, headline, scene_table
 
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 
@@ -179,7 +179,7 @@ def _readable(colour: str) -> str:
 
 
 def _file(name: str) -> str:
-    return (resources.files("landscribe.io.report") / name).read_text(encoding="utf-8")
+    return (resources.files("landscribe.report") / name).read_text(encoding="utf-8")
 
 
 def _digest(text: str) -> str:

@@ -12,11 +12,11 @@ from landscribe.core.arrays import BoolArray, FloatArray
 from landscribe.core.grid import Grid, Window
 from landscribe.core.register import Move, correction
 from landscribe.core.register.ecc import resample
-from landscribe.io.report.markup import Html, el
-from landscribe.io.report.pictures import choose_bands, encode, stretch
 from landscribe.io.run.alignment import read_applied
 from landscribe.io.run.prepared import PreparedScene, open_prepared
 from landscribe.io.run.runs import Run
+from landscribe.report.markup import Html, el
+from landscribe.report.pictures import choose_bands, encode, stretch
 
 SIDE_PX = 64
 """Side of the crop in pixels of the sensor."""

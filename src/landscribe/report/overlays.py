@@ -12,7 +12,7 @@ from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import FloatArray, GeometryArray, IntArray
 from landscribe.core.polygons.flatten import flatten
-from landscribe.io.report.data import ClassLayer
+from landscribe.report.data import ClassLayer
 
 STEPS_PER_PX = 4
 """Path coordinates are whole numbers of quarters of a picture pixel."""

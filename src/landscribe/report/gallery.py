@@ -9,10 +9,10 @@ from typing import Any
 
 from landscribe.core.score.areas import Areas
 from landscribe.core.score.scores import scene_jaccard
-from landscribe.io.report.data import ClassLayer, ReportData, SceneView
-from landscribe.io.report.markup import Html, Node, el
-from landscribe.io.report.overlays import STEPS_PER_PX
-from landscribe.io.report.words import number, plural
+from landscribe.report.data import ClassLayer, ReportData, SceneView
+from landscribe.report.markup import Html, Node, el
+from landscribe.report.overlays import STEPS_PER_PX
+from landscribe.report.words import number, plural
 
 COARSE_PX = 2.0
 """Lines moved by more than this are said to be; less cannot be seen on a card."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from landscribe.core.arrays import FloatArray
 from landscribe.core.legend import Legend
-from landscribe.io.report.flicker import Flicker
+from landscribe.report.flicker import Flicker
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any
 
 from landscribe.core.score.areas import Areas
 from landscribe.core.score.scores import scene_jaccard
-from landscribe.io.report.charts import interval_bar
-from landscribe.io.report.data import ReportData
-from landscribe.io.report.markup import Html, Node, el, join
-from landscribe.io.report.words import number, plural, table
+from landscribe.report.charts import interval_bar
+from landscribe.report.data import ReportData
+from landscribe.report.markup import Html, Node, el, join
+from landscribe.report.words import number, plural, table
 
 MAX_SCENE_ROWS = 1000
 WEAK = {"scenes": "over scenes of one place", "parts": "over parts of one scene"}

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from landscribe.core.split.places import unlikeness
-from landscribe.io.report.data import ReportData
-from landscribe.io.report.words import plural, times
+from landscribe.report.data import ReportData
+from landscribe.report.words import plural, times
 
 FEW_PLACES = 8
 """Below this number a bootstrap over places is known to give intervals that are too narrow."""

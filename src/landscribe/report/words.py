@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from landscribe.io.report.markup import Html, Node, el
+from landscribe.report.markup import Html, Node, el
 
 MISSING = "–"
 

@@ -1,0 +1,131 @@
+"""All stages of a run in order, and `run.json`: what a run was made from and what came out, in one file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from landscribe import __version__
+from landscribe.io.atomic import write_text
+from landscribe.io.run.projects import Progress, Project, StageResult, held_out, silent
+from landscribe.io.run.runs import Run
+from landscribe.io.run.tuned import read_tuned
+from landscribe.io.settings import recipe_dict
+
+STAGES = ("check", "prepare", "train", "predict", "tune", "vectorize", "score", "submit", "report")
+"""In the order in which each needs what those before it wrote."""
+
+Reporting: TypeAlias = Callable[[], AbstractContextManager[Progress]]
+"""Opens what is told of progress while one stage runs."""
+
+FILE = "run.json"
+VERSIONS = ("torch", "numpy", "numba", "rasterio", "pyogrio", "shapely", "geopandas", "opencv-python-headless")
+
+
+@contextlib.contextmanager
+def silently() -> Iterator[Progress]:
+    """Tell nobody of progress."""
+    yield silent
+
+
+def run_pipeline(
+    project: Project, run: Run, models: Path | None = None, *, reporting: Reporting = silently
+) -> Iterator[StageResult]:
+    """Do all stages of a recipe in order, leaving out what is up to date.
+
+    A stage is done when its result is asked for, so whoever stops asking stops the run; `list` does all of it.
+
+    Args:
+        project: The recipe with its data.
+        run: The run folder.
+        models: Folder of finished models to use instead of training.
+        reporting: Opens a callback of progress for each stage.
+
+    Yields:
+        What each stage did; scenes that failed are in it, and the others go on.
+    """
+    for name in stages_of(project, models):
+        if name == "score" and not _has_truth(project, run, models):
+            yield StageResult(name, left_out="no labelled scene was held out, nothing to score")
+            continue
+        with reporting() as progress:
+            result = do_stage(name, project, run, progress, models=models)
+        if name != "check":
+            write_run_json(project, run)
+        yield result
+
+
+def stages_of(project: Project, models: Path | None = None) -> list[str]:
+    """Return the stages that a recipe asks for, in order."""
+    names = [name for name in STAGES if not (name == "train" and models is not None)]
+    if project.scenes.sample_submission is None:
+        names.remove("submit")
+    if not project.recipe.tune.folds or models is not None:
+        names.remove("tune")
+    elif project.recipe.vectorize.tuned:
+        names.insert(names.index("tune") + 1, "predict")  # again where fewer views were found to be better
+    return names
+
+
+def do_stage(
+    name: str, project: Project, run: Run, progress: Progress = silent, *, models: Path | None = None
+) -> StageResult:
+    """Run one stage by its name; a stage's code is imported when it runs."""
+    stage: Any = getattr(import_module(f"landscribe.stages.{name}"), "check_run" if name == "check" else name)
+    options: Mapping[str, Any] = {"models": models} if name == "predict" else {}
+    result: StageResult = stage(project, run, progress, **options)
+    return result
+
+
+def _has_truth(project: Project, run: Run, models: Path | None) -> bool:
+    prepared = run.require("prepare")
+    if models is not None:
+        return any("labelled pixels" in record.counts for record in prepared.values())
+    return bool(held_out(project, prepared)[1])
+
+
+def write_run_json(project: Project, run: Run) -> None:
+    """Write the record of a run as far as it has come: recipe with all defaults, data, split, versions, times, score.
+
+    Args:
+        project: The recipe with its data.
+        run: The run folder.
+    """
+    prepared = run.records("prepare")
+    train, valid = held_out(project, prepared)
+    sides = {
+        **dict.fromkeys(prepared, "unlabelled"),
+        **dict.fromkeys(train, "train"),
+        **dict.fromkeys(valid, "validate"),
+    }
+    stages = ("check", "prepare", "train", "predict", "oof", "tune", "vectorize", "score", "submit", "report")
+    seconds = {stage: round(sum(r.seconds for r in run.records(stage).values()), 2) for stage in stages}
+    scenes = {s.id: {"place": s.place, "split": sides[s.id]} for s in project.scenes.scenes if s.id in sides}
+    content: dict[str, Any] = {
+        "landscribe": __version__,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "recipe_name": project.name,
+        "recipe": recipe_dict(project.recipe),
+        "seed": project.recipe.seed,
+        "classes": [{"id": c.id, "name": c.name, "colour": c.colour} for c in project.legend],
+        "scenes": scenes,
+        "data": {item: record.key for item, record in prepared.items()},
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in VERSIONS}},
+        "seconds": {stage: value for stage, value in seconds.items() if value},
+        "score": _mean_score(run),
+        "tuned": read_tuned(run) or None,
+        "failed": {stage: run.failures(stage) for stage in stages if run.failures(stage)},
+    }
+    write_text(run.path(FILE), json.dumps(content, indent=1))
+
+
+def _mean_score(run: Run) -> Any:
+    file = run.path("score.json")
+    return json.loads(file.read_text(encoding="utf-8"))["mean"] if file.is_file() else None

@@ -1,0 +1,1 @@
+"""Single steps on plain files, without a run folder."""
