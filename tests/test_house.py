@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "src" / "landscribe").rglob("*.py"))
 MAX_LINES = 400
+MAX_FILES = 16
 MAX_PACKAGES = 45
 RUNS_DATA = re.compile(r"\bpickle\b|torch\.load|\beval\(|\bexec\(|yaml\.load|np\.load\(|shell=True|__import__\(")
 
@@ -20,6 +21,28 @@ RUNS_DATA = re.compile(r"\bpickle\b|torch\.load|\beval\(|\bexec\(|yaml\.load|np\
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.name)
 def test_files_can_be_read_in_one_sitting(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("folder", sorted({p.parent for p in SOURCES}), ids=lambda p: p.name)
+def test_rooms_can_be_seen_at_a_glance(folder: Path) -> None:
+    """More files than this want a room of their own."""
+    assert len(list(folder.glob("*.py"))) <= MAX_FILES
+
+
+def private_imports() -> list[tuple[str, str]]:
+    """Return who imports a module whose name begins with an underscore from another folder."""
+    found = []
+    for path in SOURCES:
+        here = ".".join(("landscribe", *path.relative_to(ROOT / "src" / "landscribe").parent.parts))
+        for line in re.findall(r"^\s*(?:from|import) (landscribe[\w.]*)", path.read_text(), re.MULTILINE):
+            room, private, _ = line.partition("._")
+            if private and room != here:
+                found.append((str(path.relative_to(ROOT)), line))
+    return found
+
+
+def test_what_begins_with_an_underscore_stays_in_its_room() -> None:
+    assert not private_imports()
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.name)

@@ -14,12 +14,12 @@ from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import CRS
-from raster_files import GRID, H, W, image, save, save_foreign
 from rasterio.control import GroundControlPoint
 
 from landscribe.core.grid import Grid
 from landscribe.errors import DataError
 from landscribe.io.raster.rasters import open_raster, webmercator_tile_grid
+from raster_files import GRID, H, W, image, save, save_foreign
 
 
 def test_control_points_alone_are_refused(tmp_path: Path):

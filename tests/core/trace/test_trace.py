@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from rasterio.features import shapes as gdal_shapes
 from scipy import ndimage
 from shapely.geometry import box
-from shapes import crowd, inside, jaccard, random_field, rectangle
 
 from landscribe.core.burn import burn_mask, burn_share
 from landscribe.core.polygons.repair import round_valid
 from landscribe.core.trace import Traced, trace, trace_blocks
 from landscribe.core.trace import _strips as strips
 from landscribe.errors import DataError
+from shapes import crowd, inside, jaccard, random_field, rectangle
 
 SHAPE = (61, 47)
 seeds = st.integers(0, 2**32 - 1)

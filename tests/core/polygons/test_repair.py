@@ -15,7 +15,7 @@ from shapely.geometry import GeometryCollection, LineString, MultiPolygon, Point
 from landscribe.core.burn import burn_share_float
 from landscribe.core.polygons.repair import COLLAPSED, NO_AREA, NOT_FINITE, REPAIRED, repair, round_valid
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 coordinates = st.one_of(st.integers(-9, 9).map(float), st.floats(-9, 9, allow_nan=False))
 rings = st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=9)
 

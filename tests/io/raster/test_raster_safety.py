@@ -16,9 +16,9 @@ import pytest
 import rasterio
 import rasterio.shutil
 from affine import Affine
-from counting_server import counting_server
 from pyproj import CRS
 
+from counting_server import counting_server
 from landscribe.core.grid import Grid, Window
 from landscribe.errors import DataError, LimitError
 from landscribe.io.raster.rasters import open_raster, write_raster

@@ -11,11 +11,11 @@ import pytest
 import shapely
 from pyproj import CRS
 from shapely.geometry import LineString, Point, Polygon, box
-from vector_files import LEGEND, RING, TREE, UTM, features
 
 from landscribe.core.legend import Legend
 from landscribe.errors import DataError, RecipeError
 from landscribe.io.vector.vectors import list_values, read_features, read_own
+from vector_files import LEGEND, RING, TREE, UTM, features
 
 
 def test_polygons_are_brought_into_the_scenes_crs(tmp_path: Path):

@@ -13,13 +13,13 @@ from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import CRS
-from raster_files import DTYPES, GRID, SLOW, UTM, H, W, image, save
 from rasterio.enums import ColorInterp
 
 from landscribe.core.grid import Grid, Window
 from landscribe.errors import DataError, LimitError
 from landscribe.io.raster.geotiff import compression
 from landscribe.io.raster.rasters import open_raster, write_raster
+from raster_files import DTYPES, GRID, SLOW, UTM, H, W, image, save
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -12,12 +12,12 @@ import rasterio.shutil
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from raster_files import GRID, H, W, image, save, save_foreign
 
 from landscribe.core.grid import Window
 from landscribe.errors import DataError
 from landscribe.io.raster.nodata import is_data
 from landscribe.io.raster.rasters import open_raster
+from raster_files import GRID, H, W, image, save, save_foreign
 
 
 def test_nodata_needs_every_band_at_once(tmp_path: Path):

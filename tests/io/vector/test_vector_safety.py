@@ -14,10 +14,10 @@ from pathlib import Path
 import geopandas as gpd
 import pyarrow.parquet
 import pytest
-from counting_server import counting_server
 from pyproj import CRS
 from shapely.geometry import box
 
+from counting_server import counting_server
 from landscribe.errors import DataError, LimitError
 from landscribe.io.vector.readers import read_layer
 from landscribe.io.vector.vectors import read_features

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from browser import find_chromium, open_page
 from fake_report import make_report, make_unscored
-
 from landscribe.core.legend import Legend
 from landscribe.report import render_report
 

@@ -8,10 +8,10 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import box
-from shapes import inside, random_field, rectangle
 
 from landscribe.core.burn import burn_mask, burn_share
 from landscribe.core.trace import trace
+from shapes import inside, random_field, rectangle
 
 SHAPE = (61, 47)
 seeds = st.integers(0, 2**32 - 1)

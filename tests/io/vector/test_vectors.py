@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 from shapely.geometry import Polygon, box
-from vector_files import FORMATS, HOUSE, LEGEND, RING, UTM, array, features, rows
 
 from landscribe.core.features import COLUMNS, join_features, make_features
 from landscribe.core.legend import LandClass
 from landscribe.errors import DataError
 from landscribe.io.vector.vectors import read_features, read_own, write_features
+from vector_files import FORMATS, HOUSE, LEGEND, RING, UTM, array, features, rows
 
 
 @pytest.mark.parametrize("ending", FORMATS)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
-from fake_report import LEGEND, NASTY, make_report, make_unscored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import box
 
+from fake_report import LEGEND, NASTY, make_report, make_unscored
 from landscribe.core.legend import LandClass, Legend
 from landscribe.report import render_report
 from landscribe.report.cautions import cautions

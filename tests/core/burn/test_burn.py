@@ -8,11 +8,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rasterio.features import rasterize
 from shapely.geometry import MultiPolygon, Polygon, box
-from shapes import crowd, exact_share
 
 from landscribe.core.burn import burn_bits, burn_mask, burn_share, burn_share_float
 from landscribe.core.grid import Window
 from landscribe.errors import DataError
+from shapes import crowd, exact_share
 
 SHAPE = (61, 47)
 seeds = st.integers(0, 2**32 - 1)
