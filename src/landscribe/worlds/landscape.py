@@ -12,13 +12,13 @@ from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import AnyArray, BoolArray, FloatArray, GeometryArray
 from landscribe.worlds.canvas import px
-from landscribe.worlds.fields import Parcels, plan_parcels
+from landscribe.worlds.objects.fields import Parcels, plan_parcels
+from landscribe.worlds.objects.roads import Way, make_way, plan_roads
+from landscribe.worlds.objects.trees import Crowns, hedge_places, plan_crowns, species_of, tree_cover, wood_places
+from landscribe.worlds.objects.vehicles import Vehicle
+from landscribe.worlds.objects.village import Village, plan_village, street_points, traffic
+from landscribe.worlds.objects.water import Water, plan_pond, plan_river
 from landscribe.worlds.regions import Region, pick
-from landscribe.worlds.roads import Way, make_way, plan_roads
-from landscribe.worlds.trees import Crowns, hedge_places, plan_crowns, species_of, tree_cover, wood_places
-from landscribe.worlds.vehicles import Vehicle
-from landscribe.worlds.village import Village, plan_village, street_points, traffic
-from landscribe.worlds.water import Water, plan_pond, plan_river
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ import shapely
 from numpy.random import Generator
 
 from landscribe.core.arrays import FloatArray
-from landscribe.worlds.buildings import paint_building
 from landscribe.worlds.canvas import Canvas, Stamp, blank_canvas, paint, px, raise_height, stamp
-from landscribe.worlds.fields import paint_fields, passes, stripes
 from landscribe.worlds.landscape import Landscape
+from landscribe.worlds.objects.buildings import paint_building
+from landscribe.worlds.objects.fields import paint_fields, passes, stripes
+from landscribe.worlds.objects.roads import paint_ways
+from landscribe.worlds.objects.trees import paint_crowns
+from landscribe.worlds.objects.village import Village
+from landscribe.worlds.objects.water import paint_water
 from landscribe.worlds.regions import Character
-from landscribe.worlds.roads import paint_ways
 from landscribe.worlds.spectra import SPECTRA, spectrum
-from landscribe.worlds.trees import paint_crowns
-from landscribe.worlds.village import Village
-from landscribe.worlds.water import paint_water
 
 
 def render(rng: Generator, landscape: Landscape, shape_hw: tuple[int, int], margin: int, sun_xyz: FloatArray) -> Canvas:

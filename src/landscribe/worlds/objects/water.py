@@ -12,8 +12,8 @@ from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import FloatArray
 from landscribe.worlds.canvas import Canvas, paint, px, stamp
+from landscribe.worlds.objects.roads import Way, crossing, make_way
 from landscribe.worlds.regions import Region
-from landscribe.worlds.roads import Way, crossing, make_way
 from landscribe.worlds.spectra import SPECTRA, spectrum
 
 

@@ -13,8 +13,8 @@ from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import FloatArray
 from landscribe.worlds.canvas import Canvas, Stamp, paint, px, stamp
+from landscribe.worlds.objects.roads import STEP_PX
 from landscribe.worlds.regions import Region, pick
-from landscribe.worlds.roads import STEP_PX
 from landscribe.worlds.spectra import SPECTRA, spectrum
 
 _SEAM_M = {"track": 2.6, "hedge": 2.2, "grass": 0.8}

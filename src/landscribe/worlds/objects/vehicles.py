@@ -11,8 +11,8 @@ from numpy.random import Generator
 from shapely.geometry import Polygon
 
 from landscribe.core.arrays import FloatArray
-from landscribe.worlds.buildings import Frame
 from landscribe.worlds.canvas import px
+from landscribe.worlds.objects.buildings import Frame
 from landscribe.worlds.regions import Mix, pick
 
 _PAINTS: Final[Mix] = (
