@@ -174,7 +174,7 @@ def _by_table(stem: ReadyStem, stride: int, seen: Mapping[str, Source]) -> Tenso
     stack = table.values.new_empty(shape).permute(0, 3, 1, 2)
     for name, source in pixels.items():
         for one, col_j in zip(stack, source.col_bj, strict=True):
-            table.fill(name, source.image_chw, source.valid_hw, source.row_i, col_j[::-1].copy(), one)
+            table.fill(name, source.image_chw, source.valid_hw, source.row_i, col_j, one)
     return stack
 
 
