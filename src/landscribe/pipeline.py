@@ -17,7 +17,7 @@ from landscribe.io.atomic import write_text
 from landscribe.io.run.projects import Progress, Project, StageResult, held_out, silent
 from landscribe.io.run.runs import Run
 from landscribe.io.run.tuned import read_tuned
-from landscribe.io.settings import recipe_dict
+from landscribe.io.settings import RUN_FILE, recipe_dict
 
 STAGES = ("check", "prepare", "train", "predict", "tune", "vectorize", "score", "submit", "report")
 """In the order in which each needs what those before it wrote."""
@@ -25,7 +25,6 @@ STAGES = ("check", "prepare", "train", "predict", "tune", "vectorize", "score", 
 Reporting: TypeAlias = Callable[[], AbstractContextManager[Progress]]
 """Opens what is told of progress while one stage runs."""
 
-FILE = "run.json"
 VERSIONS = ("torch", "numpy", "numba", "rasterio", "pyogrio", "shapely", "geopandas", "opencv-python-headless")
 
 
@@ -113,6 +112,8 @@ def write_run_json(project: Project, run: Run) -> None:
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "recipe_name": project.name,
         "recipe": recipe_dict(project.recipe),
+        "recipe_text": project.text,
+        "data_root": str(project.root),
         "seed": project.recipe.seed,
         "classes": [{"id": c.id, "name": c.name, "colour": c.colour} for c in project.legend],
         "scenes": scenes,
@@ -123,7 +124,7 @@ def write_run_json(project: Project, run: Run) -> None:
         "tuned": read_tuned(run) or None,
         "failed": {stage: run.failures(stage) for stage in stages if run.failures(stage)},
     }
-    write_text(run.path(FILE), json.dumps(content, indent=1))
+    write_text(run.path(RUN_FILE), json.dumps(content, indent=1))
 
 
 def _mean_score(run: Run) -> Any:

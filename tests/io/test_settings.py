@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from landscribe.errors import RecipeError
-from landscribe.io.settings import builtin_recipes, load_recipe, recipe_dict
+from landscribe.io.settings import builtin_recipes, load_recipe, recipe_dict, recipe_of_run
 
 MINIMAL = '[data]\nroot = "d"\nsensors.RGB = { path = "{scene}.tif", kind = "rgb8" }\n'
 
@@ -42,8 +43,7 @@ def test_a_relative_root_starts_at_the_recipe(recipe: Path) -> None:
 )
 def test_overrides(recipe: Path, override: str, path: tuple[str, ...] | None, value: object) -> None:
     if path is None:
-        with pytest.raises(RecipeError):
-            load_recipe(recipe, [override])
+        assert load_recipe(recipe, [override]).recipe.models[0].chips.batch == 3  # the row that is there by default
         recipe.write_text(MINIMAL + '[[models]]\nname = "m"\n')
         assert load_recipe(recipe, [override]).recipe.models[0].chips.batch == 3
         return
@@ -51,6 +51,58 @@ def test_overrides(recipe: Path, override: str, path: tuple[str, ...] | None, va
     for key in path:
         here = here[key]
     assert here == value
+
+
+TWO = MINIMAL + '[[models]]\nname = "a"\nclasses = ["x"]\n[[models]]\nname = "b"\nclasses = ["y"]\n'
+
+
+@pytest.mark.parametrize(
+    ("override", "batches"),
+    [
+        ("models.b.chips.batch=3", [16, 3]),
+        ("models.*.chips.batch=3", [3, 3]),
+        ("models.0.chips.batch=3", [3, 16]),
+    ],
+)
+def test_items_of_a_list_go_by_name_or_number_or_all(recipe: Path, override: str, batches: list[int]) -> None:
+    recipe.write_text(TWO)
+    models = load_recipe(recipe, [override]).recipe.models
+    assert [row.chips.batch for row in models] == batches
+    assert load_recipe(recipe, [override, "models.*.chips.batch="]).recipe.models[0].chips.batch == 16
+
+
+def test_an_unknown_item_is_told_with_the_known_ones(recipe: Path) -> None:
+    recipe.write_text(TWO)
+    with pytest.raises(RecipeError, match=r"models.c.chips.batch=3.*0 to 1, a name of a, b, or \*"):
+        load_recipe(recipe, ["models.c.chips.batch=3"])
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["validate.split=none", "tune.folds=3", "models.all.schedule.epochs=2", "vectorize.threshold.default=0.4"],
+)
+def test_tables_that_the_recipe_does_not_spell_out_can_be_set(recipe: Path, override: str) -> None:
+    here: object = recipe_dict(load_recipe(recipe, [override]).recipe)
+    *parents, last = override.partition("=")[0].split(".")
+    for key in parents:
+        here = here[0] if isinstance(here, list) else here[key]  # type: ignore[index]
+    assert str(here[last]) == override.partition("=")[2]  # type: ignore[index]
+
+
+def test_the_recipe_of_a_run_is_the_one_it_was_made_from(recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(TWO)
+    loaded = load_recipe(recipe, ["models.b.chips.batch=3"])
+    said = {"recipe": recipe_dict(loaded.recipe), "recipe_name": "r.toml", "recipe_text": loaded.text}
+    said["data_root"] = str(loaded.root)
+    (tmp_path / "run.json").write_text(json.dumps(said))
+    again = recipe_of_run(tmp_path)
+    assert (again.recipe, again.root, again.name, again.text) == (loaded.recipe, loaded.root, "r.toml", loaded.text)
+    assert recipe_of_run(tmp_path, ["models.a.chips.batch=5"]).recipe.models[0].chips.batch == 5
+
+
+def test_a_folder_that_is_no_run_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="a folder, not a recipe"):
+        recipe_of_run(tmp_path)
 
 
 def test_an_override_without_a_value_takes_the_setting_out(recipe: Path) -> None:

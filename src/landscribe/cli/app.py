@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import Abort, Exit, TyperException
 
 from landscribe import __version__
@@ -14,11 +15,33 @@ from landscribe.cli import files, flow, look, submissions
 from landscribe.cli.console import say, stop_when_asked
 from landscribe.errors import INTERRUPTED_EXIT_CODE, LandscribeError
 
+
+class _Group(TyperGroup):
+    """The commands; a switch says nothing of its type."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_type(super().get_params(ctx))
+
+
+class _Command(TyperCommand):
+    """One command; a switch says nothing of its type."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_type(super().get_params(ctx))
+
+
+def _without_type(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False) and parameter.metavar is None:
+            parameter.metavar = ""
+    return parameters
+
+
 app = typer.Typer(
     name="landscribe",
+    cls=_Group,
     help="Satellite imagery and polygons in, trained networks and georeferenced polygons with an honest score out.",
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 internal, 2 usage or recipe, 3 bad data, 4 some scenes failed, 5 a limit was hit, "
@@ -28,6 +51,8 @@ flow.register(app)
 files.register(app)
 submissions.register(app)
 look.register(app)
+for one in app.registered_commands:
+    one.cls = _Command
 
 
 def _show_version(value: bool) -> None:
@@ -38,12 +63,15 @@ def _show_version(value: bool) -> None:
 
 @app.callback()
 def top(
+    context: typer.Context,
     _version: Annotated[
         bool,
         typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version."),
     ] = False,
 ) -> None:
     """Satellite imagery and polygons in, trained networks and georeferenced polygons with an honest score out."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def main() -> None:

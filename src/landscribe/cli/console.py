@@ -73,13 +73,31 @@ def tell_json(value: Any) -> None:
 
 
 def tell_table(columns: list[str], rows: list[list[str]], *, right: int = 1) -> None:
-    """Write a table; columns from number `right` on are numbers and stand on the right."""
-    table = Table(box=None, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number >= right else "left", no_wrap=number < right)
-    for row in rows:
-        table.add_row(*(_plain(cell) for cell in row))
-    out.print(table)
+    """Write a table; columns from number `right` on are numbers and stand on the right.
+
+    Where it is wider than the screen it goes on below, with the first column again: no digit is ever cut.
+    """
+    cells = [columns, *rows]
+    widths = [max(len(row[k]) for row in cells) for k in range(len(columns))]
+    for some in _blocks(widths, out.width):
+        table = Table(box=None, pad_edge=False)
+        for number in some:
+            table.add_column(_plain(columns[number]), justify="right" if number >= right else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*(_plain(row[number]) for number in some))
+        out.print(table, width=max(out.width, sum(widths[k] + 2 for k in some)))
+
+
+def _blocks(widths: list[int], room: int) -> list[list[int]]:
+    """Share columns out among tables that fit; each begins with column 0. Two blanks stand between columns."""
+    blocks, used = [[0]], widths[0]
+    for number in range(1, len(widths)):
+        if used + 2 + widths[number] > room and len(blocks[-1]) > 1:
+            blocks.append([0])
+            used = widths[0]
+        blocks[-1].append(number)
+        used += 2 + widths[number]
+    return blocks
 
 
 def stop_when_asked(_number: int, _frame: FrameType | None) -> None:

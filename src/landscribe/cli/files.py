@@ -120,6 +120,8 @@ def score(
     as_json: JsonOption = False,
 ) -> None:
     """Score a run, or any two vector files, submissions included."""
+    if truth is None and run is None and Path(first).is_dir():
+        run = Path(first)
     if (truth is None) == (run is None):
         need = "RECIPE --run DIR, or PREDICTED TRUTH"
         raise RecipeError(

@@ -12,13 +12,18 @@ import typer
 from landscribe.cli import submissions
 from landscribe.cli.console import reporting, say, tell, tell_json, tell_table
 from landscribe.cli.submissions import RecipeArgument, SetOption
-from landscribe.errors import DataError, PartialError, problem
+from landscribe.errors import DataError, PartialError, RecipeError, problem
 
 if TYPE_CHECKING:
     from landscribe.io.run.projects import Project, StageResult
     from landscribe.io.run.runs import Run
 
-RunOption = Annotated[Path, typer.Option("--run", help="Run folder; made if it is not there.", metavar="DIR")]
+RunOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--run", help="Run folder; made if it is not there.", metavar="DIR", show_default="RECIPE, if that is one"
+    ),
+]
 ModelsOption = Annotated[
     Path | None, typer.Option("--models", help="Finished models to use instead of training.", metavar="DIR")
 ]
@@ -47,11 +52,24 @@ _STAGES = {
 
 
 def open_recipe(recipe: str, overrides: list[str] | None) -> Project:
-    """Load a recipe and bind it to its data."""
+    """Load a recipe, or that of a run folder, and bind it to its data."""
     from landscribe.io.run.projects import open_project
-    from landscribe.io.settings import load_recipe
+    from landscribe.io.settings import load_recipe, recipe_of_run
 
+    if Path(recipe).is_dir():
+        return open_project(recipe_of_run(Path(recipe), overrides or ()))
     return open_project(load_recipe(recipe, overrides or ()))
+
+
+def run_folder(recipe: str, run: Path | None) -> Path:
+    """Return the run folder that is meant: the one given, or the recipe where that is a run folder.
+
+    Raises:
+        RecipeError: If there is neither.
+    """
+    if run is None and not Path(recipe).is_dir():
+        raise RecipeError(problem("--run", "missing", need="a run folder, or one in place of the recipe"))
+    return run or Path(recipe)
 
 
 def check(
@@ -129,15 +147,17 @@ def stats(
 
 
 def _stage_command(name: str) -> Callable[..., None]:
-    def command(recipe: RecipeArgument, run: RunOption, overrides: SetOption = None) -> None:
-        _do(name, recipe, run, overrides)
+    def command(recipe: RecipeArgument, run: RunOption = None, overrides: SetOption = None) -> None:
+        _do(name, recipe, run_folder(recipe, run), overrides)
 
     return command
 
 
-def predict(recipe: RecipeArgument, run: RunOption, models: ModelsOption = None, overrides: SetOption = None) -> None:
+def predict(
+    recipe: RecipeArgument, run: RunOption = None, models: ModelsOption = None, overrides: SetOption = None
+) -> None:
     """Predict the probability of every class for each scene."""
-    _do("predict", recipe, run, overrides, models)
+    _do("predict", recipe, run_folder(recipe, run), overrides, models)
 
 
 def _do(name: str, recipe: str, run: Path, overrides: list[str] | None, models: Path | None = None) -> None:
@@ -153,7 +173,7 @@ def _do(name: str, recipe: str, run: Path, overrides: list[str] | None, models: 
 
 def run(
     recipe: RecipeArgument,
-    run: RunOption,
+    run: RunOption = None,
     models: ModelsOption = None,
     overrides: SetOption = None,
     dry_run: Annotated[
@@ -165,7 +185,7 @@ def run(
     if dry_run:
         _tell_plan(project, models)
         return
-    run_all(project, _open_run(run), models)
+    run_all(project, _open_run(run_folder(recipe, run)), models)
 
 
 def run_all(project: Project, folder: Run, models: Path | None = None) -> None:

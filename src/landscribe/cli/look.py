@@ -85,8 +85,8 @@ def doctor(as_json: JsonOption = False) -> None:
 def world(
     folder: Annotated[Path, typer.Argument(help="Folder to write to.")],
     scenes: Annotated[int, typer.Option(min=1, help="Number of scenes.")] = 4,
-    height: Annotated[int, typer.Option(min=64, help="Rows of the RGB, 0.31 m each.")] = 768,
-    width: Annotated[int, typer.Option(min=64, help="Columns of the RGB.")] = 812,
+    height: Annotated[int, typer.Option(min=128, help="Rows of the RGB, 0.31 m each.")] = 768,
+    width: Annotated[int, typer.Option(min=128, help="Columns of the RGB.")] = 812,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same world.")] = 0,
     unlabelled: Annotated[int, typer.Option(min=0, help="Scenes without labels, as test images.")] = 0,
 ) -> None:

@@ -22,10 +22,16 @@ ClassOption = Annotated[
     list[str] | None,
     typer.Option("--class", help="Only these classes, by name or ClassType 1..10; may be repeated.", metavar="CLASS"),
 ]
-RecipeArgument = Annotated[str, typer.Argument(help="A TOML recipe, or the name of a built-in one.", metavar="RECIPE")]
+RecipeArgument = Annotated[
+    str, typer.Argument(help="A TOML recipe, the name of a built-in one, or a run folder.", metavar="RECIPE")
+]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Override a setting; KEY= takes it out; may be repeated.", metavar="KEY=VALUE"),
+    typer.Option(
+        "--set",
+        help="Override a setting, such as models.*.schedule.epochs=9; KEY= takes it out; may be repeated.",
+        metavar="KEY=VALUE",
+    ),
 ]
 PROBLEMS_SHOWN = 100
 

@@ -6,7 +6,7 @@ import difflib
 import json
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
@@ -17,6 +17,8 @@ from landscribe.core.recipe import Recipe
 from landscribe.errors import RecipeError, problem
 
 MAX_RECIPE_BYTES = 1_000_000
+RUN_FILE = "run.json"
+"""What a run folder says of itself: the recipe, the data, versions, seconds."""
 SOURCE_TREE = Path(__file__).parents[3]
 """The repository, where the package runs from one."""
 
@@ -32,11 +34,13 @@ class LoadedRecipe:
     """File name, for messages."""
     text: str
     """The TOML as it was written."""
+    found: Path | None = None
+    """Where the data were when the recipe was first read, if it comes from a run."""
 
     @property
     def root(self) -> Path:
         """Folder that relative data paths start from."""
-        return (self.folder / self.recipe.data.root).resolve()
+        return self.found or (self.folder / self.recipe.data.root).resolve()
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
@@ -44,8 +48,9 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> LoadedRecipe
 
     Args:
         path: A TOML file, or a name such as ``default`` or ``dstl-lopuhin``.
-        overrides: ``table.key=value`` each; the value in TOML, or a bare word; list items by number. Without a value,
-            ``table.key=``, what the recipe says there is taken out and the default holds.
+        overrides: ``table.key=value`` each; the value in TOML, or a bare word; list items by number, by name, or all
+            by ``*``: ``models.all.schedule.epochs=3``. Without a value, ``table.key=``, what the recipe says there is
+            taken out and the default holds.
 
     Raises:
         RecipeError: If the file is missing, is no TOML, or says something the recipe does not know.
@@ -59,6 +64,30 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> LoadedRecipe
         _override(table, override)
     folder = file.parent.resolve() if file else Path.cwd()
     return LoadedRecipe(_validate(table, str(path)), folder, Path(path).name, text)
+
+
+def recipe_of_run(folder: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
+    """Return the recipe that a run was made from, as its `run.json` holds it, with overrides applied.
+
+    Args:
+        folder: A run folder.
+        overrides: As in `load_recipe`.
+
+    Raises:
+        RecipeError: If the folder holds no run that says its recipe.
+    """
+    file = folder / RUN_FILE
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        table, name, text, root = said["recipe"], said["recipe_name"], said["recipe_text"], Path(said["data_root"])
+    except (OSError, ValueError, KeyError, TypeError):
+        need = "a TOML file, or a run folder with its run.json"
+        raise RecipeError(problem(str(folder), "a folder, not a recipe", need=need)) from None
+    for override in overrides:
+        _override(table, override)
+    moved = any(override.partition("=")[0].strip() == "data.root" for override in overrides)
+    loaded = LoadedRecipe(_validate(table, name), Path.cwd() if moved else root, name, text)
+    return loaded if moved else replace(loaded, found=root)
 
 
 def builtin_recipes() -> list[str]:
@@ -102,39 +131,74 @@ def _override(table: dict[str, Any], override: str) -> None:
     key, equals, value_text = override.partition("=")
     if not equals or not key.strip():
         raise RecipeError(problem("--set", "not an override", got=repr(override), need="table.key=value"))
-    *parents, last = key.strip().split(".")
-    here: Any = table
-    for parent in parents:
-        here = here[_position(here, parent, override)] if isinstance(here, list) else here.setdefault(parent, {})
-        if not isinstance(here, dict | list):
-            raise RecipeError(problem("--set", f"{parent!r} is a value, not a table", got=repr(override)))
-    if not value_text.strip():
-        _take_out(here, (*parents, last), override)
-        return
+    path = tuple(key.strip().split("."))
+    for here, last in _places(table, path, override):
+        if not value_text.strip():
+            _take_out(here, (*path[:-1], last), override)
+        else:
+            here[last] = _value(value_text)
+
+
+def _value(text: str) -> Any:
     try:
-        value = tomllib.loads(f"value = {value_text}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = value_text.strip()
-    if isinstance(here, list):
-        here[_position(here, last, override)] = value
-    else:
-        here[last] = value
+        return text.strip()
+
+
+def _places(table: dict[str, Any], path: tuple[str, ...], override: str) -> list[tuple[Any, Any]]:
+    """Return the tables or lists that an override changes, each with the key or number that it changes there.
+
+    A table that is not there yet is made. Items of a list go by number, by their `name`, or all of them by `*`.
+    """
+    here: list[Any] = [table]
+    for depth, parent in enumerate(path[:-1]):
+        inner: list[Any] = []
+        for one in here:
+            if isinstance(one, list):
+                inner += [one[k] for k in _positions(one, parent, override)]
+            else:
+                inner.append(one.setdefault(parent, _default_items(path[: depth + 1])))
+            if not isinstance(inner[-1], dict | list):
+                raise RecipeError(problem("--set", f"{parent!r} is a value, not a table", got=repr(override)))
+        here = inner
+    last = path[-1]
+    keys = [(one, _positions(one, last, override) if isinstance(one, list) else [last]) for one in here]
+    return [(one, key) for one, found in keys for key in found]
+
+
+def _default_items(path: tuple[str, ...]) -> dict[str, Any] | list[Any]:
+    """Return what stands for a table or list that a recipe does not spell out: `[[models]]` has one row then."""
+    default = Recipe.model_fields[path[0]].default if len(path) == 1 and path[0] in Recipe.model_fields else None
+    return [{"name": row.name} for row in default if hasattr(row, "name")] if isinstance(default, tuple) else {}
 
 
 def _take_out(here: Any, path: tuple[str, ...], override: str) -> None:
     if isinstance(here, list):
         raise RecipeError(problem("--set", "an item of a list needs a value", got=repr(override)))
-    named = tuple(int(part) if part.isdigit() else part for part in path[:-1])
+    named = tuple(0 if _goes_into_list(path[:k]) else part for k, part in enumerate(path[:-1]))
     if path[-1] not in here and path[-1] not in _fields_at(named):
         raise RecipeError(problem("--set", f"no setting {path[-1]!r} to take out", got=repr(override)))
     here.pop(path[-1], None)
 
 
-def _position(items: list[Any], text: str, override: str) -> int:
-    if not text.isdigit() or int(text) >= len(items):
-        need = f"a number from 0 to {len(items) - 1}" if items else "a list with items"
-        raise RecipeError(problem("--set", "no such item", got=repr(override), need=need))
-    return int(text)
+def _goes_into_list(path: tuple[str, ...]) -> bool:
+    return len(path) == 1 and path[0] in Recipe.model_fields and isinstance(Recipe.model_fields[path[0]].default, tuple)
+
+
+def _positions(items: list[Any], text: str, override: str) -> list[int]:
+    """Return which items of a list are meant: by number, by name, or all."""
+    if text == "*" and items:
+        return list(range(len(items)))
+    named = [k for k, item in enumerate(items) if isinstance(item, dict) and item.get("name") == text]
+    if named:
+        return named
+    if text.isdigit() and int(text) < len(items):
+        return [int(text)]
+    names = [str(item["name"]) for item in items if isinstance(item, dict) and "name" in item]
+    need = f"a number from 0 to {len(items) - 1}" if items else "a list with items"
+    need += f", a name of {', '.join(names)}, or *" if names else ""
+    raise RecipeError(problem("--set", "no such item", got=repr(override), need=need))
 
 
 def _validate(table: dict[str, Any], name: str) -> Recipe:

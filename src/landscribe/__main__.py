@@ -1,0 +1,6 @@
+"""`python -m landscribe`: the command line."""
+
+from landscribe.cli import main
+
+if __name__ == "__main__":
+    main()
