@@ -57,8 +57,8 @@ def recipes() -> str:
         "Lengths and areas are metres where scenes have a CRS and pixels where they have none, unless the name or",
         "`unit` says otherwise. `--set table.key=value` overrides a setting from the command line; list items go by",
         "number, by name, or all by a star: `--set models.0.chips.batch=8`, `models.roads.chips.batch=8`,",
-        "`'models.*.chips.batch=8'`. Without a value, `--set predict.patch=`, what the recipe says is taken out and the",
-        "default below holds; `None` there means none.",
+        "`'models.*.chips.batch=8'`. Without a value, `--set predict.patch=`, what the recipe says is taken out and",
+        "the default below holds; `None` there means none.",
         "",
     ]
     for module in (data, models, spectral, polygons, rules, splits, recipe):

@@ -6,15 +6,15 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landscribe.worlds.canvas import GSD_M, blank_canvas, fractal, paint, px, stamp
-from landscribe.worlds.light import cast_shadows
+from landscribe.worlds.ground.canvas import GSD_M, blank_canvas, fractal, paint, px, stamp
+from landscribe.worlds.ground.light import cast_shadows
+from landscribe.worlds.ground.regions import CHARACTERS
+from landscribe.worlds.ground.spectra import BANDS, PAN_SHARES, SKYLIGHT, SPECTRA, spectrum
 from landscribe.worlds.objects.buildings import Block, Frame, make_house
 from landscribe.worlds.objects.roads import make_way
 from landscribe.worlds.objects.trees import plan_crowns, tree_cover
 from landscribe.worlds.objects.vehicles import Vehicle
-from landscribe.worlds.regions import CHARACTERS
 from landscribe.worlds.sensors import Sampling, pansharpen, sample, to_numbers
-from landscribe.worlds.spectra import BANDS, PAN_SHARES, SKYLIGHT, SPECTRA, spectrum
 
 
 def rng(seed=0):

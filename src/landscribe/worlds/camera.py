@@ -9,11 +9,11 @@ import numpy as np
 from numpy.random import Generator
 
 from landscribe.core.arrays import AnyArray, FloatArray
-from landscribe.worlds.canvas import Canvas, Stamp, stamp
-from landscribe.worlds.light import lit_band
+from landscribe.worlds.ground.canvas import Canvas, Stamp, stamp
+from landscribe.worlds.ground.light import lit_band
+from landscribe.worlds.ground.spectra import BANDS, GAIN, OFFSET, PAN_GAIN, PAN_OFFSET, PAN_SHARES, SKYLIGHT, SPECTRA
 from landscribe.worlds.objects.vehicles import Vehicle
 from landscribe.worlds.sensors import Sampling, pansharpen, sample, to_numbers
-from landscribe.worlds.spectra import BANDS, GAIN, OFFSET, PAN_GAIN, PAN_OFFSET, PAN_SHARES, SKYLIGHT, SPECTRA
 
 M_BANDS: Final = 8
 RGB_OF_M: Final = (4, 2, 1)

@@ -11,14 +11,14 @@ from shapely.geometry import LineString, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import AnyArray, BoolArray, FloatArray, GeometryArray
-from landscribe.worlds.canvas import px
+from landscribe.worlds.ground.canvas import px
+from landscribe.worlds.ground.regions import Region, pick
 from landscribe.worlds.objects.fields import Parcels, plan_parcels
 from landscribe.worlds.objects.roads import Way, make_way, plan_roads
 from landscribe.worlds.objects.trees import Crowns, hedge_places, plan_crowns, species_of, tree_cover, wood_places
 from landscribe.worlds.objects.vehicles import Vehicle
 from landscribe.worlds.objects.village import Village, plan_village, street_points, traffic
 from landscribe.worlds.objects.water import Water, plan_pond, plan_river
-from landscribe.worlds.regions import Region, pick
 
 
 @dataclass(frozen=True)

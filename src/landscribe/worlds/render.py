@@ -7,7 +7,9 @@ import shapely
 from numpy.random import Generator
 
 from landscribe.core.arrays import FloatArray
-from landscribe.worlds.canvas import Canvas, Stamp, blank_canvas, paint, px, raise_height, stamp
+from landscribe.worlds.ground.canvas import Canvas, Stamp, blank_canvas, paint, px, raise_height, stamp
+from landscribe.worlds.ground.regions import Character
+from landscribe.worlds.ground.spectra import SPECTRA, spectrum
 from landscribe.worlds.landscape import Landscape
 from landscribe.worlds.objects.buildings import paint_building
 from landscribe.worlds.objects.fields import paint_fields, passes, stripes
@@ -15,8 +17,6 @@ from landscribe.worlds.objects.roads import paint_ways
 from landscribe.worlds.objects.trees import paint_crowns
 from landscribe.worlds.objects.village import Village
 from landscribe.worlds.objects.water import paint_water
-from landscribe.worlds.regions import Character
-from landscribe.worlds.spectra import SPECTRA, spectrum
 
 
 def render(rng: Generator, landscape: Landscape, shape_hw: tuple[int, int], margin: int, sun_xyz: FloatArray) -> Canvas:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 
 from landscribe.core.arrays import AnyArray, FloatArray
-from landscribe.worlds.spectra import BITS_11, BITS_14
+from landscribe.worlds.ground.spectra import BITS_11, BITS_14
 
 
 @dataclass(frozen=True)

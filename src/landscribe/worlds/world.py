@@ -11,9 +11,9 @@ from numpy.random import Generator
 from landscribe.core.arrays import AnyArray, GeometryArray
 from landscribe.errors import DataError, problem
 from landscribe.worlds.camera import View, take_images
+from landscribe.worlds.ground.light import cast_shadows, sun_vector
+from landscribe.worlds.ground.regions import make_region
 from landscribe.worlds.landscape import labels, plan_landscape
-from landscribe.worlds.light import cast_shadows, sun_vector
-from landscribe.worlds.regions import make_region
 from landscribe.worlds.render import render
 
 # DSTL's frame: 3391 columns are 0.009169 wide and 3349 rows 0.009042 high, so that a pixel is about 2.7e-6.

@@ -13,9 +13,9 @@ from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import FloatArray
-from landscribe.worlds.canvas import GSD_M, Canvas, paint, px, raise_height, set_shade, stamp
+from landscribe.worlds.ground.canvas import GSD_M, Canvas, paint, px, raise_height, set_shade, stamp
+from landscribe.worlds.ground.spectra import SPECTRA
 from landscribe.worlds.objects.fields import stripes
-from landscribe.worlds.spectra import SPECTRA
 
 _SHEETS: Final = ("zinc", "rust", "green_metal", "blue_metal", "fibre_cement")
 

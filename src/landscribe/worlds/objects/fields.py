@@ -12,10 +12,10 @@ from shapely.geometry import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import FloatArray
-from landscribe.worlds.canvas import Canvas, Stamp, paint, px, stamp
+from landscribe.worlds.ground.canvas import Canvas, Stamp, paint, px, stamp
+from landscribe.worlds.ground.regions import Region, pick
+from landscribe.worlds.ground.spectra import SPECTRA, spectrum
 from landscribe.worlds.objects.roads import STEP_PX
-from landscribe.worlds.regions import Region, pick
-from landscribe.worlds.spectra import SPECTRA, spectrum
 
 _SEAM_M = {"track": 2.6, "hedge": 2.2, "grass": 0.8}
 """Half the width of the strip between two parcels, by what stands there."""

@@ -13,9 +13,9 @@ from shapely.geometry import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import FloatArray
-from landscribe.worlds.canvas import Canvas, Stamp, paint, px, stamp
-from landscribe.worlds.regions import Region
-from landscribe.worlds.spectra import SPECTRA, spectrum
+from landscribe.worlds.ground.canvas import Canvas, Stamp, paint, px, stamp
+from landscribe.worlds.ground.regions import Region
+from landscribe.worlds.ground.spectra import SPECTRA, spectrum
 
 STEP_PX = 6.0
 

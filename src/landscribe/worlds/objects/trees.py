@@ -13,9 +13,9 @@ from shapely.geometry import LineString
 from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import AnyArray, FloatArray, GeometryArray
-from landscribe.worlds.canvas import Canvas, px, stamp
-from landscribe.worlds.regions import Region, pick
-from landscribe.worlds.spectra import SPECTRA
+from landscribe.worlds.ground.canvas import Canvas, px, stamp
+from landscribe.worlds.ground.regions import Region, pick
+from landscribe.worlds.ground.spectra import SPECTRA
 
 LOBES = 10
 CORNERS = 36

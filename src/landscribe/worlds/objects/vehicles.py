@@ -11,9 +11,9 @@ from numpy.random import Generator
 from shapely.geometry import Polygon
 
 from landscribe.core.arrays import FloatArray
-from landscribe.worlds.canvas import px
+from landscribe.worlds.ground.canvas import px
+from landscribe.worlds.ground.regions import Mix, pick
 from landscribe.worlds.objects.buildings import Frame
-from landscribe.worlds.regions import Mix, pick
 
 _PAINTS: Final[Mix] = (
     ("paint_white", 5),

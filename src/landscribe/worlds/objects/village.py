@@ -12,11 +12,11 @@ from shapely.geometry import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import FloatArray
-from landscribe.worlds.canvas import px
+from landscribe.worlds.ground.canvas import px
+from landscribe.worlds.ground.regions import Region, pick
 from landscribe.worlds.objects.buildings import Building, Frame, make_hall, make_house, make_shed
 from landscribe.worlds.objects.roads import Way
 from landscribe.worlds.objects.vehicles import Vehicle, make_car, make_lorry
-from landscribe.worlds.regions import Region, pick
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from shapely.geometry import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import FloatArray
-from landscribe.worlds.canvas import Canvas, paint, px, stamp
+from landscribe.worlds.ground.canvas import Canvas, paint, px, stamp
+from landscribe.worlds.ground.regions import Region
+from landscribe.worlds.ground.spectra import SPECTRA, spectrum
 from landscribe.worlds.objects.roads import Way, crossing, make_way
-from landscribe.worlds.regions import Region
-from landscribe.worlds.spectra import SPECTRA, spectrum
 
 
 @dataclass(frozen=True)

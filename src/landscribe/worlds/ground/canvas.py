@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from landscribe.core.arrays import FloatArray
 from landscribe.core.burn import burn_share_float
 from landscribe.core.grid import Window
-from landscribe.worlds.spectra import BANDS
+from landscribe.worlds.ground.spectra import BANDS
 
 GSD_M = 0.31
 """Side of an RGB pixel in metres."""

@@ -7,9 +7,9 @@ import numba
 import numpy as np
 
 from landscribe.core.arrays import FloatArray
-from landscribe.worlds.canvas import GSD_M, Canvas
-from landscribe.worlds.regions import Region
-from landscribe.worlds.spectra import SKYLIGHT
+from landscribe.worlds.ground.canvas import GSD_M, Canvas
+from landscribe.worlds.ground.regions import Region
+from landscribe.worlds.ground.spectra import SKYLIGHT
 
 
 def sun_vector(region: Region) -> FloatArray:
