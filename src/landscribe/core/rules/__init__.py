@@ -7,51 +7,23 @@ are metres (pixels where the scene has no CRS). Features that no rule touches ke
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
 
-from landscribe.core.arrays import BoolArray
 from landscribe.core.features import COLUMNS
 from landscribe.core.grid import Grid
 from landscribe.core.legend import Legend
 from landscribe.core.polygons.repair import repair
-from landscribe.core.recipe import AreaWindowTable, EraseTable, Names, RuleTable, VoteTable, name_list
-from landscribe.core.rules.overlay import (
-    Counts,
-    Rows,
-    clip,
-    drop,
-    erase,
-    fill_holes,
-    merge,
-    outline,
-    reshape,
-    simplify,
-    vote,
-)
+from landscribe.core.recipe import RuleTable, name_list
+from landscribe.core.rules.actions import ACTIONS, ALL, SCENE, Site, rows_of, setting_of
+from landscribe.core.rules.overlay import Counts, Rows
 from landscribe.errors import DataError, RecipeError, problem
 
-ALL = "*"
-SCENE = "scene"
 NO_AREA = "dropped, without area on the ground"
-LENGTHS = frozenset({"buffer", "open", "close", "simplify"})
-AREAS = frozenset({"drop_small", "fill_holes"})
-"""Actions whose setting is a length, and an area."""
-
-
-@dataclass(frozen=True)
-class _Scene:
-    """What a step may need beside the rows and its own setting."""
-
-    rule: RuleTable
-    legend: Legend
-    footprint: shapely.Polygon
 
 
 def apply_rules(
@@ -146,9 +118,9 @@ def _apply_to_scene(
     for rule, here, count in zip(rules, wanted, counts, strict=True):
         if here:
             count["before"] += len(rows)
-            chosen = _of(rows, rule.classes, legend)
-            scene = _Scene(rule, legend, footprint)
-            rows = STEPS[rule.action](rows, chosen, _in_ground_units(rule, grid), scene, count)
+            chosen = rows_of(rows, rule.classes, legend)
+            site = Site(rule, legend, footprint, count)
+            rows = ACTIONS[rule.action].apply(rows, chosen, setting_of(rule, grid), site)
             count["after"] += len(rows)
     changed = rows.changed
     result = features.iloc[rows.origin].copy()
@@ -170,132 +142,3 @@ def _apply_to_scene(
     result["score"], result["area"] = rows.score, area
     result = result.set_geometry(gpd.GeoSeries(geometry, index=result.index, crs=features.crs))[~gone]
     return result[[*COLUMNS, *(c for c in result.columns if c not in COLUMNS)]]
-
-
-def _in_ground_units(rule: RuleTable, grid: Grid) -> Any:
-    """Return the setting of a rule's action, its lengths and areas in metres where the scene has a CRS."""
-    value = getattr(rule, rule.action)
-    if rule.unit == "ground":
-        return value
-    if rule.action in LENGTHS:
-        return value * grid.pixel_length
-    if rule.action in AREAS:
-        return value * grid.pixel_area
-    if rule.action == "area_window":
-        scaled = [
-            window.model_copy(update={k: v * grid.pixel_area for k, v in window.model_dump().items() if v is not None})
-            for window in _windows(value)
-        ]
-        return tuple(scaled)
-    return value
-
-
-def _windows(given: AreaWindowTable | tuple[AreaWindowTable, ...]) -> tuple[AreaWindowTable, ...]:
-    return given if isinstance(given, tuple) else (given,)
-
-
-def _of(rows: Rows, names: Names, legend: Legend, *, but: Names = ()) -> BoolArray:
-    """Flag rows of the named classes; `*` is every class that is not named in `but`."""
-    if ALL in name_list(names):
-        return ~np.isin(rows.class_index, [legend.index(name) for name in name_list(but) if name != ALL])
-    return np.isin(rows.class_index, [legend.index(name) for name in name_list(names)])
-
-
-def _erase(rows: Rows, chosen: BoolArray, table: EraseTable, scene: _Scene, counts: Counts) -> Rows:
-    losers = _of(rows, table.from_, scene.legend, but=table.by)
-    return erase(rows, losers & chosen, _of(rows, table.by, scene.legend, but=table.from_), counts)
-
-
-def _clip(rows: Rows, chosen: BoolArray, names: Names, scene: _Scene, counts: Counts) -> Rows:
-    if names == SCENE:
-        return clip(rows, chosen, np.array([scene.footprint], dtype=object), counts)
-    keep = _of(rows, names, scene.legend)
-    return clip(rows, chosen & ~keep, rows.geometry[keep], counts)
-
-
-def _vote(rows: Rows, chosen: BoolArray, table: VoteTable, scene: _Scene, counts: Counts) -> Rows:  # noqa: ARG001
-    sources = [scene.legend.index(name) for name in table.sources]
-    return vote(rows, sources, table.at_least, scene.legend.index(name_list(scene.rule.classes)[0]), counts)
-
-
-def _drop_small(rows: Rows, chosen: BoolArray, area: float, scene: _Scene, counts: Counts) -> Rows:  # noqa: ARG001
-    return drop(rows, chosen & (shapely.area(rows.geometry) < area), "small", counts)
-
-
-def _area_window(
-    rows: Rows,
-    chosen: BoolArray,
-    given: AreaWindowTable | tuple[AreaWindowTable, ...],
-    scene: _Scene,  # noqa: ARG001
-    counts: Counts,
-) -> Rows:
-    area = shapely.area(rows.geometry)
-    inside = np.zeros(len(rows), dtype=np.bool_)
-    for window in _windows(given):
-        high, below = (np.inf if limit is None else limit for limit in (window.max, window.below))
-        above = -1.0 if window.above is None else window.above
-        inside |= (area >= window.min) & (area <= high) & (area > above) & (area < below)
-    return drop(rows, chosen & ~inside, "area outside of the window", counts)
-
-
-def _min_score(rows: Rows, chosen: BoolArray, score: float, scene: _Scene, counts: Counts) -> Rows:  # noqa: ARG001
-    return drop(rows, chosen & (rows.score < score), "score too low", counts)
-
-
-def _keep_largest(rows: Rows, chosen: BoolArray, number: int, scene: _Scene, counts: Counts) -> Rows:  # noqa: ARG001
-    index = np.flatnonzero(chosen)
-    order = index[np.lexsort((-shapely.area(rows.geometry[index]), rows.class_index[index]))]
-    classes = rows.class_index[order]
-    rank = np.arange(len(order)) - np.searchsorted(classes, classes)
-    gone = np.zeros(len(rows), dtype=np.bool_)
-    gone[order[rank >= number]] = True
-    return drop(rows, gone, "not among the largest", counts)
-
-
-def _fill_holes(rows: Rows, chosen: BoolArray, area: float, scene: _Scene, counts: Counts) -> Rows:  # noqa: ARG001
-    filled, holes = fill_holes(rows.geometry, area)
-    counts["holes filled"] += int(holes[chosen].sum())
-    index = np.flatnonzero(chosen & (holes > 0))
-    return reshape(rows, index, filled[index], "vanished", counts)
-
-
-def _buffer(rows: Rows, chosen: BoolArray, distance: float, scene: _Scene, counts: Counts) -> Rows:  # noqa: ARG001
-    index = np.flatnonzero(chosen)
-    return reshape(rows, index, outline(rows.geometry[index], distance), "vanished", counts)
-
-
-def _open(rows: Rows, chosen: BoolArray, distance: float, scene: _Scene, counts: Counts) -> Rows:  # noqa: ARG001
-    index = np.flatnonzero(chosen)
-    kept = outline(outline(rows.geometry[index], -distance), distance)
-    # A mitred corner may stick out of what was there before; opening never adds ground.
-    return reshape(rows, index, shapely.intersection(kept, rows.geometry[index]), "vanished", counts)
-
-
-def _close(rows: Rows, chosen: BoolArray, distance: float, scene: _Scene, counts: Counts) -> Rows:  # noqa: ARG001
-    return merge(rows, chosen, counts, reach=distance)
-
-
-def _simplify(rows: Rows, chosen: BoolArray, tolerance: float, scene: _Scene, counts: Counts) -> Rows:  # noqa: ARG001
-    index = np.flatnonzero(chosen)
-    return reshape(rows, index, simplify(rows.geometry[index], tolerance), "vanished", counts)
-
-
-def _merge_touching(rows: Rows, chosen: BoolArray, yes: bool, scene: _Scene, counts: Counts) -> Rows:  # noqa: ARG001
-    return merge(rows, chosen, counts)
-
-
-STEPS: dict[str, Callable[..., Rows]] = {
-    "erase": _erase,
-    "clip": _clip,
-    "vote": _vote,
-    "drop_small": _drop_small,
-    "fill_holes": _fill_holes,
-    "area_window": _area_window,
-    "min_score": _min_score,
-    "keep_largest": _keep_largest,
-    "buffer": _buffer,
-    "open": _open,
-    "close": _close,
-    "simplify": _simplify,
-    "merge_touching": _merge_touching,
-}
