@@ -94,7 +94,7 @@ def _need_bytes(project: Project, scene: Scene) -> int:
     strips = {name: min(grid.height, STRIP_ROWS) * grid.width for name, grid in grids.items()}
     most = max(strips[name] * len(file.sensor.bands) * STATISTICS_BYTES for name, file in scene.sensors.items())
     reference, table = grids[scene.reference.name], project.scenes.label_table
-    painted = table is not None and bool(table.colours or table.values)
+    painted = table is not None and table.is_picture
     rows = reference.height if painted else min(reference.height, STRIP_ROWS)
     return most + rows * reference.width * len(project.legend)
 

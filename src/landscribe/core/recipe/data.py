@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from landscribe.core.recipe.values import Colour, Count, Name, NonNegative, PerClass, Positive
 
@@ -47,8 +47,41 @@ class LabelTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Label picture: colour of each class."""
     values: dict[str, int] | None = None
     """Label picture with one band: pixel value of each class."""
+    bands: dict[str, Count] | None = None
+    """Label picture with a band per class: its number from 1. A pixel is of each class whose band is not 0 there, or,
+    in bands of 0 to 255, at least half."""
     unlabelled: Colour | int | None = None
-    """Colour or value of pixels nobody labelled; they are left out of loss and score."""
+    """Colour or value of pixels nobody labelled; they are left out of loss and score. All others that no class names
+    say that none of the classes is there."""
+    nodata: Literal["background", "unlabelled"] = "background"
+    """What a label picture calls nodata, or has transparent: ground without any of the classes, or nobody looked."""
+
+    @property
+    def is_picture(self) -> bool:
+        """True for pictures, False for vectors."""
+        return self.colours is not None or self.values is not None or self.bands is not None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> LabelTable:
+        ways = ("class_name", "class_field", "colours", "values", "bands")
+        named = [name.removesuffix("_name") for name in ways if getattr(self, name) is not None]
+        if len(named) > 1:
+            raise ValueError(f"{' and '.join(named)} both say the class; one of them can")
+        for name in ("colours", "values", "bands"):
+            table = getattr(self, name)
+            if table is not None:
+                self._check_paint(name, [v.upper() if isinstance(v, str) else v for v in table.values()])
+        return self
+
+    def _check_paint(self, name: str, painted: list[str | int]) -> None:
+        if not painted:
+            raise ValueError(f"{name} names no class")
+        if isinstance(self.unlabelled, str) and name != "colours":
+            raise ValueError(f"unlabelled is a colour, {name} go with a number")
+        also = [self.unlabelled.upper() if isinstance(self.unlabelled, str) else self.unlabelled]
+        twice = sorted({str(v) for v in painted if [*painted, *(also if name != "bands" else [])].count(v) > 1})
+        if twice:
+            raise ValueError(f"{name} names {twice[0]} twice")
 
 
 class ClassTable(BaseModel, frozen=True, extra="forbid", strict=True):

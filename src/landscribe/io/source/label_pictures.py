@@ -1,125 +1,259 @@
-"""Label pictures: PNG, TIFF or JPEG of the image's size whose colours or values say the class of each pixel."""
+"""Label pictures: PNG, TIFF or JPEG whose colours, values or bands say the class of each pixel."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from landscribe.core.arrays import AnyArray, BoolArray, ByteArray, IntArray
+from landscribe.core.arrays import AnyArray, BoolArray, ByteArray, FloatArray, IntArray
+from landscribe.core.grid import Grid
+from landscribe.core.recipe import LabelTable
 from landscribe.errors import DataError, problem
-from landscribe.io.raster.rasters import open_raster
+from landscribe.io.raster.rasters import RasterInfo, open_raster
 
 NEAR = 40.0
 """A colour off the palette is taken for the nearest one within this distance in RGB, ..."""
 CLEARLY = 2.0
 """... if the next one is this many times as far."""
+SOFT_VALUES = 16
+"""A picture of values with so many more, none of which fills a square of 2 x 2 pixels, has soft borders."""
+VALUES_NAMED = 8
+"""Other values or colours that are named one by one."""
+UNLABELLED, NO_CLASS = -1, -2
+"""What a pixel is of, where it is of none of the classes."""
+TAKEN = "pixels off the palette, taken for the nearest colour"
 OFF_PALETTE = "pixels off the palette, unlabelled"
-OFF_VALUES = "pixels of no class's value, unlabelled"
+NODATA = "pixels that the label file calls nodata or transparent, taken for none of the classes"
+JPEG = b"\xff\xd8\xff"
 
 
-def read_label_picture(
-    path: Path,
-    colours: Mapping[str, str] | None,
-    values: Mapping[str, int] | None,
-    unlabelled: str | int | None,
-    names: tuple[str, ...],
-) -> tuple[ByteArray, BoolArray, dict[str, int]]:
-    """Read the class of each pixel.
+@dataclass(frozen=True)
+class Painted:
+    """What a label picture says, on its own grid."""
 
-    With colours, a pixel off the palette (a softened border, a JPEG) counts as the nearest colour where that is
-    within `NEAR` and the next one is at least `CLEARLY` times as far; any other is unlabelled. Colour tables are
-    resolved first. With values, only exact ones count. Pixels that are transparent or nodata are unlabelled.
+    coverage_khw: ByteArray
+    """255 where a pixel is of the class and 0 elsewhere, (K, H, W)."""
+    labelled_hw: BoolArray
+    """False where nobody labelled, (H, W)."""
+    counts: dict[str, int]
+    """Pixels that no setting names, by what became of them."""
+    grid: Grid
+    georeferenced: bool
+    """True where the file says where it lies."""
+
+
+def read_label_picture(path: Path, table: LabelTable, names: tuple[str, ...]) -> Painted:
+    """Read the classes of each pixel.
+
+    Whatever is of no class's colour or value is none of the classes, and counts as such: a label picture says where
+    nothing is. Unlabelled are only pixels of the value or colour `unlabelled`, and with `nodata = "unlabelled"` what
+    the file itself calls nodata or transparent.
+
+    Colours: one that is off the palette counts as the nearest where that is within `NEAR` and the next one is at least
+    `CLEARLY` times as far. Other colours that fill a square of 2 x 2 pixels somewhere are colours of their own, none of
+    the classes; any that remains (a softened border, a JPEG) is unlabelled and counted. Colour tables are resolved
+    first. Values: only exact ones count, unless the picture is a JPEG or has soft borders; then grey is a colour.
 
     Args:
         path: The picture.
-        colours: Class name -> `#RRGGBB`.
-        values: Class name -> value in a picture of one band; exactly one of the two is given.
-        unlabelled: Colour or value of pixels that nobody labelled.
+        table: Its `colours`, `values` or `bands`, and what is unlabelled.
         names: Classes in band order; those that the picture does not name have no pixel.
 
-    Returns:
-        255 where a pixel is of the class and 0 elsewhere, uint8 (K, H, W); True where a pixel is labelled (H, W);
-        pixels that were not on the palette, by what became of them.
-
     Raises:
-        DataError: If the picture has the wrong bands, or none of its pixels has a class or is unlabelled.
+        DataError: If the picture has the wrong bands, or all of its pixels are off the palette.
     """
-    table = colours if colours is not None else values
-    if table is None or (colours is not None and values is not None):
-        raise DataError(problem("[data].labels", "how classes are painted", need="either colours or values"))
-    strange = sorted(set(table) - set(names))
+    known = table.colours or table.values or table.bands
+    if known is None:
+        raise DataError(problem("[data].labels", "how classes are painted", need="colours, values or bands"))
+    strange = sorted(set(known) - set(names))
     if strange:
         raise DataError(problem("[data].labels", "unknown class", got=", ".join(strange), need=" | ".join(names)))
     with open_raster(path, palette=True) as raster:
         image_chw, valid_hw = raster.read()
-        palette = raster.info.palette
-    if colours is not None:
-        index_hw, counts = _by_colour(_to_rgb(image_chw, palette, path), colours, unlabelled, names)
+        info = raster.info
+    if table.bands is not None:
+        coverage_khw, labelled_hw = _by_band(image_chw, table.bands, table.unlabelled, names, path)
+        hidden_hw = _hidden(info, valid_hw, coverage_khw.any(axis=0) | ~labelled_hw)
+        coverage_khw[:, hidden_hw] = 0
+        labelled_hw |= hidden_hw
+        counts: dict[str, int] = {}
     else:
-        index_hw, counts = _by_value(image_chw, values or {}, unlabelled, names, path)
-    index_hw[~valid_hw] = -1
-    if any(counts.get(reason) == index_hw.size for reason in (OFF_PALETTE, OFF_VALUES)):
-        raise DataError(problem(str(path), "no pixel has a class or is unlabelled", need=dict(table)))
-    coverage_khw = np.zeros((len(names), *index_hw.shape), dtype=np.uint8)
-    for k in range(len(names)):
-        coverage_khw[k][index_hw == k] = 255
-    return coverage_khw, index_hw >= 0, {reason: n for reason, n in counts.items() if n}
+        code_hw, wanted = _codes(image_chw, info, table, names)
+        hidden_hw = _hidden(info, valid_hw, np.isin(code_hw, list(wanted)))
+        if table.colours is not None or _is_soft(code_hw, wanted, path):
+            index_hw, counts = _nearest_colours(code_hw, hidden_hw, wanted, grey=table.colours is None)
+        else:
+            index_hw, counts = _exact_values(code_hw, hidden_hw, wanted)
+        if counts.get(OFF_PALETTE, 0) == index_hw.size:
+            raise DataError(problem(str(path), "no pixel has a class or is unlabelled", need=dict(known)))
+        coverage_khw = np.zeros((len(names), *index_hw.shape), dtype=np.uint8)
+        for k in range(len(names)):
+            coverage_khw[k][index_hw == k] = 255
+        labelled_hw = index_hw != UNLABELLED
+    if table.nodata == "unlabelled":
+        labelled_hw &= ~hidden_hw
+    else:
+        counts[NODATA] = int(hidden_hw.sum())
+    kept = {reason: n for reason, n in counts.items() if n}
+    return Painted(coverage_khw, labelled_hw, kept, info.grid, info.georeferenced)
 
 
-def _to_rgb(image_chw: AnyArray, palette: Mapping[int, tuple[int, int, int]] | None, path: Path) -> ByteArray:
+def _hidden(info: RasterInfo, valid_hw: BoolArray, named_hw: BoolArray) -> BoolArray:
+    """Return the pixels that the file takes out.
+
+    A value that the recipe names is what the recipe says, whatever the file calls it; what a mask or an alpha band
+    takes out is out.
+    """
+    said_beside = info.alpha_band is not None or info.has_mask
+    return ~valid_hw if said_beside else ~valid_hw & ~named_hw
+
+
+def _codes(
+    image_chw: AnyArray, info: RasterInfo, table: LabelTable, names: tuple[str, ...]
+) -> tuple[AnyArray, dict[int, int]]:
+    """Return a number for what each pixel shows, (H, W), and which class such a number stands for."""
+    if table.colours is not None:
+        wanted = {_code(text): names.index(name) for name, text in table.colours.items()}
+        if table.unlabelled is not None:
+            wanted[_code(table.unlabelled)] = UNLABELLED
+        red_hw, green_hw, blue_hw = _to_rgb(image_chw, info)
+        return (red_hw.astype(np.int32) << 16) | (green_hw.astype(np.int32) << 8) | blue_hw, wanted
+    # Grey is often stored as three equal bands.
+    if len(image_chw) != 1 and not (len(image_chw) == 3 and (image_chw == image_chw[:1]).all()):
+        do = "use colours, or bands for a picture with a band per class"
+        raise DataError(problem(str(info.path), "bands of a picture of values", got=len(image_chw), need=1, do=do))
+    wanted = {value: names.index(name) for name, value in (table.values or {}).items()}
+    if isinstance(table.unlabelled, int):
+        wanted[table.unlabelled] = UNLABELLED
+    return image_chw[0], wanted
+
+
+def _code(colour: str | int) -> int:
+    return int(colour.removeprefix("#"), 16) if isinstance(colour, str) else colour * 0x010101
+
+
+def _to_rgb(image_chw: AnyArray, info: RasterInfo) -> ByteArray:
     if image_chw.dtype != np.uint8 or image_chw.shape[0] not in (1, 3):
         got = f"{image_chw.shape[0]} of {image_chw.dtype}"
         raise DataError(
-            problem(str(path), "bands of a label picture", got=got, need="RGB, grey or a colour table in 8 bits")
+            problem(str(info.path), "bands of a label picture", got=got, need="RGB, grey or a colour table in 8 bits")
         )
-    if palette is None:
+    if info.palette is None:
         return np.broadcast_to(image_chw, (3, *image_chw.shape[1:]))
     table = np.zeros((256, 3), dtype=np.uint8)
-    for value, colour in palette.items():
+    for value, colour in info.palette.items():
         table[value] = colour
     return np.moveaxis(table[image_chw[0]], -1, 0)
 
 
-def _by_colour(
-    image_chw: ByteArray, colours: Mapping[str, str], unlabelled: str | int | None, names: tuple[str, ...]
+def _nearest_colours(
+    code_hw: AnyArray, hidden_hw: BoolArray, wanted: Mapping[int, int], *, grey: bool
 ) -> tuple[IntArray, dict[str, int]]:
-    wanted = {_rgb(text): names.index(name) for name, text in colours.items()}
-    if unlabelled is not None:
-        wanted[_rgb(unlabelled) if isinstance(unlabelled, str) else (unlabelled,) * 3] = -1
     # Few colours occur in millions of pixels: each is decided once.
-    code_hw = (image_chw[0].astype(np.int32) << 16) | (image_chw[1].astype(np.int32) << 8) | image_chw[2]
-    codes, place_hw, number = np.unique(code_hw, return_inverse=True, return_counts=True)
-    found_xc = np.column_stack([codes >> 16, (codes >> 8) & 255, codes & 255]).astype(np.float64)
-    distance = np.linalg.norm(found_xc[:, None] - np.array(list(wanted), dtype=np.float64)[None], axis=2)
-    nearest = distance.argmin(axis=1)
-    order = np.sort(distance, axis=1)
-    second = order[:, 1] if order.shape[1] > 1 else np.full(len(codes), np.inf)
-    exact = order[:, 0] == 0
-    near = ~exact & (order[:, 0] <= NEAR) & (second >= CLEARLY * order[:, 0])
-    index = np.where(exact | near, np.array(list(wanted.values()))[nearest], -1)
-    counts = {
-        "pixels off the palette, taken for the nearest colour": int(number[near].sum()),
-        OFF_PALETTE: int(number[~exact & ~near].sum()),
+    codes, place, number = np.unique(code_hw[~hidden_hw], return_inverse=True, return_counts=True)
+    found_xc, table_xc = _rgb(codes, grey=grey), _rgb(np.array(list(wanted)), grey=grey)
+    other = np.isin(codes, _solid(code_hw)) & (_distance(found_xc, table_xc) > NEAR)
+    stands_for = np.array([*wanted.values(), *[NO_CLASS] * int(other.sum())])
+    nearest, first, second = _nearest(found_xc, np.concatenate([table_xc, found_xc[other]]), stands_for)
+    exact = first == 0
+    near = ~exact & (first <= NEAR) & (second >= CLEARLY * first)
+    index_hw = np.full(code_hw.shape, NO_CLASS, dtype=np.int64)
+    index_hw[~hidden_hw] = np.where(exact | near, nearest, UNLABELLED)[place]
+    counts = {TAKEN: int(number[near].sum()), OFF_PALETTE: int(number[~exact & ~near].sum())}
+    said = {
+        (f"value {code}" if grey else f"colour #{code:06X}"): int(n)
+        for code, n in zip(codes[other], number[other], strict=True)
+        if _is_news(code, wanted)
     }
-    return index[place_hw].reshape(code_hw.shape), counts
+    return index_hw, counts | _others(said)
 
 
-def _by_value(
-    image_chw: AnyArray, values: Mapping[str, int], unlabelled: str | int | None, names: tuple[str, ...], path: Path
+def _nearest(
+    found_xc: FloatArray, table_xc: FloatArray, stands_for: IntArray
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Return what each colour is nearest to, how far that is, and how far the nearest that stands for anything else."""
+    first = np.full(len(found_xc), np.inf)
+    second, nearest = first.copy(), np.full(len(found_xc), UNLABELLED)
+    for what in np.unique(stands_for):
+        distance = _distance(found_xc, table_xc[stands_for == what])
+        closer = distance < first
+        second = np.where(closer, first, np.minimum(second, distance))
+        first, nearest = np.where(closer, distance, first), np.where(closer, what, nearest)
+    return nearest, first, second
+
+
+def _distance(found_xc: FloatArray, table_xc: FloatArray) -> FloatArray:
+    """Return how far each colour is from the nearest of a table."""
+    return np.linalg.norm(found_xc[:, None] - table_xc[None], axis=2).min(axis=1)
+
+
+def _rgb(codes: AnyArray, *, grey: bool) -> FloatArray:
+    parts = [codes, codes, codes] if grey else [codes >> 16, (codes >> 8) & 255, codes & 255]
+    return np.column_stack(parts).astype(np.float64)
+
+
+def _solid(code_hw: AnyArray) -> AnyArray:
+    """Return the codes that fill a square of 2 x 2 pixels somewhere."""
+    corner = code_hw[:-1, :-1]
+    same = (corner == code_hw[1:, :-1]) & (corner == code_hw[:-1, 1:]) & (corner == code_hw[1:, 1:])
+    return np.unique(corner[same])
+
+
+def _exact_values(
+    code_hw: AnyArray, hidden_hw: BoolArray, wanted: Mapping[int, int]
 ) -> tuple[IntArray, dict[str, int]]:
-    if len(image_chw) != 1:
-        raise DataError(problem(str(path), "bands of a picture of values", got=len(image_chw), need=1))
-    index_hw = np.full(image_chw.shape[1:], -1, dtype=np.int64)
-    known_hw = image_chw[0] == unlabelled if isinstance(unlabelled, int) else np.zeros(index_hw.shape, dtype=np.bool_)
-    for name, value in values.items():
-        hit_hw = image_chw[0] == value
-        index_hw[hit_hw] = names.index(name)
-        known_hw |= hit_hw
-    return index_hw, {OFF_VALUES: int((~known_hw).sum())}
+    index_hw = np.full(code_hw.shape, NO_CLASS, dtype=np.int64)
+    for value, stands_for in wanted.items():
+        index_hw[code_hw == value] = stands_for
+    index_hw[hidden_hw] = NO_CLASS
+    found, number = np.unique(code_hw[(index_hw == NO_CLASS) & ~hidden_hw], return_counts=True)
+    return index_hw, _others(
+        {f"value {v:g}": int(n) for v, n in zip(found, number, strict=True) if _is_news(v, wanted)}
+    )
 
 
-def _rgb(text: str) -> tuple[int, int, int]:
-    red, green, blue = bytes.fromhex(text.removeprefix("#"))
-    return red, green, blue
+def _is_soft(code_hw: AnyArray, wanted: Mapping[int, int], path: Path) -> bool:
+    """Say whether a picture of values is a JPEG, or has soft borders between values that are far apart."""
+    if code_hw.dtype != np.uint8 or not all(0 <= value <= 255 for value in wanted):
+        return False
+    if (np.diff(sorted({0, *wanted})) * np.sqrt(3) <= 2 * NEAR).any():
+        return False  # values this close can only be meant exactly
+    with path.open("rb") as file:
+        if file.read(3) == JPEG:
+            return True
+    rare = np.setdiff1d(np.unique(code_hw), _solid(code_hw))
+    return len(np.setdiff1d(rare, list(wanted))) >= SOFT_VALUES
+
+
+def _by_band(
+    image_chw: AnyArray, bands: Mapping[str, int], unlabelled: str | int | None, names: tuple[str, ...], path: Path
+) -> tuple[ByteArray, BoolArray]:
+    coverage_khw = np.zeros((len(names), *image_chw.shape[1:]), dtype=np.uint8)
+    labelled_hw = np.ones(image_chw.shape[1:], dtype=np.bool_)
+    for name, number in bands.items():
+        if not 1 <= number <= len(image_chw):
+            raise DataError(problem(str(path), f"no band {number} for {name!r}", need=f"1 to {len(image_chw)}"))
+        if isinstance(unlabelled, int):
+            labelled_hw &= image_chw[number - 1] != unlabelled
+    for name, number in bands.items():
+        band_hw = image_chw[number - 1]
+        # Zeros and ones, or shares of 255.
+        shares = band_hw.dtype == np.uint8 and band_hw[labelled_hw].max(initial=0) > 1
+        coverage_khw[names.index(name)][(band_hw > (127.5 if shares else 0.5)) & labelled_hw] = 255
+    return coverage_khw, labelled_hw
+
+
+def _is_news(code: float, wanted: Mapping[int, int]) -> bool:
+    """Say whether it is worth a word that a colour or value is of no class: of 0 everybody expects it."""
+    return code != 0 or UNLABELLED in wanted.values()
+
+
+def _others(number: Mapping[str, int]) -> dict[str, int]:
+    """Count what is of other colours or values, the commonest by name."""
+    order = sorted(number, key=lambda text: -number[text])
+    named, rest = order[:VALUES_NAMED], order[VALUES_NAMED:]
+    counts = {f"pixels of {text}, none of the classes": number[text] for text in named}
+    return counts | {"pixels of further kinds, none of the classes": sum(number[text] for text in rest)}

@@ -21,6 +21,7 @@ from landscribe.core.polygons.repair import repair
 from landscribe.core.recipe import LabelTable, Recipe
 from landscribe.core.trace import trace
 from landscribe.errors import DataError, RecipeError, problem
+from landscribe.io.source.label_grids import lay_on
 from landscribe.io.source.label_pictures import read_label_picture
 from landscribe.io.source.scenes import Scene, SceneList
 from landscribe.io.vector.vectors import list_values, read_features
@@ -63,8 +64,8 @@ def legend_of(recipe: Recipe, scenes: SceneList) -> Legend:
         return _numbered([table.class_name], {})
     if table.colours is not None:
         return _numbered(list(table.colours), table.colours)
-    if table.values is not None:
-        return _numbered(list(table.values), {})
+    if table.is_picture:
+        return _numbered(list(table.values or table.bands or ()), {})
     if table.class_field is not None:
         paths = sorted({scene.labels for scene in scenes.scenes if scene.labels is not None})
         return _numbered(sorted({value for path in paths for value in list_values(path, table.class_field)}), {})
@@ -85,7 +86,7 @@ def read_labels(scene: Scene, table: LabelTable, legend: Legend, grid: Grid) -> 
     """
     if scene.labels is None:
         raise DataError(problem(f"scene {scene.id!r}", "no labels", need=table.path))
-    if table.colours is not None or table.values is not None:
+    if table.is_picture:
         return _read_picture(scene, scene.labels, table, legend, grid)
     if scene.labels.name.lower().endswith((".csv", ".csv.gz")):
         return _read_rows(scene, scene.labels, legend, grid)
@@ -93,21 +94,14 @@ def read_labels(scene: Scene, table: LabelTable, legend: Legend, grid: Grid) -> 
 
 
 def _read_picture(scene: Scene, path: Path, table: LabelTable, legend: Legend, grid: Grid) -> Labels:
-    coverage_khw, labelled_hw, counts = read_label_picture(
-        path, table.colours, table.values, table.unlabelled, legend.names
-    )
-    if labelled_hw.shape != grid.shape_hw:
-        raise DataError(
-            problem(
-                f"scene {scene.id!r}, labels", "wrong size", got=labelled_hw.shape, need=f"{grid.shape_hw} as the image"
-            )
-        )
+    painted = lay_on(read_label_picture(path, table, legend.names), grid, f"scene {scene.id!r}, labels")
+    coverage_khw = painted.coverage_khw
     parts = []
     for land_class, coverage_hw in zip(legend, coverage_khw, strict=True):
         traced = trace(coverage_hw > 0, mode="edge")
         ground = grid.pixels_to_ground(traced.geometries)
         parts.append(make_features(scene.id, land_class, ground, area=traced.area_px * grid.pixel_area, crs=grid.crs))
-    return Labels(join_features(parts, grid.crs), coverage_khw, labelled_hw, counts)
+    return Labels(join_features(parts, grid.crs), coverage_khw, painted.labelled_hw, painted.counts)
 
 
 def _read_vectors(scene: Scene, path: Path, table: LabelTable, legend: Legend, grid: Grid) -> Labels:
