@@ -14,8 +14,9 @@ from typing import Any, TypeAlias
 
 from landscribe import __version__
 from landscribe.io.atomic import write_text
-from landscribe.io.run.projects import Progress, Project, StageResult, held_out, silent
+from landscribe.io.run.projects import Progress, Project, StageResult, silent
 from landscribe.io.run.runs import Run
+from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import read_tuned
 from landscribe.io.settings import RUN_FILE, recipe_dict
 
@@ -87,7 +88,7 @@ def _has_truth(project: Project, run: Run, models: Path | None) -> bool:
     prepared = run.require("prepare")
     if models is not None:
         return any("labelled pixels" in record.counts for record in prepared.values())
-    return bool(held_out(project, prepared)[1])
+    return bool(split_of(project, run).validate)
 
 
 def write_run_json(project: Project, run: Run) -> None:
@@ -98,12 +99,8 @@ def write_run_json(project: Project, run: Run) -> None:
         run: The run folder.
     """
     prepared = run.records("prepare")
-    train, valid = held_out(project, prepared)
-    sides = {
-        **dict.fromkeys(prepared, "unlabelled"),
-        **dict.fromkeys(train, "train"),
-        **dict.fromkeys(valid, "validate"),
-    }
+    split = split_of(project, run)
+    sides = dict.fromkeys(prepared, "unlabelled") | split.sides
     stages = ("check", "prepare", "train", "predict", "oof", "tune", "vectorize", "score", "submit", "report")
     seconds = {stage: round(sum(r.seconds for r in run.records(stage).values()), 2) for stage in stages}
     scenes = {s.id: {"place": s.place, "split": sides[s.id]} for s in project.scenes.scenes if s.id in sides}
@@ -117,6 +114,7 @@ def write_run_json(project: Project, run: Run) -> None:
         "seed": project.recipe.seed,
         "classes": [{"id": c.id, "name": c.name, "colour": c.colour} for c in project.legend],
         "scenes": scenes,
+        "split": {"why": split.why, "edited": split.edited, "notes": split.notes},
         "data": {item: record.key for item, record in prepared.items()},
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in VERSIONS}},
         "seconds": {stage: value for stage, value in seconds.items() if value},

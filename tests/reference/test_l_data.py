@@ -18,8 +18,9 @@ from landscribe.core.legend import DSTL_LEGEND
 from landscribe.core.recipe import ChipTable, InputTable, ModelTable, NetworkTable
 from landscribe.core.split.places import DSTL_FIVE, dstl_place, stratify
 from landscribe.io.run.prepared import open_prepared
-from landscribe.io.run.projects import Project, held_out, open_project
+from landscribe.io.run.projects import Project, open_project
 from landscribe.io.run.runs import Record, Run, open_run
+from landscribe.io.run.splits import draw_split
 from landscribe.io.settings import load_recipe
 from landscribe.io.source.dstl import write_scene, write_tables
 from landscribe.io.source.submissions import read_texts
@@ -219,7 +220,8 @@ def dstl_project(tmp_path: Path, *overrides: str) -> tuple[Project, dict[str, Re
 
 def test_l15_five_images_validate_and_twenty_train(tmp_path: Path) -> None:
     project, records = dstl_project(tmp_path, "validate.split=dstl-five", "validate.whole_places=false")
-    train, valid = held_out(project, records)
+    drawn = draw_split(project, records)
+    train, valid = drawn.train, drawn.validate
     assert set(valid) == {"6140_3_1", "6110_1_2", "6160_2_1", "6170_0_4", "6100_2_2"} == set(DSTL_FIVE)
     assert len(train) == 20
     assert {dstl_place(i) for i in train} & {dstl_place(i) for i in valid} == {"6110_1_2", "6110_3_1"}  # its leak
@@ -228,12 +230,13 @@ def test_l15_five_images_validate_and_twenty_train(tmp_path: Path) -> None:
 def test_l15_no_ground_stands_on_both_sides_by_default(tmp_path: Path) -> None:
     for split in ("dstl-five", "place", "random", "stratified"):
         project, records = dstl_project(tmp_path, f"validate.split={split}")
-        train, valid = held_out(project, records)
+        drawn = draw_split(project, records)
+        train, valid = drawn.train, drawn.validate
         assert train
         assert valid
         assert not {dstl_place(i) for i in train} & {dstl_place(i) for i in valid}
     project, records = dstl_project(tmp_path, "validate.split=none")
-    assert len(held_out(project, records)[0]) == 25
+    assert len(draw_split(project, records).train) == 25
 
 
 @pytest.mark.parametrize("classes", STRATIFIED, ids=str)
@@ -244,7 +247,7 @@ def test_l15_stratified_images_are_those_of_the_method(classes: tuple[int, ...],
     project, records = dstl_project(
         tmp_path, "validate.split=stratified", f"validate.classes=[{names}]", "validate.whole_places=false"
     )
-    assert set(held_out(project, records)[1]) == expected
+    assert set(draw_split(project, records).validate) == expected
 
 
 def test_l17_structures_alone_grow_by_half_a_pixel(home: Path, run: Run, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 from landscribe.errors import DataError, RecipeError
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.model_files import read_model
-from landscribe.io.run.projects import held_out, open_project
+from landscribe.io.run.projects import open_project
 from landscribe.io.run.runs import open_run
+from landscribe.io.run.splits import split_of
 from landscribe.io.settings import load_recipe
 from landscribe.nn.network.bundle import from_files
 from landscribe.stages.predict import predict
@@ -65,7 +66,7 @@ def probability(folder, settings, models=None):
     run = open_run(folder / "run")
     project = project_with(folder, settings)
     predict(project, run, models=models)
-    scene = held_out(project, run.require("prepare"))[1][0]
+    scene = split_of(project, run).validate[0]
     with open_raster(run.probability(scene)) as raster:
         return raster.read()[0].astype(float)
 
@@ -132,7 +133,7 @@ def test_models_that_the_recipe_no_longer_names_are_left_alone(home):
     run, project = open_run(home / "run"), open_project(load_recipe(home / "one.toml"))
     assert train(project, run).current == ["a+seed5", "b"]
     predict(project, run)
-    with open_raster(run.probability(held_out(project, run.require("prepare"))[1][0])) as raster:
+    with open_raster(run.probability(split_of(project, run).validate[0])) as raster:
         found = raster.read()[0].astype(float)
     alone = probability(home, "", home / "run" / "models" / "a+seed5")
     assert np.abs(found[1:] - alone[1:]).max() <= ROUNDING

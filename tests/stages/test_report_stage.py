@@ -11,8 +11,9 @@ import pytest
 from landscribe.core.score.scores import scene_jaccard
 from landscribe.io.raster.rasters import open_raster, write_raster
 from landscribe.io.run.prepared import COVERAGE, open_prepared
-from landscribe.io.run.projects import Project, held_out, open_project
+from landscribe.io.run.projects import Project, open_project
 from landscribe.io.run.runs import Made, Run, make_item, open_run
+from landscribe.io.run.splits import split_of
 from landscribe.io.settings import load_recipe
 from landscribe.stages.prepare import prepare
 from landscribe.stages.report import gather, report
@@ -36,7 +37,7 @@ drop_small = 40.0
 def predict_from_truth(project: Project, run: Run) -> None:
     """Write probabilities that know the truth, but blurred, noisy and differently so in each scene."""
     rng = np.random.default_rng(5)
-    for number, scene_id in enumerate(held_out(project, run.records("prepare"))[1] or run.records("prepare")):
+    for number, scene_id in enumerate(split_of(project, run).validate or run.records("prepare")):
         scene = open_prepared(run, scene_id)
         with open_raster(scene.folder / COVERAGE) as raster:
             coverage_khw, valid_hw = raster.read()

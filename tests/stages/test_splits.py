@@ -15,8 +15,9 @@ from landscribe.core.legend import DSTL_LEGEND
 from landscribe.core.split.places import DSTL_FIVE, dstl_place, stratify
 from landscribe.errors import RecipeError
 from landscribe.io.run.prepared import open_prepared
-from landscribe.io.run.projects import Project, corner_window, held_out, open_project, open_side, training_folds
+from landscribe.io.run.projects import Project, open_project
 from landscribe.io.run.runs import Record, Run, open_run
+from landscribe.io.run.splits import draw_split, open_side, split_of
 from landscribe.io.settings import load_recipe
 from landscribe.io.source.dstl import write_scene, write_tables
 from landscribe.stages.prepare import prepare
@@ -51,7 +52,8 @@ def records(roads: dict[str, float] | None = None) -> dict[str, Record]:
 
 
 def split(home: Path, *overrides: str, roads: dict[str, float] | None = None) -> tuple[set[str], set[str]]:
-    train, valid = held_out(project_of(home, *overrides), records(roads))
+    drawn = draw_split(project_of(home, *overrides), records(roads))
+    train, valid = drawn.train, drawn.validate
     assert not set(train) & set(valid)
     assert set(train) | set(valid) == set(IDS)
     return set(train), set(valid)
@@ -95,8 +97,8 @@ def test_random_is_a_function_of_the_seed_and_spares_some(home: Path) -> None:
     first = split(home, "split=random", "share=0.3", 'train=["6010_1_2","6110_1_2"]')
     assert split(home, "split=random", "share=0.3", 'train=["6010_1_2","6110_1_2"]') == first
     draws = [
-        held_out(open_project(load_recipe(home / "r.toml", [f"seed={seed}", "validate.split=random",
-                 'validate.train=["6010_1_2","6110_1_2"]'])), records())[1]
+        draw_split(open_project(load_recipe(home / "r.toml", [f"seed={seed}", "validate.split=random",
+                   'validate.train=["6010_1_2","6110_1_2"]'])), records()).validate
         for seed in range(12)
     ]  # fmt: skip
     assert len({tuple(draw) for draw in draws}) > 3
@@ -131,12 +133,12 @@ def run(home: Path) -> Run:
 
 def test_the_corner_of_every_scene_validates(home: Path, run: Run) -> None:
     project = project_of(home, "split=corner", "corner_px=17")
-    train, valid = held_out(project, run.records("prepare"))
-    assert train == valid
-    assert set(train) == set(IDS)
+    split = draw_split(project, run.records("prepare"))
+    assert split.train == split.validate
+    assert set(split.train) == set(IDS)
     scene = open_prepared(run, IDS[0])
-    assert corner_window(project, scene.grid) == Window(0, 0, 17, 17)
-    inner, outer = (open_side(project, run, IDS[0], side) for side in ("validate", "train"))  # type: ignore[arg-type]
+    assert split.corners[IDS[0]] == Window(0, 0, 17, 17)
+    inner, outer = (open_side(run, IDS[0], split, side) for side in ("validate", "train"))  # type: ignore[arg-type]
     expected = np.zeros((41, 53), bool)
     expected[:17, :17] = True
     assert (inner.read_coverage()[1] == expected).all()
@@ -144,18 +146,20 @@ def test_the_corner_of_every_scene_validates(home: Path, run: Run) -> None:
     assert (outer.read_coverage(Window(11, 13, 19, 23))[1] == ~expected[11:30, 13:36]).all()
     assert inner.labelled_ground().area / scene.grid.footprint.area == pytest.approx(17 * 17 / 41 / 53)
     assert outer.labelled_ground().area / scene.grid.footprint.area == pytest.approx(1 - 17 * 17 / 41 / 53)
-    assert corner_window(project_of(home), scene.grid) is None
+    assert not draw_split(project_of(home), run.records("prepare")).corners
 
 
 def test_a_corner_as_large_as_the_scene_is_refused(home: Path, run: Run) -> None:
     with pytest.raises(RecipeError, match="nothing is left to train on, got corner_px = 41"):
-        open_side(project_of(home, "split=corner", "corner_px=41"), run, IDS[0], "train")
+        split_of(project_of(home, "split=corner", "corner_px=41"), run)
 
 
 def test_there_are_no_folds_of_corners(home: Path, run: Run) -> None:
-    project = open_project(load_recipe(home / "r.toml", ["validate.split=corner", "tune.folds=2"]))
-    with pytest.raises(RecipeError, match="no folds with split = 'corner'"):
-        training_folds(project, run.records("prepare"))
+    project = open_project(
+        load_recipe(home / "r.toml", ["validate.split=corner", "validate.corner_px=17", "tune.folds=2"])
+    )
+    with pytest.raises(RecipeError, match="no folds of a split with corners"):
+        draw_split(project, run.records("prepare"))
 
 
 def test_labels_can_be_grown_and_painted_for_training(home: Path, run: Run, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from landscribe.core.recipe import Recipe
 from landscribe.errors import DataError, IntegrityError, RecipeError
 from landscribe.io.raster.rasters import open_raster, write_raster
 from landscribe.io.run.prepared import COVERAGE, open_prepared
-from landscribe.io.run.projects import Project, held_out, open_project, training_folds
+from landscribe.io.run.projects import Project, open_project
 from landscribe.io.run.runs import Made, Run, make_item, open_run
+from landscribe.io.run.splits import draw_split, split_of
 from landscribe.io.run.tuned import TUNED, UNTUNED_PROBABILITY, accepted, effective_recipe, read_tuned
 from landscribe.io.settings import load_recipe
 from landscribe.pipeline import run_pipeline
@@ -79,7 +80,8 @@ def home(tmp_path_factory) -> tuple[Project, Run]:
     (folder / "r.toml").write_text(RECIPE)
     project, run = open_project(load_recipe(folder / "r.toml")), open_run(folder / "run")
     prepare(project, run)
-    training, valid = held_out(project, run.records("prepare"))
+    split = split_of(project, run)
+    training, valid = split.train, split.validate
     for scene_id in training:
         write_probability(project, run, "oof", scene_id)
     for scene_id in valid:
@@ -127,7 +129,8 @@ def test_fewer_views_are_taken_for_the_class_that_they_suit(home):
 
 def test_it_looks_at_no_scored_scene(home):
     project, run = home
-    training, valid = held_out(project, run.records("prepare"))
+    split = split_of(project, run)
+    training, valid = split.train, split.validate
     assert set(read_tuned(run)["scenes"]) == set(training)
     assert not set(read_tuned(run)["scenes"]) & set(valid)
 
@@ -135,12 +138,12 @@ def test_it_looks_at_no_scored_scene(home):
 def test_folds_are_whole_places_and_cover_the_training_scenes_once(home):
     project, run = home
     prepared = run.records("prepare")
-    folds = training_folds(project, prepared)
-    training, _ = held_out(project, prepared)
+    folds = split_of(project, run).folds
+    training = split_of(project, run).train
     assert len(folds) == 3
     assert sorted(i for left_out in folds for i in left_out) == sorted(training)
-    assert training_folds(with_recipe(project, "tune", folds=0), prepared) == ()
-    assert len(training_folds(with_recipe(project, "tune", folds=50), prepared)) == len(training)
+    assert draw_split(with_recipe(project, "tune", folds=0), prepared).folds == ()
+    assert len(draw_split(with_recipe(project, "tune", folds=50), prepared).folds) == len(training)
 
 
 def test_what_was_tuned_is_used_and_scores_better(home):
@@ -256,9 +259,10 @@ symmetries = 1
     )
     project, run = open_project(load_recipe(tmp_path / "r.toml")), open_run(tmp_path / "run")
     list(run_pipeline(project, run))
-    training, valid = held_out(project, run.records("prepare"))
+    split = split_of(project, run)
+    training, valid = split.train, split.validate
     seen = {}
-    for number, left_out in enumerate(training_folds(project, run.records("prepare")), start=1):
+    for number, left_out in enumerate(split.folds, start=1):
         extra = json.loads((run.fold(number) / "all" / "model.json").read_text())["extra"]
         seen |= {i: set(extra["trained_on"]) for i in left_out}
     assert set(seen) == set(training)

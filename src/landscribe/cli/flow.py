@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -196,10 +196,11 @@ def run_all(project: Project, folder: Run, models: Path | None = None) -> None:
     """
     from landscribe.pipeline import run_pipeline
 
-    results = []
+    results: list[StageResult] = []
     for result in run_pipeline(project, folder, models, reporting=reporting):
+        told = {note for before in results for note in before.notes}
         results.append(result)
-        _tell_result(result)
+        _tell_result(result, told)
     file = folder.path("score.json")
     if file.is_file():
         tell_score(json.loads(file.read_text(encoding="utf-8")))
@@ -213,7 +214,7 @@ def _open_run(path: Path) -> Run:
     return open_run(path)
 
 
-def _tell_result(result: StageResult) -> None:
+def _tell_result(result: StageResult, told: Collection[str] = ()) -> None:
     if result.left_out:
         say(f"{result.stage}: {result.left_out}")
         return
@@ -223,6 +224,9 @@ def _tell_result(result: StageResult) -> None:
     say(f"{result.stage}: {', '.join(parts)}")
     for reason in result.failed.values():
         say(f"  failed: {reason}")
+    for note in result.notes:
+        if note not in told:
+            say(f"  {note}")
 
 
 def _raise_failures(results: list[StageResult]) -> None:

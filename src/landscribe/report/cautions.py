@@ -116,6 +116,8 @@ def _both(row: Mapping[str, Any]) -> bool:
 
 
 def _about_split(data: ReportData) -> Iterator[str]:
+    if data.split_notes:
+        yield "The split was edited by hand: which scenes are scored was chosen by a person, not drawn."
     train, validate = data.areas.get("train"), data.areas.get("validate")
     if not train or not validate:
         return

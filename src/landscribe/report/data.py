@@ -92,6 +92,10 @@ class ReportData:
     """Worst first."""
     splits: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Scene -> place and split."""
+    split_why: str = ""
+    """How the split was drawn, in a sentence."""
+    split_notes: tuple[str, ...] = ()
+    """What is to be known of a split that was edited by hand; nothing of one that was drawn."""
     unlike: tuple[Unlike, ...] = ()
     """How unlike the training scenes the held-out ones are, together and each, and training scenes each other."""
     areas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

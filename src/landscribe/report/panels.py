@@ -76,6 +76,9 @@ def split_panel(data: ReportData) -> Html | None:
         )
         for side, names in places.items()
     ]
+    if data.split_why and not data.split_notes:
+        lines.append(el("p", el("strong", "how: "), data.split_why))
+    lines += [el("p", note, class_="note") for note in data.split_notes]
     heads = ["class", *(f"{_SIDES[side]}, share" for side in sides), *(f"{_SIDES[side]}, area" for side in sides)]
     shares = table(heads, rows, "Labelled ground on both sides of the split")
     return el("div", lines, shares, _unlike_table(data) if data.unlike else None)

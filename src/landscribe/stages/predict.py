@@ -17,6 +17,7 @@ from landscribe.core.owners import Owners, average_owners, find_owners, row_of
 from landscribe.core.recipe import PredictTable
 from landscribe.core.score.tuning import fewer_views
 from landscribe.core.spectral.rules import needs_lowest, region_of, rule_of
+from landscribe.core.split.split import Split
 from landscribe.errors import DataError, IntegrityError, RecipeError, problem
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
@@ -24,8 +25,9 @@ from landscribe.io.run.formulas import FORMULA, Formula, read_formula
 from landscribe.io.run.kept_tiles import open_tiles
 from landscribe.io.run.model_files import DESCRIPTION, model_folders, read_model
 from landscribe.io.run.prepared import PreparedScene, open_prepared
-from landscribe.io.run.projects import Progress, Project, StageResult, held_out, make_items, silent, training_folds
+from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Record, Run, file_digest, make_key
+from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import UNTUNED_PROBABILITY, effective_recipe
 
 OUT_OF_FOLD = "oof"
@@ -76,7 +78,8 @@ def predict(project: Project, run: Run, progress: Progress = silent, *, models: 
         run.require("train")
     loaded = load_models(models or run.path("models"), project, own=models is None)
     owners = _owners(loaded, project)
-    scene_ids = list(prepared) if models else _own_scenes(project, run)
+    split = split_of(project, run)
+    scene_ids = list(prepared) if models else _own_scenes(project, split, list(prepared))
     table = effective_recipe(project.recipe, run, needed=False).predict
 
     def predict_by(table: PredictTable, stage: str, items: list[str], target_of: Callable[[str], Path]) -> StageResult:
@@ -95,10 +98,9 @@ def predict(project: Project, run: Run, progress: Progress = silent, *, models: 
     result = predict_by(table, "predict", scene_ids, run.probability)
     plain = project.recipe.predict
     if table != plain and models is None:  # views were tuned: `score` compares with what the recipe says
-        scored = [i for i in held_out(project, prepared)[1] if i in scene_ids]
+        scored = [i for i in split.validate if i in scene_ids]
         result.add(predict_by(plain, UNTUNED_PROBABILITY, scored, lambda i: run.untuned(i, ".tif")), "untuned")
-    folds = () if models else training_folds(project, prepared)
-    for number, left_out in enumerate(folds, start=1):
+    for number, left_out in enumerate(() if models else split.folds, start=1):
         result.add(_predict_fold(project, run, number, left_out, progress), OUT_OF_FOLD)
     return result
 
@@ -187,13 +189,11 @@ def _owners(loaded: LoadedModels, project: Project) -> tuple[Owners, ...]:
     return find_owners(legend, loaded.outputs, project.recipe.predict)
 
 
-def _own_scenes(project: Project, run: Run) -> list[str]:
-    prepared = run.require("prepare")
+def _own_scenes(project: Project, split: Split, prepared: list[str]) -> list[str]:
     if project.recipe.predict.scenes == "all":
-        return list(prepared)
-    training, valid = held_out(project, prepared)
-    fresh = [scene_id for scene_id in prepared if scene_id not in set(training) - set(valid)]
-    return fresh or list(prepared)
+        return prepared
+    fresh = [scene_id for scene_id in prepared if split.sides.get(scene_id) != "train"]
+    return fresh or prepared
 
 
 def _predict_scene(

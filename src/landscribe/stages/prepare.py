@@ -1,4 +1,4 @@
-"""`prepare`: sensor rasters and labels -> native-resolution tiled rasters, coverage, statistics, `alignment.csv`."""
+"""`prepare`: sensor rasters and labels -> native-resolution tiled rasters, coverage, `alignment.csv`, `split.json`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from landscribe.io.run.prepared import COVERAGE, FACTS, LABELS, blank_statistics
 from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Run, file_digest, make_key
 from landscribe.io.run.sharpened import write_sharpened
+from landscribe.io.run.splits import split_of
 from landscribe.io.source.labels import Labels, read_labels
 from landscribe.io.source.scenes import Scene, SensorFile, require_shared_ground, sensor_grids
 from landscribe.io.vector.vectors import write_features
@@ -38,7 +39,7 @@ STATISTICS_BYTES = 24
 
 
 def prepare(project: Project, run: Run, progress: Progress = silent) -> StageResult:
-    """Prepare every scene of a project.
+    """Prepare every scene of a project, and draw which scenes validate.
 
     Args:
         project: The recipe with its data.
@@ -50,6 +51,7 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
 
     Raises:
         DataError: If no scene could be prepared.
+        RecipeError: If `[validate]`, or a split that was edited by hand, cannot be carried out with these scenes.
     """
     scenes = {scene.id: scene for scene in project.scenes.scenes}
     broken = project.scenes.broken
@@ -82,6 +84,7 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
     result = make_items(run, "prepare", items, key_of, make, progress, workers=at_once)
     done = run.records("prepare")
     write_table(run.path("prepared", TABLE), {i: moves[i] for i in scenes if i in moves and i in done})
+    result.notes += split_of(project, run).notes
     return result
 
 

@@ -18,8 +18,9 @@ from landscribe.core.split.looks import looks_apart, pool_looks
 from landscribe.core.split.places import unlikeness
 from landscribe.io.atomic import write_text
 from landscribe.io.run.prepared import open_prepared
-from landscribe.io.run.projects import Progress, Project, StageResult, held_out, make_items, silent
+from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Record, Run, make_key
+from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import effective_recipe, read_tuned
 from landscribe.io.settings import recipe_dict
 from landscribe.io.vector.vectors import read_own
@@ -64,7 +65,9 @@ def report(project: Project, run: Run, progress: Progress = silent) -> StageResu
     run.require("prepare")
     stages = {stage: {i: (r.key, dict(r.outputs)) for i, r in run.records(stage).items()} for stage in STAGES}
     failures = {stage: run.failures(stage) for stage in STAGES}
-    key = make_key(stages=stages, recipe=recipe_dict(project.recipe), failures=failures)
+    split = split_of(project, run)
+    recipe = recipe_dict(project.recipe)
+    key = make_key(stages=stages, recipe=recipe, failures=failures, split=(split.digest, split.why, split.notes))
     target = run.path(REPORT)
 
     def make(_item: str) -> Made:
@@ -84,7 +87,8 @@ def gather(project: Project, run: Run, progress: Progress = silent) -> ReportDat
     """
     records = {stage: run.records(stage) for stage in STAGES}
     score = _json(run.path(SCORE)) if records["score"] else None
-    splits = _splits(project, run, records["prepare"])
+    split = split_of(project, run)
+    splits = {i: (open_prepared(run, i).place, split.sides.get(i, "unlabelled")) for i in records["prepare"]}
     shown = _choose(score, records, splits)
     budget = Budget(
         min(LARGEST_PICTURE, PICTURE_BYTES // max(len(shown), 1)), min(LARGEST_PATHS, PATH_BYTES // max(len(shown), 1))
@@ -102,6 +106,8 @@ def gather(project: Project, run: Run, progress: Progress = silent) -> ReportDat
         score=score,
         scenes=tuple(scenes),
         splits=splits,
+        split_why=split.why,
+        split_notes=split.notes,
         unlike=_unlike(project, run, records["prepare"], splits),
         areas=_labelled_areas(project, run, records["prepare"], splits),
         predicted_areas=_predicted_areas(project, run, records["vectorize"]),
@@ -136,16 +142,6 @@ def _choose(
     rest = [i for i in records["vectorize"] if i not in set(scored) and splits[i][1] == "train"]
     chosen = sorted(scored, key=badness) + others + rest
     return (chosen or list(records["prepare"]))[:SCENES]
-
-
-def _splits(project: Project, run: Run, prepared: Mapping[str, Record]) -> dict[str, tuple[str, str]]:
-    facts = _json(run.path(RUN)) or {}
-    noted = {i: (row["place"], row["split"]) for i, row in facts.get("scenes", {}).items()}
-    if set(prepared) <= set(noted):
-        return {i: noted[i] for i in prepared}
-    train, valid = held_out(project, prepared)
-    sides = dict.fromkeys(train, "train") | dict.fromkeys(valid, "validate")
-    return {i: (open_prepared(run, i).place, sides.get(i, "unlabelled")) for i in prepared}
 
 
 def _labelled_areas(

@@ -26,8 +26,9 @@ from landscribe.errors import DataError, problem
 from landscribe.io.atomic import write_text
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.prepared import COVERAGE, PreparedScene
-from landscribe.io.run.projects import Progress, Project, StageResult, held_out, make_items, open_side, silent
+from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Run, make_key
+from landscribe.io.run.splits import open_side, refuse_taught, split_of
 from landscribe.io.run.tuned import UNTUNED_FEATURES, effective_recipe
 from landscribe.io.vector.vectors import Standing, read_own, read_standing
 
@@ -37,6 +38,8 @@ UNNAMED = "feature"
 HALF = 128
 """A pixel counts as truth where at least half of it is covered."""
 PAINTED = "vertices rounded to whole pixels, outlines painted too, as OpenCV fills polygons"
+NAMED = 6
+"""Scenes named in one line at most."""
 BOUNDARY_PX = 3.0
 """Width of the strip of the boundary score, in reference pixels."""
 
@@ -53,10 +56,16 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
         progress: Told of each scene.
 
     Raises:
-        DataError: If no predicted scene has labels.
+        DataError: If no scene that validates was predicted.
+        IntegrityError: If the models in the run folder were trained on one of them.
     """
     prepared, vectorized = run.require("prepare"), run.require("vectorize")
-    scene_ids = _scored(project, run, list(vectorized))
+    split = split_of(project, run)
+    scene_ids = [i for i in split.validate if i in vectorized]
+    if not scene_ids:
+        got, need = f"{len(vectorized)} predicted", "a predicted scene with labels that no model was trained on"
+        raise DataError(problem("score", "no scene to score", got=got, need=need))
+    refuse_taught(run, split, scene_ids)
     recipe = effective_recipe(project.recipe, run)
     thresholds = (recipe.vectorize.threshold.model_dump(mode="json"), recipe.vectorize.exclusive)
     untuned = run.records(UNTUNED_FEATURES) if recipe != project.recipe else {}
@@ -67,7 +76,7 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
         truth={i: prepared[i].outputs for i in scene_ids},
         thresholds=thresholds,
         seed=recipe.seed,
-        corner=_corner_px(recipe),
+        corners=split.corners_of(tuple(scene_ids)),
         legend=[(c.name, c.countable) for c in project.legend],
     )
     target = run.path(SCORE)
@@ -78,7 +87,7 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
         places, units = {}, set()
         for number, scene_id in enumerate(scene_ids):
             progress(f"score {scene_id}", number, len(scene_ids))
-            scene = open_side(project, run, scene_id, "validate")
+            scene = open_side(run, scene_id, split, "validate")
             places[scene_id] = scene.place
             units.add("px2" if scene.grid.crs is None else "m2")
             measures[scene_id] = _score_scene(run, scene, recipe, project.legend)
@@ -86,7 +95,7 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
                 by_default[scene_id] = _measure(run, run.untuned(scene_id, ".parquet"), scene, project.legend)
         # A class that stands in one scene only is drawn in parts of it, the same for both.
         for scene_id, names in standing_alone(measures).items():
-            scene = open_side(project, run, scene_id, "validate")
+            scene = open_side(run, scene_id, split, "validate")
             measures = _with_parts(measures, run.features(scene_id), scene, names)
             if untuned:
                 by_default = _with_parts(by_default, run.untuned(scene_id, ".parquet"), scene, names)
@@ -99,7 +108,13 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
         write_text(target, json.dumps(content, indent=1))
         return Made((target,), {"scenes": len(scene_ids)})
 
-    return make_items(run, "score", ["all"], lambda _item: key, make)
+    result = make_items(run, "score", ["all"], lambda _item: key, make)
+    result.notes += split.notes
+    lost = [i for i in split.validate if i not in vectorized]
+    if lost:
+        more = f" and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
+        result.notes.append(f"held-out scenes not predicted, so not scored: {', '.join(lost[:NAMED])}{more}")
+    return result
 
 
 def score_files(predicted: Path, truth: Path, class_field: str | None = None) -> dict[str, Any]:
@@ -178,33 +193,6 @@ def _legend_of(predicted: Path, truth: Path, ours: Standing, theirs: Standing) -
     names = [*sides[1], *(name for name in sides[0] if name not in sides[1])]
     # Nobody says which classes are countable, so objects are counted in all of them.
     return Legend(tuple(LandClass(k + 1, n, default_colour(k), countable=True) for k, n in enumerate(names)))
-
-
-def _scored(project: Project, run: Run, vectorized: list[str]) -> list[str]:
-    prepared = run.require("prepare")
-    labelled = [i for i in vectorized if i in prepared and "labelled pixels" in prepared[i].counts]
-    trained_on = _trained_on(run)
-    if trained_on is None or _corner_px(project.recipe) is not None:
-        _, valid = held_out(project, prepared)
-        chosen = [i for i in labelled if i in set(valid)]
-    else:
-        chosen = [i for i in labelled if i not in trained_on]
-    if not chosen:
-        need = "labels for a scene that no model was trained on"
-        raise DataError(problem("score", "no scene to score", got=f"{len(labelled)} labelled and predicted", need=need))
-    return chosen
-
-
-def _corner_px(recipe: Recipe) -> int | None:
-    return recipe.validation.corner_px if recipe.validation.split == "corner" else None
-
-
-def _trained_on(run: Run) -> set[str] | None:
-    # Of the run's own models; None where they came from elsewhere or are gone: then the split decides.
-    found = None
-    for file in run.path("models").glob("*/model.json"):
-        found = (found or set()) | set(json.loads(file.read_text(encoding="utf-8"))["extra"].get("trained_on", ()))
-    return found
 
 
 def _score_scene(run: Run, scene: PreparedScene, recipe: Recipe, legend: Legend) -> dict[str, Measured]:

@@ -18,7 +18,7 @@ from landscribe.core.arrays import AnyArray, BoolArray
 from landscribe.core.grid import Window
 from landscribe.core.recipe import ModelTable
 from landscribe.core.spectral.rules import Scan, settle
-from landscribe.core.split.leaks import THUMBNAIL_PX, find_overlaps, find_twins, make_thumbnail, require_no_leak
+from landscribe.core.split.split import Split
 from landscribe.errors import DataError, IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_bytes, write_text
 from landscribe.io.run.decoded_files import BlockFiles, memory_room
@@ -31,26 +31,22 @@ from landscribe.io.run.model_files import (
     snapshot_folders,
     write_model,
 )
-from landscribe.io.run.prepared import PreparedScene, open_prepared
+from landscribe.io.run.prepared import PreparedScene
 from landscribe.io.run.projects import (
     Progress,
     Project,
     StageResult,
     check_models,
-    held_out,
     make_items,
-    open_side,
     silent,
-    training_folds,
 )
 from landscribe.io.run.runs import Made, Run, is_first_process, make_key
+from landscribe.io.run.splits import open_side, refuse_leaks, split_of
 from landscribe.io.settings import recipe_dict
 
 STATE = "state"
 FOLD = "{name}~fold{number}"
 """Item name of a fold's model; no model of a recipe has a tilde in its name."""
-MAX_TWINS = 100
-"""More scenes without a CRS are not compared by their looks: the pairs would take minutes."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +56,7 @@ class _Job:
     table: ModelTable
     seed: int
     folder: Path
-    train_ids: list[str]
-    valid_ids: list[str]
+    split: Split
 
 
 def train(project: Project, run: Run, progress: Progress = silent) -> StageResult:
@@ -82,13 +77,11 @@ def train(project: Project, run: Run, progress: Progress = silent) -> StageResul
         RecipeError: If a model names an unknown class or sensor.
     """
     prepared = run.require("prepare")
-    train_ids, valid_ids = held_out(project, prepared)
-    if not train_ids:
+    split = split_of(project, run)
+    if not split.train:
         need = "labels for at least one scene outside of [validate]"
         raise DataError(problem("train", "no labelled scene to train on", got=f"{len(prepared)} scenes", need=need))
-    corner = project.recipe.validation.split == "corner"
-    if project.recipe.validation.leak_check and not corner:
-        _refuse_leaks(run, train_ids, valid_ids)
+    refuse_leaks(project, run, split)
     check_models(project)
     _check_patches(project)
     networks = [
@@ -96,20 +89,20 @@ def train(project: Project, run: Run, progress: Progress = silent) -> StageResul
         for table in project.recipe.models
         for name, seed in table.members(project.recipe.seed).items()
     ]
-    jobs = {name: _Job(table, seed, run.path("models", name), train_ids, valid_ids) for name, table, seed in networks}
-    for number, left_out in enumerate(training_folds(project, prepared), start=1):
-        kept = [i for i in train_ids if i not in set(left_out)]
+    jobs = {name: _Job(table, seed, run.path("models", name), split) for name, table, seed in networks}
+    for number, left_out in enumerate(split.folds, start=1):
+        kept = Split(tuple(i for i in split.train if i not in set(left_out)))
         for name, table, seed in networks:
             # Validation would cost time and choose nothing: the last average of weights is used in any case.
-            jobs[FOLD.format(name=name, number=number)] = _Job(table, seed, run.fold(number) / name, kept, [])
+            jobs[FOLD.format(name=name, number=number)] = _Job(table, seed, run.fold(number) / name, kept)
 
     def key_of(name: str) -> str:
         job = jobs[name]
-        inputs = {i: prepared[i].outputs for i in (*job.train_ids, *job.valid_ids)}
+        inputs = {i: prepared[i].outputs for i in (*job.split.train, *job.split.validate)}
         settings = job.table.model_dump(mode="json", exclude={"seeds"})
-        if corner:
-            settings["corner_px"] = project.recipe.validation.corner_px
-        return make_key(inputs=inputs, train=job.train_ids, settings=settings, seed=job.seed)
+        if job.split.corners:
+            settings["corners"] = job.split.corners_of(job.split.train)
+        return make_key(inputs=inputs, train=job.split.train, settings=settings, seed=job.seed)
 
     def make(name: str) -> Made:
         if jobs[name].table.kind != "network":
@@ -117,7 +110,9 @@ def train(project: Project, run: Run, progress: Progress = silent) -> StageResul
         return _train_model(project, run, name, jobs[name], key_of(name), progress)
 
     if is_first_process():
-        return make_items(run, "train", jobs, key_of, make)
+        result = make_items(run, "train", jobs, key_of, make)
+        result.notes += split.notes
+        return result
     for name, job in jobs.items():
         # Without a record, since the first process writes it; an item that fails does so in every process.
         with contextlib.suppress(DataError, IntegrityError):
@@ -135,22 +130,6 @@ def _check_patches(project: Project) -> None:
             require_fit(project.recipe.predict, table.chips.context, level_strides(table.network)[-1])
 
 
-def _refuse_leaks(run: Run, train_ids: list[str], valid_ids: list[str]) -> None:
-    sides = {**dict.fromkeys(train_ids, "train"), **dict.fromkeys(valid_ids, "validate")}
-    scenes = [open_prepared(run, i) for i in sides]
-    leaks = list(find_overlaps({scene.id: scene.grid for scene in scenes}, sides))
-    afloat = [scene for scene in scenes if scene.grid.crs is None]
-    if len(afloat) <= MAX_TWINS:
-        largest = max((max(scene.grid.shape_hw) for scene in afloat), default=1)
-        thumbnails = {}
-        for scene in afloat:
-            image_chw, valid_hw = scene.read(scene.reference)
-            side = round(THUMBNAIL_PX * max(scene.grid.shape_hw) / largest)
-            thumbnails[scene.id] = make_thumbnail(image_chw.astype(np.float32), valid_hw, side)
-        leaks += find_twins(thumbnails, sides)
-    require_no_leak(tuple(leaks), sides, frozenset({"validate"}))
-
-
 def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, progress: Progress) -> Made:
     from landscribe.nn.device import bank_device, choose_engine
     from landscribe.nn.network.bundle import build_network, from_files, to_files
@@ -164,10 +143,10 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
     table, folder = job.table, job.folder
     classes = table.classes or project.legend.names
     bands = [project.legend.index(name) for name in classes]
-    scenes = [open_side(project, run, i, "train") for i in job.train_ids]
+    scenes = [open_side(run, i, job.split, "train") for i in job.split.train]
     spec = model_spec(table, classes, *scenes)
     stored = [stored_scene(scene, spec.sensors, bands) for scene in scenes]
-    held = [stored_scene(open_side(project, run, i, "validate"), spec.sensors, bands) for i in job.valid_ids]
+    held = [stored_scene(open_side(run, i, job.split, "validate"), spec.sensors, bands) for i in job.split.validate]
     room = memory_room(decoded_bytes(stored) + decoded_bytes(held), project.recipe.memory_share)
     progress(f"train {item}: {room}", 0, table.schedule.epochs)
     notes = [] if room.fits else [f"{item}: {room}"]
@@ -180,7 +159,12 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
     engine = choose_engine()
     ranks = join_ranks(engine.device)
     net = build_network(spec, compute_statistics(decoded.scenes, table.inputs.clip_percent), seed=job.seed)
-    extra = {"recipe": recipe_dict(project.recipe), "trained_on": job.train_ids, "held_out": job.valid_ids}
+    extra = {
+        "recipe": recipe_dict(project.recipe),
+        "trained_on": job.split.train,
+        "held_out": job.split.validate,
+        "corners": job.split.corners_of(job.split.train),
+    }
     rows, state = _resume(folder, key)
     if ranks.is_first:
         keep_snapshots(folder, range(len(rows) + 1 - table.schedule.snapshots, len(rows) + 1))
@@ -230,7 +214,7 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
     steps = int(rows[-1]["step"]) if rows else 0
     return Made(
         tuple(outputs),
-        {"training scenes": len(job.train_ids), "validation scenes": len(job.valid_ids), "steps": steps},
+        {"training scenes": len(job.split.train), "validation scenes": len(job.split.validate), "steps": steps},
         tuple(notes),
     )
 
@@ -244,16 +228,16 @@ def _settle_formula(project: Project, run: Run, job: _Job) -> Made:
         raise RecipeError(problem(f"model {table.name!r}", "a spectral rule owns", got=len(classes), need=need))
     searched = table.kind == "index" and spectral.search is not None
     if searched:
-        scenes = [open_side(project, run, i, "train") for i in job.train_ids]
+        scenes = [open_side(run, i, job.split, "train") for i in job.split.train]
         truth = (spectral.search and spectral.search.truth) or classes
         bands = [project.legend.index(name) for name in truth]
         scans = {scene.id: _scan(scene, table, bands) for scene in scenes}
         spectral = settle(spectral, scans, {scene.id: scene.place for scene in scenes})
-    trained_on = tuple(job.train_ids) if searched else ()
+    trained_on = job.split.train if searched else ()
     formula = Formula(
         name=table.name, kind="index" if table.kind == "index" else "labels", classes=classes, spectral=spectral,
         sensors=table.inputs.sensors,
-        trained_on=trained_on, held_out=tuple(job.valid_ids),
+        trained_on=trained_on, held_out=job.split.validate,
     )  # fmt: skip
     return Made((write_formula(job.folder, formula),), {"training scenes": len(trained_on)})
 

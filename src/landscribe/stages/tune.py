@@ -38,8 +38,9 @@ from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.atomic import write_text
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.prepared import PreparedScene, open_prepared
-from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent, training_folds
+from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Run, make_key
+from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import TUNED
 
 OUT_OF_FOLD = "oof"
@@ -68,7 +69,7 @@ def tune(project: Project, run: Run, progress: Progress = silent) -> StageResult
             problem("[tune].folds", "nothing to tune on", got=0, need="2 or more, then run `train` again")
         )
     prepared = run.require("prepare")
-    folds = training_folds(project, prepared)
+    folds = split_of(project, run).folds
     scene_ids = [i for left_out in folds for i in left_out]
     records = run.records(OUT_OF_FOLD)
     wanted = (0, *fewer_views(recipe, project.legend.names))

@@ -24,8 +24,9 @@ from landscribe.core.trace import Traced, trace_blocks
 from landscribe.core.trace.partition import trace_partition
 from landscribe.errors import DataError, IntegrityError
 from landscribe.io.raster.rasters import Raster, open_raster
-from landscribe.io.run.projects import Progress, Project, StageResult, held_out, make_items, silent
+from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Record, Run, make_key
+from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import UNTUNED_FEATURES, UNTUNED_PROBABILITY, effective_recipe
 from landscribe.io.vector.vectors import read_own, write_features
 from landscribe.workers import scenes_at_once
@@ -62,7 +63,7 @@ def vectorize(project: Project, run: Run, progress: Progress = silent) -> StageR
     if recipe != project.recipe and project.recipe.tune.folds:
         same_views = recipe.predict == project.recipe.predict
         found = predicted if same_views else run.records(UNTUNED_PROBABILITY)
-        scored = {i: found[i] for i in held_out(project, run.require("prepare"))[1] if i in found}
+        scored = {i: found[i] for i in split_of(project, run).validate if i in found}
         result.add(_make_features(project, run, project.recipe, UNTUNED_FEATURES, scored, progress), "untuned")
     return result
 

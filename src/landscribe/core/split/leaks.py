@@ -69,6 +69,25 @@ def find_overlaps(
     return tuple(sorted(leaks, key=lambda leak: -leak.strength))
 
 
+def find_shared(places: Mapping[str, str], sides: Mapping[str, str]) -> tuple[Leak, ...]:
+    """Find scenes of one place on different sides of a split.
+
+    Args:
+        places: Place of each scene, as its owner says.
+        sides: Side of each scene.
+
+    Returns:
+        One leak for each such place, in the order of scenes.
+    """
+    first: dict[str, str] = {}
+    leaks: dict[str, Leak] = {}
+    for scene, place in places.items():
+        other = first.setdefault(place, scene)
+        if sides[other] != sides[scene]:
+            leaks.setdefault(place, Leak(other, scene, f"both are of place {place!r}", 1.0))
+    return tuple(leaks.values())
+
+
 def find_twins(
     thumbnails: Mapping[str, FloatArray], places: Mapping[str, str], alike: float = ALIKE
 ) -> tuple[Leak, ...]:

@@ -1,0 +1,273 @@
+"""The split of a run folder: drawn once after `prepare`, kept in `split.json`, read by every stage from there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from landscribe.core.arrays import FloatArray
+from landscribe.core.grid import Window
+from landscribe.core.legend import Legend
+from landscribe.core.split.leaks import (
+    THUMBNAIL_PX,
+    find_overlaps,
+    find_shared,
+    find_twins,
+    make_thumbnail,
+    require_no_leak,
+)
+from landscribe.core.split.places import DSTL_FIVE, folds, split_places, stratify
+from landscribe.core.split.split import Split, read_split, require_sound, write_split
+from landscribe.errors import IntegrityError, RecipeError, problem
+from landscribe.io.atomic import write_text
+from landscribe.io.run.formulas import FORMULA
+from landscribe.io.run.model_files import DESCRIPTION
+from landscribe.io.run.prepared import PreparedScene, open_prepared
+from landscribe.io.run.projects import Project
+from landscribe.io.run.runs import Record, Run, is_first_process, make_key
+from landscribe.io.source.scenes import sensor_grids
+
+SPLIT = "split.json"
+MAX_TWINS = 100
+"""More scenes without a CRS are not compared by their looks: the pairs would take minutes."""
+
+
+def split_of(project: Project, run: Run) -> Split:
+    """Return the split of a run; where there is none yet, or scenes or settings have changed, it is drawn and written.
+
+    A file that a person has edited is taken as it is, whatever has changed since.
+
+    Args:
+        project: The recipe with its data.
+        run: The run folder; `prepare` must have run.
+
+    Raises:
+        RecipeError: If the recipe names a place, scene or class that does not exist, nothing is left to train on, or an
+            edited file cannot be carried out.
+    """
+    prepared = run.require("prepare")
+    drawn_from = _drawn_from(project, prepared)
+    file = run.path(SPLIT)
+    if file.is_file():
+        split, was_drawn_from = read_split(file.read_text(encoding="utf-8", errors="replace"), SPLIT)
+        if split.edited:
+            return _edited(project, prepared, split, is_old=was_drawn_from != drawn_from)
+        if was_drawn_from == drawn_from:
+            return split
+    split = draw_split(project, prepared)
+    if is_first_process():
+        write_text(file, write_split(split, drawn_from))
+    return split
+
+
+def draw_split(project: Project, prepared: Mapping[str, Record]) -> Split:
+    """Draw the split that a recipe asks for, among the labelled scenes.
+
+    Where the recipe names no scenes, whole places are drawn so that rare classes stand on both sides where they can
+    (class areas come from the records of `prepare`). With the split `corner` every scene is on both sides.
+
+    Raises:
+        RecipeError: If the recipe names a place, scene or class that does not exist, or nothing is left to train on.
+    """
+    recipe = project.recipe.validation
+    place_of = {s.id: s.place for s in project.scenes.scenes if s.id in _labelled(prepared)}
+    everything = tuple(place_of)
+    if recipe.split == "none":
+        split = Split(everything)
+    elif recipe.split == "corner":
+        split = Split(everything, everything, corners=_corners(project, everything))
+    else:
+        chosen = _chosen(project, prepared, place_of)
+        if recipe.whole_places:
+            places = {place_of[i] for i in chosen}
+            chosen = {i for i, place in place_of.items() if place in places} - set(recipe.train)
+        split = Split(tuple(i for i in place_of if i not in chosen), tuple(i for i in place_of if i in chosen))
+    return replace(split, folds=_folds(project, prepared, split), why=_why(project, len(set(place_of.values()))))
+
+
+def open_side(run: Run, scene_id: str, split: Split, side: Literal["train", "validate"]) -> PreparedScene:
+    """Open a prepared scene with the labels that count on one side of the split."""
+    scene, corner = open_prepared(run, scene_id), split.corners.get(scene_id)
+    return replace(scene, without=corner) if side == "train" else replace(scene, within=corner)
+
+
+def refuse_leaks(project: Project, run: Run, split: Split) -> None:
+    """Refuse a split with the same ground on both sides, by footprint or by looks, unless `leak_check` is off.
+
+    A place that somebody has put on both sides by hand is one too. Corners of one scene are known to be neighbours.
+
+    Raises:
+        DataError: With the names of two scenes.
+    """
+    table = project.recipe.validation
+    both = set(split.train) & set(split.validate)
+    sides = {i: "both" if i in both else side for i, side in split.sides.items()}
+    if not table.leak_check or len(set(sides.values())) < 2:
+        return
+    scenes = [open_prepared(run, i) for i in sides]
+    leaks = list(find_overlaps({scene.id: scene.grid for scene in scenes}, sides))
+    if split.edited and table.whole_places:
+        leaks += find_shared({scene.id: scene.place for scene in scenes}, sides)
+    afloat = [scene for scene in scenes if scene.grid.crs is None]
+    if len(afloat) <= MAX_TWINS:
+        largest = max((max(scene.grid.shape_hw) for scene in afloat), default=1)
+        thumbnails = {}
+        for scene in afloat:
+            image_chw, valid_hw = scene.read(scene.reference)
+            side = round(THUMBNAIL_PX * max(scene.grid.shape_hw) / largest)
+            thumbnails[scene.id] = make_thumbnail(image_chw.astype(np.float32), valid_hw, side)
+        leaks += find_twins(thumbnails, sides)
+    for validation in (frozenset({"validate"}), frozenset({"validate", "both"})):
+        require_no_leak(tuple(leaks), sides, validation)
+
+
+def refuse_taught(run: Run, split: Split, scene_ids: Iterable[str]) -> None:
+    """Refuse to score scenes that the run's own models were trained on, as after a change of the split.
+
+    Raises:
+        IntegrityError: With the first such scene.
+    """
+    for file in sorted(run.path("models").glob(f"*/{DESCRIPTION}")) + sorted(run.path("models").glob(f"*/{FORMULA}")):
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        facts = facts if file.name == FORMULA else facts["extra"]
+        corners, known = split.corners_of(tuple(scene_ids)), facts.get("corners", {})
+        for scene_id in set(scene_ids) & set(facts.get("trained_on", ())):
+            if corners.get(scene_id) is None or corners[scene_id] != known.get(scene_id, corners[scene_id]):
+                where, what = f"model {file.parent.name!r}", f"was trained on scene {scene_id!r}, which validates now"
+                raise IntegrityError(problem(where, what, do="run `landscribe train` and what follows it again"))
+
+
+def class_areas(record: Record, legend: Legend) -> FloatArray:
+    """Return the labelled area of each class in pixels of the reference, (K,), from a record of `prepare`."""
+    return np.array([float(record.counts.get(f"area {name}", 0.0)) for name in legend.names])
+
+
+def _labelled(prepared: Mapping[str, Record]) -> list[str]:
+    return [i for i, record in prepared.items() if "labelled pixels" in record.counts]
+
+
+def _drawn_from(project: Project, prepared: Mapping[str, Record]) -> str:
+    corner = project.recipe.validation.split == "corner"
+    return make_key(
+        scenes=[(scene.id, scene.place) for scene in project.scenes.scenes],
+        labelled={i: (prepared[i].counts, prepared[i].key if corner else "") for i in _labelled(prepared)},
+        validate=project.recipe.validation.model_dump(mode="json", exclude={"leak_check"}),
+        folds=project.recipe.tune.folds,
+        seed=project.recipe.seed,
+        legend=project.legend.names,
+    )
+
+
+def _edited(project: Project, prepared: Mapping[str, Record], split: Split, *, is_old: bool) -> Split:
+    """Check an edited split, put its scenes in order, and deal folds where it has none."""
+    labelled = _labelled(prepared)
+    order = [scene.id for scene in project.scenes.scenes]
+    # Only a corner has to be compared with the size of its scene, which takes opening it.
+    shapes = {i: _shape_hw(project, i) if i in split.corners else (0, 0) for i in labelled}
+    require_sound(split, shapes, frozenset(order) - set(labelled), SPLIT)
+    split = replace(split, train=_in_order(split.train, order), validate=_in_order(split.validate, order))
+    wanted = project.recipe.tune.folds
+    dealt = split.folds and wanted
+    split = replace(split, folds=split.folds if dealt else _folds(project, prepared, split))
+    changed = ", though scenes or settings have changed since it was drawn" if is_old else ""
+    notes = [f"{SPLIT}: edited by hand and kept{changed}; delete it to have it drawn again"]
+    neither = len(set(labelled) - set(split.sides))
+    if neither:
+        notes.append(f"{SPLIT}: labelled scenes on neither side, neither trained on nor scored: {neither}")
+    return replace(split, notes=tuple(notes))
+
+
+def _in_order(scenes: Iterable[str], order: Iterable[str]) -> tuple[str, ...]:
+    wanted = set(scenes)
+    return tuple(i for i in order if i in wanted)
+
+
+def _shape_hw(project: Project, scene_id: str) -> tuple[int, int]:
+    scene = next(scene for scene in project.scenes.scenes if scene.id == scene_id)
+    return sensor_grids(scene)[scene.reference.name].shape_hw
+
+
+def _corners(project: Project, scene_ids: Iterable[str]) -> dict[str, Window]:
+    side, corners = project.recipe.validation.corner_px, {}
+    for scene_id in scene_ids:
+        shortest = min(_shape_hw(project, scene_id))
+        if side >= shortest:
+            got, need = f"corner_px = {side}", f"less than {shortest}, the shorter side of scene {scene_id!r}"
+            raise RecipeError(problem("[validate].split", "nothing is left to train on", got=got, need=need))
+        corners[scene_id] = Window(0, 0, side, side)
+    return corners
+
+
+def _folds(project: Project, prepared: Mapping[str, Record], split: Split) -> tuple[tuple[str, ...], ...]:
+    """Deal the training scenes by whole places.
+
+    Where there are fewer training places than `[tune].folds`, there are as many folds as places; with one place, or
+    where nothing is tuned, there are none.
+    """
+    if project.recipe.tune.folds and split.corners:
+        raise RecipeError(
+            problem("[tune].folds", "no folds of a split with corners", do="take another split, or 0 folds")
+        )
+    place_of = {s.id: s.place for s in project.scenes.scenes if s.id in set(split.train)}
+    count = min(project.recipe.tune.folds, len(set(place_of.values())))
+    if count < 2:
+        return ()
+    areas = {i: class_areas(prepared[i], project.legend) for i in place_of}
+    dealt = folds(place_of, count, project.recipe.seed, areas)
+    return tuple(tuple(i for i in split.train if place_of[i] in places) for places in dealt)
+
+
+def _chosen(project: Project, prepared: Mapping[str, Record], place_of: Mapping[str, str]) -> set[str]:
+    """Return the labelled scenes that a split names, draws or counts off."""
+    recipe, legend = project.recipe.validation, project.legend
+    known_places, known_scenes = {s.place for s in project.scenes.scenes}, {s.id for s in project.scenes.scenes}
+    unknown = [n for n in recipe.places if n not in known_places]
+    unknown += [n for n in (*recipe.scenes, *recipe.train) if n not in known_scenes]
+    if unknown:
+        raise RecipeError(
+            problem("[validate]", "unknown place or scene", got=unknown[0], need="one that `check` lists")
+        )
+    if recipe.split == "named":
+        # A scene may be named that has no labels itself; its place is meant then.
+        places = set(recipe.places) | {s.place for s in project.scenes.scenes if s.id in recipe.scenes}
+        wanted = places if recipe.whole_places else set(recipe.places)
+        return {i for i, place in place_of.items() if place in wanted or i in recipe.scenes}
+    if recipe.split == "dstl-five":
+        found = set(DSTL_FIVE) & set(place_of)
+        if not found:
+            raise RecipeError(problem("[validate].split", "none of the five images is here", need=", ".join(DSTL_FIVE)))
+        return found
+    fixed = {place_of[i] for i in recipe.train if i in place_of} if recipe.whole_places else set(recipe.train)
+    free = {i: place if recipe.whole_places else i for i, place in place_of.items()}
+    free = {i: unit for i, unit in free.items() if unit not in fixed}
+    if recipe.split == "stratified":
+        bands = [legend.index(name) for name in recipe.classes] or list(range(len(legend)))
+        labelled_px = {i: float(prepared[i].counts["labelled pixels"]) for i in free}
+        shown = {i: class_areas(prepared[i], legend)[bands].sum() / max(labelled_px[i], 1) for i in free}
+        return set(stratify(shown))
+    areas = {i: class_areas(prepared[i], legend) for i in free} if recipe.split == "place" else None
+    drawn = split_places(free, recipe.share, project.recipe.seed, areas)
+    return {i for i, unit in free.items() if unit in drawn}
+
+
+def _why(project: Project, places: int) -> str:
+    """Say in one sentence how the split came about."""
+    recipe = project.recipe.validation
+    share = f"{recipe.share:g} of {places} labelled places, seed {project.recipe.seed}"
+    how = {
+        "place": f"drawn: {share}, so that every class stands on both sides where it can",
+        "named": "the places and scenes that [validate] names",
+        "dstl-five": "the five images of DSTL's fifth place",
+        "stratified": f"every fourth scene by the area of {', '.join(recipe.classes) or 'all classes'}",
+        "random": f"drawn by chance alone: {share}",
+        "corner": f"a square of {recipe.corner_px} px at the top left of every scene validates, the rest trains",
+        "none": "everything trains",
+    }
+    drawn = recipe.split not in ("corner", "none")
+    whole = (", whole places" if recipe.whole_places else ", scene by scene") if drawn else ""
+    kept = f"; training in any case: {', '.join(recipe.train)}" if drawn and recipe.train else ""
+    return how[recipe.split] + whole + kept
