@@ -19,8 +19,9 @@ from landscribe.core.recipe import ChipTable, LossTable, ScheduleTable
 from landscribe.nn.device import Engine
 from landscribe.nn.scene import SceneArrays
 from landscribe.nn.train.chips import cut_chips, draw_plan, load_bank
-from landscribe.nn.train.loop import train
+from landscribe.nn.train.loop import Callbacks, train
 from landscribe.nn.train.losses import segmentation_loss
+from landscribe.nn.train.setup import Setup
 from networks import (
     BANDS,
     CLASSES,
@@ -104,7 +105,7 @@ def time_ours(net: Any, scene: SceneArrays, engine: Engine, table: ChipTable, st
         if done >= WARM and (done - WARM) % every == 0:
             stamps.append(clock())
 
-    train(bank, net, engine, LossTable(), table, schedule, seed=0, on_step=on_step)
+    train(Setup(net, bank, engine, LossTable(), table, schedule, seed=0), Callbacks(on_step=on_step))
     chips = []
     for step in range(5):
         begin = clock()

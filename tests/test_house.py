@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ SOURCES = sorted((ROOT / "src" / "landscribe").rglob("*.py"))
 MAX_LINES = 400
 MAX_FILES = 16
 MAX_PACKAGES = 45
+MAX_LOOP_LINES, MAX_LOOP_ARGUMENTS = 40, 5
 RUNS_DATA = re.compile(r"\bpickle\b|torch\.load|\beval\(|\bexec\(|yaml\.load|np\.load\(|shell=True|__import__\(")
 
 
@@ -50,6 +52,16 @@ def test_nothing_runs_from_data(path: Path) -> None:
     code = "\n".join(line.split("#")[0] for line in path.read_text().splitlines())
     # A network's own eval() takes no text; module.eval() is torch's switch out of training.
     assert not RUNS_DATA.search(re.sub(r"\.eval\(\)", "", code))
+
+
+def test_the_training_loop_fits_on_a_screen() -> None:
+    tree = ast.parse((ROOT / "src" / "landscribe" / "nn" / "train" / "loop.py").read_text())
+    [loop] = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "train"]
+    first, *_ = [
+        node for node in loop.body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+    ]
+    assert (loop.end_lineno or 0) - first.lineno + 1 <= MAX_LOOP_LINES
+    assert len(ast.unparse(loop.args).split(",")) <= MAX_LOOP_ARGUMENTS
 
 
 def test_there_is_no_junk_drawer() -> None:

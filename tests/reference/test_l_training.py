@@ -17,8 +17,10 @@ from landscribe.nn.device import choose_engine
 from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network, from_files, to_files
 from landscribe.nn.network.stem import compute_statistics
 from landscribe.nn.train.chips import SceneArrays, load_bank
-from landscribe.nn.train.loop import evaluate, train
-from landscribe.nn.train.schedule import begins_anew, rate_at, start_run
+from landscribe.nn.train.loop import Callbacks, train
+from landscribe.nn.train.schedule import begins_anew, rate_at, start_learner
+from landscribe.nn.train.setup import Setup
+from landscribe.nn.train.validation import evaluate
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 ENGINE = choose_engine("cpu", "float32")
@@ -48,10 +50,10 @@ def make_net(classes=("bright", "dark"), seed=0, **network):
     return build_network(spec, compute_statistics([make_scene(0, classes)], 0.1), seed=seed)
 
 
-def run(schedule, net=None, loss=None, seed=1, **callbacks):
+def run(schedule, net=None, loss=None, seed=1, state=None, **callbacks):
     net = net or make_net()
     bank = load_bank([make_scene(i, net.spec.classes) for i in (0, 1)], net.sensor_steps, ENGINE.device)
-    return train(bank, net, ENGINE, loss or LossTable(), CHIPS, schedule, seed=seed, **callbacks)
+    return train(Setup(net, bank, ENGINE, loss or LossTable(), CHIPS, schedule, seed, state), Callbacks(**callbacks))
 
 
 def test_l06_rates_of_100_epochs_and_a_new_optimiser_at_each_step():
@@ -69,10 +71,10 @@ def test_l06_a_resumed_run_is_in_the_right_stage(done):
     stages = tuple(StageTable(epochs=n, rate=r) for n, r in ((2, 1e-3), (3, 2e-4), (5, 4e-5)))
     schedule = ScheduleTable(optimizer="adam", stages=stages, steps=1, **STEPPED)
     rows, states, late = [], [], []
-    whole = run(schedule, on_epoch=lambda _e, row, state: (rows.append(row), states.append(state())))
+    whole = run(schedule, on_epoch=lambda epoch: (rows.append(epoch.row), states.append(epoch.state())))
     moments = [load(state["state.safetensors"])["optimizer.0.step"].item() for state in states]
     assert moments == [1, 2, 1, 2, 3, 1, 2, 3, 4, 5], "steps of the optimiser in use"
-    again = run(schedule, make_net(seed=5), state=states[done - 1], on_epoch=lambda _e, row, _s: late.append(row))
+    again = run(schedule, make_net(seed=5), state=states[done - 1], on_epoch=lambda epoch: late.append(epoch.row))
     assert [row["rate"] for row in late] == [row["rate"] for row in rows[done:]]
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items())
 
@@ -82,12 +84,11 @@ def test_l09_related_classes_train_together_and_each_is_reported():
     jaccards = {}
     for classes in (("bright", "dark"), ("bright",), ("dark",)):
         rows, held_out = [], [make_scene(7, classes)]
-        run(
-            schedule,
-            make_net(classes),
-            on_epoch=lambda _e, row, _s, rows=rows: rows.append(row),
-            evaluate=lambda net, held_out=held_out: evaluate(net, held_out, ENGINE, LossTable(), tile=64),
-        )
+
+        def judge(epoch, rows=rows, held_out=held_out):
+            rows.append(epoch.row | evaluate(epoch.net, held_out, ENGINE, LossTable(), tile=64))
+
+        run(schedule, make_net(classes), on_epoch=judge)
         assert rows[-1]["loss"] == pytest.approx(np.mean([rows[-1][f"loss/{name}"] for name in classes]), abs=1e-5)
         jaccards[classes] = {name: rows[-1][f"jaccard/{name}"] for name in classes}
     # As long as one class alone, for two; at so small a budget which of the ways is better is chance.
@@ -113,7 +114,7 @@ def test_l28_a_power_of_the_epoch_and_a_new_optimiser_at_every_even_one():
     assert [rate_at(schedule, 3 * n, 3) for n in range(7)] == pytest.approx([1e-4 * 0.9**n for n in range(7)])
     assert [s // 3 for s in range(21) if begins_anew(schedule, s, 3)] == [2, 4, 6]
     states = []
-    run(schedule.model_copy(update={"epochs": 5}), on_epoch=lambda _e, _row, state: states.append(state()))
+    run(schedule.model_copy(update={"epochs": 5}), on_epoch=lambda epoch: states.append(epoch.state()))
     steps = [load(state["state.safetensors"])["optimizer.0.step"].item() for state in states]
     assert steps == [3, 6, 3, 6, 3]
 
@@ -143,7 +144,7 @@ def test_t05_stages_batches_and_epochs_of_each_class(name):
 
 
 def test_t05_nadam_has_the_settings_of_keras():
-    optimizer = start_run(make_net(), ScheduleTable(optimizer="nadam", **STEPPED)).optimizer
+    optimizer = start_learner(make_net(), ScheduleTable(optimizer="nadam", **STEPPED)).optimizer
     assert type(optimizer) is torch.optim.NAdam
     for group in optimizer.param_groups:
         assert (group["betas"], group["eps"], group["momentum_decay"]) == ((0.9, 0.999), 1e-8, 0.004)

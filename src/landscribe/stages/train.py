@@ -7,7 +7,7 @@ import csv
 import functools
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,9 +136,11 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
     from landscribe.nn.network.stem import compute_statistics
     from landscribe.nn.train.chips import load_bank
     from landscribe.nn.train.decoded import decode_scenes, decoded_bytes, in_memory
-    from landscribe.nn.train.loop import evaluate, train
+    from landscribe.nn.train.loop import Callbacks, Epoch, train
     from landscribe.nn.train.ranks import join_ranks, wait_for_all
+    from landscribe.nn.train.setup import Setup
     from landscribe.nn.train.snapshot import mean_of
+    from landscribe.nn.train.validation import evaluate
 
     table, folder = job.table, job.folder
     classes = table.classes or project.legend.names
@@ -170,34 +172,27 @@ def _train_model(project: Project, run: Run, item: str, job: _Job, key: str, pro
         keep_snapshots(folder, range(len(rows) + 1 - table.schedule.snapshots, len(rows) + 1))
     board = _tensorboard(folder) if project.recipe.tensorboard and ranks.is_first else None
 
-    def on_epoch(epoch: int, row: Mapping[str, Any], state_files: Callable[[], Mapping[str, bytes]]) -> None:
-        rows.append(dict(row))
-        _write_state(folder, key, rows, state_files())
+    def on_epoch(epoch: Epoch) -> None:
+        row = epoch.row | (evaluate(epoch.net, validation, engine, table.loss) if validation else {})
+        if table.schedule.snapshots:
+            write_model(snapshot_folder(folder, epoch.number), to_files(epoch.net, extra | {"epoch": epoch.number}))
+            keep_snapshots(folder, range(epoch.number + 1 - table.schedule.snapshots, epoch.number + 1))
+        rows.append(row)
+        _write_state(folder, key, rows, epoch.state())
         if board is not None:
             for name, value in row.items():
                 board.add_scalar(name, value, int(row["step"]))
             board.flush()
-        progress(f"train {item}: {_say(row)}", epoch, table.schedule.epochs)
-
-    def on_snapshot(epoch: int, candidate: Any) -> None:
-        if table.schedule.snapshots:
-            write_model(snapshot_folder(folder, epoch), to_files(candidate, extra | {"epoch": epoch}))
-            keep_snapshots(folder, range(epoch + 1 - table.schedule.snapshots, epoch + 1))
+        progress(f"train {item}: {_say(row)}", epoch.number, table.schedule.epochs)
 
     def on_warning(text: str) -> None:
         notes.append(f"{item}: {text}")
         progress(f"train {item}: {text}", len(rows), table.schedule.epochs)
 
-    def judge(candidate: Any) -> dict[str, float]:
-        return evaluate(candidate, validation, engine, table.loss) if validation else {}
-
     home = bank_device(engine, room.need_bytes, project.recipe.memory_share)
     bank = load_bank(decoded.scenes, net.sensor_steps, home, cubic=net.cubic_sensors, decoded=decoded)
-    net = train(
-        bank, net, engine, table.loss, table.chips, table.schedule,
-        seed=job.seed, state=state, on_snapshot=on_snapshot, on_epoch=on_epoch, on_warning=on_warning,
-        evaluate=judge, ranks=ranks,
-    )  # fmt: skip
+    setup = Setup(net, bank, engine, table.loss, table.chips, table.schedule, job.seed, state, ranks)
+    net = train(setup, Callbacks(on_epoch=on_epoch, on_warning=on_warning))
     if not ranks.is_first:
         wait_for_all(ranks)
         return Made(())

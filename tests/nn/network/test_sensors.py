@@ -13,6 +13,7 @@ from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network
 from landscribe.nn.network.stem import BandStatistics, compute_statistics
 from landscribe.nn.train.chips import SceneArrays, cut_chips, draw_plan, load_bank
 from landscribe.nn.train.loop import train
+from landscribe.nn.train.setup import Setup
 
 CPU = torch.device("cpu")
 SIZES = {"RGB": (3, 1.0), "P": (1, 1.0), "M": (8, 4.0), "A": (8, 25.0), "S": (5, 2.7)}
@@ -167,15 +168,8 @@ def test_a_network_trained_with_dropout_lives_without_the_sensor():
     net = build_network(spec, compute_statistics(scenes, 0.1), seed=1)
     table = ChipTable(size=24, context=2, batch=6, sensor_dropout={"C": 0.5})
     bank = load_bank(scenes, net.sensor_steps, CPU)
-    done = train(
-        bank,
-        net,
-        Engine(CPU, torch.float32, "test"),
-        LossTable(),
-        table,
-        ScheduleTable(epochs=1, steps=40, rate=2e-2, average=0.8),
-        seed=0,
-    )
+    schedule = ScheduleTable(epochs=1, steps=40, rate=2e-2, average=0.8)
+    done = train(Setup(net, bank, Engine(CPU, torch.float32, "test"), LossTable(), table, schedule, seed=0))
     chips = cut_chips(bank, ChipTable(size=24, context=2, batch=20), draw_plan(bank, table, 9, 1))
     gone = {**chips.valid, "C": torch.zeros_like(chips.valid["C"])}
     with torch.no_grad():

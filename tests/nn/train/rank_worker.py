@@ -27,8 +27,8 @@ def train(folder):
     ranks = join_ranks(ENGINE.device)
     states = []
 
-    def keep(_epoch, _row, state):
-        states.append(state())
+    def keep(epoch):
+        states.append(epoch.state())
 
     for accumulate in (1, 2):
         net = make_net(batch_norm=False)

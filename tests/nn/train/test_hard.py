@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load
-from test_loop import CHIPS, CPU, ENGINE, LOSS, SCENES, make_net, run, states_of
+from test_loop import CHIPS, CPU, SCENES, make_net, run, states_of
 
 from landscribe.core.recipe import ChipTable, ScheduleTable
 from landscribe.nn.train.chips import cut_chips, draw_plan, load_bank
 from landscribe.nn.train.hard import WORST, HardChips, WorstChips
-from landscribe.nn.train.loop import train
 from landscribe.nn.train.ranks import Ranks
 
 HARD = CHIPS.model_copy(update={"hard": 0.5})
@@ -110,7 +109,7 @@ def test_a_resumed_run_with_hard_chips_is_the_uninterrupted_one_bit_for_bit(accu
 
 def test_chips_of_the_next_epoch_wait_for_the_losses_of_this_one(monkeypatch):
     """Batches are cut ahead, but none of them from an older list of the worst."""
-    from landscribe.nn.train import loop
+    from landscribe.nn.train import batches
 
     seen = []
 
@@ -118,8 +117,6 @@ def test_chips_of_the_next_epoch_wait_for_the_losses_of_this_one(monkeypatch):
         seen.append((step, len(worst.scene_n)))
         return draw_plan(bank, table, seed, step, worst)
 
-    monkeypatch.setattr(loop, "draw_plan", watch)
-    net = make_net()
-    bank = load_bank(SCENES, net.sensor_steps, CPU)
-    train(bank, net, ENGINE, LOSS, HARD, ScheduleTable(epochs=3, steps=4), seed=0)
+    monkeypatch.setattr(batches, "draw_plan", watch)
+    run(ScheduleTable(epochs=3, steps=4), chips=HARD)
     assert sorted(seen) == [(step, 0 if step < 4 else 2) for step in range(12)]

@@ -13,7 +13,10 @@ from landscribe.nn.device import choose_engine
 from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network, from_files, to_files
 from landscribe.nn.network.stem import compute_statistics
 from landscribe.nn.train.chips import SceneArrays, load_bank
-from landscribe.nn.train.loop import evaluate, train
+from landscribe.nn.train.loop import Callbacks, train
+from landscribe.nn.train.ranks import Ranks
+from landscribe.nn.train.setup import Setup
+from landscribe.nn.train.validation import evaluate
 
 CPU = torch.device("cpu")
 ENGINE = choose_engine("cpu", "float32")
@@ -50,15 +53,19 @@ def make_net(seed=0, **network):
     return build_network(spec, compute_statistics(SCENES, 0.1), seed=seed)
 
 
-def run(schedule, state=None, net=None, chips=CHIPS, seed=3, engine=ENGINE, **callbacks):
+def setup_of(schedule, net=None, bank=None, loss=LOSS, chips=CHIPS, seed=3, engine=ENGINE, **more):
     net = net or make_net()
-    bank = load_bank(SCENES, net.sensor_steps, CPU)
-    return train(bank, net, engine, LOSS, chips, schedule, seed=seed, state=state, **callbacks)
+    return Setup(net, bank or load_bank(SCENES, net.sensor_steps, CPU), engine, loss, chips, schedule, seed, **more)
+
+
+def run(schedule, on_step=None, on_epoch=None, on_warning=None, **given):
+    told = {"on_step": on_step, "on_epoch": on_epoch, "on_warning": on_warning}
+    return train(setup_of(schedule, **given), Callbacks(**{name: to for name, to in told.items() if to}))
 
 
 def states_of(schedule, **kw):
     states = []
-    net = run(schedule, on_epoch=lambda epoch, row, state: states.append(state()), **kw)
+    net = run(schedule, on_epoch=lambda epoch: states.append(epoch.state()), **kw)
     return net, states
 
 
@@ -94,8 +101,7 @@ def test_a_network_learns_what_is_there():
     held_out = [make_scene(7)]
     net = run(
         schedule,
-        on_epoch=lambda epoch, row, state: rows.append(row),
-        evaluate=lambda net: evaluate(net, held_out, ENGINE, LOSS, tile=64),
+        on_epoch=lambda epoch: rows.append(epoch.row | evaluate(epoch.net, held_out, ENGINE, LOSS, tile=64)),
     )
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
     assert [row["step"] for row in rows] == [25, 50, 75, 100]
@@ -149,6 +155,19 @@ def test_scores_by_hand():
     assert row["valid_loss"] == pytest.approx(np.mean(parts), rel=1e-4)
 
 
+def test_a_network_that_is_sure_and_wrong_pays_all_of_it():
+    """Probabilities in float32 end at 1 - 6e-8, where a mistake costs 16.6 at most; logits do not."""
+    net = make_net()
+    torch.nn.init.zeros_(net.unet.head.weight)
+    torch.nn.init.constant_(net.unet.head.bias, 41.0)
+    plain = make_scene(0)
+    nothing = np.zeros_like(plain.coverage_khw)
+    scene = SceneArrays("s", plain.images_chw, plain.valid_hw, plain.maps, nothing, plain.labelled_hw)
+    row = evaluate(net, [scene], ENGINE, LossTable(bce=1, dice=0), tile=32)
+    assert row["valid_loss"] == pytest.approx(41)
+    assert row["valid_jaccard"] == 0
+
+
 def test_a_class_that_neither_occurs_nor_is_predicted_has_no_score():
     net = make_net()
     torch.nn.init.zeros_(net.unet.head.weight)
@@ -169,12 +188,17 @@ def test_wrong_sizes_are_told_before_the_first_step():
         run(ScheduleTable(epochs=1), chips=ChipTable(size=32, context=16))
 
 
+def test_more_processes_than_chips_are_told():
+    with pytest.raises(RecipeError, match=r"chips.batch: fewer chips than processes, got 4, need one for each of 5"):
+        setup_of(ScheduleTable(epochs=1), ranks=Ranks(4, 5))
+
+
 def test_other_classes_than_the_labels_are_told():
     bank = load_bank([make_scene()], {"F": 1}, CPU)
     net = make_net()
     object.__setattr__(bank, "of_class", bank.of_class[:1])
     with pytest.raises(DataError, match="labels: classes, got 1, need 2"):
-        train(bank, net, ENGINE, LOSS, CHIPS, ScheduleTable(epochs=1), seed=0)
+        setup_of(ScheduleTable(epochs=1), net, bank)
 
 
 def test_divergence_is_told():
@@ -201,10 +225,9 @@ def test_a_foreign_or_damaged_state_is_refused():
 def test_a_failure_while_cutting_chips_is_told():
     net = make_net()
     bank = load_bank(SCENES, {"F": 1}, CPU)
-    broken = ChipTable(size=32, context=4, batch=4)
     object.__setattr__(bank, "row_scene", bank.row_scene[:1])
     with pytest.raises(IndexError):
-        train(bank, net, ENGINE, LOSS, broken, ScheduleTable(epochs=1, steps=3), seed=0)
+        run(ScheduleTable(epochs=1, steps=3), net=net, bank=bank)
 
 
 def test_a_run_resumed_at_the_border_of_a_stage_is_the_uninterrupted_one_bit_for_bit():
@@ -276,6 +299,6 @@ def test_no_step_waits_for_a_number(monkeypatch, optimizer):
         bank = load_bank(SCENES, net.sensor_steps, CPU)
         on_step = lambda done, _total, _loss: (seen_after.append(list(waits.seen)), waits.seen.clear())  # noqa: E731
         chips = CHIPS.model_copy(update={"hard": 0.3})
-        train(bank, net, ENGINE, LossTable(jaccard=0.5, distance=0.1), chips, schedule, seed=3, on_step=on_step)
+        run(schedule, on_step, net=net, bank=bank, loss=LossTable(jaccard=0.5, distance=0.1), chips=chips)
     assert seen_after[1:] == [[]] * 3
     assert waits.seen.count("tolist") >= 1

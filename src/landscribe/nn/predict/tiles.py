@@ -8,7 +8,7 @@ nothing has to be blended. Flips and turns map the pooling grid onto itself for 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -146,36 +146,73 @@ def predict_tiles(
     Raises:
         RecipeError: If a window does not begin on the pooling grid, or a sensor is missing.
     """
+
+    def probability(net: SegmentationNet, tile: TileInput, window: Window) -> FloatArray:
+        mean = average_views(net, tile, engine, predict)[0]
+        p_khw: FloatArray = (mean.exp() if predict.combine == "geometric" else mean).cpu().numpy()
+        blank_frame(p_khw, window, shape_hw, net, predict)
+        return p_khw
+
     side = tile_side(models, predict, shape_hw, engine)
-    chosen = list(tile_windows(shape_hw, side) if windows is None else windows)
+    chosen = tile_windows(shape_hw, side) if windows is None else windows
+    return _sweep(models, SceneReader(read, shape_hw, maps, sensor_shapes, engine), chosen, probability)
+
+
+def predict_logits(
+    net: SegmentationNet,
+    read: Reader,
+    shape_hw: tuple[int, int],
+    maps: Mapping[str, Affine],
+    sensor_shapes: Mapping[str, tuple[int, int]],
+    engine: Engine,
+    tile: int | None = None,
+) -> Iterator[tuple[Window, FloatArray]]:
+    """Yield windows of a scene and the logits of one network there, float32 (K, h, w), without symmetries.
+
+    Args and errors are those of `predict_tiles`; a sigmoid of the logits is what that would yield.
+    """
+
+    @torch.inference_mode()
+    def logits(net: SegmentationNet, seen: TileInput, _window: Window) -> FloatArray:
+        found: FloatArray = net.unet(seen.stacks, seen.keep).float()[0].cpu().numpy()
+        return found
+
+    side = tile_side([net], PredictTable(tile=tile, symmetries=1), shape_hw, engine)
+    scene = SceneReader(read, shape_hw, maps, sensor_shapes, engine)
+    return _sweep([net], scene, tile_windows(shape_hw, side), logits)
+
+
+def _sweep(
+    models: Sequence[SegmentationNet],
+    scene: SceneReader,
+    windows: Sequence[Window],
+    compute: Callable[[SegmentationNet, TileInput, Window], FloatArray],
+) -> Iterator[tuple[Window, FloatArray]]:
+    """Yield windows and what is computed there of all models.
+
+    While the caller writes a tile, the next one is computed; while that goes on, the one after it is read.
+    """
     divisor = max(net.divisor for net in models)
-    off = [w for w in chosen if w.row % divisor or w.col % divisor]
+    off = [w for w in windows if w.row % divisor or w.col % divisor]
     if off:
         raise RecipeError(problem("windows", "off the pooling grid", got=off[0], need=f"multiples of {divisor}"))
-    missing = sorted({s for net in models for s in net.sensor_steps if s not in maps or s not in sensor_shapes})
+    missing = sorted({s for net in models for s in net.sensor_steps if s not in scene.maps})
     if missing:
         raise RecipeError(problem("scene", "sensor missing", got=", ".join(missing)))
-    scene = SceneReader(read, shape_hw, maps, sensor_shapes, engine)
-    ready = [make_ready_for(net, scene, engine) for net in models]
+    ready = [make_ready_for(net, scene, scene.engine) for net in models]
 
     def load(window: Window) -> list[TileInput]:
         return [scene.load(net, window) for net in ready]
 
-    def compute(window: Window, inputs: Future[list[TileInput]]) -> FloatArray:
-        parts = []
-        for net, tile in zip(ready, inputs.result(), strict=True):
-            mean = average_views(net, tile, engine, predict)[0]
-            parts.append((mean.exp() if predict.combine == "geometric" else mean).cpu().numpy())
-            blank_frame(parts[-1], window, shape_hw, net, predict)
-        return np.concatenate(parts)
+    def compute_all(window: Window, inputs: Future[list[TileInput]]) -> FloatArray:
+        return np.concatenate([compute(net, tile, window) for net, tile in zip(ready, inputs.result(), strict=True)])
 
-    # While the caller writes a tile, the next one is computed; while that goes on, the one after it is read.
     with ThreadPoolExecutor(1, "tiles-read") as reader, ThreadPoolExecutor(1, "tiles-compute") as computer:
-        running = computer.submit(compute, chosen[0], reader.submit(load, chosen[0])) if chosen else None
-        for i, window in enumerate(chosen):
-            following = reader.submit(load, chosen[i + 1]) if i + 1 < len(chosen) else None
+        running = computer.submit(compute_all, windows[0], reader.submit(load, windows[0])) if windows else None
+        for i, window in enumerate(windows):
+            following = reader.submit(load, windows[i + 1]) if i + 1 < len(windows) else None
             result = running.result() if running is not None else np.empty((0, *window.shape_hw), np.float32)
-            running = computer.submit(compute, chosen[i + 1], following) if following is not None else None
+            running = computer.submit(compute_all, windows[i + 1], following) if following is not None else None
             yield window, result
 
 

@@ -73,6 +73,13 @@ class Chips:
     that was asked for."""
     weight: Tensor
     """float32 (B, 1, ...), of the same size: 1 where labelled and inside the scene, else 0."""
+    first: int = 0
+    """Number that the first of them has in the whole batch."""
+
+    def part(self, chosen: slice) -> Chips:
+        """Return some of the chips, counted within these."""
+        images, valid = ({name: t[chosen] for name, t in table.items()} for table in (self.images, self.valid))
+        return Chips(images, valid, self.target[chosen], self.weight[chosen], self.first + (chosen.start or 0))
 
     def to(self, device: torch.device) -> Chips:
         """Move to a device."""
@@ -89,7 +96,7 @@ class Chips:
     def _changed(self, change: Callable[[Tensor], Tensor]) -> Chips:
         images = {name: change(t) for name, t in self.images.items()}
         valid = {name: change(t) for name, t in self.valid.items()}
-        return Chips(images, valid, change(self.target), change(self.weight))
+        return Chips(images, valid, change(self.target), change(self.weight), self.first)
 
 
 def draw_plan(bank: ChipBank, table: ChipTable, seed: int, step: int, worst: WorstChips = NONE_YET) -> ChipPlan:
@@ -233,7 +240,7 @@ def _is_inside(table: ChipTable, map_6: Sequence[float], size_hw: IntArray) -> b
     return bool(reach <= row <= size_hw[0] - reach and reach <= col <= size_hw[1] - reach)
 
 
-def cut_chips(bank: ChipBank, table: ChipTable, plan: ChipPlan, *, frame: int = 0) -> Chips:
+def cut_chips(bank: ChipBank, table: ChipTable, plan: ChipPlan, *, frame: int = 0, first: int = 0) -> Chips:
     """Sample the chips of a plan.
 
     Images are mirrored at a scene's edge, as prediction mirrors them, so that the network learns from edges as it will
@@ -244,6 +251,7 @@ def cut_chips(bank: ChipBank, table: ChipTable, plan: ChipPlan, *, frame: int = 
         table: Size and context of a chip.
         plan: Of the batch.
         frame: Pixels around what is learned from of which labels are cut too.
+        first: Number in the whole batch of the first chip of the plan.
     """
     images, valid = {}, {}
     for name, sensor in bank.sensors.items():
@@ -274,7 +282,7 @@ def cut_chips(bank: ChipBank, table: ChipTable, plan: ChipPlan, *, frame: int = 
         gain_bc=share,
         mirror=False,
     )
-    return Chips(images, valid, target, known.float())
+    return Chips(images, valid, target, known.float(), first)
 
 
 def steps_per_epoch(bank: ChipBank, table: ChipTable) -> int:

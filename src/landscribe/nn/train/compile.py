@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
 
 from landscribe.core.grid import Window
 from landscribe.nn.network.bundle import SegmentationNet
-from landscribe.nn.train.gradients import kept_buffers
 
 Forward = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Window], Tensor]
 """Images, validity and the window to keep to logits, as `SegmentationNet.forward`."""
@@ -45,3 +45,14 @@ def compiled(net: SegmentationNet, warn: Callable[[str], None]) -> Forward:
         return first(images, valid, keep) if len(passes) == 1 else passes[1](images, valid, keep)
 
     return forward
+
+
+@contextlib.contextmanager
+def kept_buffers(net: SegmentationNet) -> Iterator[None]:
+    """Undo what a pass that only looks does to the running statistics of batch norm."""
+    before = [buffer.clone() for buffer in net.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, value in zip(net.buffers(), before, strict=True):
+            buffer.copy_(value)

@@ -1,4 +1,4 @@
-"""Optimiser, learning rate and the start of a run: the recipe's `schedule` table."""
+"""Optimiser, learning rate and average of weights: the recipe's `schedule` table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from landscribe.core.recipe import ScheduleTable
 from landscribe.nn.network.bundle import SegmentationNet
 from landscribe.nn.train.hard import HardChips
-from landscribe.nn.train.snapshot import Run
+from landscribe.nn.train.snapshot import Learner
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": functools.partial(torch.optim.Adam, fused=True),
@@ -23,7 +23,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 
 
-def start_run(net: SegmentationNet, schedule: ScheduleTable, hard: HardChips | None = None) -> Run:
+def start_learner(net: SegmentationNet, schedule: ScheduleTable, hard: HardChips | None = None) -> Learner:
     """Return a network with its average and a new optimiser."""
     average = copy.deepcopy(net).eval().requires_grad_(False)
     # Decay is for convolutions: pulling biases and batch norm towards zero only shifts what they must make up for.
@@ -31,7 +31,34 @@ def start_run(net: SegmentationNet, schedule: ScheduleTable, hard: HardChips | N
         {"params": [p for p in net.parameters() if (p.ndim > 1) == decayed], "weight_decay": weight}
         for decayed, weight in ((True, schedule.weight_decay), (False, 0.0))
     ]
-    return Run(net, average, OPTIMIZERS[schedule.optimizer](groups, lr=schedule.rate), hard)
+    return Learner(net, average, OPTIMIZERS[schedule.optimizer](groups, lr=schedule.rate), hard)
+
+
+def set_rate(learner: Learner, schedule: ScheduleTable, step: int, epoch_steps: int) -> float:
+    """Set, and return, the learning rate of a step; with it the optimiser forgets what it is to forget."""
+    if begins_anew(schedule, step, epoch_steps):
+        learner.optimizer.state.clear()
+    rate = rate_at(schedule, step, epoch_steps)
+    for group in learner.optimizer.param_groups:
+        group["lr"] = rate
+    return rate
+
+
+@torch.no_grad()
+def move_average(learner: Learner, schedule: ScheduleTable, step: int) -> None:
+    """Move the average towards the weights after a step, faster in the first steps.
+
+    Source:
+        Polyak & Juditsky (1992), doi:10.1137/0330046, as an exponential average. Batch norm statistics are averaged in
+        the same way: that needs no further pass over data and is part of the state.
+    """
+    decay = min(schedule.average, (1 + step) / (10 + step))
+    ours, theirs = list(learner.average.state_dict().values()), list(learner.net.state_dict().values())
+    floats = [i for i, t in enumerate(ours) if t.is_floating_point()]
+    torch._foreach_lerp_([ours[i] for i in floats], [theirs[i] for i in floats], 1 - decay)
+    for mine, new in zip(ours, theirs, strict=True):
+        if not mine.is_floating_point():
+            mine.copy_(new)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ TENSORS_NAME, STEP_NAME = "state.safetensors", "state.json"
 
 
 @dataclass(frozen=True)
-class Run:
+class Learner:
     """What a training step changes."""
 
     net: SegmentationNet
@@ -40,28 +40,28 @@ class Run:
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
 
-def save_state(run: Run, step: int) -> dict[str, bytes]:
-    """Return the files `state.safetensors` and `state.json` of a run after `step` steps."""
-    tensors = {f"net.{name}": value for name, value in run.net.state_dict().items()}
-    tensors |= {f"average.{name}": value for name, value in run.average.state_dict().items()}
-    for i, parameter in enumerate(run.parameters):
-        for name, value in run.optimizer.state[parameter].items():
+def save_state(learner: Learner, step: int) -> dict[str, bytes]:
+    """Return the files `state.safetensors` and `state.json` of a training run after `step` steps."""
+    tensors = {f"net.{name}": value for name, value in learner.net.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in learner.average.state_dict().items()}
+    for i, parameter in enumerate(learner.parameters):
+        for name, value in learner.optimizer.state[parameter].items():
             tensors[f"optimizer.{i}.{name}"] = value
-    if run.hard is not None:
-        worst = run.hard.worst
+    if learner.hard is not None:
+        worst = learner.hard.worst
         tensors |= {"hard.scene": torch.from_numpy(worst.scene_n), "hard.point": torch.from_numpy(worst.point_n2)}
     content = save_safetensors({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
     document = {
         "format": FORMAT,
         "step": step,
-        "optimizer": type(run.optimizer).__name__,
+        "optimizer": type(learner.optimizer).__name__,
         "sha256": hashlib.sha256(content).hexdigest(),
     }
     return {TENSORS_NAME: content, STEP_NAME: (json.dumps(document, indent=1) + "\n").encode()}
 
 
-def load_state(run: Run, files: Mapping[str, bytes]) -> int:
-    """Put a saved state into a run of the same structure.
+def load_state(learner: Learner, files: Mapping[str, bytes]) -> int:
+    """Put a saved state into a learner of the same structure.
 
     Returns:
         The number of steps done.
@@ -77,20 +77,20 @@ def load_state(run: Run, files: Mapping[str, bytes]) -> int:
     digest = hashlib.sha256(content).hexdigest()
     if (document.format, document.sha256) != (FORMAT, digest):
         raise IntegrityError(problem(TENSORS_NAME, "SHA-256", got=digest, need=document.sha256, do="train anew"))
-    if document.optimizer != type(run.optimizer).__name__:
+    if document.optimizer != type(learner.optimizer).__name__:
         raise IntegrityError(
-            problem("training state", "optimizer", got=document.optimizer, need=type(run.optimizer).__name__)
+            problem("training state", "optimizer", got=document.optimizer, need=type(learner.optimizer).__name__)
         )
     try:
         tensors = load_safetensors(content)
-        run.net.load_state_dict(_below("net.", tensors), strict=True)
-        run.average.load_state_dict(_below("average.", tensors), strict=True)
-        for i, parameter in enumerate(run.parameters):
+        learner.net.load_state_dict(_below("net.", tensors), strict=True)
+        learner.average.load_state_dict(_below("average.", tensors), strict=True)
+        for i, parameter in enumerate(learner.parameters):
             moments = _below(f"optimizer.{i}.", tensors)
             # In place of `load_state_dict`: moments must lie in memory as their parameter does (channels-last).
-            run.optimizer.state[parameter] = {name: _like(parameter, value) for name, value in moments.items()}
-        if run.hard is not None:
-            run.hard.worst = WorstChips(tensors["hard.scene"].numpy(), tensors["hard.point"].numpy())
+            learner.optimizer.state[parameter] = {name: _like(parameter, value) for name, value in moments.items()}
+        if learner.hard is not None:
+            learner.hard.worst = WorstChips(tensors["hard.scene"].numpy(), tensors["hard.point"].numpy())
     except (KeyError, SafetensorError, RuntimeError) as error:
         raise IntegrityError(
             problem("training state", "belongs to another network", got=str(error)[:200], do="train anew")

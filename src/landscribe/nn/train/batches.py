@@ -1,0 +1,62 @@
+"""Batches cut in the background, a few ahead of the step that takes them, and cut into pieces."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from landscribe.nn.train.chips import Chips, cut_chips, draw_plan
+from landscribe.nn.train.hard import NONE_YET, HardChips
+from landscribe.nn.train.losses import frame_of
+from landscribe.nn.train.ranks import share_of
+from landscribe.nn.train.setup import Setup
+
+AHEAD = 2
+"""Batches that are being cut while a step runs."""
+
+
+@contextlib.contextmanager
+def cut_ahead(setup: Setup, hard: HardChips | None, done: int) -> Iterator[Iterator[Chips]]:
+    """Yield this process's part of each batch of a run, in the order of its steps.
+
+    None is cut ahead of the end of an epoch, since hard chips follow from all of its losses.
+
+    Args:
+        setup: The run.
+        hard: Told where chips lie, and asked for the worst of the epoch before; None where the recipe wants none.
+        done: Steps that an earlier run has taken.
+    """
+    device = setup.bank.device
+
+    def in_order(pool: ThreadPoolExecutor) -> Iterator[Chips]:
+        waiting: collections.deque[Future[Chips]] = collections.deque()
+        for step in range(done, setup.total_steps):
+            waiting.append(pool.submit(_cut, setup, hard, step))
+            while waiting and (len(waiting) > AHEAD or (step + 1) % setup.epoch_steps == 0):
+                yield waiting.popleft().result().to(setup.engine.device)
+
+    pool = ThreadPoolExecutor(AHEAD if device.type == "cpu" else 1, thread_name_prefix="chips")
+    try:
+        yield in_order(pool)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _cut(setup: Setup, hard: HardChips | None, step: int) -> Chips:
+    """Cut a part of a batch; the whole of it is drawn in every process, so that it is the same for any count."""
+    bank, table = setup.bank, setup.chips
+    plan = draw_plan(bank, table, setup.seed, step, NONE_YET if hard is None else hard.worst)
+    if hard is not None:
+        hard.place(step, plan.scene_b, plan.map_b6)
+    share = share_of(setup.ranks, table.batch)
+    batch = cut_chips(bank, table, plan.part(share), frame=frame_of(setup.loss), first=share.start)
+    return batch.pinned() if setup.engine.device.type == "cuda" and bank.device.type == "cpu" else batch
+
+
+def split_chips(batch: Chips, count: int) -> list[Chips]:
+    """Cut a batch into `count` pieces, or as many as it has chips."""
+    n = len(batch.target)
+    count = min(count, n)
+    return [batch.part(slice(n * i // count, n * (i + 1) // count)) for i in range(count)]

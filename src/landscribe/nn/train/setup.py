@@ -1,0 +1,84 @@
+"""What a training run is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from landscribe.core.grid import Window
+from landscribe.core.recipe import ChipTable, LossTable, ScheduleTable
+from landscribe.errors import DataError, RecipeError, problem
+from landscribe.nn.device import Engine
+from landscribe.nn.network.bundle import SegmentationNet
+from landscribe.nn.train.chips import ChipBank, steps_per_epoch
+from landscribe.nn.train.losses import class_weights
+from landscribe.nn.train.ranks import Ranks
+
+ALONE = Ranks()
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that decides what a run learns.
+
+    Raises:
+        RecipeError: If the chip size does not divide, nothing is left of it within its frame, a process would have no
+            chip of a batch, or a class that the network does not know has a weight.
+        DataError: If labels have another number of classes than the network.
+    """
+
+    net: SegmentationNet
+    """Training changes its weights in place."""
+    bank: ChipBank
+    """Training scenes."""
+    engine: Engine
+    """Device and precision."""
+    loss: LossTable
+    """Terms and class weights."""
+    chips: ChipTable
+    """What a batch is."""
+    schedule: ScheduleTable
+    """Optimiser, rate and length."""
+    seed: int
+    """Of chips and dropout."""
+    state: Mapping[str, bytes] | None = None
+    """Files of an earlier run that is to go on; None starts anew."""
+    ranks: Ranks = ALONE
+    """The processes that train together."""
+
+    def __post_init__(self) -> None:
+        known, divisor, size = len(self.bank.of_class), self.net.divisor, self.chips.size
+        if known != len(self.net.spec.classes):
+            raise DataError(problem("labels", "classes", got=known, need=len(self.net.spec.classes)))
+        if size % divisor:
+            raise RecipeError(problem("chips.size", "does not divide", got=size, need=f"multiple of {divisor}"))
+        if 2 * self.chips.context >= size:
+            raise RecipeError(problem("chips.context", "leaves nothing", got=self.chips.context, need=f"< {size // 2}"))
+        if self.chips.batch < self.ranks.count:
+            need = f"one for each of {self.ranks.count} processes"
+            raise RecipeError(problem("chips.batch", "fewer chips than processes", got=self.chips.batch, need=need))
+        class_weights(self.loss, self.net.spec.classes)
+
+    @cached_property
+    def epoch_steps(self) -> int:
+        """Steps of an epoch."""
+        return self.schedule.steps or steps_per_epoch(self.bank, self.chips)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.epoch_steps * self.schedule.epochs
+
+    @property
+    def keep(self) -> Window:
+        """The part of a chip that is learned from."""
+        return Window(0, 0, self.chips.size, self.chips.size).pad(-self.chips.context)
+
+    @cached_property
+    def weights_k(self) -> Tensor:
+        """Weight of each class, float32 (K,), on the device."""
+        return torch.tensor(class_weights(self.loss, self.net.spec.classes), device=self.engine.device)
