@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from landscribe.cli.submissions import RecipeArgument, SetOption
 from landscribe.errors import DataError, PartialError, RecipeError, problem
 
 if TYPE_CHECKING:
+    from landscribe.core.ground import Ground
     from landscribe.io.run.projects import Project, StageResult
     from landscribe.io.run.runs import Run
 
@@ -99,16 +101,35 @@ def check(
         result = look(project, progress)
     if as_json:
         rows = [{"level": f.level, "text": f.text} for f in result.findings]
-        tell_json({"scenes": result.scenes, "labelled": result.labelled, "classes": result.classes, "findings": rows})
+        ground = {name: asdict(own) for name, own in result.ground.items()}
+        tell_json(
+            {
+                "scenes": result.scenes,
+                "labelled": result.labelled,
+                "classes": result.classes,
+                "findings": rows,
+                "ground": ground,
+                "unit": result.unit,
+            }
+        )
     else:
         for finding in result.findings:
             tell(f"{finding.level}: {finding.text}")
+        if result.ground:
+            unit = result.unit
+            columns = ["class", f"positive {unit}", "share", f"negative {unit}", f"unlabelled {unit}"]
+            tell_table(columns, [_ground_row(name, own) for name, own in result.ground.items()])
         tell(
             f"{result.scenes} scenes, {result.labelled} labelled, classes {', '.join(result.classes)}: "
             f"{result.errors} errors, {len(result.findings) - result.errors} warnings"
         )
     if result.errors:
         raise typer.Exit(DataError.exit_code)
+
+
+def _ground_row(name: str, ground: Ground) -> list[str]:
+    areas = [f"{area:,.0f}" for area in (ground.positive, ground.negative, ground.unlabelled)]
+    return [name, areas[0], f"{ground.share:.2%}", *areas[1:]]
 
 
 def stats(
@@ -258,7 +279,7 @@ def _tell_plan(project: Project, models: Path | None) -> None:
     scenes = project.scenes.scenes
     files = [file for scene in scenes for file in scene.sensors.values()]
     size = sum(file.path.stat().st_size for file in files)
-    labelled = sum(scene.labels is not None for scene in scenes)
+    labelled = sum(bool(scene.label_files) for scene in scenes)
     tell(f"reads {len(files)} rasters of {len(scenes)} scenes ({labelled} labelled), {size / 1e6:.1f} MB")
     from landscribe.io.source.scenes import sensor_grids
 

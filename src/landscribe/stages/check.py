@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from landscribe.core.arrays import FloatArray
 from landscribe.core.grid import Grid, Window
+from landscribe.core.ground import Ground, add_ground
 from landscribe.core.register import looks_flipped
 from landscribe.core.rules import check_rules
 from landscribe.core.spectral.indices import band_positions
@@ -20,10 +21,10 @@ from landscribe.errors import DataError, IntegrityError, LandscribeError, LimitE
 from landscribe.io.atomic import write_text
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.alignment import scene_sources
+from landscribe.io.run.label_facts import named_classes
 from landscribe.io.run.projects import Progress, Project, StageResult, check_models, make_items, silent
 from landscribe.io.run.runs import Made, Run, file_digest, make_key
-from landscribe.io.source.labels import read_labels
-from landscribe.io.source.patterns import FIELD
+from landscribe.io.source.label_findings import LabelFacts, label_errors, label_warnings, look_at_labels, some
 from landscribe.io.source.scenes import Scene, other_ground, sensor_grids, shared_ground
 
 STRIP_ROWS = 1024
@@ -49,6 +50,10 @@ class CheckResult:
     labelled: int
     classes: tuple[str, ...]
     findings: tuple[Finding, ...]
+    ground: Mapping[str, Ground] = field(default_factory=dict)
+    """Ground of each class in all labelled scenes."""
+    unit: str = "m2"
+    """Of the ground: `px` where a scene has no CRS."""
 
     @property
     def errors(self) -> int:
@@ -76,8 +81,7 @@ def check(project: Project, progress: Progress = silent) -> CheckResult:
     findings += [Finding("warning", text) for text in scenes.problems]
     _check_models(project)
     grids: dict[str, Grid] = {}
-    polygons: dict[str, int] = dict.fromkeys(legend.names, 0)
-    left_out: dict[str, dict[str, int]] = {}
+    facts: list[LabelFacts] = []
     too_large: dict[str, dict[str, float]] = {}
     for number, scene in enumerate(scenes.scenes):
         progress(f"check {scene.id}", number, len(scenes.scenes))
@@ -89,18 +93,20 @@ def check(project: Project, progress: Progress = silent) -> CheckResult:
                 findings += _check_pixels(scene, name, too_large)
             if all(shared_ground(scene, own).values()):
                 findings += _check_orientation(scene)
-            findings += _check_labels(project, scene, grids[scene.id], polygons, left_out)
+            if scene.label_files:
+                facts.append(look_at_labels(scene, legend, grids[scene.id]))
         except (DataError, IntegrityError, LimitError) as error:
             findings.append(Finding("error", _at_scene(scene, error)))
     findings += _say_too_large(project, too_large)
-    findings += _say_left_out(left_out)
-    labelled = sum(scene.labels is not None for scene in scenes.scenes)
-    findings += [
-        Finding("warning", f"class {n!r}: no polygon in any scene") for n, k in polygons.items() if labelled and not k
-    ]
+    unit = "px" if any(grid.crs is None for grid in grids.values()) else "m2"
+    chosen = named_classes(project)
+    findings += [Finding("error", text) for text in label_errors(facts, chosen, unit)]
+    findings += [Finding("warning", text) for text in label_warnings(facts, scenes.scenes, chosen)]
     findings += _check_duplicates(project)
     findings += _check_places(project, grids)
-    return CheckResult(len(scenes.scenes), labelled, legend.names, tuple(findings))
+    labelled = sum(own.is_labelled for own in facts)
+    ground = add_ground([own.ground for own in facts])
+    return CheckResult(len(scenes.scenes), labelled, legend.names, tuple(findings), ground, unit)
 
 
 def check_run(project: Project, run: Run, progress: Progress = silent) -> StageResult:
@@ -110,7 +116,7 @@ def check_run(project: Project, run: Run, progress: Progress = silent) -> StageR
         DataError: If no scene can be used.
     """
     files = [file.path for scene in project.scenes.scenes for file in scene.sensors.values()]
-    files += [scene.labels for scene in project.scenes.scenes if scene.labels is not None]
+    files += [path for scene in project.scenes.scenes for label in scene.label_files for path in label.paths]
     stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     key = make_key(
         files=stamps, data=project.recipe.data.model_dump(mode="json"), models=[m.name for m in project.recipe.models]
@@ -173,7 +179,7 @@ def _check_orientation(scene: Scene) -> Iterator[Finding]:
 def _say_too_large(project: Project, too_large: dict[str, dict[str, float]]) -> Iterator[Finding]:
     for name, by_scene in too_large.items():
         sensor = project.scenes.by_id(next(iter(by_scene))).sensors[name].sensor
-        what = f"numbers beyond the {sensor.bits} bits of {sensor.kind!r} in {_some(list(by_scene))}"
+        what = f"numbers beyond the {sensor.bits} bits of {sensor.kind!r} in {some(list(by_scene))}"
         text = problem(
             name, what, got=f"{max(by_scene.values()):g}", do="harmless unless an index with constants is used"
         )
@@ -201,35 +207,6 @@ def _check_pixels(scene: Scene, name: str, too_large: dict[str, dict[str, float]
         yield Finding("warning", problem(where, f"band {file.sensor.band_names[band]!r} is constant", got=low[band]))
     if file.sensor.bits and high.max() >= 2**file.sensor.bits:
         too_large.setdefault(name, {})[scene.id] = float(high.max())
-
-
-def _check_labels(
-    project: Project, scene: Scene, grid: Grid, polygons: dict[str, int], left_out: dict[str, dict[str, int]]
-) -> Iterator[Finding]:
-    table = project.scenes.label_table
-    if table is None:
-        return
-    if scene.labels is None:
-        if project.recipe.data.source == "files":
-            yield Finding("warning", problem(f"scene {scene.id!r}", "no label file", do="it will only be predicted"))
-        return
-    labels = read_labels(scene, table, project.legend, grid)
-    for name, count in labels.features["class_name"].value_counts().items():
-        polygons[str(name)] += int(count)
-    shared = not FIELD.search(table.path)
-    for reason, count in labels.counts.items():
-        left_out.setdefault(reason, {})["all" if shared else scene.id] = count
-
-
-def _say_left_out(left_out: dict[str, dict[str, int]]) -> Iterator[Finding]:
-    for reason, by_scene in left_out.items():
-        where = "" if "all" in by_scene else f" in {_some(list(by_scene))}"
-        yield Finding("warning", f"labels: {sum(by_scene.values())} {reason}{where}")
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
 def _check_duplicates(project: Project) -> Iterator[Finding]:

@@ -23,11 +23,13 @@ from landscribe.io.atomic import write_text
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.alignment import TABLE, align_scenes, write_table
+from landscribe.io.run.label_facts import AREA, LABELLED, ONE_SIDED, UNLABELLED, UNTOUCHED
 from landscribe.io.run.prepared import COVERAGE, FACTS, LABELS, blank_statistics, facts_of, write_blank
 from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Run, file_digest, make_key
 from landscribe.io.run.sharpened import write_sharpened
 from landscribe.io.run.splits import split_of
+from landscribe.io.source.label_ground import empty_side
 from landscribe.io.source.labels import Labels, read_labels
 from landscribe.io.source.scenes import Scene, SensorFile, require_shared_ground, sensor_grids
 from landscribe.io.vector.vectors import write_features
@@ -67,8 +69,8 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
         return make_key(
             files={name: file_digest(sensor.path) for name, sensor in scene.sensors.items()},
             frames={name: str(sensor.frame) for name, sensor in scene.sensors.items()},
-            labels=file_digest(scene.labels) if scene.labels else None,
-            label_table=project.scenes.label_table.model_dump() if project.scenes.label_table else None,
+            labels=[[file_digest(path) for path in label.paths] for label in scene.label_files],
+            label_tables=[label.table.model_dump(mode="json") for label in scene.label_files],
             kinds={name: (sensor.sensor.kind, sensor.nodata) for name, sensor in scene.sensors.items()},
             place=scene.place,
             absent=sorted(scene.absent),
@@ -96,8 +98,8 @@ def _need_bytes(project: Project, scene: Scene) -> int:
         return 0
     strips = {name: min(grid.height, STRIP_ROWS) * grid.width for name, grid in grids.items()}
     most = max(strips[name] * len(file.sensor.bands) * STATISTICS_BYTES for name, file in scene.sensors.items())
-    reference, table = grids[scene.reference.name], project.scenes.label_table
-    painted = table is not None and table.is_picture
+    reference = grids[scene.reference.name]
+    painted = any(label.table.is_picture for label in scene.label_files)
     rows = reference.height if painted else min(reference.height, STRIP_ROWS)
     return most + rows * reference.width * len(project.legend)
 
@@ -115,22 +117,28 @@ def _prepare_scene(project: Project, run: Run, scene: Scene, moves: Mapping[str,
         counts[f"invalid pixels of {name}"] = statistics[name]["invalid_pixels"]
     if project.recipe.prepare.pansharpen != "none":
         outputs += write_sharpened(folder, grids, project.recipe.prepare.pansharpen)
-    labelled = scene.labels is not None and project.scenes.label_table is not None
-    if labelled:
-        labels = read_labels(scene, project.scenes.label_table, project.legend, grids[scene.reference.name])  # type: ignore[arg-type]
+    labels = read_labels(scene, project.legend, grids[scene.reference.name]) if scene.label_files else None
+    notes = [f"{scene.id}: {name} is missing" for name in scene.missing]
+    if labels is not None and not labels.is_labelled:
+        notes.append(f"{scene.id}: nobody looked there, by the labels' area or picture, so it is only predicted")
+        labels = None
+    if labels is not None:
         outputs += [folder / COVERAGE, folder / LABELS]
-        counts |= labels.counts
+        counts |= labels.file_counts | labels.counts
         counts |= _write_coverage(project, folder, scene, grids[scene.reference.name], labels, threads)
         write_features(folder / LABELS, labels.features, legend=project.legend)
         counts["label polygons"] = len(labels.features)
+        if labels.is_shared:
+            side, part = empty_side(labels, grids[scene.reference.name])
+            counts |= {UNTOUCHED: 1} if side == "any" else {ONE_SIDED: round(part, 4)}
     outputs += [write_blank(folder, name, sensor, reference) for name, sensor in scene.absent.items()]
     sensors = {name: file.sensor for name, file in scene.sensors.items()} | dict(scene.absent)
-    facts = facts_of(scene.place, sensors, scene.absent, labelled=labelled)
+    facts = facts_of(scene.place, sensors, scene.absent, labelled=labels is not None)
     statistics |= {name: blank_statistics(sensor) for name, sensor in scene.absent.items()}
     facts |= {"statistics": statistics, "shifts": {name: asdict(move) for name, move in moves.items()}}
     outputs.append(folder / FACTS)
     write_text(outputs[-1], json.dumps(facts, indent=1))
-    return Made(tuple(outputs), counts, tuple(f"{scene.id}: {name} is missing" for name in scene.missing))
+    return Made(tuple(outputs), counts, tuple(notes))
 
 
 def _copy(file: SensorFile, grid: Grid, target: Path) -> dict[str, Any]:
@@ -175,7 +183,7 @@ def _write_coverage(
     grown = {name: by for name, by in table.grow_px.items() if by and legend.by_name(name)}
     pixels |= {name: shapely.buffer(pixels[name], by) for name, by in grown.items()}
     area = dict.fromkeys(legend.names, 0.0)
-    labelled_pixels = 0
+    labelled_pixels = valid_pixels = 0
     with (
         open_raster(folder / f"{scene.reference.name}.tif") as raster,
         write_raster(
@@ -189,16 +197,16 @@ def _write_coverage(
                 coverage_khw = np.stack([*pool.map(burn, (pixels[name] for name in legend.names))])
             else:
                 coverage_khw = labels.coverage_khw[(slice(None), *window.slices)]
-            labelled_hw: BoolArray = raster.read(window)[1]
-            if labels.labelled_hw is not None:
-                labelled_hw = labelled_hw & labels.labelled_hw[window.slices]
+            valid_hw: BoolArray = raster.read(window)[1]
+            labelled_hw = valid_hw & labels.labelled(grid, window)
             writer.write(window, coverage_khw)
             writer.write_mask(window, labelled_hw)
             labelled_pixels += int(labelled_hw.sum())
+            valid_pixels += int(valid_hw.sum())
             for name, coverage_hw in zip(legend.names, coverage_khw, strict=True):
                 area[name] += float(coverage_hw[labelled_hw].sum(dtype=np.int64)) / 255
-    counts: dict[str, float] = {f"area {name}": round(value, 2) for name, value in area.items()}
-    return {**counts, "labelled pixels": labelled_pixels}
+    counts: dict[str, float] = {f"{AREA}{name}": round(value, 2) for name, value in area.items()}
+    return {**counts, LABELLED: labelled_pixels, UNLABELLED: valid_pixels - labelled_pixels}
 
 
 def _target(polygons: GeometryArray, grid: Grid, target: str, window: Window) -> ByteArray:

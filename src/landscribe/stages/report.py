@@ -39,6 +39,8 @@ LARGEST_PICTURE, LARGEST_PATHS = 600_000, 900_000
 STAGES = ("prepare", "train", "predict", "oof", "tune", "vectorize", "score", "submit")
 KEPT = (
     "labelled pixels",
+    "unlabelled pixels",
+    "shared labels: ",
     "label polygons",
     "area ",
     "steps",

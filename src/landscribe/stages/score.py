@@ -14,6 +14,7 @@ from landscribe.core.arrays import GeometryArray
 from landscribe.core.burn import burn_mask
 from landscribe.core.features import of_class
 from landscribe.core.grid import Window
+from landscribe.core.ground import add_ground
 from landscribe.core.legend import DSTL_LEGEND, LandClass, Legend, default_colour
 from landscribe.core.owners import against_the_best_other
 from landscribe.core.recipe import Recipe
@@ -25,6 +26,7 @@ from landscribe.core.split.places import dstl_place
 from landscribe.errors import DataError, problem
 from landscribe.io.atomic import write_text
 from landscribe.io.raster.rasters import open_raster
+from landscribe.io.run.label_facts import ground_of, require_negative_ground
 from landscribe.io.run.prepared import COVERAGE, PreparedScene
 from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Run, make_key
@@ -56,7 +58,7 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
         progress: Told of each scene.
 
     Raises:
-        DataError: If no scene that validates was predicted.
+        DataError: If no scene that validates was predicted, or a class covers all that is labelled in them.
         IntegrityError: If the models in the run folder were trained on one of them.
     """
     prepared, vectorized = run.require("prepare"), run.require("vectorize")
@@ -66,6 +68,8 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
         got, need = f"{len(vectorized)} predicted", "a predicted scene with labels that no model was trained on"
         raise DataError(problem("score", "no scene to score", got=got, need=need))
     refuse_taught(run, split, scene_ids)
+    names = project.legend.names
+    require_negative_ground(add_ground([ground_of(prepared[i], names) for i in scene_ids]), "scored scenes")
     recipe = effective_recipe(project.recipe, run)
     thresholds = (recipe.vectorize.threshold.model_dump(mode="json"), recipe.vectorize.exclusive)
     untuned = run.records(UNTUNED_FEATURES) if recipe != project.recipe else {}

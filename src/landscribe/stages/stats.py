@@ -74,15 +74,12 @@ def stats(project: Project, progress: Progress = silent) -> list[ClassStatistics
     Raises:
         DataError: If labels cannot be read.
     """
-    labelled = [scene for scene in project.scenes.scenes if scene.labels is not None]
-    table = project.scenes.label_table
+    labelled = [scene for scene in project.scenes.scenes if scene.label_files]
     rows = []
     for number, scene in enumerate(labelled):
         progress(f"stats {scene.id}", number, len(labelled))
-        if table is None:
-            continue
         grid = sensor_grids(scene)[scene.reference.name]
-        features = read_labels(scene, table, project.legend, grid).features
+        features = read_labels(scene, project.legend, grid).features
         frame = shapely.box(0, 0, grid.width, grid.height)
         for land_class in project.legend:
             pixels = shapely.make_valid(grid.ground_to_pixels(of_class(features, land_class.name)))

@@ -23,6 +23,7 @@ from landscribe.errors import DataError, IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_bytes, write_text
 from landscribe.io.run.decoded_files import BlockFiles, memory_room
 from landscribe.io.run.formulas import Formula, write_formula
+from landscribe.io.run.label_facts import require_training_ground
 from landscribe.io.run.model_files import (
     MODEL_FILES,
     keep_snapshots,
@@ -73,7 +74,7 @@ def train(project: Project, run: Run, progress: Progress = silent) -> StageResul
         What was made, what was up to date.
 
     Raises:
-        DataError: If there is no labelled scene to train on.
+        DataError: If there is no labelled scene to train on, or nothing of a class, or nothing without it.
         RecipeError: If a model names an unknown class or sensor.
     """
     prepared = run.require("prepare")
@@ -81,6 +82,7 @@ def train(project: Project, run: Run, progress: Progress = silent) -> StageResul
     if not split.train:
         need = "labels for at least one scene outside of [validate]"
         raise DataError(problem("train", "no labelled scene to train on", got=f"{len(prepared)} scenes", need=need))
+    require_training_ground(project, prepared, split.train)
     refuse_leaks(project, run, split)
     check_models(project)
     _check_patches(project)

@@ -11,7 +11,6 @@ import shapely
 from landscribe.core.features import make_features, of_class
 from landscribe.core.grid import dstl_grid
 from landscribe.core.legend import DSTL_LEGEND
-from landscribe.core.recipe import LabelTable
 from landscribe.errors import DataError
 from landscribe.io.source.dstl import list_dstl, read_grid_sizes, read_sample, write_scene, write_tables
 from landscribe.io.source.labels import read_labels
@@ -41,7 +40,7 @@ def test_scenes_with_their_sensors_places_and_labels(root: Path) -> None:
     found = list_dstl(root)
     assert [scene.id for scene in found.scenes] == ["6010_0_3", "6110_1_2", "6140_1_2"]
     assert found.scenes[1].place == found.scenes[2].place
-    assert [scene.labels is not None for scene in found.scenes] == [False, True, False]
+    assert [bool(scene.label_files) for scene in found.scenes] == [False, True, False]
     assert found.scenes[0].missing == {"P": "sixteen_band/6010_0_3_P.tif", "A": "sixteen_band/6010_0_3_A.tif"}
     assert found.sample_submission == root / "sample_submission.csv"
 
@@ -55,7 +54,7 @@ def test_all_sensors_show_the_same_ground(root: Path) -> None:
 def test_labels_come_back_where_they_were(root: Path) -> None:
     scene = list_dstl(root).scenes[1]
     grid = sensor_grids(scene)["RGB"]
-    labels = read_labels(scene, LabelTable(path="train_wkt_v4.csv"), DSTL_LEGEND, grid)
+    labels = read_labels(scene, DSTL_LEGEND, grid)
     pixels = grid.ground_to_pixels(of_class(labels.features, "building"))
     assert sorted(p.bounds for p in pixels) == [pytest.approx((3, 5, 17, 11)), pytest.approx((20, 30, 41, 59))]
     assert sorted(labels.features["area"]) == pytest.approx([84, 609])

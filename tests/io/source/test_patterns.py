@@ -50,7 +50,7 @@ def test_scenes_in_natural_order_with_places_and_labels(tmp_path: Path) -> None:
     scenes = list_files(
         table(labels=LabelTable(path="lab/{scene}.geojson", **{"class": "x"}), place="p-{scene}"), tmp_path
     )
-    assert [(s.id, s.place, s.labels is not None) for s in scenes.scenes] == [
+    assert [(s.id, s.place, bool(s.label_files)) for s in scenes.scenes] == [
         ("s9", "p-s9", True),
         ("s10", "p-s10", False),
     ]

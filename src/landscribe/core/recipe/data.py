@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from landscribe.core.recipe.values import Colour, Count, Name, NonNegative, PerClass, Positive
 
@@ -33,10 +33,17 @@ class KindTable(BaseModel, frozen=True, extra="forbid", strict=True):
 
 
 class LabelTable(BaseModel, frozen=True, extra="forbid", strict=True):
-    """`[data].labels`: what is on the ground, as vectors or as pictures."""
+    """`[data].labels`: what is on the ground, as vectors or as pictures; one table, or a list of them.
+
+    Of several tables, a scene has the classes of all. Ground counts where every one of them says something.
+    """
 
     path: Name
     """Pattern with `{scene}` for a file per scene, or one file for all of them."""
+    missing: Literal["unlabelled", "empty"] = "unlabelled"
+    """What it means that a scene has no such file: nobody looked, so that it is only predicted, or nothing is there."""
+    area: Name | None = None
+    """Polygons where somebody looked, a file per scene or one for all: ground outside of them is unlabelled."""
     class_name: Name | None = Field(default=None, alias="class")
     """Every polygon is of this class."""
     class_field: Name | None = None
@@ -55,6 +62,11 @@ class LabelTable(BaseModel, frozen=True, extra="forbid", strict=True):
     say that none of the classes is there."""
     nodata: Literal["background", "unlabelled"] = "background"
     """What a label picture calls nodata, or has transparent: ground without any of the classes, or nobody looked."""
+
+    @property
+    def is_shared(self) -> bool:
+        """True for one file that holds the labels of all scenes."""
+        return "{" not in self.path
 
     @property
     def is_picture(self) -> bool:
@@ -105,13 +117,20 @@ class DataTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Sensors that a scene may lack: their pixels are then missing, as nodata is. A network learns to live without
     one by `chips.sensor_dropout`, or from scenes that lack it."""
     kinds: tuple[KindTable, ...] = ()
-    labels: LabelTable | None = None
+    labels: tuple[LabelTable, ...] = ()
+    """One table, or a list of them where a scene has several files."""
     scene: Name = "{scene}"
     """Scene id made of the fields in the paths."""
     place: Name = "{scene}"
     """Place made of the same fields; scenes of one place never stand on both sides of a split."""
     scenes: tuple[Name, ...] | None = None
     """Only these scene ids, in this order; None takes all that are found."""
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        # Strict models take tuples only, once a value has been in Python's hands.
+        return tuple(value) if isinstance(value, list) else (value,) if isinstance(value, dict | LabelTable) else value
 
 
 class PrepareTable(BaseModel, frozen=True, extra="forbid", strict=True):

@@ -14,7 +14,7 @@ from landscribe.core.recipe import Recipe
 from landscribe.errors import DataError, IntegrityError, LandscribeError, LimitError, RecipeError, problem
 from landscribe.io.run.runs import Made, Run, make_item
 from landscribe.io.settings import LoadedRecipe
-from landscribe.io.source.labels import legend_of
+from landscribe.io.source.label_legend import legend_of
 from landscribe.io.source.scenes import Scene, SceneList
 from landscribe.io.source.sources import list_scenes
 from landscribe.workers import abreast

@@ -23,11 +23,12 @@ from landscribe.core.split.places import dstl_place
 from landscribe.errors import DataError, problem
 from landscribe.io.atomic import PARTIAL_PREFIX, write_text
 from landscribe.io.raster.geotiff import write_raster
-from landscribe.io.source.scenes import Frame, Scene, SceneList, SensorFile
+from landscribe.io.source.scenes import Frame, LabelFile, Scene, SceneList, SensorFile
 from landscribe.io.vector.wkt_csv import write_wkt_csv
 
 SENSORS = {"RGB": "worldview3-rgb", "P": "worldview3-p", "M": "worldview3-m", "A": "worldview3-a"}
 GRID_SIZES, LABELS, SAMPLE = "grid_sizes.csv", "train_wkt_v4.csv", "sample_submission.csv"
+LABEL_TABLE = LabelTable(path=LABELS)
 HEADER = ("ImageId", "ClassType", "MultipolygonWKT")
 
 
@@ -57,7 +58,7 @@ def list_dstl(root: Path) -> SceneList:
         for i in sorted(labelled - {s.id for s in scenes})
     ]
     sample = root / SAMPLE
-    return SceneList(tuple(scenes), LabelTable(path=LABELS), sample if sample.is_file() else None, tuple(problems))
+    return SceneList(tuple(scenes), (LABEL_TABLE,), sample if sample.is_file() else None, tuple(problems))
 
 
 def read_grid_sizes(path: Path) -> dict[str, tuple[float, float]]:
@@ -151,8 +152,8 @@ def _scene(root: Path, scene_id: str, frame: tuple[float, float], *, has_labels:
             sensors[name] = SensorFile(name, path, find_sensor(kind), None, own)
         else:
             missing[name] = path.relative_to(root).as_posix()
-    labels = root / LABELS if has_labels else None
-    return Scene(scene_id, dstl_place(scene_id), sensors, labels, missing)
+    labels = (LabelFile(LABEL_TABLE, root / LABELS),) if has_labels else ()
+    return Scene(scene_id, dstl_place(scene_id), sensors, labels, missing=missing)
 
 
 def _sixteen(root: Path, scene_id: str, name: str) -> Path:

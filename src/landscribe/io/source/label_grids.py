@@ -30,7 +30,7 @@ def lay_on(painted: Painted, grid: Grid, where: str) -> Painted:
         where: Scene, for messages.
 
     Raises:
-        DataError: If the picture has another shape than the image and does not say where it lies, or lies elsewhere.
+        DataError: If the picture has another shape than the image and does not say where it lies.
     """
     own = painted.grid
     if not _both_lie_somewhere(painted, grid):
@@ -59,11 +59,8 @@ def lay_on(painted: Painted, grid: Grid, where: str) -> Painted:
             coverage_khw[k, rows][known] = band_hw[at]
         labelled_hw[rows][known] = painted.labelled_hw[at]
         inside += int(known.sum())
-    if not inside:
-        raise DataError(problem(where, "the label picture lies outside of the image", do="check the CRS of both"))
-    counts = {**painted.counts, WARPED: inside}
-    if inside < labelled_hw.size:
-        counts[BEYOND] = labelled_hw.size - inside
+    counts = {**painted.counts, WARPED: inside, BEYOND: labelled_hw.size - inside}
+    counts = {reason: n for reason, n in counts.items() if n}
     return Painted(coverage_khw, labelled_hw, counts, grid, painted.georeferenced)
 
 

@@ -10,7 +10,7 @@ from landscribe.core.recipe import DataTable, LabelTable, SensorTable
 from landscribe.core.sensors import Band, Sensor, find_sensor
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.atomic import PARTIAL_PREFIX
-from landscribe.io.source.scenes import Frame, Scene, SceneList, SensorFile, lacks
+from landscribe.io.source.scenes import Frame, LabelFile, Scene, SceneList, SensorFile, lacks
 
 FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -35,8 +35,7 @@ def list_files(data: DataTable, root: Path) -> SceneList:
     fields_of: dict[str, dict[str, str]] = {}
     for name, table in data.sensors.items():
         sensor = find_sensor(table.kind, kinds)
-        matches = match_files(root, table.path)
-        for path, fields in matches:
+        for path, fields in _own_files(data, root, table.path):
             scene_id = _fill(data.scene, fields, "[data].scene")
             fields_of.setdefault(scene_id, fields)
             if name in rows.setdefault(scene_id, {}):
@@ -57,8 +56,8 @@ def list_files(data: DataTable, root: Path) -> SceneList:
             broken[scene_id] = lacks(scene_id, reference, missing[reference])
             continue
         place = _fill(data.place, fields_of[scene_id] | {"scene": scene_id}, "[data].place")
-        labels = _label_path(data.labels, root, fields_of[scene_id] | {"scene": scene_id})
-        scenes.append(Scene(scene_id, place, present, labels, missing))
+        labels, unlabelled = _label_files(data.labels, root, fields_of[scene_id] | {"scene": scene_id})
+        scenes.append(Scene(scene_id, place, present, labels, unlabelled, missing))
     if not scenes:
         table = data.sensors[reference]
         raise DataError(
@@ -108,11 +107,40 @@ def _require_text(path: Path) -> None:
         raise DataError(problem(ascii(path.name), "file name is not UTF-8", do="rename the file")) from None
 
 
-def _label_path(table: LabelTable | None, root: Path, fields: Mapping[str, str]) -> Path | None:
-    if table is None:
-        return None
-    path = root / _fill(table.path, fields, "[data].labels")
-    return path if path.is_file() else None
+def _own_files(data: DataTable, root: Path, pattern: str) -> list[tuple[Path, dict[str, str]]]:
+    """Return the files that fit a pattern and no narrower one, as `{scene}_mask.tif` is beside `{scene}.tif`."""
+    found = match_files(root, pattern)
+    patterns = [*(table.path for table in data.labels), *(table.path for table in data.sensors.values())]
+    others = {other for other in patterns if FIELD.search(other)} - {pattern}
+    claimed: set[Path] = set()
+    for other in others:
+        if _literal(other) <= _literal(pattern):
+            continue
+        common = sorted(set(FIELD.findall(other)) & set(FIELD.findall(pattern)))
+        known = {tuple(fields[name] for name in common) for _, fields in found}
+        claimed |= {path for path, fields in match_files(root, other) if tuple(fields[n] for n in common) in known}
+    return [(path, fields) for path, fields in found if path not in claimed]
+
+
+def _literal(pattern: str) -> int:
+    return len(FIELD.sub("", pattern))
+
+
+def _label_files(
+    tables: tuple[LabelTable, ...], root: Path, fields: Mapping[str, str]
+) -> tuple[tuple[LabelFile, ...], tuple[str, ...]]:
+    """Return the label files of a scene, none where one of them is missing, and the missing ones."""
+    files, missing = [], []
+    for table in tables:
+        name = _fill(table.path, fields, "[data].labels")
+        path = root / name if (root / name).is_file() else None
+        if path is None and table.missing == "unlabelled":
+            missing.append(name)
+        area = None if table.area is None else root / _fill(table.area, fields, "[data].labels.area")
+        if area is not None and table.area is not None and not FIELD.search(table.area) and not area.is_file():
+            raise DataError(problem("[data].labels.area", "no such file", got=table.area))
+        files.append(LabelFile(table, path, area))
+    return () if missing else tuple(files), tuple(missing)
 
 
 def _frame(table: SensorTable, fields: Mapping[str, str], path: Path) -> Frame | None:

@@ -44,13 +44,33 @@ class SensorFile:
 
 
 @dataclass(frozen=True)
+class LabelFile:
+    """One file of labels of one scene, or of all of them, and how it is to be read."""
+
+    table: LabelTable
+    path: Path | None
+    """None where there is none and the recipe says that nothing is there."""
+    area: Path | None = None
+    """Polygons where somebody looked; None where the recipe names none, so that it was everywhere."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that are there."""
+        return tuple(path for path in (self.path, self.area) if path is not None and path.is_file())
+
+
+@dataclass(frozen=True)
 class Scene:
     """A piece of ground: rasters of several sensors, the first being the reference, and where its labels lie."""
 
     id: str
     place: str
     sensors: Mapping[str, SensorFile]
-    labels: Path | None = None
+    label_files: tuple[LabelFile, ...] = ()
+    """One for each table of the recipe; none at all where one of them is missing, since nobody looked for all classes
+    then."""
+    unlabelled: tuple[str, ...] = ()
+    """Label files that were looked for and are not there."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """Sensors of the recipe that this scene lacks -> the file that was looked for."""
     absent: Mapping[str, Sensor] = field(default_factory=dict)
@@ -67,7 +87,7 @@ class SceneList:
     """All scenes of a recipe."""
 
     scenes: tuple[Scene, ...]
-    label_table: LabelTable | None = None
+    label_tables: tuple[LabelTable, ...] = ()
     sample_submission: Path | None = None
     problems: tuple[str, ...] = field(default=())
     """Files that belong to no scene, sensors that nobody misses: one line each."""

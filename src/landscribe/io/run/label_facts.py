@@ -1,0 +1,60 @@
+"""What the records of `prepare` say of labels: ground by class, and whether that can teach and score a class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from landscribe.core.ground import Ground, add_ground, without_negative, without_positive
+from landscribe.errors import DataError, problem
+from landscribe.io.run.projects import Project
+from landscribe.io.run.runs import Record
+from landscribe.io.source.label_findings import no_negative, some
+
+LABELLED, UNLABELLED, AREA = "labelled pixels", "unlabelled pixels", "area "
+UNTOUCHED = "shared labels: has nothing"
+ONE_SIDED = "shared labels: part left empty on one side"
+"""Counts of a record: pixels, pixels, and pixels of a class; 1; a part of the scene."""
+
+
+def named_classes(project: Project) -> tuple[str, ...]:
+    """Return the classes that somebody chose; those of DSTL's fixed list may be without ground."""
+    if project.recipe.data.source == "files" or project.recipe.classes:
+        return project.legend.names
+    return tuple(dict.fromkeys(name for table in project.recipe.models for name in table.classes or ()))
+
+
+def ground_of(record: Record, names: Iterable[str]) -> dict[str, Ground]:
+    """Return the ground of each class in a prepared scene, in pixels of its reference."""
+    labelled, unlabelled = (float(record.counts.get(key, 0)) for key in (LABELLED, UNLABELLED))
+    areas = {name: float(record.counts.get(f"{AREA}{name}", 0)) for name in names}
+    return {name: Ground(area, max(labelled - area, 0.0), unlabelled) for name, area in areas.items()}
+
+
+def require_training_ground(project: Project, prepared: Mapping[str, Record], scene_ids: Sequence[str]) -> None:
+    """Refuse to train a class on scenes that show nothing of it, or nothing but it.
+
+    Raises:
+        DataError: In one line, with the class and the cure.
+    """
+    learnt = {
+        n for table in project.recipe.models if table.kind == "network" for n in table.classes or project.legend.names
+    }
+    ground = add_ground([ground_of(prepared[i], project.legend.names) for i in scene_ids])
+    ground = {name: own for name, own in ground.items() if name in learnt}
+    require_negative_ground(ground, "training scenes")
+    chosen = named_classes(project)
+    missing = [name for name in without_positive(ground) if name in chosen]
+    if missing:
+        what = f"no ground of class {' or '.join(repr(name) for name in missing)} to learn from"
+        do = "label some, change [validate], or take the class out of the recipe"
+        raise DataError(problem("training scenes", what, got=some(list(scene_ids)), do=do))
+
+
+def require_negative_ground(ground: Mapping[str, Ground], where: str) -> None:
+    """Refuse classes that cover all labelled ground, so that no find of them could be false.
+
+    Raises:
+        DataError: In one line, with the class and the cure.
+    """
+    for name in without_negative(ground):
+        raise DataError(no_negative(where, name, ground[name], "px"))
