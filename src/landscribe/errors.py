@@ -65,4 +65,6 @@ class IntegrityError(LandscribeError):
     exit_code = 6
 
 
+BAD_FILE = (DataError, IntegrityError, LimitError)
+"""What one bad file raises: where several are worked on, that one is named and the others go on."""
 INTERRUPTED_EXIT_CODE = 130

@@ -98,6 +98,39 @@ def test_pixel_area_of_a_utm_grid_and_of_degrees() -> None:
     assert Grid(5, 7, Affine.identity()).unit == "px"
 
 
+@pytest.mark.parametrize("turn_deg", [0.0, 17.0, 90.0, 133.0, 200.0])
+@pytest.mark.parametrize("shear_deg", [0.0, 11.0, -23.0])
+def test_areas_go_by_the_determinant_and_lengths_by_the_plane(turn_deg: float, shear_deg: float) -> None:
+    turned = Affine.translation(500_000, 5_000_000) @ Affine.rotation(turn_deg) @ Affine.shear(shear_deg, 0)
+    grid = Grid(61, 47, turned @ Affine.scale(0.5, -0.3), UTM)
+    assert grid.pixel_area == pytest.approx(abs(grid.transform.determinant) / 0.9996**2, rel=1e-5)
+    plane = Grid(61, 47, grid.plane)
+    shape = shapely.Polygon([(500_003, 5_000_002), (500_009, 5_000_004), (500_004, 5_000_011)])
+    moved = plane.pixels_to_ground(grid.ground_to_pixels(np.array([shape], dtype=object)))[0]
+    assert moved.area == pytest.approx(shape.area / 0.9996**2, rel=1e-5)
+    assert moved.length == pytest.approx(shape.length / 0.9996, rel=1e-5)
+
+
+def test_the_plane_of_degrees_keeps_angles() -> None:
+    degrees = Grid(
+        61, 47, Affine.translation(6, 60) @ Affine.rotation(30) @ Affine.scale(1e-5, -1e-5), CRS.from_epsg(4326)
+    )
+    # A degree of longitude is half as long there: what is square in degrees leans on the ground.
+    right, down = (np.array(degrees.plane @ p) for p in ((1, 0), (0, 1)))
+    east, north = 111_412.0 * np.cos(np.radians(60)) * 1e-5, 111_412.0 * 1e-5
+    wanted = [np.array([np.cos(a) * east, np.sin(a) * north]) for a in np.radians((30, -60))]
+    assert right @ down == pytest.approx(wanted[0] @ wanted[1], rel=2e-2)
+    assert np.linalg.det([right, down]) == pytest.approx(abs(np.linalg.det(wanted)), rel=1e-2)
+
+
+def test_a_place_outside_of_the_crs_is_named() -> None:
+    grid = Grid(5, 7, Affine.translation(1e9, 0) @ Affine.scale(1, -1), CRS.from_epsg(32636))
+    with pytest.raises(DataError, match="outside of where its CRS is defined"):
+        grid.pixel_area  # noqa: B018
+    with pytest.raises(DataError, match=r"got 10\.5, 197\.5 in WGS 84"):
+        Grid(5, 7, Affine.translation(7, 200) @ Affine.scale(1, -1), CRS.from_epsg(4326)).plane  # noqa: B018
+
+
 def test_dstl_frame_is_the_formula() -> None:
     grid = dstl_grid(3349, 3391, 0.009169, -0.00904)
     point = np.array([shapely.Point(0.004, -0.003)], dtype=object)

@@ -20,6 +20,10 @@ from landscribe.core.arrays import FloatArray, GeometryArray
 from landscribe.errors import DataError, problem
 
 WGS84 = Geod(ellps="WGS84")
+ANGLE_STEP_PX = 100.0
+"""Angles between steps are told over so many pixels: over one, the last digits of longitudes would tilt them."""
+SQUARE = 1e-6
+"""Cosine below which the sides of a pixel stand square on each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +146,45 @@ class Grid:
 
     @cached_property
     def pixel_size_m(self) -> tuple[float, float] | None:
-        """Height and width of a pixel in metres on the ground at the grid's centre; None without a CRS."""
+        """Length of a step down and of one to the right, in metres at the grid's centre; None without a CRS.
+
+        Raises:
+            DataError: If the centre lies outside of where the CRS is defined.
+        """
         if self.crs is None:
             return None
+        (down_m, _), (right_m, _) = self._steps(1.0)
+        return down_m, right_m
+
+    @cached_property
+    def plane(self) -> Affine:
+        """The affine map from pixels (col, row) to a plane in metres that keeps angles; the identity without a CRS.
+
+        Its origin is the first pixel's corner and its x-axis the first row. Areas, lengths and buffers are right in it
+        on sheared grids, and on grids in degrees.
+        """
+        size = self.pixel_size_m
+        if size is None:
+            return Affine.identity()
+        (_, down_deg), (_, right_deg) = self._steps(ANGLE_STEP_PX)
+        angle = math.radians(down_deg - right_deg)
+        cosine, sine = math.cos(angle), abs(math.sin(angle))
+        if abs(cosine) < SQUARE:
+            cosine, sine = 0.0, 1.0
+        return Affine(size[1], size[0] * cosine, 0.0, 0.0, size[0] * sine, 0.0)
+
+    def _steps(self, length_px: float) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Return metres and azimuth in degrees of a step down and of one to the right at the grid's centre."""
         to_lonlat = Transformer.from_crs(self.crs, CRS.from_epsg(4326), always_xy=True)
         col, row = self.width / 2, self.height / 2
-        points = [self.transform @ p for p in ((col, row), (col, row + 1), (col + 1, row))]
+        points = [self.transform @ p for p in ((col, row), (col, row + length_px), (col + length_px, row))]
         (lon, lat), (lon_r, lat_r), (lon_c, lat_c) = (to_lonlat.transform(*p) for p in points)
-        return float(WGS84.inv(lon, lat, lon_r, lat_r)[2]), float(WGS84.inv(lon, lat, lon_c, lat_c)[2])
+        ends = np.array([lon, lat, lon_r, lat_r, lon_c, lat_c])
+        if not np.isfinite(ends).all() or np.abs(ends[1::2]).max() > 90:
+            got = f"{points[0][0]:.10g}, {points[0][1]:.10g} in {self.crs.name if self.crs else None}"
+            raise DataError(problem("grid", "lies outside of where its CRS is defined", got=got, do="check its CRS"))
+        down, right = WGS84.inv(lon, lat, lon_r, lat_r), WGS84.inv(lon, lat, lon_c, lat_c)
+        return (float(down[2]), float(down[0])), (float(right[2]), float(right[0]))
 
     @property
     def unit(self) -> str:
@@ -159,8 +194,7 @@ class Grid:
     @property
     def pixel_area(self) -> float:
         """Area of one pixel in square metres with a CRS, else 1 (square pixels)."""
-        size = self.pixel_size_m
-        return 1.0 if size is None else size[0] * size[1]
+        return float(self.plane.determinant)
 
     @property
     def pixel_length(self) -> float:

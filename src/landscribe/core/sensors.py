@@ -6,6 +6,7 @@ ESA Sentinel-2 User Handbook. A wavelength of 0 means that nobody said it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from landscribe.errors import RecipeError, problem
@@ -84,6 +85,38 @@ _SENSORS = (
     _sensor("grey8", 0.0, 8, grey=0),
 )
 CATALOGUE: dict[str, Sensor] = {sensor.kind: sensor for sensor in _SENSORS}
+
+
+COLOUR_WORDS = {
+    "coastal": "coastal", "coastalblue": "coastal", "coastalaerosol": "coastal", "aerosol": "coastal",
+    "blue": "blue", "b": "blue", "green": "green", "g": "green", "red": "red", "r": "red", "yellow": "yellow",
+    "rededge": "red_edge", "rededge1": "red_edge", "nir": "nir", "n": "nir", "nearinfrared": "nir", "nir1": "nir",
+    "nir08": "nir", "ir": "nir", "nir2": "nir2", "pan": "pan", "panchromatic": "pan", "swir1": "swir1",
+    "swir16": "swir1", "swir2": "swir2", "swir22": "swir2",
+}  # fmt: skip
+"""What bands are called in files -> one word for each colour."""
+SENTINEL2_WORDS = {
+    "b01": "coastal", "b02": "blue", "b03": "green", "b04": "red", "b05": "red_edge", "b08": "nir", "b11": "swir1",
+    "b12": "swir2",
+}  # fmt: skip
+"""The same for the numbers of Sentinel-2's bands: other satellites number theirs differently."""
+
+
+def colour_word(text: str, kind: str = "") -> str | None:
+    """Return the colour that the name of a band says, in one word for all spellings; None where it says none.
+
+    Args:
+        text: A description from a file, or the name of a kind's band: "NIR", "Band 1 (blue)", "B04, red".
+        kind: Of the sensor, since numbers of bands mean something in those of Sentinel-2 only.
+    """
+    whole = re.sub(r"[-_ ]", "", text.lower())
+    words = [word for word in re.split(r"[^a-z0-9]+", text.lower().replace("red edge", "rededge")) if word]
+    if whole in COLOUR_WORDS:
+        words = [whole]
+    if kind.startswith("sentinel2"):
+        words = [SENTINEL2_WORDS.get(re.sub(r"^b(\d)$", r"b0\1", word), word) for word in words]
+    found = list(dict.fromkeys(COLOUR_WORDS[word] for word in words if word in COLOUR_WORDS))
+    return found[0] if len(found) == 1 else None
 
 
 def find_sensor(kind: str, extra: dict[str, Sensor] | None = None) -> Sensor:

@@ -17,15 +17,15 @@ from landscribe.core.register import looks_flipped
 from landscribe.core.rules import check_rules
 from landscribe.core.spectral.indices import band_positions
 from landscribe.core.split.leaks import THUMBNAIL_PX, find_overlaps, find_twins, make_thumbnail
-from landscribe.errors import DataError, IntegrityError, LandscribeError, LimitError, problem
+from landscribe.errors import BAD_FILE, LandscribeError, problem
 from landscribe.io.atomic import write_text
-from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.alignment import scene_sources
 from landscribe.io.run.label_facts import named_classes
 from landscribe.io.run.projects import Progress, Project, StageResult, check_models, make_items, silent
 from landscribe.io.run.runs import Made, Run, file_digest, make_key
 from landscribe.io.source.label_findings import LabelFacts, label_errors, label_warnings, look_at_labels, some
 from landscribe.io.source.scenes import Scene, other_ground, sensor_grids, shared_ground
+from landscribe.io.source.sensor_files import open_sensor
 
 STRIP_ROWS = 1024
 MIN_OVERLAP = 0.9
@@ -95,7 +95,8 @@ def check(project: Project, progress: Progress = silent) -> CheckResult:
                 findings += _check_orientation(scene)
             if scene.label_files:
                 facts.append(look_at_labels(scene, legend, grids[scene.id]))
-        except (DataError, IntegrityError, LimitError) as error:
+        except BAD_FILE as error:
+            grids.pop(scene.id, None)
             findings.append(Finding("error", _at_scene(scene, error)))
     findings += _say_too_large(project, too_large)
     unit = "px" if any(grid.crs is None for grid in grids.values()) else "m2"
@@ -189,7 +190,7 @@ def _say_too_large(project: Project, too_large: dict[str, dict[str, float]]) -> 
 def _check_pixels(scene: Scene, name: str, too_large: dict[str, dict[str, float]]) -> Iterator[Finding]:
     file = scene.sensors[name]
     where = f"scene {scene.id!r}, {name}"
-    with open_raster(file.path, nodata=file.nodata) as raster:
+    with open_sensor(file) as raster:
         height, width = raster.info.grid.shape_hw
         low = np.full(len(file.sensor.bands), np.inf)
         high = -low
@@ -247,6 +248,6 @@ def _check_places(project: Project, grids: dict[str, Grid]) -> Iterator[Finding]
 
 def _thumbnail(scene: Scene, grid: Grid, largest: int) -> FloatArray:
     # One ground resolution for all: a scene half as wide as the largest gets half as many pixels.
-    with open_raster(scene.reference.path, nodata=scene.reference.nodata) as raster:
+    with open_sensor(scene.reference) as raster:
         image_chw, valid_hw = raster.read()
     return make_thumbnail(image_chw.astype(np.float32), valid_hw, round(THUMBNAIL_PX * max(grid.shape_hw) / largest))

@@ -18,11 +18,11 @@ from landscribe.core.burn import MaskMode, burn_mask, burn_share
 from landscribe.core.features import of_class
 from landscribe.core.grid import Grid, Window
 from landscribe.core.register import Move, move_grid
-from landscribe.errors import DataError, IntegrityError
+from landscribe.errors import BAD_FILE, DataError
 from landscribe.io.atomic import write_text
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
-from landscribe.io.run.alignment import TABLE, align_scenes, write_table
+from landscribe.io.run.alignment import TABLE, align_scenes, sensor_keys, write_table
 from landscribe.io.run.label_facts import AREA, LABELLED, ONE_SIDED, UNLABELLED, UNTOUCHED
 from landscribe.io.run.prepared import COVERAGE, FACTS, LABELS, blank_statistics, facts_of, write_blank
 from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
@@ -31,7 +31,8 @@ from landscribe.io.run.sharpened import write_sharpened
 from landscribe.io.run.splits import split_of
 from landscribe.io.source.label_ground import empty_side
 from landscribe.io.source.labels import Labels, read_labels
-from landscribe.io.source.scenes import Scene, SensorFile, require_shared_ground, sensor_grids
+from landscribe.io.source.scenes import Scene, require_shared_ground, sensor_grids
+from landscribe.io.source.sensor_files import SensorFile, open_sensor
 from landscribe.io.vector.vectors import write_features
 from landscribe.workers import scenes_at_once
 
@@ -67,11 +68,9 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
             raise DataError(broken[scene_id])
         scene = scenes[scene_id]
         return make_key(
-            files={name: file_digest(sensor.path) for name, sensor in scene.sensors.items()},
-            frames={name: str(sensor.frame) for name, sensor in scene.sensors.items()},
+            sensors=sensor_keys(scene),
             labels=[[file_digest(path) for path in label.paths] for label in scene.label_files],
             label_tables=[label.table.model_dump(mode="json") for label in scene.label_files],
-            kinds={name: (sensor.sensor.kind, sensor.nodata) for name, sensor in scene.sensors.items()},
             place=scene.place,
             absent=sorted(scene.absent),
             legend=[(c.id, c.name) for c in legend],
@@ -94,7 +93,7 @@ def _need_bytes(project: Project, scene: Scene) -> int:
     """Return about how much memory a scene takes while it is prepared; 0 for one that cannot be opened."""
     try:
         grids = sensor_grids(scene)
-    except (DataError, IntegrityError):
+    except BAD_FILE:
         return 0
     strips = {name: min(grid.height, STRIP_ROWS) * grid.width for name, grid in grids.items()}
     most = max(strips[name] * len(file.sensor.bands) * STATISTICS_BYTES for name, file in scene.sensors.items())
@@ -142,7 +141,7 @@ def _prepare_scene(project: Project, run: Run, scene: Scene, moves: Mapping[str,
 
 
 def _copy(file: SensorFile, grid: Grid, target: Path) -> dict[str, Any]:
-    with open_raster(file.path, nodata=file.nodata) as raster:
+    with open_sensor(file) as raster:
         info = raster.info
         count = len(file.sensor.bands)
         total, square = np.zeros(count), np.zeros(count)

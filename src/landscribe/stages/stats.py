@@ -8,10 +8,10 @@ import numpy as np
 import shapely
 
 from landscribe.core.features import of_class
-from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.projects import Progress, Project, silent
 from landscribe.io.source.labels import read_labels
 from landscribe.io.source.scenes import sensor_grids
+from landscribe.io.source.sensor_files import open_sensor
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def shapes(project: Project, progress: Progress = silent) -> list[ImageShape]:
     for number, scene in enumerate(project.scenes.scenes):
         progress(f"stats {scene.id}", number, len(project.scenes.scenes))
         for name, file in scene.sensors.items():
-            with open_raster(file.path, nodata=file.nodata) as raster:
+            with open_sensor(file) as raster:
                 info = raster.info
             rows.append(
                 ImageShape(

@@ -158,6 +158,20 @@ def test_lengths_are_metres_with_a_crs_and_pixels_without(transform: Affine, crs
     assert out.crs == crs
 
 
+@pytest.mark.parametrize("shear_deg", [13.0, -31.0])
+def test_rules_are_true_on_a_sheared_grid(shear_deg: float):
+    transform = Affine.translation(500_000, 5_000_000) @ Affine.shear(shear_deg, 5) @ Affine.scale(0.5, -0.5)
+    grid = Grid(61, 47, transform, CRS.from_epsg(32631))
+    square = np.array([box(500_003, 4_999_990, 500_007, 4_999_994)], dtype=object)
+    frame = make_features("a", ROAD, square, area=16.0, crs=grid.crs)
+    out, _ = apply(frame, rule(buffer=1.0), grid=grid)
+    assert out["area"].iloc[0] == pytest.approx(36.0, rel=2e-3)  # UTM shortens by 0.0004
+    assert out.geometry.area.iloc[0] == pytest.approx(36.0, rel=2e-3)
+    kept, _ = apply(frame, rule(drop_small=15.9), grid=grid)
+    assert len(kept) == 1
+    assert not len(apply(frame, rule(drop_small=16.1), grid=grid)[0])
+
+
 def test_mistakes_are_named():
     frame = features((ROAD, box(0, 0, 4, 4), 0.6))
     with pytest.raises(RecipeError, match=r"rule 2 .drop_small.: unknown class, got 'raod'"):

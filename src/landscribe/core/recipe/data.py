@@ -16,8 +16,18 @@ class SensorTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Pattern below `[data].root`; `{scene}` or any other `{field}` stands for a part of the name without a slash."""
     kind: Name
     """Row of the sensor catalogue, or of `[[data.kinds]]`."""
+    without: tuple[Name, ...] = ()
+    """Patterns of files that `path` would take too and that are none of this sensor's, such as masks beside images."""
+    bands: Annotated[tuple[Count, ...], Field(min_length=1)] | None = None
+    """Numbers, from 1, of the file's bands in the order of the kind's: `[3, 2, 1]` reads blue, green, red as red,
+    green, blue. None takes the bands as they stand, and refuses a file that names them in another order."""
+    alpha: bool | None = None
+    """Whether the file's last band is transparency. None looks: as many bands as the kind has are all bands, and one
+    more is transparency if its pixels are."""
     nodata: float | None = None
     """Value that means "no data" in every band; None takes what the file says (nodata, mask or alpha)."""
+    scale: bool = False
+    """Apply the factor and offset that the file states for its bands (Sentinel-2's -1000): values become floats."""
     frame: Literal["file", "webmercator-tile"] = "file"
     """`webmercator-tile` takes the georeference from `{x}`, `{y}`, `{z}` in the path."""
 

@@ -103,23 +103,21 @@ def _apply_to_scene(
     grid: Grid,
     counts: Sequence[Counts],
 ) -> gpd.GeoDataFrame:
-    height_m, width_m = grid.pixel_size_m or (1.0, 1.0)
-    size = np.array([width_m, height_m])
+    plane = Grid(grid.height, grid.width, grid.plane)  # lengths and areas are true in it, whatever shape pixels have
     pixels = grid.ground_to_pixels(features.geometry.to_numpy())
     ids = {c.id: k for k, c in enumerate(legend)}
     rows = Rows(
-        geometry=shapely.transform(pixels, lambda xy: xy * size),
+        geometry=plane.pixels_to_ground(pixels),
         class_index=np.array([ids.get(i, -1) for i in features["class_id"]], dtype=np.int64),
         score=features["score"].to_numpy(dtype=np.float64),
         origin=np.arange(len(features), dtype=np.int64),
         changed=np.zeros(len(features), dtype=np.bool_),
     )
-    footprint = shapely.box(0.0, 0.0, grid.width * width_m, grid.height * height_m)
     for rule, here, count in zip(rules, wanted, counts, strict=True):
         if here:
             count["before"] += len(rows)
             chosen = rows_of(rows, rule.classes, legend)
-            site = Site(rule, legend, footprint, count)
+            site = Site(rule, legend, plane.footprint, count)
             rows = ACTIONS[rule.action].apply(rows, chosen, setting_of(rule, grid), site)
             count["after"] += len(rows)
     changed = rows.changed
@@ -127,7 +125,7 @@ def _apply_to_scene(
     area = result["area"].to_numpy(dtype=np.float64).copy()
     area[changed] = shapely.area(rows.geometry[changed])
     geometry = result.geometry.to_numpy().copy()
-    ground = grid.pixels_to_ground(shapely.transform(rows.geometry[changed], lambda xy: xy / size))
+    ground = grid.pixels_to_ground(plane.ground_to_pixels(rows.geometry[changed]))
     geometry[changed], _ = repair(ground)
     gone = shapely.is_empty(geometry)
     if gone.any():  # numbers so large that the ground cannot tell its vertices apart

@@ -237,8 +237,7 @@ def _plane(
     """Return the affine map to a plane in metres (or pixels) near the scene; shares of area do not depend on it."""
     if grids is not None and scene in grids:
         grid = grids[scene]
-        height_m, width_m = grid.pixel_size_m or (1.0, 1.0)
-        return Affine.scale(width_m, height_m) @ ~grid.transform
+        return grid.plane @ ~grid.transform
     if crs is None or not geometries:
         return None
     left, bottom, right, top = shapely.total_bounds(np.concatenate(geometries))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import rasterio
 import rasterio.crs
 import rasterio.errors
 from affine import Affine
-from pyproj import CRS
-from pyproj.exceptions import CRSError
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError, ProjError
 
 from landscribe.core.grid import Grid
 from landscribe.errors import DataError, problem
@@ -82,11 +83,29 @@ def _crs_of(dataset: Any, path: Path) -> CRS | None:
         if not dataset.crs:
             return None
         authority = dataset.crs.to_authority(confidence_threshold=100)
-        return CRS.from_authority(*authority) if authority else CRS.from_wkt(dataset.crs.to_wkt(version="WKT2_2019"))
+        crs = CRS.from_authority(*authority) if authority else CRS.from_wkt(dataset.crs.to_wkt(version="WKT2_2019"))
     except (rasterio.errors.CRSError, CRSError) as error:
         raise DataError(
             problem(str(path), "CRS cannot be understood", got=" ".join(str(error).split())[:200])
         ) from error
+    if not _leads_to_earth(crs):
+        do = "give it the CRS of its coordinates: gdal_edit -a_srs, or -unsetgt to take them for pixels"
+        raise DataError(
+            problem(str(path), "CRS is a local one that leads to no place on Earth", got=crs.name or "unnamed", do=do)
+        )
+    return crs
+
+
+@lru_cache(maxsize=256)
+def _leads_to_earth(crs: CRS) -> bool:
+    """Tell whether longitude and latitude can be had from coordinates; not from those of a building site."""
+    if crs.is_geocentric:
+        return False
+    try:
+        Transformer.from_crs(crs, CRS.from_epsg(4326), always_xy=True)
+    except ProjError:
+        return False
+    return True
 
 
 def _refuse_other_georeference(dataset: Any, crs: CRS | None, path: Path) -> None:

@@ -1,6 +1,7 @@
 """Opening rasters safely, reading windows, writing atomically.
 
-The first bytes of a file choose the one driver that may open it; nothing beside the file is followed.
+The first bytes of a file choose the one driver that may open it. Of what lies beside it only two things are taken: a
+world file, and a mask that is itself a TIFF of the same size; nothing else is followed.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from landscribe.errors import DataError, LimitError, problem
 from landscribe.io.raster.georeference import grid_of, webmercator_tile_grid
 from landscribe.io.raster.geotiff import GDAL_ERRORS, THREADS, RasterWriter, reason_of, to_rasterio_window, write_raster
 from landscribe.io.raster.nodata import is_data
+from landscribe.io.raster.odd import refusing_odd_files
 from landscribe.io.raster.png import require_whole_png
 from landscribe.io.safety import GDAL_SETTINGS, check_claim, check_size, require_local_file
 
@@ -38,7 +40,8 @@ MAGIC = {
     b"\x00\x00\x00\x0cjP  \r\n\x87\n": "JP2OpenJPEG",
 }
 """First bytes -> GDAL driver: TIFF and BigTIFF of either byte order, JPEG, PNG, JPEG 2000."""
-SIDECARS = (".aux.xml", ".ovr", ".msk")
+MASK_FILE = ".msk"
+SIDECARS = (".aux.xml", ".ovr", MASK_FILE)
 MAX_BANDS = 4096
 
 
@@ -49,13 +52,13 @@ class RasterInfo:
     path: Path
     grid: Grid
     count: int
-    """Bands in the file, alpha included."""
+    """Bands, alpha included."""
     dtype: str
     nodata: float | None
     """The value that means "no data" in every band; None where the file has none or has a different one per band."""
     descriptions: tuple[str | None, ...]
     has_mask: bool
-    """True where the file has a mask of its own beside the bands."""
+    """True where the file has a mask of its own beside the bands, or one lies beside it."""
     alpha_band: int | None
     """Number of the alpha band, from 1."""
     georeferenced: bool
@@ -64,6 +67,12 @@ class RasterInfo:
     """Value -> red, green, blue of a palette picture; None for any other."""
     ignored: tuple[str, ...] = ()
     """Files beside the raster that other programs would have read with it."""
+    mask_file: Path | None = None
+    """The mask beside the raster that tells which pixels are valid."""
+    colours: tuple[str, ...] = ()
+    """What the file says each band shows: red, green, blue, gray, alpha, undefined, ..."""
+    scales: tuple[tuple[float, float], ...] = ()
+    """Factor and offset from stored to true values of each band, alpha left out; 1 and 0 where none are stated."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,16 @@ class Raster:
 
     info: RasterInfo
     _dataset: Any
+    _numbers: tuple[int, ...]
+    """Numbers in the file of the bands that are read, alpha left out."""
     _nodata: tuple[float | None, ...]
+    """Of each of them."""
+    _alpha: int | None = None
+    """Number of the alpha band in the file."""
+    _mask: Any = None
+    """The open mask beside the file."""
+    _scaled: bool = False
+    """True where values are handed out with factor and offset applied, as float32."""
 
     def read(
         self, window: Window | None = None, bands: Sequence[int] | None = None, *, limit_bytes: int | None = None
@@ -95,23 +113,24 @@ class Raster:
             LimitError: If it would not fit into memory.
         """
         window = self.info.grid.window if window is None else window
-        colour = [number for number in range(1, self.info.count + 1) if number != self.info.alpha_band]
-        wanted = list(range(1, len(colour) + 1)) if bands is None else list(bands)
-        self._check_request(window, wanted, len(colour))
-        all_needed = any(v is not None for v in self._nodata) or np.issubdtype(self.info.dtype, np.floating)
-        numbers = colour if all_needed else [colour[k - 1] for k in wanted]
+        wanted = list(range(1, len(self._numbers) + 1)) if bands is None else list(bands)
+        self._check_request(window, wanted, len(self._numbers))
+        all_needed = any(v is not None for v in self._nodata) or self._dataset.dtypes[0].startswith("float")
+        numbers = list(self._numbers) if all_needed else [self._numbers[k - 1] for k in wanted]
         self._check_memory(window, len(numbers), limit_bytes)
         part = to_rasterio_window(window)
-        try:
-            with _gdal():
-                image_chw = self._dataset.read(numbers, window=part)
-                valid_hw = self._read_mask(part, window)
-        except GDAL_ERRORS as error:
-            raise DataError(problem(str(self.info.path), "damaged or cut short", got=reason_of(error))) from error
-        except MemoryError as error:
-            raise LimitError(problem(str(self.info.path), "out of memory", got=window)) from error
-        valid_hw &= is_data(image_chw, [self._nodata[n - 1] for n in numbers])
-        return (image_chw[[k - 1 for k in wanted]] if all_needed and bands is not None else image_chw), valid_hw
+        with refusing_odd_files(self.info.path), _gdal():
+            image_chw = self._dataset.read(numbers, window=part)
+            valid_hw = self._read_mask(part, window)
+        valid_hw &= is_data(image_chw, self._nodata if all_needed else [None] * len(numbers))
+        if all_needed and bands is not None:
+            image_chw = image_chw[[k - 1 for k in wanted]]
+        return (self._to_true(image_chw, wanted) if self._scaled else image_chw), valid_hw
+
+    def _to_true(self, image_chw: AnyArray, wanted: Sequence[int]) -> AnyArray:
+        pairs = np.array([self.info.scales[k - 1] for k in wanted])
+        true_chw = image_chw * pairs[:, 0, None, None] + pairs[:, 1, None, None]
+        return true_chw.astype(np.float32)
 
     def _check_request(self, window: Window, wanted: list[int], count: int) -> None:
         where, grid = str(self.info.path), self.info.grid
@@ -123,13 +142,16 @@ class Raster:
     def _check_memory(self, window: Window, count: int, limit_bytes: int | None) -> None:
         path, itemsize = self.info.path, np.dtype(self.info.dtype).itemsize
         # A block is unpacked whole, however small the window and with however many bands it holds.
-        block_bytes = math.prod(self._dataset.block_shapes[0]) * self.info.count * itemsize
+        block_bytes = math.prod(self._dataset.block_shapes[0]) * self._dataset.count * itemsize
         need_bytes = window.height * window.width * (count * itemsize + 1) + block_bytes
         check_size(str(path), need_bytes, limit_bytes=limit_bytes, file_bytes=path.stat().st_size)
 
     def _read_mask(self, part: RasterioWindow, window: Window) -> BoolArray:
-        if self.info.alpha_band is not None:
-            valid_hw: BoolArray = self._dataset.read(self.info.alpha_band, window=part) != 0
+        if self._alpha is not None:
+            valid_hw: BoolArray = self._dataset.read(self._alpha, window=part) != 0
+        elif self._mask is not None:
+            # A mask may have a band for each of the file's: a pixel is data where any of its bands is.
+            valid_hw = (self._mask.read(window=part) != 0).any(axis=0)
         elif self.info.has_mask:
             valid_hw = self._dataset.read_masks(1, window=part) != 0
         else:
@@ -152,27 +174,36 @@ class Raster:
 
 
 @contextlib.contextmanager
-def open_raster(path: Path, *, nodata: float | None = None, palette: bool = False) -> Iterator[Raster]:
+def open_raster(
+    path: Path,
+    *,
+    nodata: float | None = None,
+    palette: bool = False,
+    alpha: bool | None = None,
+    bands: Sequence[int] | None = None,
+    scaled: bool = False,
+) -> Iterator[Raster]:
     """Open a local GeoTIFF, JPEG, PNG or JPEG 2000 for reading.
 
     Args:
         path: The file.
         nodata: Value that means "no data" in every band; None takes what the file says.
         palette: Let pictures with a colour table in; their values are places in the table, not brightness.
+        alpha: Whether the last band is one of transparency; None takes what the file says.
+        bands: Numbers from 1 of the file's bands to read, in that order; None takes all of them but alpha.
+        scaled: Hand out values times the file's factor plus its offset, as float32.
 
     Raises:
-        DataError: If it is not such a file, damaged, holds complex numbers, CMYK or Lab colours, or is placed by
-            ground control points only.
+        DataError: If it is not such a file, damaged, holds complex numbers, CMYK or Lab colours, is placed by ground
+            control points only, or lacks a band.
         LimitError: If it claims more than `MAX_BANDS` bands, or a size that no imagery of its bytes has.
     """
-    with _gdal():
-        dataset = _open(path)
-    try:
-        with _gdal():
-            raster = _described(dataset, path, nodata, palette=palette)
+    with contextlib.ExitStack() as files:
+        with refusing_odd_files(path), _gdal():
+            dataset = files.enter_context(contextlib.closing(_open(path)))
+            raster = _describe(dataset, path, nodata, palette=palette, alpha=alpha, bands=bands, scaled=scaled)
+            raster = _with_mask(raster, files)
         yield raster
-    finally:
-        dataset.close()
 
 
 def _gdal() -> Any:
@@ -190,30 +221,36 @@ def _open(path: Path) -> Any:
         raise DataError(problem(str(path), "not a raster", got=got, need=need))
     if driver == "PNG":
         require_whole_png(path)
+    # Two threads unpack a window three times as fast as one, when it has more than one tile.
+    options = {"num_threads": THREADS} if driver == "GTiff" else {}
     try:
-        # Two threads unpack a window three times as fast as one, when it has more than one tile.
-        options = {"num_threads": THREADS} if driver == "GTiff" else {}
         return rasterio.open(path.absolute(), driver=driver, **options)
     except GDAL_ERRORS as error:
         got = reason_of(error).replace(f"{path.absolute()}:", "").replace(f"{path.name}:", "")
         raise DataError(problem(str(path), f"not a readable {driver}", got=got)) from error
 
 
-def _described(dataset: Any, path: Path, nodata: float | None, *, palette: bool) -> Raster:
-    try:
-        return _describe(dataset, path, nodata, palette=palette)
-    except GDAL_ERRORS as error:
-        raise DataError(problem(str(path), "damaged or cut short", got=reason_of(error))) from error
-
-
-def _describe(dataset: Any, path: Path, nodata: float | None, *, palette: bool) -> Raster:
+def _describe(
+    dataset: Any,
+    path: Path,
+    nodata: float | None,
+    *,
+    palette: bool,
+    alpha: bool | None,
+    bands: Sequence[int] | None,
+    scaled: bool,
+) -> Raster:
     where, count = str(path), dataset.count
     if count > MAX_BANDS:
         raise LimitError(problem(where, "too many bands", got=count, need=f"at most {MAX_BANDS}"))
     if count == 0:
         raise DataError(problem(where, "no bands"))
-    if len(set(dataset.dtypes)) > 1 or np.issubdtype(dataset.dtypes[0], np.complexfloating):
-        raise DataError(problem(where, "type of pixels", got=dataset.dtypes[0], need="one type of real numbers"))
+    if dataset.dtypes[0].startswith("complex"):
+        do = "write its amplitude to a new file first"
+        got = dataset.dtypes[0]
+        raise DataError(problem(where, "complex numbers, as of radar", got=got, need="real numbers", do=do))
+    if len(set(dataset.dtypes)) > 1:
+        raise DataError(problem(where, "type of pixels", got=dataset.dtypes[0], need="one type in all bands"))
     if dataset.photometric in (PhotometricInterp.cmyk, PhotometricInterp.cielab, PhotometricInterp.icclab):
         got = dataset.photometric.value
         raise DataError(problem(where, "colours that are no sensor's bands", got=got, do="convert it to RGB"))
@@ -224,23 +261,61 @@ def _describe(dataset: Any, path: Path, nodata: float | None, *, palette: bool) 
         do = "convert it: gdal_translate -expand rgb"
         raise DataError(problem(where, "values stand for entries of a colour table, not for brightness", do=do))
     grid, georeferenced = grid_of(dataset, path)
-    per_band = tuple(dataset.nodatavals) if nodata is None else (nodata,) * count
-    alpha = [number for number, kind in enumerate(dataset.colorinterp, start=1) if kind == ColorInterp.alpha]
+    alpha_band = _alpha_band(dataset, alpha)
+    numbers = _numbers(dataset, path, alpha_band, bands)
+    per_band = tuple(dataset.nodatavals[k - 1] for k in numbers) if nodata is None else (nodata,) * len(numbers)
     flags = dataset.mask_flag_enums[0]
+    shown = (*numbers, *([alpha_band] if alpha_band else []))
     info = RasterInfo(
         path=path,
         grid=grid,
-        count=count,
-        dtype=dataset.dtypes[0],
+        count=len(shown),
+        dtype="float32" if scaled else dataset.dtypes[0],
         nodata=per_band[0] if len({str(v) for v in per_band}) == 1 else None,
-        descriptions=tuple(dataset.descriptions),
+        descriptions=tuple(dataset.descriptions[k - 1] for k in shown),
         has_mask=MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags,
-        alpha_band=alpha[-1] if alpha and count > 1 else None,
+        # Among bands that were picked it comes last, as it does in files.
+        alpha_band=None if alpha_band is None else len(shown) if bands is not None else alpha_band,
         georeferenced=georeferenced,
         palette=table,
         ignored=_ignored(dataset, path),
+        colours=tuple(dataset.colorinterp[k - 1].name for k in shown),
+        scales=tuple((float(dataset.scales[k - 1]), float(dataset.offsets[k - 1])) for k in numbers),
     )
-    return Raster(info, dataset, per_band)
+    return Raster(info, dataset, numbers, per_band, alpha_band, _scaled=scaled)
+
+
+def _alpha_band(dataset: Any, alpha: bool | None) -> int | None:
+    if alpha is not None:
+        return dataset.count if alpha and dataset.count > 1 else None
+    tagged = [number for number, kind in enumerate(dataset.colorinterp, start=1) if kind == ColorInterp.alpha]
+    return tagged[-1] if tagged and dataset.count > 1 else None
+
+
+def _numbers(dataset: Any, path: Path, alpha_band: int | None, bands: Sequence[int] | None) -> tuple[int, ...]:
+    if bands is None:
+        return tuple(number for number in range(1, dataset.count + 1) if number != alpha_band)
+    missing = [number for number in bands if not 1 <= number <= dataset.count]
+    if missing:
+        raise DataError(problem(str(path), "no such band", got=missing[0], need=f"1 to {dataset.count}"))
+    return tuple(bands)
+
+
+def _with_mask(raster: Raster, files: contextlib.ExitStack) -> Raster:
+    """Take the mask beside a file for its own, where that is a TIFF of the same size and the file says nothing."""
+    beside = raster.info.path.with_name(raster.info.path.name + MASK_FILE)
+    if not beside.is_file() or raster._alpha is not None or raster.info.has_mask:
+        return raster
+    try:
+        with refusing_odd_files(beside):
+            mask = files.enter_context(contextlib.closing(_open(beside)))
+            fits = mask.driver == "GTiff" and mask.shape == raster.info.grid.shape_hw and mask.dtypes[0] == "uint8"
+    except (DataError, LimitError):
+        return raster  # what cannot be read stays among those that are ignored, which `check` names
+    if not fits or mask.count > MAX_BANDS:
+        return raster
+    ignored = tuple(name for name in raster.info.ignored if name != beside.name)
+    return replace(raster, info=replace(raster.info, has_mask=True, mask_file=beside, ignored=ignored), _mask=mask)
 
 
 def _palette_of(dataset: Any) -> dict[int, tuple[int, int, int]] | None:

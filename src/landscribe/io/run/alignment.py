@@ -12,13 +12,13 @@ from pathlib import Path
 from landscribe.core.arrays import AnyArray, BoolArray
 from landscribe.core.grid import Grid, Window
 from landscribe.core.register import Move, Source, align_scene, fall_back
-from landscribe.errors import DataError, IntegrityError
+from landscribe.errors import BAD_FILE
 from landscribe.io.atomic import write_text
-from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.prepared import FACTS
 from landscribe.io.run.projects import Progress, Project, make_items, silent
 from landscribe.io.run.runs import Made, Run, file_digest, make_key
-from landscribe.io.source.scenes import Scene, SensorFile, sensor_grids
+from landscribe.io.source.scenes import Scene, sensor_grids
+from landscribe.io.source.sensor_files import SensorFile, open_sensor
 
 ALIGN = "align"
 """Stage name of the records of estimates: a part of `prepare`, and no command of its own."""
@@ -49,16 +49,14 @@ def align_scenes(
     def key_of(scene_id: str) -> str:
         scene = scenes[scene_id]
         return make_key(
-            files={name: file_digest(sensor.path) for name, sensor in scene.sensors.items()},
-            frames={name: str(sensor.frame) for name, sensor in scene.sensors.items()},
-            kinds={name: (sensor.sensor.kind, sensor.nodata) for name, sensor in scene.sensors.items()},
+            sensors=sensor_keys(scene),
             settings=settings,
         )
 
     def make(scene_id: str) -> Made:
         try:
             moves = align_scene(scene_sources(scenes[scene_id]), table)
-        except (DataError, IntegrityError):
+        except BAD_FILE:
             moves = {}  # what cannot be read here cannot be read by `prepare` either, which says so
         return Made((_write_moves(run.scene_folder(scene_id) / MOVES, moves),))
 
@@ -92,6 +90,16 @@ def _by_place(
     return {scene_id: read_moves(run.scene_folder(scene_id) / PLACE_MOVES) for scene_id in neighbours}
 
 
+def sensor_keys(scene: Scene) -> dict[str, object]:
+    """Return what decides the pixels of each sensor of a scene: its files, and how the recipe reads them.
+
+    Raises:
+        DataError: If a file is missing.
+    """
+    digests = {name: [file_digest(path) for path in file.paths] for name, file in scene.sensors.items()}
+    return {n: (digests[n], str(file.frame), file.reading) for n, file in scene.sensors.items()}
+
+
 def scene_sources(scene: Scene) -> list[Source]:
     """Return the sensors of a scene as estimators read them, the reference first.
 
@@ -104,7 +112,7 @@ def scene_sources(scene: Scene) -> list[Source]:
 
 def _source(file: SensorFile, grid: Grid) -> Source:
     def read(window: Window) -> tuple[AnyArray, BoolArray]:
-        with open_raster(file.path, nodata=file.nodata) as raster:
+        with open_sensor(file) as raster:
             return raster.read(window)
 
     bands = file.sensor.bands

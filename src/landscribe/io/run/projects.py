@@ -11,7 +11,7 @@ from typing import TypeAlias
 from landscribe.core.legend import Legend
 from landscribe.core.owners import require_owners
 from landscribe.core.recipe import Recipe
-from landscribe.errors import DataError, IntegrityError, LandscribeError, LimitError, RecipeError, problem
+from landscribe.errors import BAD_FILE, LandscribeError, LimitError, RecipeError, problem
 from landscribe.io.run.runs import Made, Run, make_item
 from landscribe.io.settings import LoadedRecipe
 from landscribe.io.source.label_legend import legend_of
@@ -113,7 +113,7 @@ def make_items(
         workers: Items that are worked on at once; `key_of` and `make` are then called in threads.
 
     Raises:
-        LandscribeError: If every item failed, with the first reason; a full disk or a hit limit stops at once.
+        LandscribeError: If every item failed, with the last reason; a full disk stops at once.
     """
     result = StageResult(stage)
     names = list(items)
@@ -126,7 +126,7 @@ def make_items(
             progress(f"{stage} {item}", number, len(names))
             try:
                 (result.made if outcome() else result.current).append(item)
-            except (DataError, IntegrityError) as error:
+            except BAD_FILE as error:
                 error.add_note(f"{stage}, {item}")
                 result.failed[item] = str(error)
                 last: LandscribeError = error

@@ -23,7 +23,8 @@ from landscribe.core.split.places import dstl_place
 from landscribe.errors import DataError, problem
 from landscribe.io.atomic import PARTIAL_PREFIX, write_text
 from landscribe.io.raster.geotiff import write_raster
-from landscribe.io.source.scenes import Frame, LabelFile, Scene, SceneList, SensorFile
+from landscribe.io.source.scenes import LabelFile, Scene, SceneList
+from landscribe.io.source.sensor_files import Frame, SensorFile
 from landscribe.io.vector.wkt_csv import write_wkt_csv
 
 SENSORS = {"RGB": "worldview3-rgb", "P": "worldview3-p", "M": "worldview3-m", "A": "worldview3-a"}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from landscribe.core.recipe import DataTable, LabelTable, SensorTable
 from landscribe.core.sensors import Band, Sensor, find_sensor
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.atomic import PARTIAL_PREFIX
-from landscribe.io.source.scenes import Frame, LabelFile, Scene, SceneList, SensorFile, lacks
+from landscribe.io.source.scenes import LabelFile, Scene, SceneList, lacks
+from landscribe.io.source.sensor_files import Frame, SensorFile
 
 FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -35,14 +37,23 @@ def list_files(data: DataTable, root: Path) -> SceneList:
     fields_of: dict[str, dict[str, str]] = {}
     for name, table in data.sensors.items():
         sensor = find_sensor(table.kind, kinds)
+        if table.scale:
+            sensor = replace(sensor, bits=0)  # true values are no whole numbers of the sensor's bits any more
+        _check_picked(name, table, sensor)
+        left_out = {path for pattern in table.without for path, _ in match_files(root, pattern)}
         for path, fields in _own_files(data, root, table.path):
+            if path in left_out:
+                continue
             scene_id = _fill(data.scene, fields, "[data].scene")
             fields_of.setdefault(scene_id, fields)
             if name in rows.setdefault(scene_id, {}):
                 raise DataError(
                     problem(f"scene {scene_id!r}, {name}", "two files", got=f"{rows[scene_id][name].path} and {path}")
                 )
-            rows[scene_id][name] = SensorFile(name, path, sensor, table.nodata, _frame(table, fields, path))
+            frame = _frame(table, fields, path)
+            rows[scene_id][name] = SensorFile(
+                name, path, sensor, table.nodata, frame, table.alpha, table.bands, table.scale
+            )
     reference = next(iter(data.sensors))
     scenes, broken = [], {}
     for scene_id in sorted(rows, key=_natural):
@@ -64,6 +75,12 @@ def list_files(data: DataTable, root: Path) -> SceneList:
             problem(str(root), "no scene found", need=f"files like {table.path!r}", do="check [data].sensors")
         )
     return SceneList(tuple(scenes), data.labels, broken=broken)
+
+
+def _check_picked(name: str, table: SensorTable, sensor: Sensor) -> None:
+    if table.bands is not None and len(table.bands) != len(sensor.bands):
+        where, need = f"[data].sensors.{name}.bands", f"{len(sensor.bands)} numbers for {table.kind!r}"
+        raise RecipeError(problem(where, "other number of bands than the kind's", got=list(table.bands), need=need))
 
 
 def match_files(root: Path, pattern: str) -> list[tuple[Path, dict[str, str]]]:

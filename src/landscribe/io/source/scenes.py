@@ -5,42 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import shapely
 
-from landscribe.core.grid import Grid, dstl_grid
+from landscribe.core.grid import Grid
 from landscribe.core.recipe import LabelTable
 from landscribe.core.sensors import Sensor
 from landscribe.errors import DataError, problem
-from landscribe.io.raster.rasters import RasterInfo, open_raster, webmercator_tile_grid
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A georeference that does not stand in the raster: DSTL's Xmax and Ymin, or x, y, z of a web-mercator tile."""
-
-    kind: Literal["dstl", "webmercator-tile"]
-    numbers: tuple[float, ...]
-
-    def grid(self, height: int, width: int) -> Grid:
-        """Return the grid of a raster of that size."""
-        if self.kind == "dstl":
-            return dstl_grid(height, width, *self.numbers)
-        x, y, z = (int(number) for number in self.numbers)
-        return webmercator_tile_grid(x, y, z, height, width)
-
-
-@dataclass(frozen=True)
-class SensorFile:
-    """One sensor's raster of one scene."""
-
-    name: str
-    path: Path
-    sensor: Sensor
-    nodata: float | None = None
-    frame: Frame | None = None
-    """None takes the file's own georeference, or that of the reference where it has none."""
+from landscribe.io.source.sensor_files import SensorFile, check_bands, open_sensor
 
 
 @dataclass(frozen=True)
@@ -121,13 +93,13 @@ def sensor_grids(scene: Scene) -> dict[str, Grid]:
     A sensor without georeference beside a reference without georeference covers the same ground.
 
     Raises:
-        DataError: If a raster cannot be opened or has other bands than its kind.
+        DataError: If a raster cannot be opened, or has other bands than its kind or has them in another order.
     """
     grids: dict[str, Grid] = {}
     for name, file in scene.sensors.items():
-        with open_raster(file.path, nodata=file.nodata) as raster:
+        with open_sensor(file) as raster:
             info = raster.info
-        check_bands(scene, file, info)
+        check_bands(f"scene {scene.id!r}, {file.name}", file, info)
         if file.frame is not None:
             grids[name] = file.frame.grid(*info.grid.shape_hw)
         elif info.georeferenced or not grids:
@@ -170,17 +142,3 @@ def other_ground(scene: Scene, name: str) -> str:
     """Say that a sensor's georeference leads elsewhere."""
     where = f"scene {scene.id!r}, {name}"
     return problem(where, "shows other ground than the reference", do="check its georeference")
-
-
-def check_bands(scene: Scene, file: SensorFile, info: RasterInfo) -> None:
-    """Compare the number of bands (alpha not counted) with the sensor's.
-
-    Raises:
-        DataError: If they differ.
-    """
-    bands = info.count - (1 if info.alpha_band is not None else 0)
-    if bands != len(file.sensor.bands):
-        where = f"scene {scene.id!r}, {file.name}"
-        need = f"{len(file.sensor.bands)} for {file.sensor.kind!r}"
-        do = f"check [data].sensors.{file.name}"
-        raise DataError(problem(where, "wrong number of bands", got=f"{bands} in {file.path.name}", need=need, do=do))

@@ -1,0 +1,194 @@
+"""One sensor's raster of one scene: where it lies, which of its bands are read, and whether they are the kind's.
+
+A fourth band of an 8-bit file may be near infrared or transparency, and GDAL tags it as transparency unless it is told
+otherwise. So the tag alone decides nothing: the kind says how many bands there are, and the pixels say what a band
+beyond them is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from landscribe.core.arrays import AnyArray
+from landscribe.core.grid import Grid, Window, dstl_grid
+from landscribe.core.sensors import Sensor, colour_word
+from landscribe.errors import DataError, problem
+from landscribe.io.raster.rasters import MASK_FILE, Raster, RasterInfo, open_raster, webmercator_tile_grid
+
+WHOLE_PIXELS = 1 << 20
+"""The pixels of a band of a larger raster are looked at in windows."""
+LOOK_PX = 256
+UNTAGGED_SUFFIXES = (".png", ".jpg", ".jpeg", ".jp2")
+"""Formats whose first three bands are tagged red, green and blue whatever they hold."""
+TRANSPARENT_SHARE = 0.99
+"""Share of pixels that are 0 or the largest number from which on a band is taken for transparency."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A georeference that does not stand in the raster: DSTL's Xmax and Ymin, or x, y, z of a web-mercator tile."""
+
+    kind: Literal["dstl", "webmercator-tile"]
+    numbers: tuple[float, ...]
+
+    def grid(self, height: int, width: int) -> Grid:
+        """Return the grid of a raster of that size."""
+        if self.kind == "dstl":
+            return dstl_grid(height, width, *self.numbers)
+        x, y, z = (int(number) for number in self.numbers)
+        return webmercator_tile_grid(x, y, z, height, width)
+
+
+@dataclass(frozen=True)
+class SensorFile:
+    """One sensor's raster of one scene."""
+
+    name: str
+    path: Path
+    sensor: Sensor
+    nodata: float | None = None
+    frame: Frame | None = None
+    """None takes the file's own georeference, or that of the reference where it has none."""
+    alpha: bool | None = None
+    """Whether the file's last band is one of transparency; None looks at it."""
+    bands: tuple[int, ...] | None = None
+    """Numbers of the file's bands in the order of the sensor's; None takes all of them."""
+    scaled: bool = False
+    """True where the file's factor and offset are applied."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The raster, and the mask beside it where there is one."""
+        beside = self.path.with_name(self.path.name + MASK_FILE)
+        return (self.path, beside) if beside.is_file() else (self.path,)
+
+    @property
+    def reading(self) -> tuple[object, ...]:
+        """Everything beside the path that decides what is read, for keys."""
+        return (self.sensor.kind, self.sensor.band_names, self.nodata, self.alpha, self.bands, self.scaled)
+
+
+def open_sensor(file: SensorFile) -> contextlib.AbstractContextManager[Raster]:
+    """Open a sensor's raster with the bands, nodata, transparency and scale that the recipe gives it.
+
+    Raises:
+        DataError: If it cannot be read, or lacks a band that the recipe picks.
+        LimitError: If it claims too much.
+    """
+    alpha, bands = file.alpha, file.bands
+    if alpha is None:
+        with open_raster(file.path) as raster:
+            info = raster.info
+        alpha, bands = _settle_alpha(file, info)
+    return open_raster(file.path, nodata=file.nodata, alpha=alpha, bands=bands, scaled=file.scaled)
+
+
+def _settle_alpha(file: SensorFile, info: RasterInfo) -> tuple[bool, tuple[int, ...] | None]:
+    """Return whether the last band is transparency, and which bands to read where not all are."""
+    tagged = info.alpha_band == info.count
+    if file.bands is not None:
+        return tagged and info.count not in file.bands and looks_transparent(file.path), file.bands
+    wanted = len(file.sensor.bands)
+    if info.count == wanted:
+        return False, None  # all of them are bands of the kind, whatever the tag says
+    if info.count != wanted + 1:
+        return tagged, None  # too few or too many; `check_bands` says so
+    if looks_transparent(file.path):
+        return True, None
+    # A picture that is tagged as transparency is left out, for the kind has no such band.
+    return False, tuple(range(1, wanted + 1)) if tagged else None
+
+
+def looks_transparent(path: Path) -> bool:
+    """Tell whether the last band of a raster is one of transparency: nearly all of its pixels are 0 or the largest."""
+    stat = path.stat()
+    return _looks_transparent(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _looks_transparent(path: Path, _size: int, _when_ns: int) -> bool:
+    # Whole sets of files are asked again by every stage.
+    with open_raster(path, alpha=False) as raster:
+        parts = [raster.read(window, [raster.info.count])[0].ravel() for window in _looked_at(raster.info.grid)]
+    return is_transparency(np.concatenate(parts))
+
+
+def is_transparency(values: AnyArray) -> bool:
+    """Tell whether the numbers of a band are those of transparency."""
+    top = np.iinfo(values.dtype).max if values.dtype.kind in "iu" else 1
+    return bool(np.mean((values == 0) | (values == top)) > TRANSPARENT_SHARE)
+
+
+def _looked_at(grid: Grid) -> list[Window]:
+    height, width = grid.shape_hw
+    if height * width <= WHOLE_PIXELS:
+        return [grid.window]
+    side_h, side_w = min(LOOK_PX, height), min(LOOK_PX, width)
+    steps = [k / 3 for k in range(4)]
+    return [
+        Window(round((height - side_h) * i), round((width - side_w) * j), side_h, side_w) for i in steps for j in steps
+    ]
+
+
+def check_bands(where: str, file: SensorFile, info: RasterInfo) -> None:
+    """Compare the bands of an open raster (alpha not counted) with the sensor's: their number, and their order.
+
+    Args:
+        where: Scene and sensor, for the message.
+        file: The sensor's file.
+        info: Of the raster as `open_sensor` opens it.
+
+    Raises:
+        DataError: If the number differs, or the file names its bands and they stand in another order.
+    """
+    bands = info.count - (1 if info.alpha_band is not None else 0)
+    if bands != len(file.sensor.bands):
+        need = f"{len(file.sensor.bands)} for {file.sensor.kind!r}"
+        do = f"check [data].sensors.{file.name}: kind, or bands = [...] to pick some of them"
+        raise DataError(problem(where, "wrong number of bands", got=f"{bands} in {file.path.name}", need=need, do=do))
+    text, is_error = other_order(where, file, info)
+    if is_error:
+        raise DataError(text)
+
+
+def other_order(where: str, file: SensorFile, info: RasterInfo) -> tuple[str, bool]:
+    """Compare what a raster says of its bands with the kind.
+
+    Red, green and blue are how GDAL, JPEG and PNG tag the first three bands of any picture of bytes, so that alone is
+    no reason to refuse a file, and nothing is where the recipe itself says `bands`.
+
+    Args:
+        where: Scene and sensor, for the message.
+        file: The sensor's file.
+        info: Of the raster as `open_sensor` opens it.
+
+    Returns:
+        A line that says what contradicts the kind, empty where nothing does, and whether it is an error.
+    """
+    kind = [colour_word(band.name, file.sensor.kind) for band in file.sensor.bands]
+    described = [colour_word(text or "", file.sensor.kind) for text in info.descriptions[: len(kind)]]
+    tagged = [colour_word(text) for text in info.colours[: len(kind)]]
+    by_default = tagged[:3] == ["red", "green", "blue"] and (
+        info.dtype == "uint8" or info.path.suffix.lower() in UNTAGGED_SUFFIXES
+    )
+    for said, verb, is_weak in ((described, "described", False), (tagged, "tagged", by_default)):
+        if all(a == b for a, b in zip(said, kind, strict=True) if a and b):
+            continue
+        order = [said.index(name) + 1 for name in kind if name in said]
+        picked = file.bands or tuple(range(1, len(kind) + 1))
+        do = f"take another kind, or say bands = {list(picked)} in [data].sensors.{file.name} if the kind is right"
+        if len(order) == len(kind):
+            do = (
+                f"say bands = {[picked[k - 1] for k in order]} in [data].sensors.{file.name} to reorder them, or "
+                f"bands = {list(picked)} if the kind is right"
+            )
+        got, need = ", ".join(name or "?" for name in said), ", ".join(file.sensor.band_names)
+        text = problem(where, f"bands are {verb} in another order than the kind's", got=got, need=need, do=do)
+        return text, not is_weak and file.bands is None
+    return "", False
