@@ -47,6 +47,10 @@ def tiny(channels=3, **table):
     return UNet({1: channels}, 1, NetworkTable(**{"filters": 8} | table))
 
 
+def convolutions(net):
+    return [module for module in net.modules() if isinstance(module, torch.nn.Conv2d)]
+
+
 def normalisations(net):
     return [module for module in net.modules() if isinstance(module, torch.nn.BatchNorm2d)]
 
@@ -73,14 +77,20 @@ def test_l02_it_learns_one_patch_by_heart():
     y = (((rows[:, None] - 30) ** 2 + (rows - 25) ** 2) < 300).float()[None, None]
     # What is to be seen shows in the first band, under noise.
     x[:, :1, 16:-16, 16:-16] += 2 * y
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
-    for _ in range(40):
-        optimizer.zero_grad()
-        torch.nn.functional.binary_cross_entropy_with_logits(net({1: x}, OUTPUT), y).backward()
-        optimizer.step()
+    # Evaluation reads running averages, which trail weights that still move fast: at one high rate, how threads round
+    # decides what it finds. So the rate falls by fives with a new optimiser each, as in the method.
+    for steps, rate in ((80, 5e-3), (20, 1e-3), (20, 2e-4)):
+        optimizer = torch.optim.Adam(net.parameters(), lr=rate)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            torch.nn.functional.binary_cross_entropy_with_logits(net({1: x}, OUTPUT), y).backward()
+            optimizer.step()
     found = net.eval()({1: x}, OUTPUT) > 0
     truth = y > 0
-    assert (found & truth).sum() / (found | truth).sum() > 0.95
+    assert (found & truth).sum() / (found | truth).sum() > 0.99
+    # What is cut off does not learn, and the other layers make up for it: every convolution must heed all its inputs.
+    for old, new in zip(convolutions(tiny(depth=3)), convolutions(net), strict=True):
+        assert (old.weight != new.weight).any((0, 2, 3)).all()
 
 
 def test_l04_output_pixels_lie_where_input_pixels_do():
@@ -172,14 +182,11 @@ def test_l27_each_setting_makes_the_layers_it_names():
     def outputs(net):
         return [block.body[0].out_channels for block in net.down]
 
-    def convolutions(part):
-        return sum(isinstance(module, torch.nn.Conv2d) for module in part.modules())
-
     assert outputs(meta(filters=5, depth=4)) == [5, 10, 20, 40]
     assert outputs(meta(widths=(4, 4, 8))) == [4, 4, 8]
     for block, count in (("single", 1), ("double", 2), ("triple", 3)):
-        assert {convolutions(part) for part in meta(block=block).down} == {count}
-    assert convolutions(meta().enter) == 0
+        assert {len(convolutions(part)) for part in meta(block=block).down} == {count}
+    assert convolutions(meta().enter) == []
     assert [conv.stride for conv in meta(down="convolution").enter] == [(2, 2)] * 4
     for up, count in (("nearest", 0), ("transposed", 4)):
         assert sum(isinstance(m, torch.nn.ConvTranspose2d) for m in meta(up=up).modules()) == count
