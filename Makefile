@@ -1,15 +1,18 @@
 # make demo and make test are all a new machine needs; both make the environment first.
 PYTHON ?= python3
 BIN := .venv/bin
+QUICK := -m 'not slow' tests/core tests/io tests/cli tests/test_house.py tests/test_public.py tests/test_docs.py
 SPEED := burn trace rules score register chips train_step sweep first_pool scenes
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test quick check wheel oldest bench pages docs clean
+TORCH := torch==2.13.0
+PIP := -m pip install --quiet --disable-pip-version-check
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or later is needed"'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python $(PIP) --constraint constraints.txt $(TORCH)
+	$(BIN)/python $(PIP) --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 demo: .venv/ready
@@ -18,6 +21,9 @@ demo: .venv/ready
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2
 
+quick: .venv/ready
+	$(BIN)/python -m pytest -n 2 $(QUICK)
+
 check: .venv/ready
 	$(BIN)/ruff format --check src tests benchmarks docs
 	$(BIN)/ruff check src tests benchmarks docs
@@ -25,11 +31,29 @@ check: .venv/ready
 	$(BIN)/lint-imports
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
 
+# The wheel as a user meets it: built, installed beside nothing else, started.
+wheel:
+	rm -rf dist && mkdir dist
+	$(PYTHON) -m venv dist/venv
+	dist/venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	dist/venv/bin/python $(PIP) --constraint constraints.txt $(TORCH) dist/landscribe-*.whl
+	cd dist && venv/bin/landscribe --help && venv/bin/landscribe doctor
+
+# torch stays at the version above: older ones are had for GPUs only from most places.
+oldest:
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python $(PIP) --constraint constraints-oldest.txt $(TORCH)
+	.venv-oldest/bin/python $(PIP) --constraint constraints-oldest.txt --editable . pytest pytest-xdist hypothesis
+	.venv-oldest/bin/python -m pytest -n 2 $(QUICK) --ignore tests/test_house.py --ignore tests/test_docs.py
+
 bench: .venv/ready
 	for name in $(SPEED); do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+pages: .venv/ready
+	for script in reference architecture; do $(BIN)/python docs/make_$$script.py || exit 1; done
 
 docs: .venv/ready
 	$(BIN)/mkdocs serve
 
 clean:
-	rm -rf .venv site landscribe-demo
+	rm -rf .venv .venv-oldest dist site landscribe-demo

@@ -124,12 +124,13 @@ class Dense(nn.Module):
 
 
 Block = Convolutions | Inception | Dense
+BLOCKS: dict[str, type[Block]] = {"inception": Inception, "dense": Dense}
+"""What stands at a level, by the kind of its stack; all other kinds are plain convolutions."""
 
 
 def build_block(channels_in: int, stack: Stack, table: NetworkTable) -> Block:
     """Return a block for that many input maps."""
-    kinds: dict[str, type[Block]] = {"inception": Inception, "dense": Dense}
-    return kinds.get(stack.kind, Convolutions)(channels_in, stack, table)
+    return BLOCKS.get(stack.kind, Convolutions)(channels_in, stack, table)
 
 
 def batch_norm(channels: int, table: NetworkTable) -> nn.BatchNorm2d:
