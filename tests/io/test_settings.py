@@ -168,3 +168,38 @@ def test_not_text(recipe: Path) -> None:
     recipe.write_bytes(b"\xff\xfe\x00[data]")
     with pytest.raises(RecipeError, match="UTF-8"):
         load_recipe(recipe)
+
+
+@pytest.mark.parametrize(
+    ("names", "settings", "said"),
+    [
+        (["coverage"], "", "'data': a sensor cannot be called 'coverage'"),
+        (["Coverage"], "", "'data': a sensor cannot be called 'Coverage'"),
+        (["RGB", "labels"], "", "a sensor cannot be called 'labels'"),
+        (["../x"], "", "'data.sensors': a name that should match pattern"),
+        (["a/b"], "", "'data.sensors': a name that should match pattern"),
+        ([".hidden"], "", "got '.hidden'"),
+        (["x" * 65], "", "a name that should match pattern"),
+        ([""], "", "a name that should match pattern"),
+        (["MS", "ms"], "", "sensors 'MS' and 'ms' differ in nothing but case"),
+        (["MS", "MS-sharp"], 'pansharpen = "brovey"', "sensor 'MS', sharpened, would lie where sensor 'MS-sharp' does"),
+        (["ms-SHARP", "MS"], 'pansharpen = "brovey"', "sensor 'MS', sharpened, would lie where sensor 'ms-SHARP' does"),
+    ],
+)
+def test_names_of_sensors_that_would_lie_over_other_files(
+    tmp_path: Path, names: list[str], settings: str, said: str
+) -> None:
+    rows = [f'sensors."{name}" = {{ path = "{{scene}}_{k}.tif", kind = "rgb8" }}' for k, name in enumerate(names)]
+    (tmp_path / "r.toml").write_text("\n".join(["[data]", *rows, "[prepare]", settings]))
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(tmp_path / "r.toml")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("names", [["MS", "MS-sharp"], ["S2.10m", "S2_20m"], ["x" * 64], ["coverages"]])
+def test_names_of_sensors_that_lie_over_nothing(tmp_path: Path, names: list[str]) -> None:
+    rows = [f'sensors."{name}" = {{ path = "{{scene}}_{k}.tif", kind = "rgb8" }}' for k, name in enumerate(names)]
+    (tmp_path / "r.toml").write_text("\n".join(["[data]", *rows]))
+    assert list(load_recipe(tmp_path / "r.toml").recipe.data.sensors) == names

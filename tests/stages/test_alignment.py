@@ -85,7 +85,7 @@ def test_sharpened_rasters_lie_beside_the_others(home: Path, method: str) -> Non
     prepare(open_project(load_recipe(recipe)), run)
     scene = open_prepared(run, "6010_0_0")
     assert sorted(scene.kinds) == ["A", "M", "P", "RGB"]
-    with open_raster(scene.folder / "M-sharp.tif") as raster:
+    with open_raster(scene.raster("M-sharp")) as raster:
         sharp_chw, valid_hw = raster.read()
         grid = raster.info.grid
     # P is the finest with the fewest bands.
@@ -98,4 +98,4 @@ def test_sharpened_rasters_lie_beside_the_others(home: Path, method: str) -> Non
     inner = np.s_[8:-8, 8:-8]
     off = np.abs(back - image_chw[4])[inner].mean() / image_chw[4][inner].std()
     assert off < (0.5 if method == "brovey" else 0.02)
-    assert (scene.folder / "A-sharp.tif").exists()
+    assert scene.raster("A-sharp").exists()

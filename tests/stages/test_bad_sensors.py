@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from affine import Affine
 from pyproj import CRS, Transformer
+from typer.testing import CliRunner
 
+from landscribe.cli.app import app
 from landscribe.core.grid import Grid
-from landscribe.errors import DataError
+from landscribe.errors import DataError, RecipeError
 from landscribe.io.raster.rasters import write_raster
 from landscribe.io.run.prepared import open_prepared
 from landscribe.io.run.projects import open_project
@@ -52,6 +54,23 @@ def run_with(folder: Path, m: tuple[Grid, np.ndarray], rgb: tuple[Grid, np.ndarr
         return said, error, ""
     table = (folder / "run" / "prepared" / "alignment.csv").read_text().splitlines()
     return said, open_prepared(run, "tile7"), table[2]
+
+
+@pytest.mark.parametrize("command", ["check", "prepare", "run"])
+@pytest.mark.parametrize("name", ["coverage", "../x", "a/b"])
+def test_names_that_would_lie_over_other_files_end_every_command(command, name, tmp_path):
+    (tmp_path / "r.toml").write_text(f'[data]\nsensors."{name}" = {{ path = "{{scene}}.tif", kind = "rgb8" }}\n')
+    options = [] if command == "check" else ["--run", str(tmp_path / "run")]
+    error = CliRunner().invoke(app, [command, str(tmp_path / "r.toml"), *options]).exception
+    assert isinstance(error, RecipeError)
+    assert error.exit_code == 2
+    assert not (tmp_path / "run").exists()
+
+
+def test_each_sensor_has_a_file_of_its_own(tmp_path):
+    scene = run_with(tmp_path, (M, SCENE.images_chw["M"]))[1]
+    assert scene.raster("M") == scene.folder / "sensors" / "M.tif"
+    assert sorted(path.name for path in scene.folder.rglob("*.tif")) == ["M.tif", "RGB.tif"]
 
 
 def moved_px(scene, truth=SCENE.shifts_px["M"]) -> float:

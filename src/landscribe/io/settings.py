@@ -221,6 +221,12 @@ def _explain(error: Any) -> str:
         return f"unknown key {location!r}, {hint}"
     if error["type"] == "missing":
         return f"{location!r} is missing"
+    if error["type"] == "value_error":
+        said = str(error["ctx"]["error"])  # our own words, with names as they are written
+        return f"{location!r}: {said}" if location else said
+    if error["loc"][-1:] == ("[key]",):
+        location = ".".join(str(part) for part in error["loc"][:-2])
+        return f"{location!r}: a name that {error['msg'].lower().removeprefix('string ')}, got {error['input']!r}"
     return f"{location!r}: {error['msg'].lower()}, got {error['input']!r}"
 
 

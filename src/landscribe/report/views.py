@@ -127,7 +127,7 @@ def _read_small(
     scene: PreparedScene, sensor: str, positions: Sequence[int], factor: int
 ) -> tuple[FloatArray, BoolArray]:
     grid = scene.grids[sensor]
-    with open_raster(scene.folder / f"{sensor}.tif") as raster:
+    with open_raster(scene.raster(sensor)) as raster:
 
         def read(row: int, rows: int) -> tuple[AnyArray, BoolArray]:
             return raster.read(Window(row, 0, rows, grid.width), bands=[k + 1 for k in positions])

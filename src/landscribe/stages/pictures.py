@@ -74,7 +74,7 @@ def draw_scene(scene: PreparedScene, features: gpd.GeoDataFrame, legend: Legend)
     sensor, positions = choose_bands(scene.bands)
     grid = scene.grids[sensor]
     factor = shrink_factor(grid.shape_hw, SIDE)
-    with open_raster(scene.folder / f"{sensor}.tif") as raster:
+    with open_raster(scene.raster(sensor)) as raster:
 
         def read(row: int, rows: int) -> tuple[AnyArray, BoolArray]:
             image_chw, valid_hw = raster.read(Window(row, 0, rows, grid.width))

@@ -224,8 +224,8 @@ def _predict_scene(
         target, make_key(key=key, table=table.model_dump(mode="json"), windows=len(windows), precision=engine.precision)
     )
     with ExitStack() as files:
-        readers = {name: files.enter_context(open_raster(scene.folder / f"{name}.tif")) for name in names}
-        reference = files.enter_context(open_raster(scene.folder / f"{scene.reference}.tif"))
+        readers = {name: files.enter_context(open_raster(scene.raster(name))) for name in names}
+        reference = files.enter_context(open_raster(scene.raster(scene.reference)))
         writer = files.enter_context(write_raster(
             target, grid, count=len(legend), dtype="uint8", descriptions=legend.names, mask=True, scale=1 / 255,
             tags={"LANDSCRIBE": "probability", "COLOURS": ",".join(c.colour for c in legend)},

@@ -24,7 +24,7 @@ from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.alignment import TABLE, align_scenes, sensor_keys, write_table
 from landscribe.io.run.label_facts import AREA, LABELLED, ONE_SIDED, UNLABELLED, UNTOUCHED
-from landscribe.io.run.prepared import COVERAGE, FACTS, LABELS, blank_statistics, facts_of, write_blank
+from landscribe.io.run.prepared import COVERAGE, FACTS, LABELS, blank_statistics, facts_of, sensor_raster, write_blank
 from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Run, file_digest, make_key
 from landscribe.io.run.sharpened import write_sharpened
@@ -36,6 +36,8 @@ from landscribe.io.source.sensor_files import SensorFile, open_sensor
 from landscribe.io.vector.vectors import write_features
 from landscribe.workers import scenes_at_once
 
+LAYOUT = 2
+"""Raised whenever files of a prepared scene lie elsewhere, so that all scenes are prepared anew."""
 STRIP_ROWS = 1024
 STATISTICS_BYTES = 24
 """Memory for a value of a strip while it is copied and summed."""
@@ -68,6 +70,7 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
             raise DataError(broken[scene_id])
         scene = scenes[scene_id]
         return make_key(
+            layout=LAYOUT,
             sensors=sensor_keys(scene),
             labels=[[file_digest(path) for path in label.paths] for label in scene.label_files],
             label_tables=[label.table.model_dump(mode="json") for label in scene.label_files],
@@ -111,7 +114,7 @@ def _prepare_scene(project: Project, run: Run, scene: Scene, moves: Mapping[str,
     grids = {name: move_grid(grid, reference, moves[name]) if name in moves else grid for name, grid in grids.items()}
     outputs, counts, statistics = [], {}, {}
     for name, file in scene.sensors.items():
-        outputs.append(folder / f"{name}.tif")
+        outputs.append(sensor_raster(folder, name))
         statistics[name] = _copy(file, grids[name], outputs[-1])
         counts[f"invalid pixels of {name}"] = statistics[name]["invalid_pixels"]
     if project.recipe.prepare.pansharpen != "none":
@@ -184,7 +187,7 @@ def _write_coverage(
     area = dict.fromkeys(legend.names, 0.0)
     labelled_pixels = valid_pixels = 0
     with (
-        open_raster(folder / f"{scene.reference.name}.tif") as raster,
+        open_raster(sensor_raster(folder, scene.reference.name)) as raster,
         write_raster(
             folder / COVERAGE, grid, count=len(legend), dtype="uint8", descriptions=legend.names, mask=True
         ) as writer,

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, model_validator
 
-from landscribe.core.recipe.data import ClassTable, DataTable, KindTable, LabelTable, PrepareTable, SensorTable
+from landscribe.core.recipe.data import SHARP, ClassTable, DataTable, KindTable, LabelTable, PrepareTable, SensorTable
 from landscribe.core.recipe.models import (
     MEMBER,
     ChipTable,
@@ -100,6 +100,16 @@ class Recipe(BaseModel, frozen=True, extra="forbid", strict=True):
     rules: tuple[RuleTable, ...] = ()
     submit: SubmitTable = SubmitTable()
     validation: ValidateTable = Field(default=ValidateTable(), alias="validate")
+
+    @model_validator(mode="after")
+    def _sharpened(self) -> Recipe:
+        names = {name.casefold(): name for name in self.data.sensors}
+        for name in self.data.sensors:
+            other = names.get((name + SHARP).casefold())
+            if other is not None and self.prepare.pansharpen != "none":
+                text = f"sensor {name!r}, sharpened, would lie where sensor {other!r} does: give that another name"
+                raise ValueError(text)
+        return self
 
     @model_validator(mode="after")
     def _bytes(self) -> Recipe:

@@ -6,7 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from landscribe.core.recipe.values import Colour, Count, Name, NonNegative, PerClass, Positive
+from landscribe.core.recipe.values import Colour, Count, FileName, Name, NonNegative, PerClass, Positive
+
+NOT_A_SENSOR = ("coverage", "labels", "scene")
+"""What a prepared scene has beside its sensors."""
+SHARP = "-sharp"
+"""Ending of the name of a pansharpened sensor."""
 
 
 class SensorTable(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -121,8 +126,9 @@ class DataTable(BaseModel, frozen=True, extra="forbid", strict=True):
     source: Literal["files", "dstl"] = "files"
     root: Name = "."
     """Folder that relative paths start from; itself relative to the recipe's folder."""
-    sensors: dict[str, SensorTable] = {}
-    """Sensors by name; the first one is the reference: its grid is the grid of the result."""
+    sensors: dict[FileName, SensorTable] = {}
+    """Sensors by name; the first one is the reference: its grid is the grid of the result. A name is up to 64 letters,
+    digits, `_`, `.` and `-`, and files are called by it."""
     optional: tuple[Name, ...] = ()
     """Sensors that a scene may lack: their pixels are then missing, as nodata is. A network learns to live without
     one by `chips.sensor_dropout`, or from scenes that lack it."""
@@ -142,6 +148,17 @@ class DataTable(BaseModel, frozen=True, extra="forbid", strict=True):
         # Strict models take tuples only, once a value has been in Python's hands.
         return tuple(value) if isinstance(value, list) else (value,) if isinstance(value, dict | LabelTable) else value
 
+    @model_validator(mode="after")
+    def _own_files(self) -> DataTable:
+        seen: dict[str, str] = {}
+        for name in self.sensors:
+            if name.casefold() in NOT_A_SENSOR:
+                raise ValueError(f"a sensor cannot be called {name!r}: scenes have something else of that name")
+            if name.casefold() in seen:
+                raise ValueError(f"sensors {seen[name.casefold()]!r} and {name!r} differ in nothing but case")
+            seen[name.casefold()] = name
+        return self
+
 
 class PrepareTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """`[prepare]`."""
@@ -155,8 +172,8 @@ class PrepareTable(BaseModel, frozen=True, extra="forbid", strict=True):
     max_shift_px: Positive = 40.0
     """A longer shift, in pixels of the reference sensor, is taken for a mistake and not applied."""
     pansharpen: Literal["none", "brovey", "modulation"] = "none"
-    """Writes `prepared/<scene>/<sensor>-sharp.tif` for every sensor that is coarser than the finest, for looking at:
-    its bands with the detail of the finest sensor. No network reads it."""
+    """Writes `prepared/<scene>/sensors/<sensor>-sharp.tif` for every sensor that is coarser than the finest, for
+    looking at: its bands with the detail of the finest sensor. No network reads it."""
     target: Literal["share", "gdal", "opencv", "touched"] = "share"
     """What training sees of the labels: the covered share of each pixel, or a 0/1 mask with the pixels whose centre is
     inside (`gdal`), those and the outline's (`opencv`, as in both DSTL methods), or all that are touched."""

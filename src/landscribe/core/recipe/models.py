@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from landscribe.core.recipe.spectral import SpectralTable
-from landscribe.core.recipe.values import Count, Name, NonNegative, PerClass, Positive, Share
+from landscribe.core.recipe.values import Count, FileName, Name, NonNegative, PerClass, Positive, Share
 
 MEMBER = "+"
 """Stands between the name of a row of `[[models]]` and what tells its networks apart; no row has it in its name."""
@@ -220,7 +220,7 @@ class ScheduleTable(BaseModel, frozen=True, extra="forbid", strict=True):
 class ModelTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """`[[models]]`: a network, or a rule, that owns some classes."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")] = "all"
+    name: FileName = "all"
     kind: Literal["network", "index", "labels"] = "network"
     """`index`: a spectral rule, see `spectral`; `labels`: what a perfect model would give, to learn what making
     polygons costs."""

@@ -27,6 +27,11 @@ STRIP_ROWS = 1024
 COVERAGE, LABELS, FACTS = "coverage.tif", "labels.parquet", "scene.json"
 
 
+def sensor_raster(folder: Path, name: str) -> Path:
+    """Return where the raster of a sensor lies, given the folder of its prepared scene."""
+    return folder / "sensors" / f"{name}.tif"
+
+
 @dataclass(frozen=True)
 class PreparedScene:
     """What `prepare` wrote for one scene."""
@@ -55,14 +60,18 @@ class PreparedScene:
         """The reference grid."""
         return self.grids[self.reference]
 
+    def raster(self, sensor: str) -> Path:
+        """Return where the raster of a sensor lies."""
+        return sensor_raster(self.folder, sensor)
+
     def read(self, sensor: str, window: Window | None = None) -> tuple[AnyArray, BoolArray]:
         """Read raw numbers (C, h, w) and validity (h, w) of one sensor, of the whole raster or a window inside it."""
-        with open_raster(self.folder / f"{sensor}.tif") as raster:
+        with open_raster(self.raster(sensor)) as raster:
             return raster.read(window)
 
     def dtype(self, sensor: str) -> str:
         """Return the NumPy name of a sensor's pixel type."""
-        with open_raster(self.folder / f"{sensor}.tif") as raster:
+        with open_raster(self.raster(sensor)) as raster:
             return raster.info.dtype
 
     def read_coverage(self, window: Window | None = None) -> tuple[ByteArray, BoolArray]:
@@ -131,7 +140,7 @@ def open_prepared(run: Run, scene_id: str) -> PreparedScene:
     facts = json.loads(file.read_text(encoding="utf-8"))
     grids = {}
     for sensor in facts["kinds"]:
-        with open_raster(folder / f"{sensor}.tif") as raster:
+        with open_raster(sensor_raster(folder, sensor)) as raster:
             grids[sensor] = raster.info.grid
     try:
         return PreparedScene(
@@ -168,7 +177,7 @@ def write_blank(folder: Path, name: str, sensor: Sensor, reference: Grid) -> Pat
 
     Whatever reads prepared scenes then meets missing pixels, as in any other scene with nodata.
     """
-    path, grid = folder / f"{name}.tif", reference.resize(1, 1)
+    path, grid = sensor_raster(folder, name), reference.resize(1, 1)
     dtype = "float32" if sensor.bits == 0 else "uint8" if sensor.bits <= 8 else "uint16"
     count = len(sensor.bands)
     with write_raster(path, grid, count=count, dtype=dtype, descriptions=sensor.band_names, mask=True) as writer:

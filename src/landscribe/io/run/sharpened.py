@@ -10,9 +10,11 @@ import numpy as np
 from affine import Affine
 
 from landscribe.core.grid import Grid, Window
+from landscribe.core.recipe.data import SHARP
 from landscribe.core.spectral.pansharpen import sharpen
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
+from landscribe.io.run.prepared import sensor_raster
 
 STRIP_ROWS = 512
 AROUND = 6
@@ -42,7 +44,7 @@ def write_sharpened(folder: Path, grids: Mapping[str, Grid], method: str) -> lis
     fine = [name for name in grids if size(name) <= 1.01 * finest]
     with_bands = {}
     for name in fine:
-        with open_raster(folder / f"{name}.tif") as raster:
+        with open_raster(sensor_raster(folder, name)) as raster:
             with_bands[name] = raster.info.count
     pan = min(fine, key=lambda name: with_bands[name])
     return [
@@ -53,10 +55,10 @@ def write_sharpened(folder: Path, grids: Mapping[str, Grid], method: str) -> lis
 
 
 def _write(folder: Path, name: str, pan: str, grids: Mapping[str, Grid], method: str) -> Path:
-    target, fine, coarse = folder / f"{name}-sharp.tif", grids[pan], grids[name]
+    target, fine, coarse = sensor_raster(folder, name + SHARP), grids[pan], grids[name]
     to_coarse = fine.pixel_map(coarse)
     ratio = math.ceil(abs(to_coarse.determinant) ** -0.5)
-    with open_raster(folder / f"{name}.tif") as bands, open_raster(folder / f"{pan}.tif") as sharp:
+    with open_raster(sensor_raster(folder, name)) as bands, open_raster(sensor_raster(folder, pan)) as sharp:
         count, names = bands.info.count, [text or "" for text in bands.info.descriptions]
         with write_raster(target, fine, count=count, dtype=bands.info.dtype, descriptions=names, mask=True) as writer:
             for row in range(0, fine.height, STRIP_ROWS):
