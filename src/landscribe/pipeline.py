@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from landscribe import __version__
 from landscribe.io.atomic import write_text
+from landscribe.io.run.label_facts import LABELLED
 from landscribe.io.run.projects import Progress, Project, StageResult, silent
 from landscribe.io.run.runs import Run
 from landscribe.io.run.splits import split_of
@@ -87,7 +88,7 @@ def do_stage(
 def _has_truth(project: Project, run: Run, models: Path | None) -> bool:
     prepared = run.require("prepare")
     if models is not None:
-        return any("labelled pixels" in record.counts for record in prepared.values())
+        return any(LABELLED in record.counts for record in prepared.values())
     return bool(split_of(project, run).validate)
 
 

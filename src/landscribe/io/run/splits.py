@@ -25,6 +25,7 @@ from landscribe.core.split.split import Split, read_split, require_sound, write_
 from landscribe.errors import IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_text
 from landscribe.io.run.formulas import FORMULA
+from landscribe.io.run.label_facts import AREA, LABELLED
 from landscribe.io.run.model_files import DESCRIPTION
 from landscribe.io.run.prepared import PreparedScene, open_prepared
 from landscribe.io.run.projects import Project
@@ -143,11 +144,11 @@ def refuse_taught(run: Run, split: Split, scene_ids: Iterable[str]) -> None:
 
 def class_areas(record: Record, legend: Legend) -> FloatArray:
     """Return the labelled area of each class in pixels of the reference, (K,), from a record of `prepare`."""
-    return np.array([float(record.counts.get(f"area {name}", 0.0)) for name in legend.names])
+    return np.array([float(record.counts.get(f"{AREA}{name}", 0.0)) for name in legend.names])
 
 
 def _labelled(prepared: Mapping[str, Record]) -> list[str]:
-    return [i for i, record in prepared.items() if "labelled pixels" in record.counts]
+    return [i for i, record in prepared.items() if LABELLED in record.counts]
 
 
 def _drawn_from(project: Project, prepared: Mapping[str, Record]) -> str:
@@ -246,7 +247,7 @@ def _chosen(project: Project, prepared: Mapping[str, Record], place_of: Mapping[
     free = {i: unit for i, unit in free.items() if unit not in fixed}
     if recipe.split == "stratified":
         bands = [legend.index(name) for name in recipe.classes] or list(range(len(legend)))
-        labelled_px = {i: float(prepared[i].counts["labelled pixels"]) for i in free}
+        labelled_px = {i: float(prepared[i].counts[LABELLED]) for i in free}
         shown = {i: class_areas(prepared[i], legend)[bands].sum() / max(labelled_px[i], 1) for i in free}
         return set(stratify(shown))
     areas = {i: class_areas(prepared[i], legend) for i in free} if recipe.split == "place" else None
