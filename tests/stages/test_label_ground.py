@@ -18,6 +18,7 @@ from landscribe.io.run.runs import Run, open_run
 from landscribe.stages.check import CheckResult, check
 from landscribe.stages.predict import predict
 from landscribe.stages.prepare import prepare
+from landscribe.stages.report import report
 from landscribe.stages.score import score
 from landscribe.stages.train import train
 from landscribe.stages.vectorize import vectorize
@@ -103,6 +104,17 @@ def test_saying_yes_everywhere_scores_the_share_of_positive_ground(tmp_path: Pat
     assert result.ground["house"].positive == pytest.approx(
         sum(float(r.counts["area house"]) for r in run.records("prepare").values()) * PIXEL_M2, rel=1e-3
     )
+
+
+def test_the_report_says_so_before_anybody_trusts_it(tmp_path: Path) -> None:
+    images(tmp_path, "a", "b", "c")
+    write_polygons(tmp_path / "l.gpkg", [shapely.box(3, 5, 80, 58), shapely.box(W + 5, 5, W + 40, 55)], grid_at(0))
+    project = project_of(tmp_path, NAIP + 'labels = { path = "l.gpkg", class = "house" }' + YES)
+    run = run_through(project, tmp_path, prepare, train, predict, vectorize, score, report)
+    page = run.path("report.html").read_text()
+    assert "No better than saying yes everywhere: house (Jaccard 0.3" in page
+    assert "nothing in 1 scene (c), 33 % of the labelled ground" in page
+    assert "empty on one side of b (52 %)" in page
 
 
 def all_positive(folder: Path) -> Project:

@@ -10,7 +10,8 @@ import numpy as np
 
 from landscribe.core.split.places import unlikeness
 from landscribe.report.data import ReportData
-from landscribe.report.words import plural, times
+from landscribe.report.label_cautions import label_cautions
+from landscribe.report.words import listed, plural, times
 
 FEW_PLACES = 8
 """Below this number a bootstrap over places is known to give intervals that are too narrow."""
@@ -19,7 +20,6 @@ LOST = 0.03
 UNLIKE = 0.35
 STRANGE = 1.0
 SKEWED = 1.5
-MANY_NAMES = 6
 
 
 def cautions(data: ReportData) -> list[str]:
@@ -31,16 +31,28 @@ def cautions(data: ReportData) -> list[str]:
             "polygons are. Look at the pictures, and label a few scenes that no model has seen.",
             *found,
         ]
-    return [*_about_evidence(data), *_about_split(data), *_about_classes(data.score), *found]
+    return [
+        *_about_evidence(data),
+        *_about_labels(data),
+        *_about_split(data),
+        *_about_classes(data.score),
+        *found,
+    ]
+
+
+def _about_labels(data: ReportData) -> Iterator[str]:
+    rows = (data.score or {})["classes"]
+    jaccard = {name: row["polygon"]["jaccard"] for name, row in rows.items()}
+    return label_cautions(data.labels, jaccard, {reason: count for _, reason, count in data.dropped})
 
 
 def _about_failures(data: ReportData) -> Iterator[str]:
     if data.failed:
         names = sorted({item for item, _ in data.failed})
-        yield f"Failed, and missing from everything below: {_list(names)}."
+        yield f"Failed, and missing from everything below: {listed(names)}."
     doubtful = [f"{row['scene']} {row['sensor']}" for row in data.alignment if _is_doubtful(row)]
     if doubtful:
-        yield f"Shifts that could not be estimated with confidence: {_list(doubtful)}."
+        yield f"Shifts that could not be estimated with confidence: {listed(doubtful)}."
 
 
 def _is_doubtful(row: Mapping[str, str]) -> bool:
@@ -78,17 +90,17 @@ def _about_classes(score: Mapping[str, Any]) -> Iterator[str]:
     rows = score["classes"]
     empty = [name for name, row in rows.items() if row["polygon"]["jaccard"] is None]
     if empty:
-        yield f"Neither true nor predicted in any scored scene, so not scored at all: {_list(empty)}."
+        yield f"Neither true nor predicted in any scored scene, so not scored at all: {listed(empty)}."
     places = score["conventions"]["places"]
     single = [name for name, row in rows.items() if row.get("places") == 1 and places > 1]
     if single:
-        yield f"Seen in one place only, so the interval is too narrow for other places: {_list(single)}."
+        yield f"Seen in one place only, so the interval is too narrow for other places: {listed(single)}."
     missing = [name for name, row in rows.items() if row["polygon"]["recall"] == 0]
     if missing:
-        yield f"Present in the truth and never found: {_list(missing)}."
+        yield f"Present in the truth and never found: {listed(missing)}."
     for word, skewed in (("much more", _skewed(rows, 1)), ("much less", _skewed(rows, -1))):
         if skewed:
-            yield f"Predicted {word} ground than there is: {_list(skewed)}."
+            yield f"Predicted {word} ground than there is: {listed(skewed)}."
     lost = [
         f"{name} ({row['pixel']['jaccard'] - row['polygon']['jaccard']:.3f})"
         for name, row in rows.items()
@@ -97,7 +109,7 @@ def _about_classes(score: Mapping[str, Any]) -> Iterator[str]:
     if lost:
         yield (
             "The polygons score lower than the pixels they came from; thresholds, minimum areas, simplification or "
-            f"rules cost this much Jaccard: {_list(lost)}."
+            f"rules cost this much Jaccard: {listed(lost)}."
         )
 
 
@@ -136,9 +148,4 @@ def _about_split(data: ReportData) -> Iterator[str]:
         )
     unseen = [n for n in names if validate.get(n, 0.0) > 0 and train.get(n, 0.0) == 0]
     if unseen:
-        yield f"Validated but never in the training labels: {_list(unseen)}."
-
-
-def _list(names: list[str]) -> str:
-    shown = ", ".join(names[:MANY_NAMES])
-    return shown if len(names) <= MANY_NAMES else f"{shown} and {len(names) - MANY_NAMES} more"
+        yield f"Validated but never in the training labels: {listed(unseen)}."

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from landscribe.core.arrays import FloatArray
+from landscribe.core.ground import Ground
 from landscribe.core.legend import Legend
 from landscribe.report.flicker import Flicker
 
@@ -79,6 +80,24 @@ class Unlike:
 
 
 @dataclass(frozen=True)
+class LabelEvidence:
+    """What the labels say, and where they may say nothing."""
+
+    scored: Mapping[str, Ground] = field(default_factory=dict)
+    """Class -> ground of the scenes that validate, in pixels."""
+    trained: Mapping[str, Ground] = field(default_factory=dict)
+    """The same of the scenes that train."""
+    pixels: Mapping[str, float] = field(default_factory=dict)
+    """Labelled scene -> labelled pixels."""
+    untouched: tuple[str, ...] = ()
+    """Scenes in which a label file that scenes share has nothing."""
+    one_sided: Mapping[str, float] = field(default_factory=dict)
+    """Scenes of such a file -> the largest part that it leaves empty on one side."""
+    taken_for_empty: tuple[str, ...] = ()
+    """Scenes without a label file that count as empty."""
+
+
+@dataclass(frozen=True)
 class ReportData:
     """A whole report."""
 
@@ -110,6 +129,7 @@ class ReportData:
     """Rows of `alignment.csv`."""
     flicker: Flicker | None = None
     """The worst shift, before and after."""
+    labels: LabelEvidence = LabelEvidence()
     dropped: tuple[tuple[str, str, float], ...] = ()
     """Stage, what and why, how many."""
     failed: tuple[tuple[str, str], ...] = ()

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from landscribe.report.markup import Html, Node, el
 
 MISSING = "–"
+MANY_NAMES = 6
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -29,6 +30,12 @@ def times(ratio: float) -> str:
 def plural(count: int, one: str, many: str | None = None) -> str:
     """Write a count with its noun."""
     return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write some names, and how many more there are."""
+    shown = ", ".join(names[:MANY_NAMES])
+    return shown if len(names) <= MANY_NAMES else f"{shown} and {len(names) - MANY_NAMES} more"
 
 
 def area(value: float, unit: str) -> str:

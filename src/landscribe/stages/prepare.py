@@ -23,7 +23,7 @@ from landscribe.io.atomic import write_text
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.alignment import TABLE, align_scenes, sensor_keys, write_table
-from landscribe.io.run.label_facts import AREA, LABELLED, ONE_SIDED, UNLABELLED, UNTOUCHED
+from landscribe.io.run.label_facts import AREA, LABELLED, NO_FILE, ONE_SIDED, UNLABELLED, UNTOUCHED
 from landscribe.io.run.prepared import COVERAGE, FACTS, LABELS, blank_statistics, facts_of, sensor_raster, write_blank
 from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Run, file_digest, make_key
@@ -130,6 +130,7 @@ def _prepare_scene(project: Project, run: Run, scene: Scene, moves: Mapping[str,
         counts |= _write_coverage(project, folder, scene, grids[scene.reference.name], labels, threads)
         write_features(folder / LABELS, labels.features, legend=project.legend)
         counts["label polygons"] = len(labels.features)
+        counts[NO_FILE] = sum(label.path is None for label in scene.label_files)
         if labels.is_shared:
             side, part = empty_side(labels, grids[scene.reference.name])
             counts |= {UNTOUCHED: 1} if side == "any" else {ONE_SIDED: round(part, 4)}

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from landscribe import __version__
+from landscribe.core.ground import add_ground
 from landscribe.core.score.scores import scene_jaccard
 from landscribe.core.split.looks import looks_apart, pool_looks
 from landscribe.core.split.places import unlikeness
 from landscribe.io.atomic import write_text
+from landscribe.io.run.label_facts import LABELLED, NO_FILE, ONE_SIDED, UNTOUCHED, ground_of
 from landscribe.io.run.prepared import open_prepared
 from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Record, Run, make_key
@@ -25,7 +27,7 @@ from landscribe.io.run.tuned import effective_recipe, read_tuned
 from landscribe.io.settings import recipe_dict
 from landscribe.io.vector.vectors import read_own
 from landscribe.report import ReportData, SceneView, render_report
-from landscribe.report.data import ThresholdCurve, Unlike
+from landscribe.report.data import LabelEvidence, ThresholdCurve, Unlike
 from landscribe.report.flicker import picture_worst
 from landscribe.report.views import Budget, count_levels, curve_of, view_scene
 
@@ -40,7 +42,7 @@ STAGES = ("prepare", "train", "predict", "oof", "tune", "vectorize", "score", "s
 KEPT = (
     "labelled pixels",
     "unlabelled pixels",
-    "shared labels: ",
+    "labels: ",
     "label polygons",
     "area ",
     "steps",
@@ -120,6 +122,7 @@ def gather(project: Project, run: Run, progress: Progress = silent) -> ReportDat
         curves=_curves(project, run, score),
         alignment=shifts,
         flicker=picture_worst(run, shifts),
+        labels=_label_evidence(records["prepare"], splits, project.legend.names),
         dropped=_dropped(records),
         failed=_failed(project, run, records),
         tuned=read_tuned(run),
@@ -158,6 +161,24 @@ def _labelled_areas(
         for name in side:
             side[name] += float(record.counts.get(f"area {name}", 0.0)) * pixel_area
     return areas
+
+
+def _label_evidence(
+    prepared: Mapping[str, Record], splits: Mapping[str, tuple[str, str]], names: tuple[str, ...]
+) -> LabelEvidence:
+    labelled = {i: record for i, record in prepared.items() if LABELLED in record.counts}
+    ground = {
+        side: add_ground([ground_of(record, names) for i, record in labelled.items() if splits[i][1] == side])
+        for side in ("validate", "train")
+    }
+    return LabelEvidence(
+        ground["validate"],
+        ground["train"],
+        pixels={i: float(record.counts[LABELLED]) for i, record in labelled.items()},
+        untouched=tuple(i for i, record in labelled.items() if record.counts.get(UNTOUCHED)),
+        one_sided={i: float(r.counts[ONE_SIDED]) for i, r in labelled.items() if ONE_SIDED in r.counts},
+        taken_for_empty=tuple(i for i, record in labelled.items() if record.counts.get(NO_FILE)),
+    )
 
 
 def _unlike(

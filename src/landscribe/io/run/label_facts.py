@@ -11,9 +11,10 @@ from landscribe.io.run.runs import Record
 from landscribe.io.source.label_findings import no_negative, some
 
 LABELLED, UNLABELLED, AREA = "labelled pixels", "unlabelled pixels", "area "
-UNTOUCHED = "shared labels: has nothing"
-ONE_SIDED = "shared labels: part left empty on one side"
-"""Counts of a record: pixels, pixels, and pixels of a class; 1; a part of the scene."""
+UNTOUCHED = "labels: shared file has nothing"
+ONE_SIDED = "labels: shared file leaves this part empty on one side"
+NO_FILE = "labels: no file, taken for empty"
+"""Counts of a record: pixels, pixels, and pixels of a class; 1; a part of the scene; files."""
 
 
 def named_classes(project: Project) -> tuple[str, ...]:
