@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
@@ -90,6 +91,31 @@ def test_the_core_install_stays_small() -> None:
     packages = core_packages()
     assert {"torch", "rasterio", "shapely"} <= packages
     assert len(packages) <= MAX_PACKAGES, sorted(packages)
+
+
+def declared(where: str) -> set[str]:
+    """Return the packages that pyproject.toml names, without versions."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lists = {"core": project["dependencies"], **project["optional-dependencies"]}
+    return {re.split(r"[^\w.-]", text)[0].lower() for text in lists[where]}
+
+
+PACKAGE_OF = {"cv2": "opencv-python-headless"}
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    nodes = [node for path in SOURCES for node in ast.walk(ast.parse(path.read_text()))]
+    roots = {name.name.partition(".")[0] for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    roots |= {str(node.module).partition(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
+    packages = {PACKAGE_OF.get(root, root) for root in roots - set(sys.stdlib_module_names) - {"landscribe"}}
+    extras = declared("tensorboard")
+    assert packages - extras == declared("core")
+
+
+def test_a_stage_says_which_code_made_its_results() -> None:
+    keyed = [path for path in SOURCES if "make_key(" in path.read_text() and path.stem != "runs"]
+    assert len(keyed) > 10
+    assert not [path.name for path in keyed if not re.search(r"^FORMAT = \d+$", path.read_text(), re.MULTILINE)]
 
 
 def run_cli(*arguments: str) -> subprocess.CompletedProcess[str]:

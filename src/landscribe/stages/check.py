@@ -27,6 +27,9 @@ from landscribe.io.source.label_findings import LabelFacts, label_errors, label_
 from landscribe.io.source.scenes import Scene, other_ground, sensor_grids, shared_ground
 from landscribe.io.source.sensor_files import open_sensor
 
+FORMAT = 1
+"""Raise it when the same inputs shall give another result; what older code made is then made anew."""
+
 STRIP_ROWS = 1024
 MIN_OVERLAP = 0.9
 """Share of the reference footprint that every sensor should cover."""
@@ -120,7 +123,10 @@ def check_run(project: Project, run: Run, progress: Progress = silent) -> StageR
     files += [path for scene in project.scenes.scenes for label in scene.label_files for path in label.paths]
     stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     key = make_key(
-        files=stamps, data=project.recipe.data.model_dump(mode="json"), models=[m.name for m in project.recipe.models]
+        FORMAT,
+        files=stamps,
+        data=project.recipe.data.model_dump(mode="json"),
+        models=[m.name for m in project.recipe.models],
     )
     target = run.path("check.json")
 

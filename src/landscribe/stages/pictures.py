@@ -23,6 +23,9 @@ from landscribe.io.run.runs import Made, Run, make_key
 from landscribe.io.vector.vectors import read_own
 from landscribe.report.pictures import choose_bands, shrink, shrink_factor, stretch
 
+FORMAT = 1
+"""Raise it when the same inputs shall give another result; what older code made is then made anew."""
+
 SIDE = 1600
 """Longest side of one half of a picture."""
 FILL = 0.45
@@ -45,7 +48,7 @@ def pictures(project: Project, run: Run, progress: Progress = silent) -> StageRe
     colours = [(c.name, c.colour) for c in project.legend]
 
     def key_of(scene_id: str) -> str:
-        return make_key(features=vectorized[scene_id].outputs, colours=colours, side=SIDE)
+        return make_key(FORMAT, features=vectorized[scene_id].outputs, colours=colours, side=SIDE)
 
     def make(scene_id: str) -> Made:
         scene = open_prepared(run, scene_id)

@@ -30,6 +30,9 @@ from landscribe.io.run.runs import Made, Record, Run, file_digest, make_key
 from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import UNTUNED_PROBABILITY, effective_recipe
 
+FORMAT = 1
+"""Raise it when the same inputs shall give another result; what older code made is then made anew."""
+
 OUT_OF_FOLD = "oof"
 """Stage name of the records of out-of-fold probabilities: no stage of its own, and not what `vectorize` reads."""
 
@@ -87,7 +90,9 @@ def predict(project: Project, run: Run, progress: Progress = silent, *, models: 
 
         def key_of(scene_id: str) -> str:
             inputs = {i: prepared[i].outputs for i in _looked_at(loaded, prepared, scene_id)}
-            return make_key(inputs=inputs, models=loaded.digests, settings=settings, legend=project.legend.names)
+            return make_key(
+                FORMAT, inputs=inputs, models=loaded.digests, settings=settings, legend=project.legend.names
+            )
 
         def make(scene_id: str) -> Made:
             scene, target = open_prepared(run, scene_id), target_of(scene_id)
@@ -130,7 +135,7 @@ def _predict_fold(
     def key_of(scene_id: str) -> str:
         inputs = {i: prepared[i].outputs for i in _looked_at(loaded, prepared, scene_id)}
         names = project.legend.names
-        return make_key(inputs=inputs, models=loaded.digests, settings=settings, fewer=fewer, legend=names)
+        return make_key(FORMAT, inputs=inputs, models=loaded.digests, settings=settings, fewer=fewer, legend=names)
 
     def make(scene_id: str) -> Made:
         scene = open_prepared(run, scene_id)
@@ -221,7 +226,10 @@ def _predict_scene(
     windows = strips(grid.shape_hw) if in_patches else None
     windows = windows or tile_windows(grid.shape_hw, tile_side(loaded.nets, table, grid.shape_hw, engine))
     tiles = open_tiles(
-        target, make_key(key=key, table=table.model_dump(mode="json"), windows=len(windows), precision=engine.precision)
+        target,
+        make_key(
+            FORMAT, key=key, table=table.model_dump(mode="json"), windows=len(windows), precision=engine.precision
+        ),
     )
     with ExitStack() as files:
         readers = {name: files.enter_context(open_raster(scene.raster(name))) for name in names}

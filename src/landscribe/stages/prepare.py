@@ -36,8 +36,9 @@ from landscribe.io.source.sensor_files import SensorFile, open_sensor
 from landscribe.io.vector.vectors import write_features
 from landscribe.workers import scenes_at_once
 
-LAYOUT = 2
-"""Raised whenever files of a prepared scene lie elsewhere, so that all scenes are prepared anew."""
+FORMAT = 2
+"""Raise it when the same inputs shall give another result; what older code made is then made anew."""
+
 STRIP_ROWS = 1024
 STATISTICS_BYTES = 24
 """Memory for a value of a strip while it is copied and summed."""
@@ -70,7 +71,7 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
             raise DataError(broken[scene_id])
         scene = scenes[scene_id]
         return make_key(
-            layout=LAYOUT,
+            FORMAT,
             sensors=sensor_keys(scene),
             labels=[[file_digest(path) for path in label.paths] for label in scene.label_files],
             label_tables=[label.table.model_dump(mode="json") for label in scene.label_files],

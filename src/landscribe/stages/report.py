@@ -31,6 +31,9 @@ from landscribe.report.data import LabelEvidence, ThresholdCurve, Unlike
 from landscribe.report.flicker import picture_worst
 from landscribe.report.views import Budget, count_levels, curve_of, view_scene
 
+FORMAT = 1
+"""Raise it when the same inputs shall give another result; what older code made is then made anew."""
+
 REPORT, SCORE, RUN, ALIGNMENT = "report.html", "score.json", "run.json", "alignment.csv"
 SCENES = 24
 """Scenes pictured at most."""
@@ -71,7 +74,9 @@ def report(project: Project, run: Run, progress: Progress = silent) -> StageResu
     failures = {stage: run.failures(stage) for stage in STAGES}
     split = split_of(project, run)
     recipe = recipe_dict(project.recipe)
-    key = make_key(stages=stages, recipe=recipe, failures=failures, split=(split.digest, split.why, split.notes))
+    key = make_key(
+        FORMAT, stages=stages, recipe=recipe, failures=failures, split=(split.digest, split.why, split.notes)
+    )
     target = run.path(REPORT)
 
     def make(_item: str) -> Made:

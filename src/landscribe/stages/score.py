@@ -34,6 +34,9 @@ from landscribe.io.run.splits import open_side, refuse_taught, split_of
 from landscribe.io.run.tuned import UNTUNED_FEATURES, effective_recipe
 from landscribe.io.vector.vectors import Standing, read_own, read_standing
 
+FORMAT = 1
+"""Raise it when the same inputs shall give another result; what older code made is then made anew."""
+
 SCORE = "score.json"
 UNNAMED = "feature"
 """Class of the polygons of a file that names none."""
@@ -75,6 +78,7 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
     untuned = run.records(UNTUNED_FEATURES) if recipe != project.recipe else {}
     untuned = untuned if set(scene_ids) <= set(untuned) else {}
     key = make_key(
+        FORMAT,
         features={i: vectorized[i].outputs for i in scene_ids},
         **({"untuned": {i: untuned[i].outputs for i in scene_ids}} if untuned else {}),
         truth={i: prepared[i].outputs for i in scene_ids},

@@ -18,6 +18,9 @@ from landscribe.io.source.submissions import Key, check_submission
 from landscribe.io.vector.vectors import read_own
 from landscribe.io.vector.wkt_csv import write_wkt_csv
 
+FORMAT = 1
+"""Raise it when the same inputs shall give another result; what older code made is then made anew."""
+
 SUBMISSION = "submission.csv"
 
 
@@ -42,7 +45,7 @@ def submit(project: Project, run: Run, progress: Progress = silent) -> StageResu
     records = {i: record for i, record in predicted.items() if table.scenes is None or i in table.scenes}
     asked = read_sample(sample)
     settings = table.model_dump(mode="json")
-    key = make_key(inputs={i: r.outputs for i, r in records.items()}, sample=asked, settings=settings)
+    key = make_key(FORMAT, inputs={i: r.outputs for i, r in records.items()}, sample=asked, settings=settings)
     target = run.path(SUBMISSION + (".gz" if table.gzip else ""))
 
     def make(_item: str) -> Made:

@@ -45,6 +45,9 @@ from landscribe.io.run.runs import Made, Run, is_first_process, make_key
 from landscribe.io.run.splits import open_side, refuse_leaks, split_of
 from landscribe.io.settings import recipe_dict
 
+FORMAT = 1
+"""Raise it when the same inputs shall give another result; what older code made is then made anew."""
+
 STATE = "state"
 FOLD = "{name}~fold{number}"
 """Item name of a fold's model; no model of a recipe has a tilde in its name."""
@@ -104,7 +107,7 @@ def train(project: Project, run: Run, progress: Progress = silent) -> StageResul
         settings = job.table.model_dump(mode="json", exclude={"seeds"})
         if job.split.corners:
             settings["corners"] = job.split.corners_of(job.split.train)
-        return make_key(inputs=inputs, train=job.split.train, settings=settings, seed=job.seed)
+        return make_key(FORMAT, inputs=inputs, train=job.split.train, settings=settings, seed=job.seed)
 
     def make(name: str) -> Made:
         if jobs[name].table.kind != "network":

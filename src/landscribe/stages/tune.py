@@ -43,6 +43,9 @@ from landscribe.io.run.runs import Made, Run, make_key
 from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import TUNED
 
+FORMAT = 1
+"""Raise it when the same inputs shall give another result; what older code made is then made anew."""
+
 OUT_OF_FOLD = "oof"
 FIELD_BYTES = 1 << 29
 """Fields of one class that are kept in memory; what is beyond is read again for each choice."""
@@ -79,6 +82,7 @@ def tune(project: Project, run: Run, progress: Progress = silent) -> StageResult
         do = "run `landscribe train` and `landscribe predict` with this recipe first"
         raise DataError(problem("tune", f"no out-of-fold probabilities of {', '.join(missing[:5])}", do=do))
     key = make_key(
+        FORMAT,
         probabilities={i: records[i].outputs for i in scene_ids},
         truth={i: prepared[i].outputs for i in scene_ids},
         table=recipe.tune.model_dump(mode="json"),

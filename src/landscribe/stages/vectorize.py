@@ -31,6 +31,9 @@ from landscribe.io.run.tuned import UNTUNED_FEATURES, UNTUNED_PROBABILITY, effec
 from landscribe.io.vector.vectors import read_own, write_features
 from landscribe.workers import scenes_at_once
 
+FORMAT = 1
+"""Raise it when the same inputs shall give another result; what older code made is then made anew."""
+
 BLOCK_PX = 4096
 BLOCK_BYTES = 16
 """Memory for a pixel of a block while it is traced."""
@@ -79,6 +82,7 @@ def _make_features(
 
     def key_of(scene_id: str) -> str:
         return make_key(
+            FORMAT,
             inputs=predicted[scene_id].outputs,
             settings=settings,
             rules=rules,

@@ -154,9 +154,9 @@ def test_a_write_that_breaks_keeps_the_old_file(tmp_path: Path) -> None:
 
 
 def test_a_key_depends_on_every_part() -> None:
-    keys = {make_key(a=1), make_key(a=2), make_key(b=1), make_key(a={"x": 1})}
-    assert len(keys) == 4
-    assert make_key(a=1, b=2) == make_key(b=2, a=1)
+    keys = {make_key(1, a=1), make_key(2, a=1), make_key(1, a=2), make_key(1, b=1), make_key(1, a={"x": 1})}
+    assert len(keys) == 5
+    assert make_key(1, a=1, b=2) == make_key(1, b=2, a=1)
 
 
 def test_a_file_is_no_run_folder(tmp_path: Path) -> None:

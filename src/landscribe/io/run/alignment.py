@@ -20,6 +20,9 @@ from landscribe.io.run.runs import Made, Run, file_digest, make_key
 from landscribe.io.source.scenes import Scene, sensor_grids
 from landscribe.io.source.sensor_files import SensorFile, open_sensor
 
+FORMAT = 1
+"""Raise it when the same inputs shall give another result; what older code made is then made anew."""
+
 ALIGN = "align"
 """Stage name of the records of estimates: a part of `prepare`, and no command of its own."""
 FALL_BACK = "align-by-place"
@@ -49,6 +52,7 @@ def align_scenes(
     def key_of(scene_id: str) -> str:
         scene = scenes[scene_id]
         return make_key(
+            FORMAT,
             sensors=sensor_keys(scene),
             settings=settings,
         )
@@ -78,7 +82,7 @@ def _by_place(
             neighbours[scene_id] = found
 
     def key_of(scene_id: str) -> str:
-        return make_key(own=str(moves[scene_id]), neighbours=str(neighbours[scene_id]))
+        return make_key(FORMAT, own=str(moves[scene_id]), neighbours=str(neighbours[scene_id]))
 
     def make(scene_id: str) -> Made:
         settled = fall_back(scene_sources(scenes[scene_id]), moves[scene_id], neighbours[scene_id])

@@ -253,9 +253,9 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def make_key(**parts: Any) -> str:
-    """Return a digest of plain values: settings, digests of inputs, the version of the program."""
-    text = json.dumps({"version": __version__, **parts}, sort_keys=True, default=str)
+def make_key(code: int, /, **parts: Any) -> str:
+    """Return a digest of plain values: settings, digests of inputs, the `FORMAT` of the code that works on them."""
+    text = json.dumps({"code": code, **parts}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 

@@ -32,6 +32,9 @@ from landscribe.io.run.projects import Project
 from landscribe.io.run.runs import Record, Run, is_first_process, make_key
 from landscribe.io.source.scenes import sensor_grids
 
+FORMAT = 1
+"""Raise it when the same inputs shall give another result; what older code made is then made anew."""
+
 SPLIT = "split.json"
 MAX_TWINS = 100
 """More scenes without a CRS are not compared by their looks: the pairs would take minutes."""
@@ -154,6 +157,7 @@ def _labelled(prepared: Mapping[str, Record]) -> list[str]:
 def _drawn_from(project: Project, prepared: Mapping[str, Record]) -> str:
     corner = project.recipe.validation.split == "corner"
     return make_key(
+        FORMAT,
         scenes=[(scene.id, scene.place) for scene in project.scenes.scenes],
         labelled={i: (prepared[i].counts, prepared[i].key if corner else "") for i in _labelled(prepared)},
         validate=project.recipe.validation.model_dump(mode="json", exclude={"leak_check"}),
