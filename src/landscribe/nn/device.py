@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from landscribe.errors import RecipeError, problem
+from landscribe.nn import private_ops
 
 BYTES = torch.uint8
 PRECISIONS = {"bf16": torch.bfloat16, "float32": torch.float32, "int8": BYTES}
@@ -59,8 +60,11 @@ def choose_engine(device: str | None = None, precision: str | None = None) -> En
         dtype, reason = processor_dtype(CPU_INFO.read_text() if CPU_INFO.is_file() else "")
     if precision is not None:
         dtype, reason = PRECISIONS[precision], "as asked for"
-    if dtype == BYTES and (chosen.type != "cpu" or not can_multiply_bytes()):
-        got, need = f"{chosen}, torch {torch.__version__}", "a processor, and a torch with oneDNN"
+    if dtype == BYTES and (chosen.type != "cpu" or not private_ops.can_multiply_bytes()):
+        got, need = (
+            f"{chosen}, torch {torch.__version__}",
+            "a processor whose convolutions of bytes work",
+        )
         raise RecipeError(problem("predict.precision", "no int8 here", got=got, need=need, do="leave it out"))
     if chosen.type == "cpu":
         keep_memory()
@@ -96,12 +100,6 @@ def bank_device(engine: Engine, need_bytes: int, share: float) -> torch.device:
     if engine.device.type == "cuda" and need_bytes > share * torch.cuda.mem_get_info(engine.device)[0]:
         return torch.device("cpu")
     return engine.device
-
-
-def can_multiply_bytes() -> bool:
-    """Tell whether this torch has convolutions of bytes, which are not part of its public interface."""
-    has_library: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return has_library and all(hasattr(torch.ops.onednn, name) for name in ("qconv_prepack", "qconv2d_pointwise"))
 
 
 def keep_memory() -> bool:

@@ -77,6 +77,7 @@ def _disk() -> tuple[str, str, bool]:
 def _engine() -> list[tuple[str, str, bool]]:
     import torch
 
+    from landscribe.nn import private_ops
     from landscribe.nn.device import choose_engine
 
     engine = choose_engine()
@@ -84,6 +85,10 @@ def _engine() -> list[tuple[str, str, bool]]:
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
         rows.append(("gpu", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB", True))
+    fused = "as one, tried" if private_ops.can_fuse() else "apart: this torch does not join them, prediction is slower"
+    rows.append(("convolution and ReLU", fused, True))
+    in_bytes = "tried" if private_ops.can_multiply_bytes() else "not with this torch and processor"
+    rows.append(('precision "int8"', in_bytes, True))
     layer = torch.nn.Conv2d(32, 32, 3, padding=1).to(engine.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     image = torch.rand(4, 32, 128, 128, device=engine.device).to(memory_format=torch.channels_last)
     with (

@@ -3,7 +3,8 @@ import torch
 
 from landscribe.core.recipe import NetworkTable
 from landscribe.nn.network.unet import UNet, fold_batch_norm
-from landscribe.nn.predict.fused import ReluConvolution, can_fuse, fuse_relu
+from landscribe.nn.predict.fused import ReluConvolution, fuse_relu
+from landscribe.nn.private_ops import can_fuse
 
 pytestmark = pytest.mark.skipif(not can_fuse(), reason="this torch has no fused convolution")
 

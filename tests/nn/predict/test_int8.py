@@ -9,7 +9,7 @@ from torch.nn import functional
 from landscribe.core.grid import Window
 from landscribe.core.recipe import InputTable, NetworkTable, PredictTable
 from landscribe.errors import RecipeError
-from landscribe.nn import device
+from landscribe.nn import private_ops
 from landscribe.nn.device import choose_engine
 from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network
 from landscribe.nn.network.stem import BandStatistics
@@ -20,7 +20,7 @@ from landscribe.nn.predict.prepare_network import make_ready_for, sample_windows
 from landscribe.nn.predict.reading import SceneReader
 from landscribe.nn.predict.tiles import predict_tiles
 
-pytestmark = pytest.mark.skipif(not device.can_multiply_bytes(), reason="this torch has no convolutions of bytes")
+pytestmark = pytest.mark.skipif(not private_ops.can_multiply_bytes(), reason="this torch has no convolutions of bytes")
 SENSORS = (SensorSpec("F", "f", ("red", "green"), 8), SensorSpec("C", "c", ("nir",), 8))
 MAPS = {"F": Affine.identity(), "C": Affine.translation(0.3, -0.2) @ Affine.scale(0.5)}
 
@@ -157,6 +157,6 @@ def test_other_networks_are_refused(network):
 
 
 def test_a_torch_without_bytes_says_so(monkeypatch):
-    monkeypatch.setattr(device, "can_multiply_bytes", lambda: False)
+    monkeypatch.setattr(private_ops, "can_multiply_bytes", lambda: False)
     with pytest.raises(RecipeError, match=r"no int8 here, got cpu, torch .*; leave it out"):
         choose_engine("cpu", "int8")

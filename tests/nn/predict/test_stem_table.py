@@ -5,13 +5,14 @@ from affine import Affine
 
 from landscribe.core.grid import Window
 from landscribe.core.recipe import InputTable, NetworkTable
-from landscribe.nn.device import can_multiply_bytes, choose_engine
+from landscribe.nn.device import choose_engine
 from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network
 from landscribe.nn.network.stem import BandStatistics
 from landscribe.nn.predict import reading
 from landscribe.nn.predict.prepare_network import make_ready_for
 from landscribe.nn.predict.reading import SceneReader
 from landscribe.nn.predict.stem_table import ReadyStem
+from landscribe.nn.private_ops import can_multiply_bytes
 
 SENSORS = (
     SensorSpec("F", "f", ("red", "green", "blue"), 11),

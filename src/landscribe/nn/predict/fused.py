@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import itertools
 
-import torch
 from torch import Tensor, nn
 
 from landscribe.nn.device import Engine
@@ -13,6 +12,7 @@ from landscribe.nn.network.blocks import Convolutions
 from landscribe.nn.network.bundle import SegmentationNet, channels_last
 from landscribe.nn.network.unet import fold_batch_norm
 from landscribe.nn.predict.stem_table import ReadyStem
+from landscribe.nn.private_ops import can_fuse, relu_convolution
 
 
 class ReluConvolution(nn.Module):
@@ -25,10 +25,7 @@ class ReluConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, h, w) to (B, K, h', w')."""
-        y: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            x, self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups, "relu", [], ""
-        )
-        return y
+        return relu_convolution(x, self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups)
 
 
 def make_ready(net: SegmentationNet, engine: Engine) -> SegmentationNet:
@@ -44,12 +41,6 @@ def make_ready(net: SegmentationNet, engine: Engine) -> SegmentationNet:
     if engine.device.type == "cpu" and can_fuse():
         fuse_relu(ready.unet)
     return ready
-
-
-def can_fuse() -> bool:
-    """Tell whether this torch has the operation, which is not part of its public interface."""
-    has_library: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return has_library and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 
 
 def fuse_relu(net: nn.Module) -> int:

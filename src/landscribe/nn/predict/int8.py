@@ -22,6 +22,7 @@ from landscribe.core.grid import Window
 from landscribe.nn.network.joined import phase_kernels, phase_places
 from landscribe.nn.network.unet import UNet, cut
 from landscribe.nn.predict.fused import ReluConvolution
+from landscribe.nn.private_ops import convolve_bytes, convolve_bytes_onto, pack_bytes, pool_bytes
 
 LARGEST = 255
 """The byte of the largest value of a sample."""
@@ -46,23 +47,13 @@ class ByteConvolution:
 
     def __call__(self, x: Tensor, *, zero: int = 0, relu: bool = True, dtype: torch.dtype = torch.uint8) -> Tensor:
         """Map bytes (B, C, h, w) to (B, K, h', w') of that type; `zero` stands for 0."""
-        y: Tensor = torch.ops.onednn.qconv2d_pointwise.default(
-            x, 1.0, 0, self.weight, self.unit, self._zeros, self.bias, [1, 1], self.padding, [1, 1], 1,
-            1.0, zero, dtype, "relu" if relu else "none", [], "",
-        )  # fmt: skip
-        return y
+        return convolve_bytes(x, self.weight, self.unit, self.bias, self.padding, zero=zero, relu=relu, dtype=dtype)
 
     def add(self, x: Tensor, other: Tensor, other_unit: float) -> Tensor:
         """Return ReLU of the sum of what `x` gives and of `other`, bytes whose 0 is `ZERO`; `other` is used up."""
-        y: Tensor = torch.ops.onednn.qconv2d_pointwise.binary(
-            x, 1.0, 0, self.weight, self.unit, self._zeros, other, self.bias, [1, 1], self.padding, [1, 1], 1,
-            1.0, 0, torch.uint8, other_unit, ZERO, "sum", 1.0, "relu", [], "",
-        )  # fmt: skip
-        return y
-
-    @property
-    def _zeros(self) -> Tensor:
-        return torch.zeros(len(self.unit), dtype=torch.int64)
+        return convolve_bytes_onto(
+            x, other, self.weight, self.unit, self.bias, self.padding, other_unit=other_unit, other_zero=ZERO
+        )
 
 
 @dataclass(frozen=True)
@@ -125,7 +116,7 @@ class ByteUNet(nn.Module):
         cuts = self.plan.cuts((int(stacks[1].shape[-2]), int(stacks[1].shape[-1])), keep)
         skips: list[Tensor] = []
         for level, (stride, layers) in enumerate(zip(self.plan.strides, self.down, strict=True)):
-            lower = torch.ops.quantized.max_pool2d(skips[-1], [2, 2], [2, 2], [0, 0], [1, 1], False) if level else None
+            lower = pool_bytes(skips[-1]) if level else None
             x = _join(lower, stacks.get(stride))
             for layer in layers:
                 x = layer(x)
@@ -161,7 +152,7 @@ def pack(
     unit = (real.abs().amax((1, 2, 3)) / LARGEST_WEIGHT).clamp(min=SMALLEST)
     rounded = torch.round(real / unit.reshape(-1, 1, 1, 1)).to(torch.int8).contiguous()
     around = (weight.shape[-1] // 2 if padding is None else padding,) * 2
-    packed = torch.ops.onednn.qconv_prepack(rounded, unit / units_out, 1.0, 0, [1, 1], around, [1, 1], 1, None)
+    packed = pack_bytes(rounded, unit / units_out, around)
     offset = torch.zeros(len(unit)) if bias is None else bias.float()
     return ByteConvolution(packed, unit / units_out, offset / units_out, around)
 
