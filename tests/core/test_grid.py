@@ -148,3 +148,11 @@ def test_dstl_frame_refuses_wrong_signs() -> None:
 def test_a_map_that_cannot_be_inverted_is_refused(transform: Affine) -> None:
     with pytest.raises(DataError, match="not invertible"):
         Grid(5, 7, transform)
+
+
+@given(row=st.integers(-5, 40), height=st.integers(1, 61), rows=st.integers(1, 70))
+def test_strips_cover_a_window_once_from_top_to_bottom(row, height, rows):
+    window = Window(row, 3, height, 47)
+    strips = window.strips(rows)
+    assert [r for strip in strips for r in range(strip.row, strip.row_stop)] == list(range(row, row + height))
+    assert all((strip.col, strip.width) == (3, 47) and strip.height <= rows for strip in strips)

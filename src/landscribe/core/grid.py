@@ -26,6 +26,10 @@ SQUARE = 1e-6
 """Cosine below which the sides of a pixel stand square on each other."""
 
 
+STRIP_ROWS = 1024
+"""Rows to hold at a time where a raster is read from top to bottom."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A rectangle of whole pixels on a grid; it may reach over the grid's edge."""
@@ -58,6 +62,11 @@ class Window:
     def pad(self, pixels: int) -> Window:
         """Grow (or, with a negative number, shrink) by `pixels` on each side."""
         return Window(self.row - pixels, self.col - pixels, self.height + 2 * pixels, self.width + 2 * pixels)
+
+    def strips(self, rows: int = STRIP_ROWS) -> list[Window]:
+        """Cut into windows of full width and at most so many rows, from top to bottom."""
+        tops = range(self.row, self.row_stop, rows)
+        return [Window(top, self.col, min(rows, self.row_stop - top), self.width) for top in tops]
 
     def intersection(self, other: Window) -> Window | None:
         """Return the common rectangle, or None where there is none."""

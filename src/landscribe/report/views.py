@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import AnyArray, BoolArray, ByteArray, FloatArray, IntArray
 from landscribe.core.features import of_class
-from landscribe.core.grid import Grid, Window
+from landscribe.core.grid import Window
 from landscribe.core.legend import Legend
 from landscribe.core.owners import against_the_best_other
 from landscribe.core.trace import trace
@@ -87,7 +87,7 @@ def count_levels(run: Run, scene_id: str, classes: int, *, exclusive: bool = Fal
     scene = open_prepared(run, scene_id)
     counts = np.zeros((classes, 2, LEVELS), np.int64)
     with open_raster(run.probability(scene_id)) as predicted, open_raster(scene.folder / COVERAGE) as truth:
-        for window in _strips(scene.grid):
+        for window in scene.grid.window.strips(max(1, STRIP_PIXELS // scene.grid.width)):
             p_khw, known_hw = predicted.read(window)
             if exclusive:
                 p_khw = np.round(255 * against_the_best_other(p_khw)).astype(np.uint8)
@@ -174,9 +174,3 @@ def _ground(run: Run, scene: PreparedScene, legend: Legend) -> dict[str, ClassGr
         )
         for name in legend.names
     }
-
-
-def _strips(grid: Grid) -> Iterator[Window]:
-    rows = max(1, STRIP_PIXELS // grid.width)
-    for row in range(0, grid.height, rows):
-        yield Window(row, 0, min(rows, grid.height - row), grid.width)

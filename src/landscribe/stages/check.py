@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from landscribe.core.arrays import FloatArray
-from landscribe.core.grid import Grid, Window
+from landscribe.core.grid import Grid
 from landscribe.core.ground import Ground, add_ground
 from landscribe.core.register import looks_flipped
 from landscribe.core.rules import check_rules
@@ -30,7 +30,6 @@ from landscribe.io.source.sensor_files import open_sensor
 FORMAT = 1
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
-STRIP_ROWS = 1024
 MIN_OVERLAP = 0.9
 """Share of the reference footprint that every sensor should cover."""
 MAX_TWINS = 100
@@ -197,12 +196,11 @@ def _check_pixels(scene: Scene, name: str, too_large: dict[str, dict[str, float]
     file = scene.sensors[name]
     where = f"scene {scene.id!r}, {name}"
     with open_sensor(file) as raster:
-        height, width = raster.info.grid.shape_hw
         low = np.full(len(file.sensor.bands), np.inf)
         high = -low
         valid = 0
-        for row in range(0, height, STRIP_ROWS):
-            image_chw, valid_hw = raster.read(Window(row, 0, min(STRIP_ROWS, height - row), width))
+        for window in raster.info.grid.window.strips():
+            image_chw, valid_hw = raster.read(window)
             values = image_chw[:, valid_hw]
             if values.size:
                 valid += values.shape[1]

@@ -213,7 +213,8 @@ def _predict_scene(
     progress: Progress,
 ) -> Made:
     from landscribe.nn.device import choose_engine
-    from landscribe.nn.predict.patches import predict_patches, strips
+    from landscribe.nn.predict.patches import STRIP_ROWS as PATCH_ROWS
+    from landscribe.nn.predict.patches import predict_patches
     from landscribe.nn.predict.tiles import predict_tiles, tile_side, tile_windows
 
     names = {sensor.name: sensor for spec in loaded.specs for sensor in spec.sensors}
@@ -223,7 +224,7 @@ def _predict_scene(
     shapes = {name: scene.grids[name].shape_hw for name in names}
     engine = choose_engine(precision=table.precision)
     in_patches = table.patch is not None and bool(loaded.nets)
-    windows = strips(grid.shape_hw) if in_patches else None
+    windows = grid.window.strips(PATCH_ROWS) if in_patches else None
     windows = windows or tile_windows(grid.shape_hw, tile_side(loaded.nets, table, grid.shape_hw, engine))
     tiles = open_tiles(
         target,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +16,7 @@ import shapely
 from landscribe.core.arrays import BoolArray, ByteArray, GeometryArray
 from landscribe.core.burn import MaskMode, burn_mask, burn_share
 from landscribe.core.features import of_class
-from landscribe.core.grid import Grid, Window
+from landscribe.core.grid import STRIP_ROWS, Grid, Window
 from landscribe.core.register import Move, move_grid
 from landscribe.errors import BAD_FILE, DataError
 from landscribe.io.atomic import write_text
@@ -39,7 +39,6 @@ from landscribe.workers import scenes_at_once
 FORMAT = 2
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
-STRIP_ROWS = 1024
 STATISTICS_BYTES = 24
 """Memory for a value of a strip while it is copied and summed."""
 
@@ -155,7 +154,7 @@ def _copy(file: SensorFile, grid: Grid, target: Path) -> dict[str, Any]:
         with write_raster(
             target, grid, count=count, dtype=info.dtype, descriptions=file.sensor.band_names, mask=True
         ) as writer:
-            for window in _strips(grid):
+            for window in grid.window.strips():
                 image_chw, valid_hw = raster.read(window)
                 writer.write(window, image_chw)
                 writer.write_mask(window, valid_hw)
@@ -195,7 +194,7 @@ def _write_coverage(
         ) as writer,
         ThreadPoolExecutor(threads, "burn") as pool,
     ):
-        for window in _strips(grid):
+        for window in grid.window.strips():
             if labels.coverage_khw is None or grown:
                 burn = functools.partial(_target, grid=grid, target=table.target, window=window)
                 coverage_khw = np.stack([*pool.map(burn, (pixels[name] for name in legend.names))])
@@ -218,8 +217,3 @@ def _target(polygons: GeometryArray, grid: Grid, target: str, window: Window) ->
         return burn_share(polygons, grid.shape_hw, window=window)
     mode: MaskMode = "opencv" if target == "opencv" else "touched" if target == "touched" else "gdal"
     return burn_mask(polygons, grid.shape_hw, mode=mode, window=window) * np.uint8(255)
-
-
-def _strips(grid: Grid) -> Iterator[Window]:
-    for row in range(0, grid.height, STRIP_ROWS):
-        yield Window(row, 0, min(STRIP_ROWS, grid.height - row), grid.width)

@@ -245,7 +245,7 @@ def _pixel_areas(
     labels, grid = scene.read_labels(), scene.grid
     outlines = {name: grid.ground_to_pixels(of_class(labels, name)) for name in legend.names}
     with open_raster(run.probability(scene.id)) as predicted, open_raster(scene.folder / COVERAGE) as truth:
-        for window in scene.strips():
+        for window in scene.grid.window.strips():
             stored_khw, _ = predicted.read(window)
             p_khw = against_the_best_other(stored_khw) if table.exclusive else stored_khw / np.float32(255)
             coverage_khw, labelled_hw = truth.read(window)

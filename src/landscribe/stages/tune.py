@@ -187,7 +187,7 @@ class _TunedScene:
         """Read the field of a class that `vectorize` would trace, (H, W), with so many views averaged."""
         parts = []
         with open_raster(self.run.out_of_fold(self.prepared.id, views)) as raster:
-            for window in self.prepared.strips():
+            for window in self.prepared.grid.window.strips():
                 if self.recipe.vectorize.exclusive:
                     image_chw, valid_hw = raster.read(window)
                     parts.append(np.where(valid_hw, one_against_the_best_other(image_chw, band), np.float32(0)))

@@ -14,7 +14,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
-from landscribe.core.grid import Grid, Window
+from landscribe.core.grid import STRIP_ROWS, Grid, Window
 from landscribe.core.sensors import Sensor
 from landscribe.core.split.looks import Look
 from landscribe.core.trace import trace_blocks
@@ -23,7 +23,6 @@ from landscribe.io.raster.rasters import open_raster, write_raster
 from landscribe.io.run.runs import Run
 from landscribe.io.vector.vectors import read_own
 
-STRIP_ROWS = 1024
 COVERAGE, LABELS, FACTS = "coverage.tif", "labels.parquet", "scene.json"
 
 
@@ -96,11 +95,6 @@ class PreparedScene:
         """Read the label polygons in ground coordinates."""
         return read_own(self.folder / LABELS)
 
-    def strips(self) -> list[Window]:
-        """Windows of the scene's full width, from top to bottom."""
-        height, width = self.grid.shape_hw
-        return [Window(row, 0, min(STRIP_ROWS, height - row), width) for row in range(0, height, STRIP_ROWS)]
-
     def labelled_ground(self) -> BaseGeometry:
         """Return the labelled and valid ground in ground coordinates, the footprint where it is all of the scene."""
         ground = self._labelled_whole()
@@ -114,7 +108,7 @@ class PreparedScene:
             def read(window: Window) -> BoolArray:
                 return raster.read(window, bands=[1])[1]
 
-            if all(read(window).all() for window in self.strips()):
+            if all(read(window).all() for window in self.grid.window.strips()):
                 # Beyond the picture nothing is known, so labels that reach over its edge end there.
                 return self.grid.footprint
             traced = trace_blocks(read, self.grid.shape_hw, block=STRIP_ROWS, mode="edge")

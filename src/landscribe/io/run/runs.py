@@ -94,7 +94,11 @@ class Run:
         return (folder / f"views{views}" if views else folder) / f"{safe_name(scene_id)}.tif"
 
     def records(self, stage: str) -> dict[str, Record]:
-        """Return the records of a stage by item; what is not a whole record is no record."""
+        """Return the records of a stage by item.
+
+        Raises:
+            IntegrityError: If one is damaged; one that vanishes meanwhile is none.
+        """
         found = {}
         for file in sorted((self.root / ".done" / stage).glob("*.json")):
             record = _read_record(file)
@@ -104,17 +108,17 @@ class Run:
 
     def is_current(self, stage: str, item: str, key: str) -> bool:
         """Tell whether an item was made from exactly this and its files are still there unchanged."""
-        record = self.records_of(stage, item)
+        record = self.read_record(stage, item)
         if record is None or record.key != key:
             return False
         return all(self._is_intact(name, record) for name in record.outputs)
 
-    def records_of(self, stage: str, item: str) -> Record | None:
+    def read_record(self, stage: str, item: str) -> Record | None:
         """Return the record of one item, or None."""
         record = _read_record(self._record_file(stage, item))
         return record if record is not None and record.item == item else None
 
-    def record(self, record: Record) -> None:
+    def write_record(self, record: Record) -> None:
         """Write the record of a finished item; its outputs must be in place."""
         values = {**record.__dict__, "notes": list(record.notes)}
         write_text(self._record_file(record.stage, record.item), json.dumps(values, indent=1, sort_keys=True))
@@ -186,13 +190,13 @@ class Run:
         write_text(self.root / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True))
 
     def _record_naming(self, name: str) -> Record | None:
-        record = self.records_of(*self._makers[name]) if name in self._makers else None
+        record = self.read_record(*self._makers[name]) if name in self._makers else None
         if record is None or name not in record.outputs:
             # All records at once: the next one asked for is mostly there too, of thousands of scenes.
             for stage in reversed(self._stages()):
                 for item, one in self.records(stage).items():
                     self._makers.update(dict.fromkeys(one.outputs, (stage, item)))
-            record = self.records_of(*self._makers[name]) if name in self._makers else None
+            record = self.read_record(*self._makers[name]) if name in self._makers else None
         return record if record is not None and name in record.outputs else None
 
     def _stages(self) -> list[str]:
@@ -276,7 +280,7 @@ def make_item(
         The record, and whether work was done.
     """
     if not force and run.is_current(stage, item, key):
-        record = run.records_of(stage, item)
+        record = run.read_record(stage, item)
         if record is not None:
             return record, False
     run.forget(stage, item)
@@ -285,5 +289,5 @@ def make_item(
     outputs = {path.relative_to(run.root).as_posix(): file_digest(path) for path in made.outputs}
     stamps = {path.relative_to(run.root).as_posix(): _stamp(path) for path in made.outputs}
     record = Record(stage, item, key, outputs, stamps, made.counts, made.notes, round(time.perf_counter() - begin, 3))
-    run.record(record)
+    run.write_record(record)
     return record, True

@@ -61,8 +61,7 @@ def _write(folder: Path, name: str, pan: str, grids: Mapping[str, Grid], method:
     with open_raster(sensor_raster(folder, name)) as bands, open_raster(sensor_raster(folder, pan)) as sharp:
         count, names = bands.info.count, [text or "" for text in bands.info.descriptions]
         with write_raster(target, fine, count=count, dtype=bands.info.dtype, descriptions=names, mask=True) as writer:
-            for row in range(0, fine.height, STRIP_ROWS):
-                window = Window(row, 0, min(STRIP_ROWS, fine.height - row), fine.width)
+            for window in fine.window.strips(STRIP_ROWS):
                 wide = window.pad(AROUND * ratio).intersection(fine.window) or window
                 there = _covering(to_coarse, wide, coarse)
                 pan_chw, pan_valid_hw = sharp.read(wide)

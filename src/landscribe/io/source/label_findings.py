@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from landscribe.core.grid import Grid, Window
+from landscribe.core.grid import Grid
 from landscribe.core.ground import Ground, add_ground, without_negative, without_positive
 from landscribe.core.legend import Legend
 from landscribe.errors import problem
@@ -15,7 +15,6 @@ from landscribe.io.source.label_ground import EMPTY_SIDE, empty_side, measure_gr
 from landscribe.io.source.labels import read_labels
 from landscribe.io.source.scenes import Scene
 
-STRIP_ROWS = 1024
 AREA = 'labels.area = "..."'
 
 
@@ -45,10 +44,7 @@ def look_at_labels(scene: Scene, legend: Legend, grid: Grid) -> LabelFacts:
     if not labels.is_labelled:
         return LabelFacts(scene.id, is_labelled=False, counts=labels.counts, file_counts=labels.file_counts)
     with open_raster(scene.reference.path, nodata=scene.reference.nodata) as raster:
-        strips = (
-            Window(row, 0, min(STRIP_ROWS, grid.height - row), grid.width) for row in range(0, grid.height, STRIP_ROWS)
-        )
-        valid = ((window, raster.read(window, bands=[1])[1]) for window in strips)
+        valid = ((window, raster.read(window, bands=[1])[1]) for window in grid.window.strips())
         ground = measure_ground(labels, legend, grid, valid)
     return LabelFacts(
         scene.id,

@@ -11,7 +11,6 @@ from landscribe.core.grid import Grid
 from landscribe.errors import DataError, problem
 from landscribe.io.source.label_pictures import Painted
 
-STRIP_ROWS = 1024
 SAME_GRID_PX = 0.5
 """Grids whose corners lie closer than this, in pixels of the image, are one grid."""
 WARPED = "pixels from a label picture on another grid, each from the nearest of it"
@@ -50,8 +49,8 @@ def lay_on(painted: Painted, grid: Grid, where: str) -> Painted:
     coverage_khw = np.zeros((len(painted.coverage_khw), *grid.shape_hw), dtype=np.uint8)
     labelled_hw = np.zeros(grid.shape_hw, dtype=np.bool_)
     inside = 0
-    for row in range(0, grid.height, STRIP_ROWS):
-        rows = slice(row, min(row + STRIP_ROWS, grid.height))
+    for window in grid.window.strips():
+        rows = window.slices[0]
         own_rows, own_cols = _places(rows, grid, to_own, transformer)
         known = (own_rows >= 0) & (own_rows < own.height) & (own_cols >= 0) & (own_cols < own.width)
         at = own_rows[known], own_cols[known]

@@ -63,12 +63,6 @@ def require_fit(predict: PredictTable, context: int, divisor: int) -> None:
         raise RecipeError(problem("predict.patch", "with its context does not divide", got=got, need=need))
 
 
-def strips(shape_hw: tuple[int, int]) -> list[Window]:
-    """Return the windows that `predict_patches` yields."""
-    height, width = shape_hw
-    return [Window(row, 0, min(STRIP_ROWS, height - row), width) for row in range(0, height, STRIP_ROWS)]
-
-
 def predict_patches(
     models: Sequence[SegmentationNet],
     read: Reader,
@@ -99,7 +93,7 @@ def predict_patches(
         require_fit(predict, net.spec.context, net.divisor)
     scene = SceneReader(read, shape_hw, maps, sensor_shapes, engine)
     running = [_strips_of(make_ready_for(net, scene, engine), scene, engine, predict) for net in models]
-    for window in strips(shape_hw):
+    for window in Window(0, 0, *shape_hw).strips(STRIP_ROWS):
         yield window, np.concatenate([next(one) for one in running])
 
 
@@ -112,7 +106,7 @@ def _strips_of(net: SegmentationNet, scene: SceneReader, engine: Engine, predict
     width = max(scene.shape_hw[1], cols[-1] + side)
     sums = torch.zeros(len(net.spec.classes), STRIP_ROWS + side, width, device=engine.device)
     waiting = list(rows)
-    for window in strips(scene.shape_hw):
+    for window in Window(0, 0, *scene.shape_hw).strips(STRIP_ROWS):
         while waiting and waiting[0] < window.row_stop:
             row = waiting.pop(0)
             for first in range(0, len(cols), BATCH):

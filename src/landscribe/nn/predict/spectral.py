@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +66,10 @@ class SpectralScene:
     def lowest(self, table: SpectralTable) -> float:
         """Return the smallest value of the rule's index, infinity where it has none."""
         grid = self.grid_of(table, table.index)
-        lowest = [np.nanmin(v, initial=np.inf) for v in (self.values(table.index, grid, w) for w in strips(grid))]
+        lowest = [
+            np.nanmin(v, initial=np.inf)
+            for v in (self.values(table.index, grid, w) for w in grid.window.strips(STRIP_ROWS))
+        ]
         return float(min(lowest))
 
 
@@ -130,12 +133,6 @@ def lay(
     return values[0].numpy(), valid[0, 0].numpy()
 
 
-def strips(grid: Grid) -> Iterator[Window]:
-    """Windows of a grid's full width, from top to bottom."""
-    for row in range(0, grid.height, STRIP_ROWS):
-        yield Window(row, 0, min(STRIP_ROWS, grid.height - row), grid.width)
-
-
 def spectral_field(scene: SpectralScene, table: SpectralTable, rule: SceneRule) -> Callable[[Window], ByteArray]:
     """Return a function from a window of the reference grid to the probability of the class there, uint8 (h, w).
 
@@ -153,7 +150,7 @@ def spectral_field(scene: SpectralScene, table: SpectralTable, rule: SceneRule) 
 
     if grid == scene.reference:
         return graded
-    whole_hw = np.concatenate([graded(window) for window in strips(grid)])
+    whole_hw = np.concatenate([graded(window) for window in grid.window.strips(STRIP_ROWS)])
 
     def read(_name: str, window: Window) -> tuple[AnyArray, BoolArray]:
         return whole_hw[None][:, *window.slices], np.ones(window.shape_hw, np.bool_)
@@ -184,7 +181,7 @@ def scan_scene(
     counts = np.zeros((len(table.search.indices), len(thresholds), 3), dtype=np.int64)
     for k, index in enumerate(table.search.indices):
         grid = scene.grid_of(table, index)
-        for window in strips(grid):
+        for window in grid.window.strips(STRIP_ROWS):
             shares_khw, known_hw = lay(lambda _name, w: truth(w), "truth", scene.reference, grid, window)
             values_hw = scene.values(index, grid, window)
             true_hw = shares_khw.sum(axis=0) >= 128
@@ -196,7 +193,7 @@ def _is_open(scene: SpectralScene, grid: Grid, rule: SceneRule) -> bool:
     if rule.gate.above is None and rule.gate.up_to is None:
         return True
     found = valid = 0
-    for window in strips(grid):
+    for window in grid.window.strips(STRIP_ROWS):
         values_hw = scene.values(rule.index, grid, window)
         found += int(holds(values_hw, rule).sum())
         valid += int(np.isfinite(values_hw).sum())

@@ -15,7 +15,6 @@ from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.vector.vectors import read_features
 
-STRIP_ROWS = 1024
 UNNAMED = "feature"
 """Class of polygons that no column tells apart."""
 BurnMode = Literal["share", "gdal", "touched", "opencv"]
@@ -50,8 +49,7 @@ def burn_file(
     layers = [grid.ground_to_pixels(of_class(features, n)) for n in names]
     scale = 1 / 255 if mode == "share" else None
     with write_raster(out, grid, count=len(names), dtype="uint8", descriptions=names, scale=scale) as writer:
-        for row in range(0, grid.height, STRIP_ROWS):
-            window = Window(row, 0, min(STRIP_ROWS, grid.height - row), grid.width)
+        for window in grid.window.strips():
             writer.write(window, np.stack([_burn(layer, grid, window, mode) for layer in layers]))
     return {**{n: len(layer) for n, layer in zip(names, layers, strict=True)}, **counts}
 
