@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from landscribe.core.ground import Ground
-from landscribe.io.source.label_grids import WARPED
-from landscribe.io.source.label_pictures import OFF_PALETTE, TAKEN
+from landscribe.io.labels.grids import WARPED
+from landscribe.io.labels.pictures import OFF_PALETTE, TAKEN
 from landscribe.report.data import LabelEvidence
 from landscribe.report.label_cautions import label_cautions
 

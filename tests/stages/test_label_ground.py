@@ -202,7 +202,8 @@ def test_a_shared_file_that_touches_some_scenes_only_is_said(tmp_path: Path) -> 
     write_polygons(tmp_path / "aoi.gpkg", [shapely.box(0, 0, W + 42, H)], grid_at(0))
     result = check(project_of(tmp_path, text.replace("l.gpkg", 'l.gpkg", area = "aoi.gpkg')))
     assert said(result, "warning") == [
-        "scene 'c': nobody looked there, by the labels' area or picture; they are only predicted"
+        "scene 'c': nobody looked there: outside of the labels' area or picture, or not among their images; "
+        "they are only predicted"
     ]
     assert result.labelled == 2
     assert result.ground["house"].unlabelled == pytest.approx((W - 42) * H * PIXEL_M2, rel=1e-3)

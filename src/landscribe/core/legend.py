@@ -17,13 +17,15 @@ class LandClass:
     """One kind of thing on the ground."""
 
     id: int
-    """Number from 1, as in vector files and in DSTL's ClassType."""
+    """Number as in vector files and in DSTL's ClassType, 0 or above."""
     name: str
     """Name in files, tables and reports."""
     colour: str
     """`#RRGGBB`."""
     countable: bool = False
     """True where single objects matter (buildings, vehicles), so that counts are scored too."""
+    also: tuple[str, ...] = ()
+    """Other names and ids that labels use for it."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,10 @@ class Legend:
             twice = sorted({str(v) for v in values if values.count(v) > 1})
             if twice:
                 raise RecipeError(problem("classes", f"{field} used twice", got=", ".join(twice)))
+        said = [text for c in self.classes for text in {c.name, *c.also}]
+        twice = sorted({text for text in said if said.count(text) > 1})
+        if twice:
+            raise RecipeError(problem("classes", "two classes are called the same", got=", ".join(twice)))
 
     def __iter__(self) -> Iterator[LandClass]:
         return iter(self.classes)
@@ -61,9 +67,27 @@ class Legend:
                 return land_class
         raise RecipeError(problem("classes", "unknown class", got=repr(name), need=" | ".join(self.names)))
 
+    @cached_property
+    def by_text(self) -> dict[str, LandClass]:
+        """What a label may say -> class: its name first, then other names of it, then its id."""
+        ids = {str(c.id): c for c in self.classes}
+        return ids | {text: c for c in self.classes for text in c.also} | {c.name: c for c in self.classes}
+
+    def find(self, text: str) -> LandClass | None:
+        """Return the class that a label means: by `by_text`, else the only one that differs in case or blanks."""
+        if text in self.by_text:
+            return self.by_text[text]
+        alike = {id(c): c for said, c in self.by_text.items() if plain_name(said) == plain_name(text)}
+        return next(iter(alike.values())) if len(alike) == 1 else None
+
     def index(self, name: str) -> int:
         """Return the band index, from 0, of the class of that name."""
         return self.classes.index(self.by_name(name))
+
+
+def plain_name(text: str) -> str:
+    """Return a name without what people do not mean by it: case, and blanks in and around it."""
+    return " ".join(text.split()).casefold()
 
 
 def default_colour(index: int) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from landscribe.core.ground import Ground, add_ground
-from landscribe.io.source.label_grids import WARPED
-from landscribe.io.source.label_ground import EMPTY_SIDE
-from landscribe.io.source.label_pictures import OFF_PALETTE, TAKEN
+from landscribe.io.labels.grids import WARPED
+from landscribe.io.labels.ground import EMPTY_SIDE
+from landscribe.io.labels.pictures import OFF_PALETTE, TAKEN
 from landscribe.report.data import LabelEvidence
 from landscribe.report.words import listed, percent, plural
 

@@ -20,6 +20,9 @@ from landscribe.core.grid import STRIP_ROWS, Grid, Window
 from landscribe.core.register import Move, move_grid
 from landscribe.errors import BAD_FILE, DataError
 from landscribe.io.atomic import write_text
+from landscribe.io.labels.findings import NOBODY_LOOKED
+from landscribe.io.labels.ground import empty_side
+from landscribe.io.labels.labels import Labels, read_labels
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.alignment import TABLE, align_scenes, sensor_keys, write_table
@@ -29,8 +32,6 @@ from landscribe.io.run.projects import Progress, Project, StageResult, make_item
 from landscribe.io.run.runs import Made, Run, file_digest, make_key
 from landscribe.io.run.sharpened import write_sharpened
 from landscribe.io.run.splits import split_of
-from landscribe.io.source.label_ground import empty_side
-from landscribe.io.source.labels import Labels, read_labels
 from landscribe.io.source.scenes import Scene, require_shared_ground, sensor_grids
 from landscribe.io.source.sensor_files import SensorFile, open_sensor
 from landscribe.io.vector.vectors import write_features
@@ -122,7 +123,7 @@ def _prepare_scene(project: Project, run: Run, scene: Scene, moves: Mapping[str,
     labels = read_labels(scene, project.legend, grids[scene.reference.name]) if scene.label_files else None
     notes = [f"{scene.id}: {name} is missing" for name in scene.missing]
     if labels is not None and not labels.is_labelled:
-        notes.append(f"{scene.id}: nobody looked there, by the labels' area or picture, so it is only predicted")
+        notes.append(f"{scene.id}: {NOBODY_LOOKED}; it is only predicted")
         labels = None
     if labels is not None:
         outputs += [folder / COVERAGE, folder / LABELS]

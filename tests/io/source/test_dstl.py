@@ -12,8 +12,8 @@ from landscribe.core.features import make_features, of_class
 from landscribe.core.grid import dstl_grid
 from landscribe.core.legend import DSTL_LEGEND
 from landscribe.errors import DataError
+from landscribe.io.labels.labels import read_labels
 from landscribe.io.source.dstl import list_dstl, read_grid_sizes, read_sample, write_scene, write_tables
-from landscribe.io.source.labels import read_labels
 from landscribe.io.source.scenes import sensor_grids
 from landscribe.io.source.submissions import check_submission
 

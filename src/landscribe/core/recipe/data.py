@@ -65,6 +65,18 @@ class LabelTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Column that names the class (its name or its id)."""
     layer: Name | None = None
     """Layer of a file that has several with polygons."""
+    layers: dict[str, Name] | None = None
+    """A layer of the file for each class."""
+    names: Name | None = None
+    """YOLO: file that says what the numbers of classes mean; None looks for classes.txt or data.yaml beside the labels
+    and above."""
+    buffer_m: Positive | None = None
+    """Makes polygons of lines and points: this far to each side, in metres."""
+    buffer_px: Positive | None = None
+    """The same in pixels of the reference, where scenes have no CRS."""
+    width_field: Name | None = None
+    """Column with the whole width of each line or point in metres, or pixels without a CRS; `buffer_m` or `buffer_px`
+    stands in where it is empty."""
     colours: dict[str, Colour] | None = None
     """Label picture: colour of each class."""
     values: dict[str, int] | None = None
@@ -84,16 +96,27 @@ class LabelTable(BaseModel, frozen=True, extra="forbid", strict=True):
         return "{" not in self.path
 
     @property
+    def widens(self) -> bool:
+        """True where lines and points become polygons."""
+        return self.buffer_m is not None or self.buffer_px is not None or self.width_field is not None
+
+    @property
     def is_picture(self) -> bool:
         """True for pictures, False for vectors."""
         return self.colours is not None or self.values is not None or self.bands is not None
 
     @model_validator(mode="after")
     def _one_way(self) -> LabelTable:
-        ways = ("class_name", "class_field", "colours", "values", "bands")
+        ways = ("class_name", "class_field", "layers", "colours", "values", "bands")
         named = [name.removesuffix("_name") for name in ways if getattr(self, name) is not None]
         if len(named) > 1:
             raise ValueError(f"{' and '.join(named)} both say the class; one of them can")
+        if self.layer is not None and self.layers is not None:
+            raise ValueError("layer and layers both name layers; one of them can")
+        if self.buffer_m is not None and self.buffer_px is not None:
+            raise ValueError("buffer_m and buffer_px both give a width; one of them can")
+        if self.layers == {}:
+            raise ValueError("layers names no class")
         for name in ("colours", "values", "bands"):
             table = getattr(self, name)
             if table is not None:
@@ -115,7 +138,10 @@ class ClassTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """`[[classes]]`: a row of the legend. Without this table the classes are those of the labels, by name."""
 
     name: Name
-    id: Count | None = None
+    id: Annotated[int, Field(ge=0)] | None = None
+    """As it stands in label files; None numbers the classes from 1."""
+    also: tuple[Name, ...] = ()
+    """Other names and ids that labels use for it."""
     colour: Colour | None = None
     countable: bool = False
 

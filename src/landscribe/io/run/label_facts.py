@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from landscribe.core.ground import Ground, add_ground, without_negative, without_positive
 from landscribe.errors import DataError, problem
+from landscribe.io.labels.findings import no_negative, some
 from landscribe.io.run.projects import Project
 from landscribe.io.run.runs import Record
-from landscribe.io.source.label_findings import no_negative, some
 
 LABELLED, UNLABELLED, AREA = "labelled pixels", "unlabelled pixels", "area "
 UNTOUCHED = "labels: shared file has nothing"

@@ -12,9 +12,9 @@ from landscribe.core.legend import Legend
 from landscribe.core.owners import require_owners
 from landscribe.core.recipe import Recipe
 from landscribe.errors import BAD_FILE, LandscribeError, LimitError, RecipeError, problem
+from landscribe.io.labels.legend import legend_of
 from landscribe.io.run.runs import Made, Run, make_item
 from landscribe.io.settings import LoadedRecipe
-from landscribe.io.source.label_legend import legend_of
 from landscribe.io.source.scenes import Scene, SceneList
 from landscribe.io.source.sources import list_scenes
 from landscribe.workers import abreast

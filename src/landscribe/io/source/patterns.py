@@ -13,6 +13,7 @@ from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.atomic import PARTIAL_PREFIX
 from landscribe.io.source.scenes import LabelFile, Scene, SceneList, lacks
 from landscribe.io.source.sensor_files import Frame, SensorFile
+from landscribe.io.vector.yolo import find_names
 
 FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -156,8 +157,16 @@ def _label_files(
         area = None if table.area is None else root / _fill(table.area, fields, "[data].labels.area")
         if area is not None and table.area is not None and not FIELD.search(table.area) and not area.is_file():
             raise DataError(problem("[data].labels.area", "no such file", got=table.area))
-        files.append(LabelFile(table, path, area))
+        files.append(LabelFile(table, path, area, _names_file(table, root, path)))
     return () if missing else tuple(files), tuple(missing)
+
+
+def _names_file(table: LabelTable, root: Path, path: Path | None) -> Path | None:
+    if table.names is not None:
+        if not (root / table.names).is_file():
+            raise DataError(problem("[data].labels.names", "no such file", got=table.names))
+        return root / table.names
+    return find_names(path.parent, root) if path is not None and path.suffix.lower() == ".txt" else None
 
 
 def _frame(table: SensorTable, fields: Mapping[str, str], path: Path) -> Frame | None:

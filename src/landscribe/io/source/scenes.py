@@ -24,11 +24,13 @@ class LabelFile:
     """None where there is none and the recipe says that nothing is there."""
     area: Path | None = None
     """Polygons where somebody looked; None where the recipe names none, so that it was everywhere."""
+    names: Path | None = None
+    """YOLO: what the numbers of classes mean."""
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """The files that are there."""
-        return tuple(path for path in (self.path, self.area) if path is not None and path.is_file())
+        return tuple(path for path in (self.path, self.area, self.names) if path is not None and path.is_file())
 
 
 @dataclass(frozen=True)

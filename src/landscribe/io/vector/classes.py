@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
@@ -18,6 +19,7 @@ def find_classes(
     class_name: str | None,
     class_field: str | None,
     where: str,
+    counts: Counter[str] | None = None,
 ) -> list[LandClass | None]:
     """Return the class of each row; None where the row does not say.
 
@@ -29,6 +31,7 @@ def find_classes(
         class_field: Column with the name or the id of the class. Where neither is given, all rows are of the legend's
             only class, or of the class in a column `class_name`.
         where: File at fault, for messages.
+        counts: Takes how many names were understood though they differ in case or blanks, by class.
 
     Raises:
         DataError: If there is no such column, nothing says the class, or a class is not in the legend.
@@ -50,21 +53,28 @@ def find_classes(
         raise DataError(no_column(where, str(class_field), columns))
     values = attributes[class_field].tolist() if class_field in attributes else [None] * n
     require_text({as_text(v) for v in values if not is_missing(v)}, class_field or "", where)
-    known = _class_table(values, legend)
-    strange = sorted({as_text(v) for v in values if not is_missing(v)} - known.keys())
-    if strange:
-        need = " | ".join(legend.names) if legend is not None else "a name"
-        got = ", ".join(repr(name[:60]) for name in strange[:5])
-        raise DataError(problem(where, f"unknown class in column {class_field!r}", got=got, need=need))
-    return [None if is_missing(value) else known[as_text(value)] for value in values]
+    texts = [None if is_missing(value) else as_text(value) for value in values]
+    number = Counter(text for text in texts if text is not None)
+    known = _class_table(sorted(number), legend, class_field or "", where)
+    for text, land_class in known.items():
+        if counts is not None and legend is not None and text not in legend.by_text:
+            counts[f"named {text!r}, taken for {land_class.name!r}"] += number[text]
+    return [None if text is None else known[text] for text in texts]
 
 
-def _class_table(values: list[Any], legend: Legend | None) -> dict[str, LandClass]:
-    """Return what a cell may say -> class: its name first, then its id."""
+def _class_table(texts: list[str], legend: Legend | None, column: str, where: str) -> dict[str, LandClass]:
+    """Return what the cells of a column say -> class."""
     if legend is None:
-        names = sorted({as_text(value) for value in values if not is_missing(value)})
-        return {name: LandClass(k + 1, name, default_colour(k)) for k, name in enumerate(names)}
-    return {str(c.id): c for c in legend} | {c.name: c for c in legend}
+        return {text: LandClass(k + 1, text, default_colour(k)) for k, text in enumerate(texts)}
+    found = {text: legend.find(text) for text in texts}
+    strange = [text for text, land_class in found.items() if land_class is None]
+    if strange:
+        got = ", ".join(repr(text[:60]) for text in strange[:5])
+        do = "name it in [[classes]], or in `also` of the class that it belongs to"
+        raise DataError(
+            problem(where, f"unknown class in column {column!r}", got=got, need=" | ".join(legend.names), do=do)
+        )
+    return {text: land_class for text, land_class in found.items() if land_class is not None}
 
 
 def as_text(value: Any) -> str:

@@ -19,18 +19,29 @@ from landscribe.io.vector.layer import Layer
 FARTHEST = 1e12
 """Coordinates beyond this are no place on Earth in any unit, and leave no digits for a shape."""
 POLYGONAL = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
+MARKS = (
+    shapely.GeometryType.POINT,
+    shapely.GeometryType.MULTIPOINT,
+    shapely.GeometryType.LINESTRING,
+    shapely.GeometryType.MULTILINESTRING,
+    shapely.GeometryType.LINEARRING,
+)
 
 
-def clean(content: Layer, crs: CRS | None, where: str) -> tuple[GeometryArray, IntArray, Counter[str]]:
+def clean(
+    content: Layer, crs: CRS | None, where: str, *, marks: bool = False
+) -> tuple[GeometryArray, IntArray, Counter[str]]:
     """Return the valid polygons of a layer in another CRS.
 
     Args:
         content: What the file holds.
         crs: CRS wanted; None for pixel coordinates.
         where: File at fault, for messages.
+        marks: Keep lines and points as they are, beside the polygons.
 
     Returns:
-        Polygons and MultiPolygons, the row each of them has in `content`, and what was left out or mended by reason.
+        Polygons and MultiPolygons, with `marks` lines and points too, the row each of them has in `content`, and what
+        was left out or mended by reason.
 
     Raises:
         DataError: If the file has a CRS and none is wanted, or says longitude and latitude and holds something else.
@@ -48,7 +59,7 @@ def clean(content: Layer, crs: CRS | None, where: str) -> tuple[GeometryArray, I
 
     keep(~shapely.is_empty(geometries), "empty geometry")
     keep(_largest(geometries) <= FARTHEST, "coordinates not finite or beyond 1e12")
-    keep(_has_polygon(geometries), "not a polygon")
+    keep(_has_polygon(geometries) | (is_mark(geometries) if marks else False), "not a polygon")
     _count_beside_polygons(geometries, counts)
     geometries = mend(geometries, counts)
     keep(~shapely.is_empty(geometries), "without area after repair")
@@ -62,10 +73,17 @@ def clean(content: Layer, crs: CRS | None, where: str) -> tuple[GeometryArray, I
 
 
 def mend(geometries: GeometryArray, counts: Counter[str]) -> GeometryArray:
-    """Repair what is invalid; what collapses becomes an empty polygon."""
-    mended, done = repair(geometries)
+    """Repair what is invalid; what collapses becomes an empty polygon. Lines and points stay as they are."""
+    result, mark = geometries.copy(), is_mark(geometries)
+    result[~mark], done = repair(geometries[~mark])
+    result[mark] = shapely.force_2d(geometries[mark])
     counts["invalid, repaired"] += done[REPAIRED]
-    return mended
+    return result
+
+
+def is_mark(geometries: GeometryArray) -> BoolArray:
+    """Say which geometries are lines or points."""
+    return np.asarray(np.isin(shapely.get_type_id(geometries), MARKS), dtype=np.bool_)
 
 
 def single(geometries: GeometryArray) -> GeometryArray:

@@ -6,8 +6,6 @@ does neither, and stops by itself at deep nesting.
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import json
 import re
 from collections import Counter
@@ -25,12 +23,11 @@ from pyproj.exceptions import CRSError
 from landscribe.core.arrays import FloatArray, GeometryArray
 from landscribe.errors import DataError, LimitError, problem
 from landscribe.io.atomic import atomic_path
+from landscribe.io.json_text import MEMORY_PER_BYTE, no_collection
 from landscribe.io.safety import check_size
 from landscribe.io.vector.layer import MAX_NESTING, Layer
 
 LONLAT = CRS.from_user_input("OGC:CRS84")
-MEMORY_PER_BYTE = 10
-"""Bytes in memory per byte of JSON; 8.5 were measured on 220,000 building footprints."""
 CRS_NAME = re.compile(
     r"(?:urn:(?:x-)?ogc:def:crs:|https?://www\.opengis\.net/def/crs/)?(EPSG|ESRI|OGC|IGNF)[:/](?:[\w.]*[:/])?(\w+)",
     re.IGNORECASE,
@@ -45,28 +42,16 @@ class _MalformedError(ValueError):
     """A geometry that is no geometry; it is counted and left out."""
 
 
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    # JSON makes millions of lists and no cycle; looking for cycles took three quarters of the time.
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
-
-
-@_no_collection()
+@no_collection()
 def read_geojson(path: Path, wanted: Collection[str] | None = None) -> Layer:
-    """Read the polygons of a GeoJSON file.
+    """Read the polygons, lines and points of a GeoJSON file.
 
     Args:
         path: A FeatureCollection, a Feature, a geometry, or one of them per line.
         wanted: Properties to keep; None keeps all.
 
     Returns:
-        The layer. Features that are no polygon or malformed are counted. A file that does not name a CRS is in
+        The layer. Features that are malformed are counted. A file that does not name a CRS is in
         longitude and latitude, with `crs_is_stated` False.
 
     Raises:
@@ -197,14 +182,19 @@ class _Builder:
         self.rings: list[FloatArray] = []
         self.rings_of_polygon: list[int] = []
         self.polygons_of_geometry: list[int] = []
+        self.marks: dict[int, shapely.Geometry] = {}
+        """Lines and points, by the number of the geometry."""
         self.counts: Counter[str] = Counter()
 
     def add(self, geometry: Any) -> bool:
-        """Take in the polygons of one feature; say whether there were any."""
+        """Take in the polygons of one feature, or its lines or points; say whether there were any."""
         if geometry is None:
             self.counts["without geometry"] += 1
             return False
         try:
+            if isinstance(geometry, dict) and geometry.get("type") in OTHER:
+                self.marks[len(self.polygons_of_geometry) + len(self.marks)] = _mark(geometry)
+                return True
             polygons = self._polygons(geometry, 0)
         except _MalformedError as error:
             self.counts[f"malformed: {error}"] += 1
@@ -218,9 +208,12 @@ class _Builder:
         return True
 
     def build(self) -> GeometryArray:
-        """Return one Polygon or MultiPolygon per feature taken in."""
+        """Return one geometry per feature taken in."""
+        total = len(self.polygons_of_geometry) + len(self.marks)
+        result: GeometryArray = np.empty(total, dtype=object)
+        result[list(self.marks)] = list(self.marks.values())
         if not self.rings:
-            return np.empty(0, dtype=object)
+            return result
         offsets = (
             _offsets([len(ring) for ring in self.rings]),
             _offsets(self.rings_of_polygon),
@@ -229,7 +222,8 @@ class _Builder:
         built = shapely.from_ragged_array(shapely.GeometryType.MULTIPOLYGON, np.concatenate(self.rings), offsets)
         single = np.array(self.polygons_of_geometry) == 1
         built[single] = shapely.get_geometry(built[single], 0)
-        return built
+        result[np.setdiff1d(np.arange(total), list(self.marks))] = built
+        return result
 
     def _polygons(self, geometry: Any, depth: int) -> list[list[FloatArray]]:
         if depth > MAX_NESTING:
@@ -293,7 +287,30 @@ def _mixed(values: list[Any]) -> FloatArray:
     for position in values:
         if not isinstance(position, list) or len(position) < 2 or not all(type(v) in numbers for v in position):
             raise _MalformedError("positions are not two or three numbers")
-    return np.array([position[:2] for position in values], dtype=np.float64)
+    try:
+        return np.array([position[:2] for position in values], dtype=np.float64).reshape(-1, 2)
+    except OverflowError:
+        raise _MalformedError("numbers too large") from None
+
+
+def _mark(geometry: dict[str, Any]) -> shapely.Geometry:
+    """Return a line or point, or several of them."""
+    kind, coordinates = geometry["type"], geometry.get("coordinates")
+    parts = coordinates if kind in ("MultiPoint", "MultiLineString") else [coordinates]
+    if not isinstance(parts, list):
+        raise _MalformedError("coordinates are not nested lists")
+    if kind.endswith("Point"):
+        return shapely.MultiPoint(_positions(parts)) if kind == "MultiPoint" else shapely.Point(_positions(parts)[0])
+    lines = [_positions(part) for part in parts]
+    if any(len(line) < 2 for line in lines):
+        raise _MalformedError("a line of fewer than two positions")
+    return shapely.LineString(lines[0]) if kind == "LineString" else shapely.MultiLineString(lines)
+
+
+def _positions(values: Any) -> FloatArray:
+    if not isinstance(values, list):
+        raise _MalformedError("a line is not a list")
+    return _mixed(values)
 
 
 def _offsets(lengths: list[int]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,31 @@ class Layer:
     """False where the format implies a CRS and the file says nothing."""
     counts: Counter[str] = field(default_factory=Counter)
     """What was left out or mended while reading, by reason."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What somebody drew on one picture, in its pixels: x = col and y = row from the corner of the first one."""
+
+    layer: Layer
+    size_hw: tuple[int, int] | None = None
+    """Of the picture that it was drawn on, where the file says so."""
+    in_shares: bool = False
+    """True where coordinates are shares of the picture's width and height, 0..1."""
+    picture: str = ""
+    """Name of the picture, where the file says so."""
+
+
+CATEGORY = "category"
+"""Column of a drawn layer with the name or number of the class."""
+
+
+def drawn_layer(geometries: Sequence[shapely.Geometry], categories: Sequence[object], counts: Counter[str]) -> Layer:
+    """Put what was drawn into a layer."""
+    array: GeometryArray = np.empty(len(geometries), dtype=object)
+    array[:] = geometries
+    table = pd.DataFrame({CATEGORY: pd.Series(list[Any](categories), dtype=object)}, index=range(len(geometries)))
+    return Layer(array, table, (CATEGORY,), None, True, counts)
 
 
 def from_wkb(blobs: Any, counts: Counter[str]) -> GeometryArray:

@@ -147,7 +147,8 @@ def _choose_layer(path: Path, layer: str | None) -> str:
     if layer is not None and layer not in kinds:
         raise DataError(problem(str(path), "no such layer", got=repr(layer), need=" | ".join(kinds)))
     if layer is None and len(names) != 1:
-        raise DataError(problem(str(path), f"{len(names)} layers", got=", ".join(names[:20]), need="one, named"))
+        do = "of labels, name it as labels.layer, or one for each class in labels.layers"
+        raise DataError(problem(str(path), f"{len(names)} layers", got=", ".join(names[:20]), need="one, named", do=do))
     return layer or names[0]
 
 

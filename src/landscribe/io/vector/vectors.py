@@ -6,6 +6,7 @@ The first bytes of a file choose its reader; a name chooses the writer. Whatever
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import geopandas as gpd
@@ -22,7 +23,7 @@ from landscribe.core.polygons.repair import round_valid
 from landscribe.errors import DataError, problem
 from landscribe.io.atomic import atomic_path
 from landscribe.io.vector.classes import as_text, find_classes, is_missing, no_column, require_text
-from landscribe.io.vector.clean import clean, single, to_lonlat
+from landscribe.io.vector.clean import clean, is_mark, single, to_lonlat
 from landscribe.io.vector.geojson import write_geojson
 from landscribe.io.vector.layer import Layer
 from landscribe.io.vector.readers import read_layer
@@ -30,6 +31,7 @@ from landscribe.io.vector.styles import embed_style
 from landscribe.io.vector.wkt_csv import write_csv_layer
 
 OWN_COLUMNS = tuple(name for name in COLUMNS if name != "geometry")
+WIDTH = "width"
 MINIMUM = "minimum"
 """Column of what `trace` finds: the smallest probability inside each polygon."""
 
@@ -43,6 +45,8 @@ def read_features(
     layer: str | None = None,
     class_name: str | None = None,
     class_field: str | None = None,
+    width_field: str | None = None,
+    marks: bool = False,
 ) -> tuple[gpd.GeoDataFrame, dict[str, int]]:
     """Read the polygons of a file as features of one scene.
 
@@ -57,6 +61,8 @@ def read_features(
         class_name: Class of all polygons.
         class_field: Column that holds the name or the id of each polygon's class. Where neither is given, all
             polygons are of the legend's only class, or of the class in a column `class_name`.
+        width_field: Column with a number for each row, which goes into the column `width`.
+        marks: Keep lines and points too.
 
     Returns:
         Valid polygons with the columns of `core.features`, and how many were left out or mended, by reason.
@@ -66,11 +72,33 @@ def read_features(
             the scene has none.
         LimitError: If the file is too large for the memory or nested too deeply.
     """
-    require_text([scene], "scene", str(path))
-    content = read_layer(path, layer, {*OWN_COLUMNS, *([class_field] if class_field else [])})
-    geometries, kept, counts = clean(content, crs, str(path))
+    wanted = {*OWN_COLUMNS, *(field for field in (class_field, width_field) if field)}
+    content = read_layer(path, layer, wanted)
+    return to_features(
+        content, str(path), legend=legend, crs=crs, scene=scene, class_name=class_name, class_field=class_field,
+        width_field=width_field, marks=marks,
+    )  # fmt: skip
+
+
+def to_features(
+    content: Layer,
+    where: str,
+    *,
+    legend: Legend | None,
+    crs: CRS | None,
+    scene: str,
+    class_name: str | None = None,
+    class_field: str | None = None,
+    width_field: str | None = None,
+    marks: bool = False,
+) -> tuple[gpd.GeoDataFrame, dict[str, int]]:
+    """Make features of one scene from what a file holds; arguments, results and errors are those of `read_features`."""
+    require_text([scene], "scene", where)
+    geometries, kept, counts = clean(content, crs, where, marks=marks)
     attributes = content.attributes.iloc[kept].reset_index(drop=True)
-    found = find_classes(content.columns, attributes, legend, class_name, class_field, str(path))
+    if width_field is not None and width_field not in content.columns and len(kept):
+        raise DataError(no_column(where, width_field, content.columns))
+    found = find_classes(content.columns, attributes, legend, class_name, class_field, where, counts)
     rows = [k for k, land_class in enumerate(found) if land_class is not None]
     counts["without class"] += len(found) - len(rows)
     classes = [land_class for land_class in found if land_class is not None]
@@ -81,6 +109,8 @@ def read_features(
         "score": _numbers(attributes, "score")[rows],
         "area": _numbers(attributes, "area")[rows],
     }
+    if width_field is not None:
+        data[WIDTH] = _numbers(attributes, width_field)[rows]
     frame = gpd.GeoDataFrame(data, geometry=geometries[rows], crs=crs)
     return frame, {reason: n for reason, n in counts.items() if n}
 
@@ -167,8 +197,8 @@ def read_own(path: Path) -> gpd.GeoDataFrame:
     missing = [name for name in OWN_COLUMNS if name not in content.columns]
     if missing:
         raise DataError(problem(str(path), "not features of Landscribe", got=f"no column {', '.join(missing)}"))
-    if content.counts:
-        raise DataError(problem(str(path), "damaged features", got=dict(content.counts)))
+    if content.counts or is_mark(content.geometries).any():
+        raise DataError(problem(str(path), "damaged features", got=dict(content.counts) or "lines or points"))
     table = content.attributes
     data = {
         "scene": table["scene"].astype("string").fillna(""),
@@ -192,6 +222,21 @@ def list_values(path: Path, field: str, *, layer: str | None = None) -> list[str
     if field not in content.attributes:
         return []
     return sorted({as_text(value) for value in content.attributes[field] if not is_missing(value)})
+
+
+def list_columns(path: Path, *, layer: str | None = None, most: int = 8) -> dict[str, list[str]]:
+    """Return the columns of a file with some values of each, as text, in the order in which they occur.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    content = read_layer(path, layer, list_fields(path, layer=layer))
+    table = content.attributes
+    found = {}
+    for name in content.columns:
+        texts = (as_text(value) for value in table[name] if not is_missing(value)) if name in table else iter(())
+        found[name] = list(islice(dict.fromkeys(texts), most))
+    return found
 
 
 def list_fields(path: Path, *, layer: str | None = None) -> list[str]:

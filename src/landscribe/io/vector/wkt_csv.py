@@ -58,6 +58,16 @@ class WktRows:
     """One line per row that could not be read."""
 
 
+def is_dstl_table(path: Path) -> bool:
+    """Say whether a table has the columns ImageId, ClassType, MultipolygonWKT.
+
+    Raises:
+        DataError: If it cannot be read or has no header.
+    """
+    with open_rows(path) as (header, _):
+        return set(HEADER) <= set(header)
+
+
 def read_wkt_csv(path: Path) -> WktRows:
     """Read a table with the columns ImageId, ClassType, MultipolygonWKT, plain or gzipped.
 

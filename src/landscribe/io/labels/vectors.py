@@ -19,6 +19,7 @@ from landscribe.core.legend import Legend
 from landscribe.core.polygons.repair import repair
 from landscribe.core.recipe import LabelTable
 from landscribe.errors import DataError, problem
+from landscribe.io.labels.marks import NO_WIDTH, widen
 from landscribe.io.vector.clean import clean
 from landscribe.io.vector.readers import read_layer
 from landscribe.io.vector.vectors import read_features
@@ -43,21 +44,46 @@ def read_vectors(
     Raises:
         DataError: If the file cannot be read, or is the scene's own and lies elsewhere.
     """
-    features, counts = _cached_features(
-        path, path.stat().st_mtime_ns, table.class_name, table.class_field, table.layer, legend, grid.crs
-    )
-    near = shapely.intersects(features.geometry.to_numpy(), grid.footprint)
-    if len(features) and not near.any() and not table.is_shared:
+    layers = list(table.layers.items()) if table.layers is not None else [(table.class_name, table.layer)]
+    parts, counts = [], Counter[str]()
+    for class_name, layer in layers:
+        features, own = _cached_features(
+            path, path.stat().st_mtime_ns, class_name, table.class_field, table.width_field, layer, legend, grid.crs
+        )
+        parts.append(features)
+        counts.update(own)
+    return settle(join_features(parts, grid.crs), counts, scene_id, str(path), table, grid)
+
+
+def settle(
+    features: gpd.GeoDataFrame, counts: Counter[str], scene_id: str, where: str, table: LabelTable, grid: Grid
+) -> tuple[gpd.GeoDataFrame, dict[str, int]]:
+    """Widen lines and points, and keep what lies in a scene.
+
+    Args:
+        features: All that a file holds, in ground coordinates of the grid.
+        counts: What was left out of it already.
+        scene_id: The scene.
+        where: File at fault, for messages.
+        table: What the recipe says of the file.
+        grid: The scene's reference grid.
+
+    Raises:
+        DataError: If lines and points have no width, or a scene's own file lies elsewhere.
+    """
+    polygons, widened = widen(features, table, grid, where)
+    near = shapely.intersects(polygons.geometry.to_numpy(), grid.footprint)
+    if len(features) and not near.any() and not table.is_shared and not widened.get(NO_WIDTH):
         got = ", ".join(f"{v:.6g}" for v in features.total_bounds)
         need = ", ".join(f"{v:.6g}" for v in grid.footprint.bounds)
         raise DataError(
             problem(f"scene {scene_id!r}, labels", "lie outside of the image", got=got, need=need, do="check their CRS")
         )
-    kept = features[near].reset_index(drop=True)
+    kept = polygons[near].reset_index(drop=True)
     kept["scene"] = pd.Series([scene_id] * len(kept), dtype="string")
     kept["area"] = shapely.area(grid.ground_to_pixels(kept.geometry.to_numpy())) * grid.pixel_area
     outside = {} if table.is_shared else {"outside of the image": int((~near).sum())}
-    return kept, {**counts, **outside}
+    return kept, {**counts, **outside, **widened}
 
 
 def read_rows(
@@ -114,10 +140,12 @@ def _cached_features(
     _when_ns: int,
     class_name: str | None,
     class_field: str | None,
+    width_field: str | None,
     layer: str | None,
     legend: Legend,
     crs: CRS | None,
 ) -> tuple[gpd.GeoDataFrame, dict[str, int]]:
     return read_features(
-        path, class_name=class_name, class_field=class_field, layer=layer, legend=legend, crs=crs, scene=""
-    )
+        path, class_name=class_name, class_field=class_field, width_field=width_field, layer=layer, legend=legend,
+        crs=crs, scene="", marks=True,
+    )  # fmt: skip

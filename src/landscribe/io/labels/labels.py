@@ -18,10 +18,14 @@ from landscribe.core.legend import Legend
 from landscribe.core.recipe import LabelTable
 from landscribe.core.trace import trace
 from landscribe.errors import DataError, problem
-from landscribe.io.source.label_grids import BEYOND, WARPED, lay_on
-from landscribe.io.source.label_pictures import Painted, read_label_picture
-from landscribe.io.source.label_vectors import read_area, read_rows, read_vectors
+from landscribe.io.labels.drawings import read_drawn
+from landscribe.io.labels.grids import BEYOND, WARPED, lay_on
+from landscribe.io.labels.pictures import Painted, how_painted, read_label_picture
+from landscribe.io.labels.vectors import read_area, read_rows, read_vectors
 from landscribe.io.source.scenes import LabelFile, Scene
+from landscribe.io.vector.foreign import Kind, kind_of
+
+NOWHERE: GeometryArray = np.empty(0, dtype=object)
 
 
 @dataclass(frozen=True)
@@ -93,15 +97,37 @@ def _read_file(scene: Scene, file: LabelFile, legend: Legend, grid: Grid) -> Lab
     areas = () if file.area is None else (_area(file.area, grid),)
     if file.path is None:
         return Labels(empty_features(grid.crs), areas=areas)
+    kind = kind_of(file.path)
+    require_fitting(file.path, file.table, kind)
     if file.table.is_picture:
         return _read_picture(scene, file.path, file.table, legend, grid, areas)
-    if file.path.name.lower().endswith((".csv", ".csv.gz")):
+    if kind == "table":
         # The table names the images that somebody looked at.
-        features, counts, unread = read_rows(scene.id, file.path, legend, grid)
-        return Labels(features, None, None, areas, _nonzero(counts), _nonzero(unread))
+        features, counts, of_all = read_rows(scene.id, file.path, legend, grid)
+        return Labels(features, None, None, areas, _nonzero(counts), _nonzero(of_all))
+    if kind != "vector":
+        drawn = read_drawn(scene, file, kind, legend, grid)
+        if drawn is None:
+            return Labels(empty_features(grid.crs), areas=(NOWHERE,))
+        features, counts, of_all = drawn
+        return Labels(features, None, None, areas, _nonzero(counts), _nonzero(of_all))
     features, counts = read_vectors(scene.id, file.path, file.table, legend, grid)
     own, of_all = ({}, counts) if file.table.is_shared else (counts, {})
     return Labels(features, None, None, areas, _nonzero(own), _nonzero(of_all), file.table.is_shared and not areas)
+
+
+def require_fitting(path: Path, table: LabelTable, kind: Kind) -> None:
+    """Refuse a picture where the recipe speaks of polygons, and the other way round.
+
+    Raises:
+        DataError: With what the recipe should say.
+    """
+    if table.is_picture and kind != "picture":
+        do = "say `class` or `class_field` in place of colours, values or bands"
+        raise DataError(problem(str(path), "is no picture", do=do))
+    if kind == "picture" and not table.is_picture:
+        name = table.class_name or "CLASS"
+        raise DataError(problem(str(path), "is a picture, not polygons", do=how_painted(path, name)))
 
 
 @lru_cache(maxsize=1)
@@ -112,7 +138,7 @@ def _read_shared(path: Path, table_json: str, names: tuple[str, ...], _when_ns: 
 
 def _area(path: Path, grid: Grid) -> GeometryArray:
     # A scene without a file of its own was not looked at.
-    return read_area(path, grid) if path.is_file() else np.empty(0, dtype=object)
+    return read_area(path, grid) if path.is_file() else NOWHERE
 
 
 def _read_picture(

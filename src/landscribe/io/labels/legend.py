@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from landscribe.core.legend import DSTL_LEGEND, LandClass, Legend, default_colour
 from landscribe.core.recipe import LabelTable, Recipe
 from landscribe.errors import RecipeError, problem
+from landscribe.io.labels.drawings import drawn_classes
+from landscribe.io.labels.labels import require_fitting
 from landscribe.io.source.scenes import SceneList
-from landscribe.io.vector.vectors import list_values
+from landscribe.io.vector.foreign import Kind, kind_of
+from landscribe.io.vector.vectors import list_columns, list_values
+
+OWN_FIELD = "class_name"
+MANY, COLUMNS = 5, 10
+"""Values and columns that are named."""
 
 
 def legend_of(recipe: Recipe, scenes: SceneList) -> Legend:
@@ -20,7 +29,7 @@ def legend_of(recipe: Recipe, scenes: SceneList) -> Legend:
         rows = enumerate(recipe.classes)
         return Legend(
             tuple(
-                LandClass(i + 1 if c.id is None else c.id, c.name, c.colour or default_colour(i), c.countable)
+                LandClass(i + 1 if c.id is None else c.id, c.name, c.colour or default_colour(i), c.countable, c.also)
                 for i, c in rows
             )
         )
@@ -48,8 +57,32 @@ def _named(table: LabelTable, number: int, scenes: SceneList) -> dict[str, str |
         return dict.fromkeys(table.values or table.bands or ())
     if table.class_name is not None:
         return {table.class_name: None}
-    if table.class_field is not None:
-        own = [scene.label_files[number].path for scene in scenes.scenes if scene.label_files]
-        paths = sorted({path for path in own if path is not None})
-        return dict.fromkeys(sorted({v for path in paths for v in list_values(path, table.class_field)}))
-    raise RecipeError(problem("[data].labels", "no class", need='class = "...", class_field, colours or values'))
+    if table.layers is not None:
+        return dict.fromkeys(table.layers)
+    files = [scene.label_files[number] for scene in scenes.scenes if scene.label_files]
+    paths = sorted({file.path for file in files if file.path is not None})
+    kind: Kind = kind_of(paths[0]) if paths else "vector"
+    if kind not in ("vector", "picture"):
+        return dict.fromkeys(drawn_classes(kind, files) if kind != "table" else ())
+    if paths:
+        require_fitting(paths[0], table, kind)
+    field = table.class_field or _own_field(paths, table.layer)
+    return dict.fromkeys(sorted({v for path in paths for v in list_values(path, field, layer=table.layer)}))
+
+
+def _own_field(paths: list[Path], layer: str | None) -> str:
+    """Return the column that our own files have; where there is none, list what could be one.
+
+    Raises:
+        RecipeError: With the columns and some of their values.
+    """
+    columns = list_columns(paths[0], layer=layer) if paths else {}
+    if OWN_FIELD in columns:
+        return OWN_FIELD
+    said = [
+        f"{name} ({', '.join(values[:MANY])}{', ...' if len(values) > MANY else ''})"
+        for name, values in columns.items()
+    ]
+    got = f"columns {'; '.join(said[:COLUMNS])}" if said else None
+    need = 'class = "...", or class_field with the name of a column'
+    raise RecipeError(problem("[data].labels", "nothing says which class a polygon is of", got=got, need=need))

@@ -101,6 +101,20 @@ def read_label_picture(path: Path, table: LabelTable, names: tuple[str, ...]) ->
     return Painted(coverage_khw, labelled_hw, kept, info.grid, info.georeferenced)
 
 
+def how_painted(path: Path, name: str) -> str:
+    """Say how a recipe should speak of a picture, by what is in it."""
+    with open_raster(path, palette=True) as raster:
+        image_chw, _ = raster.read()
+    if len(image_chw) == 1:
+        values = np.unique(image_chw)
+        said = ", ".join(f"{value:g}" for value in values[:SOFT_VALUES])
+        some = said if len(values) <= SOFT_VALUES else f"{said} ..."
+        return f"its values are {some}; say which is which: values = {{ {name} = {values[-1]:g} }}"
+    if len(image_chw) == 3:
+        return f'say its colours: colours = {{ {name} = "#FFFFFF" }}'
+    return f"say its bands: bands = {{ {name} = 1 }}"
+
+
 def _hidden(info: RasterInfo, valid_hw: BoolArray, named_hw: BoolArray) -> BoolArray:
     """Return the pixels that the file takes out.
 

@@ -13,7 +13,7 @@ from landscribe.core.features import of_class
 from landscribe.core.grid import Grid, Window
 from landscribe.core.ground import Ground
 from landscribe.core.legend import Legend
-from landscribe.io.source.labels import Labels
+from landscribe.io.labels.labels import Labels
 
 EMPTY_SIDE = 1 / 3
 """A shared label file that leaves more than this part of a scene empty on one side was perhaps drawn for less."""

@@ -12,7 +12,7 @@ from affine import Affine
 
 from landscribe.core.recipe import LabelTable
 from landscribe.errors import DataError
-from landscribe.io.source.label_pictures import NODATA, OFF_PALETTE, TAKEN, Painted, read_label_picture
+from landscribe.io.labels.pictures import NODATA, OFF_PALETTE, TAKEN, Painted, read_label_picture
 
 COLOURS = {"water": "#E2A929", "building": "#3C1098"}
 NAMES = ("building", "road", "water")

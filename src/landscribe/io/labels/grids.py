@@ -9,7 +9,7 @@ from pyproj import Transformer
 from landscribe.core.arrays import FloatArray, IntArray
 from landscribe.core.grid import Grid
 from landscribe.errors import DataError, problem
-from landscribe.io.source.label_pictures import Painted
+from landscribe.io.labels.pictures import Painted
 
 SAME_GRID_PX = 0.5
 """Grids whose corners lie closer than this, in pixels of the image, are one grid."""

@@ -9,8 +9,8 @@ from pyproj import CRS, Transformer
 
 from landscribe.core.grid import Grid
 from landscribe.errors import DataError
-from landscribe.io.source.label_grids import BEYOND, WARPED, lay_on
-from landscribe.io.source.label_pictures import Painted
+from landscribe.io.labels.grids import BEYOND, WARPED, lay_on
+from landscribe.io.labels.pictures import Painted
 
 UTM = CRS.from_epsg(32636)
 GRID = Grid(53, 71, Affine(0.5, 0, 500_000, 0, -0.5, 4_000_000), UTM)

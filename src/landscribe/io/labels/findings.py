@@ -10,12 +10,13 @@ from landscribe.core.grid import Grid
 from landscribe.core.ground import Ground, add_ground, without_negative, without_positive
 from landscribe.core.legend import Legend
 from landscribe.errors import problem
+from landscribe.io.labels.ground import EMPTY_SIDE, empty_side, measure_ground
+from landscribe.io.labels.labels import read_labels
 from landscribe.io.raster.rasters import open_raster
-from landscribe.io.source.label_ground import EMPTY_SIDE, empty_side, measure_ground
-from landscribe.io.source.labels import read_labels
 from landscribe.io.source.scenes import Scene
 
 AREA = 'labels.area = "..."'
+NOBODY_LOOKED = "nobody looked there: outside of the labels' area or picture, or not among their images"
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,7 @@ def label_warnings(facts: Sequence[LabelFacts], scenes: Sequence[Scene], chosen:
         yield problem(_scenes(list(lacking)), what, do=do)
     unseen = [own.scene for own in facts if not own.is_labelled]
     if unseen:
-        yield problem(
-            _scenes(unseen), "nobody looked there, by the labels' area or picture", do="they are only predicted"
-        )
+        yield problem(_scenes(unseen), NOBODY_LOOKED, do="they are only predicted")
     by_reason: dict[str, dict[str, int]] = defaultdict(dict)
     for own in facts:
         for reason, count in own.counts.items():
