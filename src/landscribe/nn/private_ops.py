@@ -103,10 +103,10 @@ def can_fuse() -> bool:
 def can_multiply_bytes() -> bool:
     """Tell whether convolutions and pools of bytes give here what whole numbers give."""
     x, weight, _ = _small()
-    x, weight = (x.abs() * 40).clamp(max=255).to(torch.uint8), (weight * 40).clamp(-127, 127).to(torch.int8)
-    # A unit of 2^-6 keeps every product and sum exact in float32.
-    unit, bias = torch.full((len(weight),), 2.0**-6), torch.ones(len(weight))
-    exact = functional.conv2d(x.float(), weight.float(), padding=1) * 2.0**-6 + 1
+    # Up to the largest bytes: without VNNI, sums of two products are cut off at 16 bits, and far off.
+    x, weight = (x.abs() * 150).clamp(max=255).to(torch.uint8), (weight * 90).clamp(-127, 127).to(torch.int8)
+    unit, bias = torch.full((len(weight),), 2.0**-11), torch.ones(len(weight))
+    exact = functional.conv2d(x.float(), weight.float(), padding=1) * 2.0**-11 + 1
     other = torch.full_like(exact, 100).to(torch.uint8).contiguous(memory_format=torch.channels_last)
     try:
         with torch.inference_mode():
