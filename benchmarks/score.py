@@ -132,7 +132,7 @@ def main() -> None:
             processor[name].append(time.process_time() - busy)
     score = score_features(predicted, truth, DSTL_LEGEND)
     theirs = method_l(predicted, truth)
-    apart = max(abs(row["polygon"]["jaccard"] - theirs[name].jaccard) for name, row in score["classes"].items())
+    apart = max(abs(row.polygon.jaccard - theirs[name].jaccard) for name, row in score.classes.items())
     worst = max(
         abs(polygon_areas(of_class(predicted, n, ids[0]), of_class(truth, n, ids[0])).jaccard
             - brute_force(predicted, truth, ids[0], n).jaccard)

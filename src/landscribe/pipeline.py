@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from landscribe import __version__
+from landscribe.errors import IntegrityError
 from landscribe.io.atomic import write_text
 from landscribe.io.run.label_facts import LABELLED
 from landscribe.io.run.projects import Progress, Project, StageResult, silent
 from landscribe.io.run.runs import Run
+from landscribe.io.run.scored import run_score
 from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import read_tuned
 from landscribe.io.settings import RUN_FILE, recipe_dict
@@ -127,5 +129,8 @@ def write_run_json(project: Project, run: Run) -> None:
 
 
 def _mean_score(run: Run) -> Any:
-    file = run.path("score.json")
-    return json.loads(file.read_text(encoding="utf-8"))["mean"] if file.is_file() else None
+    try:
+        score = run_score(run)
+    except IntegrityError:
+        return None  # `score` finds it changed and makes it again; the stages before it need not stop
+    return None if score is None else score.mean.to_plain()

@@ -9,7 +9,7 @@ from affine import Affine
 
 from landscribe.core.score.areas import match_objects, polygon_areas
 from landscribe.io.vector.vectors import Standing, read_standing
-from landscribe.stages.score import score_files
+from landscribe.stages.files.score_files import score_files
 
 SETS = ("vegas/geojson/*.geojson", "rio/geojson/*.geojson", "kampala/labels.geojson")
 
@@ -72,5 +72,5 @@ def test_a_file_agrees_with_itself_in_any_format(data_root, tmp_path):
     other = tmp_path / "labels.gpkg"
     read.features.to_crs(32611).to_file(other, engine="pyogrio")
     found = score_files(other, path)
-    assert found["mean"]["polygon"]["jaccard"] == pytest.approx(1, abs=1e-6)
-    assert found["classes"]["feature"]["objects"]["tp"] == len(read.features)
+    assert found.mean.polygon.jaccard == pytest.approx(1, abs=1e-6)
+    assert found.classes["feature"].objects.tp == len(read.features)

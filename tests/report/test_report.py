@@ -17,6 +17,7 @@ from shapely import box
 
 from fake_report import LEGEND, NASTY, make_report, make_unscored
 from landscribe.core.legend import LandClass, Legend
+from landscribe.core.score.rows import TunedRow, Tuning
 from landscribe.report import render_report
 from landscribe.report.cautions import cautions
 from landscribe.report.charts import Frame, Line, line_chart, nice_top
@@ -106,9 +107,9 @@ def test_the_policy_allows_this_script_and_this_style_only(page, read):
 def test_the_numbers_of_the_score_are_on_the_page(read):
     score = make_report(3).score
     text = " ".join(read.words)
-    for row in [score["mean"], score["classes"]["building"]]:
-        assert number(row["polygon"]["jaccard"]) in text
-        assert f"{row['polygon']['low']:.2f} to {row['polygon']['high']:.2f}" in text
+    for row in [score.mean, score.classes["building"]]:
+        assert number(row.polygon.jaccard) in text
+        assert f"{row.polygon.low:.2f} to {row.polygon.high:.2f}" in text
     assert "scene_9" in text
     assert "1,234" in text
 
@@ -318,14 +319,14 @@ def test_words():
 
 def tuned_report(difference: float, real: bool | None):
     data = make_report(3)
-    row = {"default": 0.5, "tuned": 0.5 + difference, "difference": difference, "real": real}
-    row |= {"low": difference - 0.01, "high": difference + 0.01, "basis": "places"}
+    ends = (difference - 0.01, difference + 0.01, "places")
+    row = TunedRow(0.5, 0.5 + difference, difference, *ends, real)
     chosen = {"threshold": 0.4, "min_area": 4.0, "max_area": None, "reshape": "none", "distance": 0.0}
     choice = {
         "accepted": True, "why_not": "", "chosen": chosen | {"simplify": 0.0, "symmetries": 0},
         "jaccard": {"default": 0.4, "nested": 0.45}, "gain": {"low": 0.01, "high": 0.1},
     }  # fmt: skip
-    score = data.score | {"tuning": {"mean": row, "classes": {NASTY: row}}}
+    score = replace(data.score, tuning=Tuning(row, {NASTY: row}))
     return replace(data, score=score, tuned={"classes": {NASTY: choice}})
 
 

@@ -72,8 +72,8 @@ def test_scenes_can_be_put_in_another_order(tmp_path):
         )
         assert page.evaluate(script.format("name")) == [f"scene_{i}" for i in range(4)]
         wrong = {
-            scene: sum(row["polygon"]["fp"] + row["polygon"]["fn"] for row in found.values())
-            for scene, found in data.score["scenes"].items()
+            scene: sum(row.polygon.fp + row.polygon.fn for row in found.values())
+            for scene, found in data.score.scenes.items()
         }
         page.evaluate("0")
         assert page.evaluate("{" + script.format("wrong") + "}") == sorted(wrong, key=wrong.get, reverse=True)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -8,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from landscribe.core.score.scores import scene_jaccard
+from landscribe.core.score.score import scene_jaccard
 from landscribe.io.raster.rasters import open_raster, write_raster
 from landscribe.io.run.prepared import COVERAGE, open_prepared
 from landscribe.io.run.projects import Project, open_project
 from landscribe.io.run.runs import Made, Run, make_item, open_run
+from landscribe.io.run.scored import run_score
 from landscribe.io.run.splits import split_of
 from landscribe.io.settings import load_recipe
 from landscribe.stages.prepare import prepare
@@ -73,9 +73,10 @@ def home(tmp_path_factory) -> tuple[Project, Run]:
 def test_the_report_shows_every_held_out_scene_worst_first(home):
     project, run = home
     data = gather(project, run)
-    scored = json.loads(run.path("score.json").read_text())
-    assert {view.id for view in data.scenes} == set(scored["scenes"])
-    order = [scene_jaccard(scored["scenes"][view.id]) for view in data.scenes]
+    scored = run_score(run)
+    assert scored is not None
+    assert {view.id for view in data.scenes} == set(scored.scenes)
+    order = [scene_jaccard(scored.scenes[view.id]) for view in data.scenes]
     assert order == sorted(order)
     assert all(view.split == "validate" for view in data.scenes)
     assert all(view.bands == ("red", "green", "blue") for view in data.scenes)
@@ -113,7 +114,7 @@ def test_the_threshold_curve_goes_through_the_pixel_score(home):
     data = gather(project, run)
     assert data.curves
     for curve in data.curves:
-        expected = data.score["classes"][curve.name]["pixel"]["jaccard"]
+        expected = data.score.classes[curve.name].pixel.jaccard
         at = int(np.argmax(curve.thresholds >= curve.chosen))
         assert curve.jaccard[at] == pytest.approx(expected, abs=1e-12)
 

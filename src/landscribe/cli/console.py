@@ -72,6 +72,11 @@ def tell_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=1) + "\n")
 
 
+def tell_text(text: str) -> None:
+    """Write a result that a program reads and that is text already, as it is."""
+    sys.stdout.write(text + "\n")
+
+
 def tell_table(columns: list[str], rows: list[list[str]], *, right: int = 1) -> None:
     """Write a table; columns from number `right` on are numbers and stand on the right.
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from landscribe.cli.console import reporting, say, tell, tell_json, tell_table
+from landscribe.cli.console import reporting, say, tell, tell_table, tell_text
 from landscribe.cli.flow import JsonOption, open_recipe, tell_score
 from landscribe.cli.submissions import SetOption
 from landscribe.errors import RecipeError, problem
+
+if TYPE_CHECKING:
+    from landscribe.core.score.score import Score
 
 
 class BurnMode(StrEnum):
@@ -128,25 +130,18 @@ def score(
             problem("score", "neither a run nor two files" if run is None else "a run and two files", need=need)
         )
     if truth is not None:
-        from landscribe.stages.score import score_files
+        from landscribe.stages.files.score_files import score_files
 
-        result: dict[str, Any] = score_files(Path(first), truth, class_field=class_field)
-        if as_json:
-            tell_json(result)
-        else:
-            tell_score(result)
+        _tell_score(score_files(Path(first), truth, class_field=class_field), as_json)
         return
     from landscribe.io.run.runs import open_run
+    from landscribe.io.run.scored import SCORE, read_score
     from landscribe.pipeline import do_stage
 
     folder = open_run(run)  # type: ignore[arg-type]
     with reporting() as progress:
         do_stage("score", open_recipe(first, overrides), folder, progress)
-    result = json.loads(folder.path("score.json").read_text(encoding="utf-8"))
-    if as_json:
-        tell_json(result)
-    else:
-        tell_score(result)
+    _tell_score(read_score(folder.path(SCORE)), as_json)
 
 
 def compare(
@@ -159,10 +154,17 @@ def compare(
 
     result = compare_runs(first, second)
     if as_json:
-        tell_json(result)
+        tell_text(result.to_json())
     else:
         columns, rows = comparison_table(result)
         tell_table(columns, rows)
+
+
+def _tell_score(score: Score, as_json: bool) -> None:
+    if as_json:
+        tell_text(score.to_json())
+    else:
+        tell_score(score)
 
 
 def _tell_counts(counts: dict[str, int], out: Path) -> None:

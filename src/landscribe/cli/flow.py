@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,8 @@ from landscribe.errors import DataError, PartialError, RecipeError, problem
 
 if TYPE_CHECKING:
     from landscribe.core.ground import Ground
+    from landscribe.core.score.rows import ClassRow, Means
+    from landscribe.core.score.score import Score
     from landscribe.io.run.projects import Project, StageResult
     from landscribe.io.run.runs import Run
 
@@ -215,6 +216,7 @@ def run_all(project: Project, folder: Run, models: Path | None = None) -> None:
     Raises:
         PartialError: If scenes failed, at the end, with their names.
     """
+    from landscribe.io.run.scored import run_score
     from landscribe.pipeline import run_pipeline
 
     results: list[StageResult] = []
@@ -222,9 +224,9 @@ def run_all(project: Project, folder: Run, models: Path | None = None) -> None:
         told = {note for before in results for note in before.notes}
         results.append(result)
         _tell_result(result, told)
-    file = folder.path("score.json")
-    if file.is_file():
-        tell_score(json.loads(file.read_text(encoding="utf-8")))
+    score = run_score(folder)
+    if score is not None:
+        tell_score(score)
     tell(f"report: {folder.path('report.html')}")
     _raise_failures(results)
 
@@ -260,14 +262,15 @@ def _raise_failures(results: list[StageResult]) -> None:
         raise PartialError(problem(f"{len(failed)} failed, the others are done", names, do="see the lines above"))
 
 
-def tell_score(score: dict[str, Any]) -> None:
+def tell_score(score: Score) -> None:
     """Write the score table."""
+    named: list[tuple[str, ClassRow | Means]] = [*score.classes.items(), ("mean", score.mean)]
     rows = []
-    for name, row in [*score["classes"].items(), ("mean", score["mean"])]:
-        polygon, pixel = row["polygon"], row.get("pixel", {})
-        ends = "" if polygon.get("low") is None else f"{polygon['low']:.3f} to {polygon['high']:.3f}"
-        over = polygon.get("basis") or ""
-        rows.append([name, _number(polygon["jaccard"]), ends, over, _number(pixel.get("jaccard"))])
+    for name, row in named:
+        polygon, pixel = row.polygon, row.pixel
+        ends = "" if polygon.low is None or polygon.high is None else f"{polygon.low:.3f} to {polygon.high:.3f}"
+        on_pixels = _number(None if pixel is None else pixel.jaccard)
+        rows.append([name, _number(polygon.jaccard), ends, polygon.basis or "", on_pixels])
     tell_table(["class", "Jaccard", "95 %", "over", "on pixels"], rows)
 
 

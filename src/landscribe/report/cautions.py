@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
+from landscribe.core.score.rows import ClassRow
+from landscribe.core.score.score import Score, lost_to_polygons
 from landscribe.core.split.places import unlikeness
 from landscribe.report.data import ReportData
 from landscribe.report.label_cautions import label_cautions
@@ -32,17 +33,16 @@ def cautions(data: ReportData) -> list[str]:
             *found,
         ]
     return [
-        *_about_evidence(data),
-        *_about_labels(data),
+        *_about_evidence(data, data.score),
+        *_about_labels(data, data.score),
         *_about_split(data),
         *_about_classes(data.score),
         *found,
     ]
 
 
-def _about_labels(data: ReportData) -> Iterator[str]:
-    rows = (data.score or {})["classes"]
-    jaccard = {name: row["polygon"]["jaccard"] for name, row in rows.items()}
+def _about_labels(data: ReportData, score: Score) -> Iterator[str]:
+    jaccard = {name: row.polygon.jaccard for name, row in score.classes.items()}
     return label_cautions(data.labels, jaccard, {reason: count for _, reason, count in data.dropped})
 
 
@@ -59,10 +59,9 @@ def _is_doubtful(row: Mapping[str, str]) -> bool:
     return not any(word in row.get("decision", "") for word in ("reference", "not estimated", "applied", "accepted"))
 
 
-def _about_evidence(data: ReportData) -> Iterator[str]:
-    score = data.score or {}
-    scenes = len(score["scenes"])
-    places = len({data.splits[scene][0] for scene in score["scenes"] if scene in data.splits})
+def _about_evidence(data: ReportData, score: Score) -> Iterator[str]:
+    scenes = len(score.scenes)
+    places = len({data.splits[scene][0] for scene in score.scenes if scene in data.splits})
     if places < 2:
         yield (
             f"Everything that was scored ({plural(scenes, 'scene')}) lies in one place: nothing is known about how the "
@@ -72,40 +71,36 @@ def _about_evidence(data: ReportData) -> Iterator[str]:
         yield (
             f"The score rests on {places} places. With so few, the true uncertainty is larger than the intervals say."
         )
-    tuning = score.get("tuning", {}).get("mean", {})
-    if tuning.get("real") and tuning["difference"] < 0:
+    tuned = score.tuning.mean if score.tuning is not None else None
+    if tuned is not None and tuned.real and (tuned.difference or 0) < 0:
         yield (
-            f"Tuning made it worse on the held-out scenes: mean Jaccard {tuning['tuned']:.3f}, and "
-            f"{tuning['default']:.3f} by the recipe without what was tuned."
+            f"Tuning made it worse on the held-out scenes: mean Jaccard {tuned.tuned:.3f}, and "
+            f"{tuned.default:.3f} by the recipe without what was tuned."
         )
-    mean = score["mean"]["polygon"]
-    if mean["low"] is not None and mean["high"] - mean["low"] > WIDE:
+    mean = score.mean.polygon
+    if mean.low is not None and mean.high is not None and mean.high - mean.low > WIDE:
         yield (
-            f"The interval of the mean is {mean['high'] - mean['low']:.2f} wide: differences between runs smaller than "
+            f"The interval of the mean is {mean.high - mean.low:.2f} wide: differences between runs smaller than "
             "that say nothing unless `landscribe compare` finds them real."
         )
 
 
-def _about_classes(score: Mapping[str, Any]) -> Iterator[str]:
-    rows = score["classes"]
-    empty = [name for name, row in rows.items() if row["polygon"]["jaccard"] is None]
+def _about_classes(score: Score) -> Iterator[str]:
+    rows = score.classes
+    empty = [name for name, row in rows.items() if row.polygon.jaccard is None]
     if empty:
         yield f"Neither true nor predicted in any scored scene, so not scored at all: {listed(empty)}."
-    places = score["conventions"]["places"]
-    single = [name for name, row in rows.items() if row.get("places") == 1 and places > 1]
+    places = score.conventions.places
+    single = [name for name, row in rows.items() if row.places == 1 and places > 1]
     if single:
         yield f"Seen in one place only, so the interval is too narrow for other places: {listed(single)}."
-    missing = [name for name, row in rows.items() if row["polygon"]["recall"] == 0]
+    missing = [name for name, row in rows.items() if row.polygon.recall == 0]
     if missing:
         yield f"Present in the truth and never found: {listed(missing)}."
     for word, skewed in (("much more", _skewed(rows, 1)), ("much less", _skewed(rows, -1))):
         if skewed:
             yield f"Predicted {word} ground than there is: {listed(skewed)}."
-    lost = [
-        f"{name} ({row['pixel']['jaccard'] - row['polygon']['jaccard']:.3f})"
-        for name, row in rows.items()
-        if _both(row) and row["pixel"]["jaccard"] - row["polygon"]["jaccard"] > LOST
-    ]
+    lost = [f"{name} ({cost:.3f})" for name, row in rows.items() if (cost := lost_to_polygons(row) or 0.0) > LOST]
     if lost:
         yield (
             "The polygons score lower than the pixels they came from; thresholds, minimum areas, simplification or "
@@ -113,18 +108,14 @@ def _about_classes(score: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _skewed(rows: Mapping[str, Any], sign: int) -> list[str]:
+def _skewed(rows: Mapping[str, ClassRow], sign: int) -> list[str]:
     found = []
     for name, row in rows.items():
-        polygon = row["polygon"]
-        predicted, true = polygon["tp"] + polygon["fp"], polygon["tp"] + polygon["fn"]
+        polygon = row.polygon
+        predicted, true = polygon.tp + polygon.fp, polygon.tp + polygon.fn
         if predicted > 0 and true > 0 and sign * math.log(predicted / true) > math.log(SKEWED):
             found.append(f"{name} ({times(predicted / true)})")
     return found
-
-
-def _both(row: Mapping[str, Any]) -> bool:
-    return row.get("pixel", {}).get("jaccard") is not None and row["polygon"]["jaccard"] is not None
 
 
 def _about_split(data: ReportData) -> Iterator[str]:

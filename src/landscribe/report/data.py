@@ -9,6 +9,7 @@ from typing import Any
 from landscribe.core.arrays import FloatArray
 from landscribe.core.ground import Ground
 from landscribe.core.legend import Legend
+from landscribe.core.score.score import Score
 from landscribe.report.flicker import Flicker
 
 
@@ -105,8 +106,8 @@ class ReportData:
     legend: Legend
     written: str = ""
     """When, as it shall be read."""
-    score: Mapping[str, Any] | None = None
-    """Content of `score.json`; None where nothing could be scored."""
+    score: Score | None = None
+    """None where nothing could be scored."""
     scenes: tuple[SceneView, ...] = ()
     """Worst first."""
     splits: Mapping[str, tuple[str, str]] = field(default_factory=dict)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping
-from typing import Any
 
-from landscribe.core.score.areas import Areas
-from landscribe.core.score.scores import scene_jaccard
+from landscribe.core.score.rows import SceneRow
+from landscribe.core.score.score import scene_jaccard
 from landscribe.report.data import ClassLayer, ReportData, SceneView
 from landscribe.report.markup import Html, Node, el
 from landscribe.report.overlays import STEPS_PER_PX
@@ -79,7 +78,7 @@ def gallery(data: ReportData) -> Html:
 
 
 def _card(data: ReportData, view: SceneView) -> Html:
-    found = (data.score or {}).get("scenes", {}).get(view.id)
+    found = None if data.score is None else data.score.scenes.get(view.id)
     mean = scene_jaccard(found) if found else math.nan
     wrong = _wrong(found) if found else 0.0
     stack = el("div", _image(view), _drawing(view), class_="stack")
@@ -128,14 +127,14 @@ def _class_group(index: int, layer: ClassLayer) -> Html:
     return el("g", paths, class_=f"k{index}")
 
 
-def _worst_classes(found: Mapping[str, Any]) -> Html:
-    rows = [(name, Areas(**row["polygon"]).jaccard) for name, row in found.items()]
+def _worst_classes(found: Mapping[str, SceneRow]) -> Html:
+    rows = [(name, row.polygon.jaccard) for name, row in found.items()]
     known = sorted((value, name) for name, value in rows if not math.isnan(value))
     return el("span", ", ".join(f"{name} {value:.2f}" for value, name in known[:4]), class_="classes")
 
 
-def _wrong(found: Mapping[str, Any]) -> float:
-    return sum(row["polygon"]["fp"] + row["polygon"]["fn"] for row in found.values())
+def _wrong(found: Mapping[str, SceneRow]) -> float:
+    return sum(row.polygon.fp + row.polygon.fn for row in found.values())
 
 
 def _where(view: SceneView) -> str:

@@ -77,11 +77,13 @@ def render_report(data: ReportData) -> str:
 def _sections(data: ReportData) -> list[Node]:
     parts: list[Node] = [_section("trust", "Before you trust it", _caution_list(data))]
     if data.score is not None:
-        parts.append(_section("score", "Score per class", class_table(data)))
+        parts.append(_section("score", "Score per class", class_table(data, data.score)))
     if data.scenes:
         parts.append(_section("scenes", "Scenes", join([toolbar(data), gallery(data), _not_shown(data)])))
-    if data.score is not None and len(data.score["scenes"]) > 1:
-        parts.append(el("details", el("summary", "Jaccard of every scored scene"), scene_table(data), class_="wide"))
+    if data.score is not None and len(data.score.scenes) > 1:
+        parts.append(
+            el("details", el("summary", "Jaccard of every scored scene"), scene_table(data.score), class_="wide")
+        )
     for key, title, panel in (
         ("areas", "How much ground", area_panel(data)),
         ("curves", "Thresholds and probabilities", threshold_panel(data)),
@@ -139,7 +141,7 @@ def _caution_list(data: ReportData) -> Html:
 
 
 def _not_shown(data: ReportData) -> Html | None:
-    total = len(data.score["scenes"]) if data.score is not None else len(data.splits)
+    total = len(data.score.scenes) if data.score is not None else len(data.splits)
     hidden = total - len(data.scenes)
     if hidden <= 0:
         return None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from landscribe.core.score.rows import TunedRow
 from landscribe.report.charts import Frame, Line, area_bars, line_chart, nice_top, shares_bar
 from landscribe.report.data import ReportData, ThresholdCurve
 from landscribe.report.flicker import flicker_panel
@@ -22,16 +23,15 @@ def area_panel(data: ReportData) -> Html | None:
     """Compare how much ground truth and prediction give each class, in the scored scenes."""
     if data.score is None:
         return _predicted_only(data)
-    rows = data.score["classes"]
-    truth = {name: row["polygon"]["tp"] + row["polygon"]["fn"] for name, row in rows.items()}
-    found = {name: row["polygon"]["tp"] + row["polygon"]["fp"] for name, row in rows.items()}
-    unit = data.score["unit"]
+    rows = {name: row.polygon for name, row in data.score.classes.items()}
+    truth = {name: row.tp + row.fn for name, row in rows.items()}
+    found = {name: row.tp + row.fp for name, row in rows.items()}
+    unit = data.score.unit
     cells: list[list[Node]] = []
-    for name in rows:
+    for name, row in rows.items():
         pair = ((truth[name], "", "bar truth"), (found[name], "", "bar predicted"))
         ratio = f"{found[name] / truth[name]:.2f}" if truth[name] > 0 else ""
-        polygon = rows[name]["polygon"]
-        shares = shares_bar([(polygon["tp"], "found"), (polygon["fn"], "missed"), (polygon["fp"], "invented")])
+        shares = shares_bar([(row.tp, "found"), (row.fn, "missed"), (row.fp, "invented")])
         bars = area_bars(pair, max(truth[name], found[name]))
         cells.append([name, bars, shares, area(truth[name], unit), area(found[name], unit), ratio])
     kinds = [el("span", el("span", "", class_=f"swatch {kind}"), kind) for kind in ("found", "missed", "invented")]
@@ -156,24 +156,24 @@ def tuned_panel(data: ReportData) -> Html | None:
 
 def _tuned_here(data: ReportData) -> Node:
     """Show the held-out scenes, which nothing was tuned on, by default and tuned."""
-    found = data.score.get("tuning") if data.score else None
+    found = data.score.tuning if data.score else None
     if found is None:
         return None
     rows: list[list[Node]] = []
-    for name, row in (*found["classes"].items(), ("mean", found["mean"])):
-        ends = MISSING if row["low"] is None else f"{row['low']:+.3f} to {row['high']:+.3f}"
-        change = MISSING if row["difference"] is None else f"{row['difference']:+.3f}"
-        rows.append([name, _verdict(row), number(row["default"]), number(row["tuned"]), change, ends])
+    for name, row in (*found.classes.items(), ("mean", found.mean)):
+        ends = MISSING if row.low is None or row.high is None else f"{row.low:+.3f} to {row.high:+.3f}"
+        change = MISSING if row.difference is None else f"{row.difference:+.3f}"
+        rows.append([name, _verdict(row), number(row.default), number(row.tuned), change, ends])
     heads = ["class", "tuning made it", "Jaccard by default", "tuned", "change", "95 %"]
     shown = table(heads, rows, "The held-out scenes by default and tuned", text=2)
     return el("div", el("h3", "The held-out scenes by default and tuned"), shown, class_="below")
 
 
-def _verdict(row: Mapping[str, Any]) -> str:
-    if not row["difference"]:
+def _verdict(row: TunedRow) -> str:
+    if not row.difference:
         return "no different"
-    word = "better" if row["difference"] > 0 else "worse"
-    return {True: word, False: f"{word}, perhaps by chance", None: f"{word}; too little to tell"}[row["real"]]
+    word = "better" if row.difference > 0 else "worse"
+    return {True: word, False: f"{word}, perhaps by chance", None: f"{word}; too little to tell"}[row.real]
 
 
 def _say_choice(choice: Mapping[str, Any]) -> str:

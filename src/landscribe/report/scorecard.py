@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
-from landscribe.core.score.areas import Areas
-from landscribe.core.score.scores import scene_jaccard
+from landscribe.core.score.intervals import Basis
+from landscribe.core.score.rows import ClassRow, MeanRow, Means, PolygonRow
+from landscribe.core.score.score import Score, lost_to_polygons, scene_jaccard
 from landscribe.report.charts import interval_bar
 from landscribe.report.data import ReportData
 from landscribe.report.markup import Html, Node, el, join
 from landscribe.report.words import number, plural, table
 
 MAX_SCENE_ROWS = 1000
-WEAK = {"scenes": "over scenes of one place", "parts": "over parts of one scene"}
+WEAK: dict[Basis | None, str] = {"scenes": "over scenes of one place", "parts": "over parts of one scene"}
 """Bases of intervals that say nothing about other places, in words."""
 TOO_NARROW = "seen in one place only, so the interval is too narrow for other places"
 
@@ -24,17 +23,17 @@ def headline(data: ReportData) -> Html:
     if data.score is None:
         text = "Not scored: no labelled scene was held out from training."
         return el("div", el("p", "no score", class_="big none"), el("p", text, class_="lead"), class_="headline")
-    mean, score = data.score["mean"]["polygon"], data.score
-    scenes = len(score["scenes"])
-    places = len({data.splits[scene][0] for scene in score["scenes"] if scene in data.splits})
-    counted = sum(row["polygon"]["jaccard"] is not None for row in score["classes"].values())
+    mean, score = data.score.mean.polygon, data.score
+    scenes = len(score.scenes)
+    places = len({data.splits[scene][0] for scene in score.scenes if scene in data.splits})
+    counted = sum(row.polygon.jaccard is not None for row in score.classes.values())
     words = [
         f"Mean Jaccard over {plural(counted, 'class', 'classes')}, polygons against polygons, measured on ",
         f"{plural(scenes, 'scene')} of {plural(places, 'place')} that no model was trained on.",
     ]
     return el(
         "div",
-        el("p", number(mean["jaccard"]), class_="big"),
+        el("p", number(mean.jaccard), class_="big"),
         el("p", _interval(mean), class_="range"),
         _bar(mean, "wide"),
         el("p", words, class_="lead"),
@@ -42,11 +41,10 @@ def headline(data: ReportData) -> Html:
     )
 
 
-def class_table(data: ReportData) -> Html:
+def class_table(data: ReportData, score: Score) -> Html:
     """Show every class with its interval, its errors and what the way to polygons cost."""
-    score = data.score or {}
-    rows = [_class_row(data, name, row) for name, row in score["classes"].items()]
-    rows.append(_mean_row(score["mean"]))
+    rows = [_class_row(data, name, row) for name, row in score.classes.items()]
+    rows.append(_mean_row(score.mean))
     heads = [
         "class",
         "",
@@ -73,16 +71,15 @@ def class_table(data: ReportData) -> Html:
     return table([heads[i] for i in used], shown, "Scores per class", hints=hints)
 
 
-def scene_table(data: ReportData) -> Html:
+def scene_table(score: Score) -> Html:
     """Show every scored scene, worst first."""
-    score = data.score or {}
-    names = list(score["classes"])
-    order = sorted(score["scenes"], key=lambda scene: _order(scene_jaccard(score["scenes"][scene])))
+    names = list(score.classes)
+    order = sorted(score.scenes, key=lambda scene: _order(scene_jaccard(score.scenes[scene])))
     rows: list[list[Node]] = []
     for scene in order[:MAX_SCENE_ROWS]:
-        found = score["scenes"][scene]
-        cells = [number(_areas(found[name]).jaccard) if name in found else "" for name in names]
-        rows.append([scene, score["places"].get(scene, ""), number(scene_jaccard(found)), *cells])
+        found = score.scenes[scene]
+        cells = [number(found[name].polygon.jaccard) if name in found else "" for name in names]
+        rows.append([scene, score.places[scene], number(scene_jaccard(found)), *cells])
     heads = ["scene", "place", "mean", *names]
     note = None
     if len(order) > MAX_SCENE_ROWS:
@@ -92,9 +89,9 @@ def scene_table(data: ReportData) -> Html:
     return join([table(heads, rows, "Jaccard per scene"), note])
 
 
-def _class_row(data: ReportData, name: str, row: Mapping[str, Any]) -> list[Node]:
-    polygon, index = row["polygon"], data.legend.names.index(name)
-    objects, boundary, pixel = row.get("objects"), row.get("boundary"), row.get("pixel")
+def _class_row(data: ReportData, name: str, row: ClassRow) -> list[Node]:
+    polygon, index = row.polygon, data.legend.names.index(name)
+    objects, boundary, pixel = row.objects, row.boundary, row.pixel
     show = el(
         "button",
         el("span", "", class_=f"swatch c{index}"),
@@ -106,60 +103,53 @@ def _class_row(data: ReportData, name: str, row: Mapping[str, Any]) -> list[Node
     )
     counted = ""
     if objects:
-        counted = f"{objects['tp']} of {objects['tp'] + objects['fn']}" + (
-            f" + {objects['fp']}" if objects["fp"] else ""
-        )
+        counted = f"{objects.tp} of {objects.tp + objects.fn}" + (f" + {objects.fp}" if objects.fp else "")
     return [
         show,
         _bar(polygon),
-        el("strong", number(polygon["jaccard"])),
+        el("strong", number(polygon.jaccard)),
         _interval(polygon, short=True),
-        number(polygon["precision"]),
-        number(polygon["recall"]),
-        number(polygon["f1"]),
+        number(polygon.precision),
+        number(polygon.recall),
+        number(polygon.f1),
         counted,
-        number(boundary["jaccard"]) if boundary else "",
-        number(pixel["jaccard"]) if pixel else "",
-        _lost(pixel, polygon),
+        number(boundary.jaccard) if boundary else "",
+        number(pixel.jaccard) if pixel else "",
+        _lost(row),
     ]
 
 
-def _mean_row(mean: Mapping[str, Any]) -> list[Node]:
-    polygon = mean["polygon"]
+def _mean_row(mean: Means) -> list[Node]:
+    polygon = mean.polygon
     return [
         el("strong", "mean of classes"),
         _bar(polygon),
-        el("strong", number(polygon["jaccard"])),
+        el("strong", number(polygon.jaccard)),
         _interval(polygon, short=True),
         *[""] * 4,
-        number(mean["boundary"]["jaccard"]) if "boundary" in mean else "",
-        number(mean["pixel"]["jaccard"]) if "pixel" in mean else "",
-        _lost(mean.get("pixel"), polygon),
+        number(mean.boundary.jaccard) if mean.boundary else "",
+        number(mean.pixel.jaccard) if mean.pixel else "",
+        _lost(mean),
     ]
 
 
-def _lost(pixel: Mapping[str, Any] | None, polygon: Mapping[str, Any]) -> str:
-    if not pixel or pixel["jaccard"] is None or polygon["jaccard"] is None:
-        return ""
+def _lost(row: ClassRow | Means) -> str:
+    cost = lost_to_polygons(row)
     # Adding 0.0 turns the -0.0 of rounding into 0.0.
-    return f"{round(pixel['jaccard'] - polygon['jaccard'], 3) + 0.0:+.3f}"
+    return "" if cost is None else f"{round(cost, 3) + 0.0:+.3f}"
 
 
-def _interval(row: Mapping[str, Any], *, short: bool = False) -> list[Node]:
-    if row["low"] is None:
+def _interval(row: PolygonRow | MeanRow, *, short: bool = False) -> list[Node]:
+    if row.low is None or row.high is None:
         return ["–" if short else "no interval: one piece of evidence"]
-    weak = WEAK.get(str(row.get("basis")))
-    words = f"{row['low']:.2f} to {row['high']:.2f}" + ("" if short else " with 95 % confidence")
+    weak = WEAK.get(row.basis)
+    words = f"{row.low:.2f} to {row.high:.2f}" + ("" if short else " with 95 % confidence")
     return [words, el("small", " ", weak, title=TOO_NARROW) if weak else None]
 
 
-def _bar(row: Mapping[str, Any], style: str = "") -> Html:
-    weak = "weak" if row.get("basis") in WEAK else ""
-    return interval_bar(row["jaccard"], row["low"], row["high"], f"{style} {weak}")
-
-
-def _areas(row: Mapping[str, Any]) -> Areas:
-    return Areas(**row["polygon"])
+def _bar(row: PolygonRow | MeanRow, style: str = "") -> Html:
+    weak = "weak" if row.basis in WEAK else ""
+    return interval_bar(row.jaccard, row.low, row.high, f"{style} {weak}")
 
 
 def _order(value: float) -> float:

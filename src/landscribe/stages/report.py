@@ -14,7 +14,7 @@ import numpy as np
 
 from landscribe import __version__
 from landscribe.core.ground import add_ground
-from landscribe.core.score.scores import scene_jaccard
+from landscribe.core.score.score import Score, scene_jaccard
 from landscribe.core.split.looks import looks_apart, pool_looks
 from landscribe.core.split.places import unlikeness
 from landscribe.io.atomic import write_text
@@ -22,6 +22,7 @@ from landscribe.io.run.label_facts import LABELLED, NO_FILE, ONE_SIDED, UNTOUCHE
 from landscribe.io.run.prepared import open_prepared
 from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Record, Run, make_key
+from landscribe.io.run.scored import run_score
 from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import effective_recipe, read_tuned
 from landscribe.io.settings import recipe_dict
@@ -34,7 +35,7 @@ from landscribe.report.views import Budget, count_levels, curve_of, view_scene
 FORMAT = 1
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
-REPORT, SCORE, RUN, ALIGNMENT = "report.html", "score.json", "run.json", "alignment.csv"
+REPORT, RUN, ALIGNMENT = "report.html", "run.json", "alignment.csv"
 SCENES = 24
 """Scenes pictured at most."""
 PICTURE_BYTES, PATH_BYTES = 6_000_000, 4_500_000
@@ -95,7 +96,7 @@ def gather(project: Project, run: Run, progress: Progress = silent) -> ReportDat
         DataError: If a file of the run is damaged.
     """
     records = {stage: run.records(stage) for stage in STAGES}
-    score = _json(run.path(SCORE)) if records["score"] else None
+    score = run_score(run) if records["score"] else None
     split = split_of(project, run)
     splits = {i: (open_prepared(run, i).place, split.sides.get(i, "unlabelled")) for i in records["prepare"]}
     shown = _choose(score, records, splits)
@@ -139,13 +140,13 @@ def gather(project: Project, run: Run, progress: Progress = silent) -> ReportDat
 
 
 def _choose(
-    score: Mapping[str, Any] | None, records: Mapping[str, Mapping[str, Record]], splits: Mapping[str, tuple[str, str]]
+    score: Score | None, records: Mapping[str, Mapping[str, Record]], splits: Mapping[str, tuple[str, str]]
 ) -> list[str]:
     """Return the scenes to picture: scored ones, worst first, then others that were predicted."""
-    scored = list(score["scenes"]) if score else []
+    scored = list(score.scenes) if score else []
 
     def badness(scene: str) -> float:
-        value = scene_jaccard(score["scenes"][scene]) if score else math.nan
+        value = scene_jaccard(score.scenes[scene]) if score else math.nan
         return math.inf if math.isnan(value) else value
 
     others = [i for i in records["vectorize"] if i not in set(scored) and splits[i][1] != "train"]
@@ -224,10 +225,10 @@ def _predicted_areas(project: Project, run: Run, vectorized: Mapping[str, Record
     return areas if vectorized else {}
 
 
-def _curves(project: Project, run: Run, score: Mapping[str, Any] | None) -> tuple[ThresholdCurve, ...]:
+def _curves(project: Project, run: Run, score: Score | None) -> tuple[ThresholdCurve, ...]:
     names = project.legend.names
     counts = np.zeros((len(names), 2, 256), np.int64)
-    for scene_id in score["scenes"] if score else ():
+    for scene_id in score.scenes if score else ():
         counts += count_levels(run, scene_id, len(names), exclusive=project.recipe.vectorize.exclusive)
     threshold = effective_recipe(project.recipe, run).vectorize.threshold
     return tuple(

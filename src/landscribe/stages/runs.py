@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from landscribe.core.score.rows import Means
 from landscribe.errors import DataError, problem
 
 SortBy = Literal["score", "date", "name"]
@@ -50,7 +51,7 @@ def list_runs(folder: Path, sort: SortBy = "score") -> tuple[list[RunRow], list[
     for file in sorted(folder.rglob("run.json")):
         try:
             rows.append(_row(file, folder, json.loads(file.read_text(encoding="utf-8"))))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (DataError, ValueError, KeyError, TypeError, AttributeError) as error:
             problems.append(problem(str(file), "not the record of a run", got=repr(error)[:80]))
     if not rows and not problems:
         raise DataError(problem(str(folder), "no run below it", need="folders with a run.json"))
@@ -62,7 +63,7 @@ def list_runs(folder: Path, sort: SortBy = "score") -> tuple[list[RunRow], list[
 
 
 def _row(file: Path, folder: Path, record: dict[str, Any]) -> RunRow:
-    polygon = (record["score"] or {}).get("polygon", {})
+    polygon = Means.from_json(json.dumps(record["score"])).polygon if record["score"] else None
     return RunRow(
         path=file.parent.relative_to(folder).as_posix(),
         recipe=str(record["recipe_name"]),
@@ -70,9 +71,9 @@ def _row(file: Path, folder: Path, record: dict[str, Any]) -> RunRow:
         seed=int(record["seed"]),
         scenes=len(record["scenes"]),
         classes=len(record["classes"]),
-        jaccard=polygon.get("jaccard"),
-        low=polygon.get("low"),
-        high=polygon.get("high"),
+        jaccard=polygon.jaccard if polygon else None,
+        low=polygon.low if polygon else None,
+        high=polygon.high if polygon else None,
         seconds=round(sum(record["seconds"].values()), 1),
         landscribe=str(record["landscribe"]),
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import shapely
@@ -15,14 +13,14 @@ from landscribe.core.burn import burn_mask
 from landscribe.core.features import of_class
 from landscribe.core.grid import Window
 from landscribe.core.ground import add_ground
-from landscribe.core.legend import DSTL_LEGEND, LandClass, Legend, default_colour
+from landscribe.core.legend import Legend
 from landscribe.core.owners import against_the_best_other
 from landscribe.core.recipe import Recipe
 from landscribe.core.score.areas import Areas, mask_areas, sum_areas
-from landscribe.core.score.compare import compare_scores
+from landscribe.core.score.compare import tuning_of
 from landscribe.core.score.measure import Measured, Measures, measure, standing_alone, with_parts, with_pixels
-from landscribe.core.score.scores import score_features, summarise
-from landscribe.core.split.places import dstl_place
+from landscribe.core.score.score import Score, Unit
+from landscribe.core.score.scores import summarise
 from landscribe.errors import DataError, problem
 from landscribe.io.atomic import write_text
 from landscribe.io.raster.rasters import open_raster
@@ -30,16 +28,14 @@ from landscribe.io.run.label_facts import ground_of, require_negative_ground
 from landscribe.io.run.prepared import COVERAGE, PreparedScene
 from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Run, make_key
+from landscribe.io.run.scored import SCORE
 from landscribe.io.run.splits import open_side, refuse_taught, split_of
 from landscribe.io.run.tuned import UNTUNED_FEATURES, effective_recipe
-from landscribe.io.vector.vectors import Standing, read_own, read_standing
+from landscribe.io.vector.vectors import read_own
 
 FORMAT = 1
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
-SCORE = "score.json"
-UNNAMED = "feature"
-"""Class of the polygons of a file that names none."""
 HALF = 128
 """A pixel counts as truth where at least half of it is covered."""
 PAINTED = "vertices rounded to whole pixels, outlines painted too, as OpenCV fills polygons"
@@ -92,7 +88,8 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
     def make(_item: str) -> Made:
         measures: Measures = {}
         by_default: Measures = {}
-        places, units = {}, set()
+        places: dict[str, str] = {}
+        units: set[Unit] = set()
         for number, scene_id in enumerate(scene_ids):
             progress(f"score {scene_id}", number, len(scene_ids))
             scene = open_side(run, scene_id, split, "validate")
@@ -110,10 +107,11 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
         if len(units) > 1:
             raise DataError(problem("score", "some scenes have a CRS and some have none", do="score them in two runs"))
         unit = units.pop()
-        content = _summary(measures, project, places, unit)
+        found = _summary(measures, project, places, unit)
         if untuned:
-            content["tuning"] = _tuning(_summary(by_default, project, places, unit), content, project.recipe.seed)
-        write_text(target, json.dumps(content, indent=1))
+            plain = _summary(by_default, project, places, unit)
+            found = replace(found, tuning=tuning_of(plain, found, seed=project.recipe.seed))
+        write_text(target, found.to_json())
         return Made((target,), {"scenes": len(scene_ids)})
 
     result = make_items(run, "score", ["all"], lambda _item: key, make)
@@ -123,84 +121,6 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
         more = f" and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
         result.notes.append(f"held-out scenes not predicted, so not scored: {', '.join(lost[:NAMED])}{more}")
     return result
-
-
-def score_files(predicted: Path, truth: Path, class_field: str | None = None) -> dict[str, Any]:
-    """Score one file of polygons against another.
-
-    Scenes come from a column `scene` or, in DSTL tables, from `ImageId`; files without it are one scene. Scored are
-    the scenes of the truth; where the prediction is a DSTL table, which names every image it is about, only those
-    that it names.
-
-    Args:
-        predicted: `.gpkg`, `.geojson`, `.parquet`, `.fgb`, or a table with WKT, plain or gzipped.
-        truth: The same.
-        class_field: Column that names the class, where a file has it; else `class_name`, or DSTL's `ClassType`.
-
-    Returns:
-        The content of a `score.json`.
-
-    Raises:
-        DataError: If a file cannot be read, or the two have no class or no scene in common.
-    """
-    theirs = read_standing(truth, class_field=class_field)
-    ours = read_standing(predicted, class_field=class_field, crs=theirs.features.crs)
-    if ours.features.crs is not None and theirs.features.crs is None:
-        raise DataError(problem(str(truth), "no CRS", need=f"the one of {predicted}: {ours.features.crs.to_string()}"))
-    ours, theirs = _same_class(*_same_scenes(ours, theirs))
-    scenes = [i for i in theirs.scenes if not ours.names_all or i in ours.scenes]
-    if not set(scenes) & set(ours.scenes):
-        got = f"{', '.join(ours.scenes[:3])} in {predicted.name}; {', '.join(theirs.scenes[:3])} in {truth.name}"
-        raise DataError(problem("score", "no scene in both files", got=got, need="the same ids"))
-    result = score_features(
-        ours.features, theirs.features, _legend_of(predicted, truth, ours, theirs),
-        places={i: dstl_place(i) if ours.names_all else i for i in scenes},
-    )  # fmt: skip
-    left_out = {str(side): read.counts for side, read in (("predicted", ours), ("truth", theirs)) if read.counts}
-    alone = {"truth": len(theirs.scenes) - len(scenes), "predicted": len(set(ours.scenes) - set(scenes))}
-    result["conventions"] |= {"left_out": left_out, "scenes_not_scored": alone}
-    return result
-
-
-def _same_scenes(ours: Standing, theirs: Standing) -> tuple[Standing, Standing]:
-    """Take both files as one scene where one of them knows of no scenes."""
-    if all(side.scenes != ("",) for side in (ours, theirs)) or ours.scenes == theirs.scenes:
-        return ours, theirs
-    named = ours if ours.scenes != ("",) else theirs
-    if len(named.scenes) > 1 and named.features.crs is None:
-        raise DataError(
-            problem(
-                "score",
-                "one file names scenes, the other does not, and pixels of several scenes cannot be told apart",
-                got=", ".join(named.scenes[:3]),
-                do="add a column `scene` to the other",
-            )
-        )
-    ours, theirs = (
-        replace(side, features=side.features.assign(scene=""), scenes=("",), names_all=False) for side in (ours, theirs)
-    )
-    return ours, theirs
-
-
-def _same_class(ours: Standing, theirs: Standing) -> tuple[Standing, Standing]:
-    """Take a file that tells no classes apart as being of the other's class, where that has only one."""
-    names = [list(dict.fromkeys(side.features["class_name"].astype(str))) for side in (ours, theirs)]
-    if len(names[0]) == len(names[1]) == 1 and UNNAMED in (names[0][0], names[1][0]):
-        name = names[1][0] if names[0][0] == UNNAMED else names[0][0]
-        ours, theirs = (replace(side, features=side.features.assign(class_name=name)) for side in (ours, theirs))
-    return ours, theirs
-
-
-def _legend_of(predicted: Path, truth: Path, ours: Standing, theirs: Standing) -> Legend:
-    if ours.names_all and theirs.names_all:
-        return DSTL_LEGEND
-    sides = [dict.fromkeys(side.features["class_name"].astype(str)) for side in (ours, theirs)]
-    if all(sides) and not set(sides[0]) & set(sides[1]):
-        got = f"{', '.join(list(sides[0])[:5])} in {predicted.name}; {', '.join(list(sides[1])[:5])} in {truth.name}"
-        raise DataError(problem("score", "no class in both files", got=got, do="name the column with --class-field"))
-    names = [*sides[1], *(name for name in sides[0] if name not in sides[1])]
-    # Nobody says which classes are countable, so objects are counted in all of them.
-    return Legend(tuple(LandClass(k + 1, n, default_colour(k), countable=True) for k, n in enumerate(names)))
 
 
 def _score_scene(run: Run, scene: PreparedScene, recipe: Recipe, legend: Legend) -> dict[str, Measured]:
@@ -216,18 +136,6 @@ def _measure(
     run.digest(path)
     regions, grids = {scene.id: scene.labelled_ground()}, {scene.id: scene.grid}
     return measure(read_own(path), scene.read_labels(), legend, [scene.id], grids, regions, boundary=boundary)[scene.id]
-
-
-def _tuning(by_default: dict[str, Any], tuned: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Compare the score as the recipe alone makes it with the tuned one, on the scenes that nothing was tuned on."""
-    found = compare_scores(by_default, tuned, seed=seed)
-    rows = {"mean": found["mean"], **found["classes"]}
-    named = {
-        name: {"default": row["first"], "tuned": row["second"]}
-        | {key: row[key] for key in ("difference", "low", "high", "basis", "real")}
-        for name, row in rows.items()
-    }
-    return {"mean": named.pop("mean"), "classes": named}
 
 
 def _with_parts(measures: Measures, path: Path, scene: PreparedScene, names: tuple[str, ...]) -> Measures:
@@ -265,10 +173,12 @@ def _in_rows(polygons: GeometryArray, window: Window) -> GeometryArray:
     return polygons[(bottom >= window.row - 1) & (top <= window.row_stop + 1)]
 
 
-def _summary(measures: Measures, project: Project, places: dict[str, str], unit: str) -> dict[str, Any]:
-    notes: dict[str, Any] = {
-        "boundary_width_px": BOUNDARY_PX,
-        "pixel_truth": "covered by half or more",
-        "pixel_opencv_truth": PAINTED,
-    }
-    return summarise(measures, project.legend, places, unit, seed=project.recipe.seed, notes=notes)
+def _summary(measures: Measures, project: Project, places: dict[str, str], unit: Unit) -> Score:
+    found = summarise(measures, project.legend, places, unit, seed=project.recipe.seed)
+    said = replace(
+        found.conventions,
+        boundary_width_px=BOUNDARY_PX,
+        pixel_truth="covered by half or more",
+        pixel_opencv_truth=PAINTED,
+    )
+    return replace(found, conventions=said)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import math
 
 import geopandas as gpd
@@ -19,12 +18,9 @@ from landscribe.core.score.areas import Areas, polygon_areas, sum_areas
 from landscribe.core.score.intervals import bootstrap, interval
 from landscribe.core.score.measure import Measured, metres_per_unit
 from landscribe.core.score.parts import part_areas
-from landscribe.core.score.scores import (
-    areas_table,
-    mean_over_classes,
-    score_features,
-    summarise,
-)
+from landscribe.core.score.rows import MeanRow, ObjectRow
+from landscribe.core.score.score import Score, areas_table
+from landscribe.core.score.scores import mean_over_classes, score_features, summarise
 from landscribe.errors import DataError
 
 LEGEND = Legend((LandClass(1, "house", "#B22222", countable=True), LandClass(2, "field", "#D9C84A")))
@@ -51,22 +47,22 @@ def own(measures: dict[str, dict[str, Measured]]) -> dict[str, str]:
 def test_areas_are_summed_before_they_are_divided():
     measures = measured(a=((9, 1, 0), (1, 0, 0)), b=((0, 10, 80), (1, 1, 1)))
     score = summarise(measures, LEGEND, own(measures), "m2")
-    assert score["classes"]["house"]["polygon"]["jaccard"] == 0.09
-    assert score["classes"]["field"]["polygon"]["jaccard"] == 0.5
-    assert score["mean"]["polygon"]["jaccard"] == pytest.approx(0.295)
-    assert score["classes"]["house"]["polygon"]["precision"] == 0.45
-    assert score["scenes"]["b"]["house"]["polygon"] == {"tp": 0, "fp": 10, "fn": 80}
+    assert score.classes["house"].polygon.jaccard == 0.09
+    assert score.classes["field"].polygon.jaccard == 0.5
+    assert score.mean.polygon.jaccard == pytest.approx(0.295)
+    assert score.classes["house"].polygon.precision == 0.45
+    assert score.scenes["b"]["house"].polygon == Areas(0, 10, 80)
 
 
 def test_an_empty_class_is_left_out_or_counts_zero():
     measures = measured(a=((1, 1, 0), (0, 0, 0)), b=((1, 1, 0), (0, 0, 0)))
     skipped = summarise(measures, LEGEND, own(measures), "m2")
-    assert skipped["classes"]["field"]["polygon"]["jaccard"] is None
-    assert skipped["mean"]["polygon"]["jaccard"] == 0.5
-    assert skipped["conventions"]["empty_classes"] == ["field"]
+    assert skipped.classes["field"].polygon.jaccard is None
+    assert skipped.mean.polygon.jaccard == 0.5
+    assert skipped.conventions.empty_classes == ("field",)
     zero = summarise(measures, LEGEND, own(measures), "m2", empty="zero")
-    assert zero["mean"]["polygon"] == {"jaccard": 0.25, "low": 0.25, "high": 0.25, "basis": "places"}
-    assert zero["conventions"]["empty"] != skipped["conventions"]["empty"]
+    assert zero.mean.polygon == MeanRow(0.25, 0.25, 0.25, "places")
+    assert zero.conventions.empty != skipped.conventions.empty
 
 
 def test_the_best_evidence_there_is_makes_the_interval_and_is_named():
@@ -74,11 +70,11 @@ def test_the_best_evidence_there_is_makes_the_interval_and_is_named():
     together = summarise(measures, LEGEND, {"a": "town", "b": "town"}, "m2")
     apart = summarise(measures, LEGEND, own(measures), "m2")
     for score, basis in ((together, "scenes"), (apart, "places")):
-        house, field = (score["classes"][name]["polygon"] for name in LEGEND.names)
-        assert (house["low"], house["high"], house["basis"]) == (0.5, 1.0, basis)
-        assert (field["low"], field["basis"]) == (None, None)  # one piece: a width of zero would be a lie
-        assert score["mean"]["polygon"]["basis"] == basis
-    assert apart["classes"]["field"]["places"] == 1
+        house, field = (score.classes[name].polygon for name in LEGEND.names)
+        assert (house.low, house.high, house.basis) == (0.5, 1.0, basis)
+        assert (field.low, field.basis) == (None, None)  # one piece: a width of zero would be a lie
+        assert score.mean.polygon.basis == basis
+    assert apart.classes["field"].places == 1
 
 
 def test_a_class_of_one_scene_gets_its_interval_from_parts_of_that_scene():
@@ -89,16 +85,16 @@ def test_a_class_of_one_scene_gets_its_interval_from_parts_of_that_scene():
         geometry=[g if k % 3 else box(*(np.array(g.bounds) + 1)) for k, g in enumerate(truth.geometry)]
     )
     score = score_features(shifted, truth, LEGEND, {"a": Grid(97, 101, Affine.identity())})
-    house, mean = score["classes"]["house"]["polygon"], score["mean"]["polygon"]
-    assert (house["basis"], mean["basis"]) == ("parts", "parts")
-    assert house["low"] < house["jaccard"] < house["high"]
-    assert (mean["low"], mean["high"]) == (house["low"], house["high"])
-    parts = np.array(score["scenes"]["a"]["house"]["parts"])
+    house, mean = score.classes["house"].polygon, score.mean.polygon
+    assert (house.basis, mean.basis) == ("parts", "parts")
+    assert house.low < house.jaccard < house.high
+    assert (mean.low, mean.high) == (house.low, house.high)
+    parts = np.array(score.scenes["a"]["house"].parts)
     assert len(parts) == 16
-    assert parts.sum(0) == pytest.approx([house["tp"], house["fp"], house["fn"]])
+    assert parts.sum(0) == pytest.approx([house.tp, house.fp, house.fn])
     two = score_features(*(join_features([s, s.assign(scene="b")]) for s in (shifted, truth)), LEGEND)
-    assert two["classes"]["house"]["polygon"]["basis"] == "places"
-    assert "parts" not in two["scenes"]["a"]["house"]
+    assert two.classes["house"].polygon.basis == "places"
+    assert two.scenes["a"]["house"].parts == ()
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans())
@@ -115,11 +111,11 @@ def test_parts_add_up_to_the_whole(seed, cut):
 def test_places_are_drawn_not_scenes():
     scenes = {f"s{i}": ((1.0, float(i % 2), 0.0), (0.0, 0.0, 0.0)) for i in range(40)}
     measures = measured(**scenes)
-    many = summarise(measures, LEGEND, own(measures), "m2")["classes"]["house"]["polygon"]
-    halves = summarise(measures, LEGEND, {s: f"p{int(s[1:]) % 2}" for s in scenes}, "m2")["classes"]["house"]["polygon"]
-    assert many["jaccard"] == halves["jaccard"]
-    assert halves["high"] - halves["low"] > many["high"] - many["low"]
-    assert (halves["low"], halves["high"]) == (0.5, 1.0)
+    many = summarise(measures, LEGEND, own(measures), "m2").classes["house"].polygon
+    halves = summarise(measures, LEGEND, {s: f"p{int(s[1:]) % 2}" for s in scenes}, "m2").classes["house"].polygon
+    assert many.jaccard == halves.jaccard
+    assert halves.high - halves.low > many.high - many.low
+    assert (halves.low, halves.high) == (0.5, 1.0)
 
 
 def test_a_scene_without_place_is_refused():
@@ -177,32 +173,30 @@ def test_features_end_to_end_by_hand():
     )
     predicted = join_features([some("a", "house", box(0, 0, 2, 1)), some("b", "field", box(0, 0, 3, 4))])
     score = score_features(predicted, truth, LEGEND, boundary=1.0)
-    house = score["classes"]["house"]
-    assert (house["polygon"]["tp"], house["polygon"]["fp"], house["polygon"]["fn"]) == (2, 0, 6)
-    assert house["objects"] == {
-        "jaccard": 0.5, "precision": 1.0, "recall": 0.5, "f1": 2 / 3, "tp": 1, "fp": 0, "fn": 1,
-    }  # fmt: skip
-    assert "objects" not in score["classes"]["field"]
-    assert score["classes"]["field"]["polygon"]["jaccard"] == pytest.approx(9 / 93)
-    assert 0 < score["mean"]["boundary"]["jaccard"] < 1
-    assert "pixel" not in score["mean"]
-    assert score["unit"] == "unit2"
-    assert json.loads(json.dumps(score, allow_nan=False)) == score
+    house = score.classes["house"]
+    assert (house.polygon.tp, house.polygon.fp, house.polygon.fn) == (2, 0, 6)
+    assert house.objects == ObjectRow(jaccard=0.5, precision=1.0, recall=0.5, f1=2 / 3, tp=1, fp=0, fn=1)
+    assert score.classes["field"].objects is None
+    assert score.classes["field"].polygon.jaccard == pytest.approx(9 / 93)
+    assert 0 < score.mean.boundary.jaccard < 1
+    assert score.mean.pixel is None
+    assert score.unit == "unit2"
+    assert Score.from_json(score.to_json()) == score
 
 
 def test_pixels_stand_beside_polygons():
     truth = some("a", "house", box(0, 0, 2, 2))
     score = score_features(truth, truth, LEGEND, pixel={"a": {"house": Areas(3, 1, 0), "field": Areas(0, 0, 0)}})
-    assert score["classes"]["house"]["pixel"]["jaccard"] == 0.75
-    assert score["mean"]["pixel"]["jaccard"] == 0.75
-    assert score["mean"]["polygon"]["jaccard"] == 1
+    assert score.classes["house"].pixel.jaccard == 0.75
+    assert score.mean.pixel.jaccard == 0.75
+    assert score.mean.polygon.jaccard == 1
 
 
 def test_only_scenes_with_a_place_are_scored():
     truth = join_features([some("a", "house", box(0, 0, 2, 2)), some("b", "house", box(0, 0, 2, 2))])
     score = score_features(empty_features(), truth, LEGEND, places={"a": "x", "c": "y"})
-    assert set(score["scenes"]) == {"a", "c"}
-    assert score["classes"]["house"]["polygon"]["fn"] == 4
+    assert set(score.scenes) == {"a", "c"}
+    assert score.classes["house"].polygon.fn == 4
 
 
 def test_the_region_counts_in_ground_coordinates():
@@ -211,24 +205,24 @@ def test_the_region_counts_in_ground_coordinates():
     truth = some("a", "field", box(x, y - 10, x + 10, y), crs=UTM)
     predicted = some("a", "field", box(x + 5, y - 10, x + 15, y), crs=UTM)
     score = score_features(predicted, truth, LEGEND, {"a": grid}, {"a": box(x, y - 10, x + 10, y)})
-    row = score["classes"]["field"]["polygon"]
-    assert row["jaccard"] == pytest.approx(0.5)
-    assert row["fp"] == 0
-    assert row["tp"] == pytest.approx(50 * grid.pixel_area / 0.25, rel=1e-9)
-    assert score["unit"] == "m2"
+    row = score.classes["field"].polygon
+    assert row.jaccard == pytest.approx(0.5)
+    assert row.fp == 0
+    assert row.tp == pytest.approx(50 * grid.pixel_area / 0.25, rel=1e-9)
+    assert score.unit == "m2"
 
 
 def test_scores_do_not_depend_on_the_coordinates():
     grid = Grid(53, 41, Affine(0.5, 0, 300_000, 0, -0.5, 9_700_000), UTM)
     truth = some("a", "house", box(300_001, 9_699_980, 300_013, 9_699_999), crs=UTM)
     predicted = some("a", "house", box(300_003, 9_699_980, 300_014, 9_699_997), crs=UTM)
-    with_grid = score_features(predicted, truth, LEGEND, {"a": grid}, boundary=1.5)["classes"]["house"]
-    without = score_features(predicted, truth, LEGEND, boundary=1.5)["classes"]["house"]
-    degrees = score_features(predicted.to_crs(4326), truth.to_crs(4326), LEGEND, boundary=1.5)["classes"]["house"]
+    with_grid = score_features(predicted, truth, LEGEND, {"a": grid}, boundary=1.5).classes["house"]
+    without = score_features(predicted, truth, LEGEND, boundary=1.5).classes["house"]
+    degrees = score_features(predicted.to_crs(4326), truth.to_crs(4326), LEGEND, boundary=1.5).classes["house"]
     for other in (without, degrees):
-        assert other["polygon"]["tp"] == pytest.approx(with_grid["polygon"]["tp"], rel=1e-4)
-        assert other["polygon"]["jaccard"] == pytest.approx(with_grid["polygon"]["jaccard"], rel=1e-5)
-        assert other["boundary"]["jaccard"] == pytest.approx(with_grid["boundary"]["jaccard"], rel=1e-3)
+        assert other.polygon.tp == pytest.approx(with_grid.polygon.tp, rel=1e-4)
+        assert other.polygon.jaccard == pytest.approx(with_grid.polygon.jaccard, rel=1e-5)
+        assert other.boundary.jaccard == pytest.approx(with_grid.boundary.jaccard, rel=1e-3)
 
 
 def test_a_degree_is_as_long_as_it_is():
@@ -252,13 +246,13 @@ def test_a_point_among_the_polygons_is_refused():
 def test_repaired_polygons_are_counted():
     bow_tie = Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
     score = score_features(some("a", "house", bow_tie), some("a", "house", box(0, 0, 2, 2)), LEGEND)
-    assert score["conventions"]["repaired_polygons"] == 1
+    assert score.conventions.repaired_polygons == 1
 
 
 def test_nothing_at_all_still_gives_a_score():
     score = score_features(empty_features(), empty_features(), LEGEND)
-    assert score["mean"]["polygon"] == {"jaccard": None, "low": None, "high": None, "basis": None}
-    assert score["scenes"] == {}
+    assert score.mean.polygon == MeanRow(None, None, None, None)
+    assert score.scenes == {}
 
 
 def test_the_number_of_threads_changes_nothing():

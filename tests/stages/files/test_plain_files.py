@@ -18,8 +18,8 @@ from landscribe.errors import DataError
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
 from landscribe.stages.files.burn import burn_file
+from landscribe.stages.files.score_files import score_files
 from landscribe.stages.files.trace import trace_file
-from landscribe.stages.score import score_files
 
 GRID = Grid(61, 47, Affine.translation(600_000, 4_000_000) @ Affine.scale(0.5, -0.5), CRS.from_epsg(32611))
 
@@ -52,8 +52,8 @@ def test_polygons_come_back_through_shares(tmp_path: Path, like: Path, labels: P
     truth = gpd.read_file(labels).rename(columns={"kind": "class_name"})
     truth.to_file(tmp_path / "truth.gpkg")
     score = score_files(tmp_path / f"t{suffix}", tmp_path / "truth.gpkg")
-    assert set(score["classes"]) == {"house", "yard"}
-    assert score["mean"]["polygon"]["jaccard"] > 0.98
+    assert set(score.classes) == {"house", "yard"}
+    assert score.mean.polygon.jaccard > 0.98
 
 
 @pytest.mark.parametrize("mode", ["gdal", "touched", "opencv"])

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import json
 from pathlib import Path
 
 import geopandas as gpd
@@ -14,11 +13,12 @@ from shapely import MultiPolygon, box
 
 from landscribe.core.features import join_features, make_features
 from landscribe.core.legend import LandClass, Legend
+from landscribe.core.score.score import NotScored, Score
 from landscribe.core.score.scores import score_features
 from landscribe.errors import DataError
 from landscribe.io.vector.vectors import write_features
 from landscribe.stages.files.compare import compare_runs, comparison_table
-from landscribe.stages.score import score_files
+from landscribe.stages.files.score_files import score_files
 
 UTM = CRS.from_epsg(32611)
 HOUSE, FIELD = LandClass(1, "house", "#B22222", countable=True), LandClass(2, "field", "#D9C84A", countable=True)
@@ -42,21 +42,21 @@ def test_every_format_gives_the_same_score(tmp_path, ending):
     write_features(predicted, town(2.0), legend=None)
     write_features(truth, town(), legend=None)
     found = score_files(predicted, truth)
-    house = found["classes"]["house"]
-    assert house["polygon"]["jaccard"] == pytest.approx(9 / 13, rel=1e-4)
-    assert house["polygon"]["tp"] == pytest.approx(5 * 9 * 13, rel=2e-3)
-    assert house["objects"]["tp"] == 5
-    assert found["classes"]["field"]["polygon"]["jaccard"] == pytest.approx(40 / 42, rel=1e-4)
-    assert found["unit"] == "m2"
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    house = found.classes["house"]
+    assert house.polygon.jaccard == pytest.approx(9 / 13, rel=1e-4)
+    assert house.polygon.tp == pytest.approx(5 * 9 * 13, rel=2e-3)
+    assert house.objects.tp == 5
+    assert found.classes["field"].polygon.jaccard == pytest.approx(40 / 42, rel=1e-4)
+    assert found.unit == "m2"
+    assert Score.from_json(found.to_json()) == found
 
 
 def test_formats_and_crs_may_differ(tmp_path):
     predicted, truth = tmp_path / "ours.parquet", tmp_path / "theirs.geojson"
     write_features(predicted, town(2.0), legend=None)
     write_features(truth, town(), legend=None)
-    assert score_files(predicted, truth)["classes"]["house"]["polygon"]["jaccard"] == pytest.approx(9 / 13, rel=1e-4)
-    assert score_files(truth, predicted)["classes"]["house"]["polygon"]["jaccard"] == pytest.approx(9 / 13, rel=1e-4)
+    assert score_files(predicted, truth).classes["house"].polygon.jaccard == pytest.approx(9 / 13, rel=1e-4)
+    assert score_files(truth, predicted).classes["house"].polygon.jaccard == pytest.approx(9 / 13, rel=1e-4)
 
 
 def test_the_class_can_be_in_any_column_or_in_none(tmp_path):
@@ -64,10 +64,10 @@ def test_the_class_can_be_in_any_column_or_in_none(tmp_path):
     write_features(predicted, town(), legend=None)
     plain = gpd.GeoDataFrame({"kind": ["house"] * 5 + ["field"]}, geometry=town().geometry.to_numpy(), crs=UTM)
     plain.to_crs(4326).to_file(truth, driver="GeoJSON", engine="pyogrio")
-    assert score_files(predicted, truth, class_field="kind")["mean"]["polygon"]["jaccard"] == pytest.approx(1, rel=1e-4)
+    assert score_files(predicted, truth, class_field="kind").mean.polygon.jaccard == pytest.approx(1, rel=1e-4)
     with pytest.raises(DataError, match=r"no class in both files, got house, field in ours.gpkg; feature in theirs"):
         score_files(predicted, truth)
-    assert list(score_files(truth, truth)["classes"]) == ["feature"]
+    assert list(score_files(truth, truth).classes) == ["feature"]
 
 
 def write_dstl(path: Path, rows: list[tuple[str, int, str]]) -> None:
@@ -95,15 +95,15 @@ def test_submissions_are_scored_on_the_images_that_both_name(tmp_path):
     write_dstl(tmp_path / "truth.csv", truth)
     write_dstl(tmp_path / "ours.csv.gz", predicted)
     found = score_files(tmp_path / "ours.csv.gz", tmp_path / "truth.csv")
-    assert set(found["scenes"]) == {"6110_1_2", "6140_1_2", "6100_1_3"}
-    assert found["conventions"]["scenes_not_scored"] == {"truth": 1, "predicted": 1}
-    assert found["places"]["6140_1_2"] == found["places"]["6110_1_2"]
-    building = found["classes"]["building"]
-    assert building["polygon"]["jaccard"] == pytest.approx(16 / (16 + 8 + 32))
-    assert (building["objects"]["tp"], building["objects"]["fp"], building["objects"]["fn"]) == (1, 1, 2)
-    assert found["classes"]["small-vehicle"]["polygon"]["jaccard"] == 0
-    assert found["classes"]["road"]["polygon"]["jaccard"] is None
-    assert found["unit"] == "unit2"
+    assert set(found.scenes) == {"6110_1_2", "6140_1_2", "6100_1_3"}
+    assert found.conventions.scenes_not_scored == NotScored(truth=1, predicted=1)
+    assert found.places["6140_1_2"] == found.places["6110_1_2"]
+    building = found.classes["building"]
+    assert building.polygon.jaccard == pytest.approx(16 / (16 + 8 + 32))
+    assert (building.objects.tp, building.objects.fp, building.objects.fn) == (1, 1, 2)
+    assert found.classes["small-vehicle"].polygon.jaccard == 0
+    assert found.classes["road"].polygon.jaccard is None
+    assert found.unit == "unit2"
 
 
 def test_scenes_are_told_apart(tmp_path):
@@ -112,8 +112,8 @@ def test_scenes_are_told_apart(tmp_path):
     for name, side in (("truth", truth), ("ours", predicted)):
         write_features(tmp_path / f"{name}.gpkg", side, legend=None)
     found = score_files(tmp_path / "ours.gpkg", tmp_path / "truth.gpkg")
-    assert found["mean"]["polygon"]["jaccard"] == 0.5
-    assert found["mean"]["polygon"]["low"] == 0
+    assert found.mean.polygon.jaccard == 0.5
+    assert found.mean.polygon.low == 0
     write_features(tmp_path / "other.gpkg", some(HOUSE, box(0, 0, 4, 4), scene="z", crs=None), legend=None)
     with pytest.raises(DataError, match=r"no scene in both files, got z in other.gpkg; a, b in truth.gpkg"):
         score_files(tmp_path / "other.gpkg", tmp_path / "truth.gpkg")
@@ -126,7 +126,7 @@ def test_a_file_without_scenes_meets_one_with(tmp_path):
     write_features(tmp_path / "ours.parquet", town(2.0).assign(scene="tile_7"), legend=None)
     write_features(tmp_path / "truth.gpkg", town(), legend=None)
     found = score_files(tmp_path / "ours.parquet", tmp_path / "truth.gpkg")
-    assert found["classes"]["house"]["polygon"]["jaccard"] == pytest.approx(9 / 13, rel=1e-6)
+    assert found.classes["house"].polygon.jaccard == pytest.approx(9 / 13, rel=1e-6)
 
 
 def test_a_crs_on_one_side_only_is_refused(tmp_path):
@@ -140,7 +140,7 @@ def test_a_crs_on_one_side_only_is_refused(tmp_path):
 def test_what_was_left_out_is_said(tmp_path):
     truth = tmp_path / "truth.csv"
     write_dstl(truth, [("a", 1, wkt(box(0, 0, 4, 4))), ("a", 2, "POLYGON ((0 0"), ("b", 1, wkt(box(0, 0, 4, 4)))])
-    left_out = score_files(truth, truth)["conventions"]["left_out"]
+    left_out = score_files(truth, truth).conventions.left_out
     assert left_out["truth"] == left_out["predicted"]
     ((reason, count),) = left_out["truth"].items()
     assert "row" in reason
@@ -157,15 +157,15 @@ def write_score(folder: Path, shift: float) -> Path:
         shapely.transform(truth.geometry.to_numpy(), lambda xy: xy + np.array((shift, 0))), crs=UTM
     )
     folder.mkdir()
-    (folder / "score.json").write_text(json.dumps(score_features(moved, truth, Legend((HOUSE,)))))
+    (folder / "score.json").write_text(score_features(moved, truth, Legend((HOUSE,))).to_json())
     return folder
 
 
 def test_runs_are_compared_by_folder_or_file(tmp_path):
     first, second = write_score(tmp_path / "one", 3.0), write_score(tmp_path / "two", 1.0)
     result = compare_runs(first, second / "score.json")
-    assert result["mean"]["real"] is True
-    assert result["mean"]["difference"] > 0.1
+    assert result.mean.real is True
+    assert result.mean.difference > 0.1
     heads, rows = comparison_table(result)
     assert len(heads) == len(rows[0])
     assert [row[-2:] for row in rows] == [["better", "places"]] * 2

@@ -15,6 +15,7 @@ from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import BoolArray, GeometryArray
 from landscribe.core.polygons.flatten import cut_to, flatten, require_polygons, subdivide, with_area
+from landscribe.core.score._shape import ROW
 from landscribe.errors import DataError, problem
 
 ARC_SEGMENTS = 4
@@ -28,6 +29,8 @@ class Areas:
     Convention for emptiness: a ratio whose denominator is zero is NaN, so nobody mistakes "nothing to find, nothing
     found" for a perfect or a failed result. A class predicted where there is no truth has Jaccard 0.
     """
+
+    __pydantic_config__ = ROW
 
     tp: float
     fp: float
@@ -64,6 +67,8 @@ class Areas:
 @dataclass(frozen=True, slots=True)
 class Matches:
     """Numbers of objects found, invented and missed."""
+
+    __pydantic_config__ = ROW
 
     tp: int
     fp: int

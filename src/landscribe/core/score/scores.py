@@ -6,8 +6,9 @@ A score is never a mean of per-scene or per-tile scores. Intervals come from `la
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal, TypeAlias
 
 import geopandas as gpd
 import numpy as np
@@ -19,13 +20,25 @@ from landscribe.core.legend import Legend
 from landscribe.core.score.areas import Areas, Matches, sum_areas
 from landscribe.core.score.intervals import DRAWS, NO_INTERVAL, Basis, Evidence, interval
 from landscribe.core.score.measure import Measured, Measures, measure, standing_alone, with_parts, with_pixels
+from landscribe.core.score.rows import (
+    BoundaryRow,
+    ClassRow,
+    MeanBoundary,
+    MeanRow,
+    Means,
+    ObjectRow,
+    PixelRow,
+    PolygonRow,
+    SceneRow,
+)
+from landscribe.core.score.score import KINDS, PIXEL_KINDS, Conventions, Kind, Score, Unit
 from landscribe.errors import DataError, problem
 
 Empty = Literal["skip", "zero"]
 """What a class without truth and without prediction counts in the mean: nothing, or 0."""
 
-PIXEL_KINDS = ("pixel", "pixel_opencv")
-"""Conventions of what a true pixel is."""
+Ends: TypeAlias = tuple[float | None, float | None, Basis | None]
+"""Ends of an interval and what was drawn for it, None where there is none."""
 
 
 def score_features(
@@ -43,7 +56,7 @@ def score_features(
     draws: int = DRAWS,
     seed: int = 0,
     workers: int = 2,
-) -> dict[str, Any]:
+) -> Score:
     """Score features against truth.
 
     Args:
@@ -63,7 +76,7 @@ def score_features(
         workers: Threads.
 
     Returns:
-        The content of `score.json`, see docs/scores.md.
+        The score, see docs/scores.md.
 
     Raises:
         DataError: If the two sides have different CRS, or a geometry is not polygonal.
@@ -84,25 +97,24 @@ def score_features(
     )
     measures = with_parts(measures, predicted, truth, standing_alone(measures), grids, regions)
     crs = truth.crs if len(truth) else predicted.crs
-    unit = "m2" if crs is not None else "px2" if grids else "unit2"
+    unit: Unit = "m2" if crs is not None else "px2" if grids else "unit2"
     if pixel is not None:
         measures = with_pixels(measures, pixel)
-    notes = {"object_iou": iou, "boundary_width": boundary}
-    return summarise(measures, legend, places, unit, empty=empty, draws=draws, seed=seed, notes=notes)
+    score = summarise(measures, legend, places, unit, empty=empty, draws=draws, seed=seed)
+    return replace(score, conventions=replace(score.conventions, object_iou=iou, boundary_width=boundary))
 
 
 def summarise(
     measures: Measures,
     legend: Legend,
     places: Mapping[str, str],
-    unit: str,
+    unit: Unit,
     *,
     empty: Empty = "skip",
     draws: int = DRAWS,
     seed: int = 0,
-    notes: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Accumulate measures over scenes and write them as the content of `score.json`.
+) -> Score:
+    """Accumulate measures over scenes.
 
     Args:
         measures: What was measured, by scene and class name.
@@ -112,7 +124,6 @@ def summarise(
         empty: What a class without truth and without prediction counts in the mean.
         draws: Bootstrap samples.
         seed: Of the bootstrap.
-        notes: Further conventions to say in the result.
 
     Raises:
         DataError: If a scene has no place.
@@ -122,34 +133,32 @@ def summarise(
         raise DataError(problem("score", "scenes without a place", got=", ".join(lost[:5])))
     evidence = {
         kind: Evidence(_tables(measures, legend, places, kind), draws, seed)
-        for kind in ("polygon", *PIXEL_KINDS)
+        for kind in KINDS
         if kind == "polygon" or any(getattr(f, kind) is not None for found in measures.values() for f in found.values())
     }
-    classes: dict[str, Any] = {}
+    classes: dict[str, ClassRow] = {}
     for k, land_class in enumerate(legend):
         found = {scene: measures[scene][land_class.name] for scene in measures}
         ends = {kind: _ends(pieces, k) for kind, pieces in evidence.items()}
-        classes[land_class.name] = _class_summary(found, ends, places)
-    absent = [name for name, row in classes.items() if row["polygon"]["jaccard"] is None]
-    return {
-        "mean": _means(classes, evidence, empty),
-        "classes": classes,
-        "scenes": {scene: {n: _scene_row(f) for n, f in found.items()} for scene, found in measures.items()},
-        "places": {scene: places[scene] for scene in measures},
-        "unit": unit,
-        "conventions": {
-            "accumulation": "areas are summed over scenes, then Jaccard per class, then the mean over classes",
-            "empty": _EMPTY[empty],
-            "empty_classes": absent,
-            "interval": f"95 %, percentiles of {draws} bootstrap samples of what `basis` says",
-            "basis": _BASIS,
-            "places": len({places[scene] for scene in measures}),
-            "draws": draws,
-            "seed": seed,
-            "repaired_polygons": sum(f.repaired for found in measures.values() for f in found.values()),
-            **(notes or {}),
-        },
-    }
+        classes[land_class.name] = _class_row(found, ends, places)
+    return Score(
+        mean=_means(classes, evidence, empty),
+        classes=classes,
+        scenes={scene: {n: _scene_row(f) for n, f in found.items()} for scene, found in measures.items()},
+        places={scene: places[scene] for scene in measures},
+        unit=unit,
+        conventions=Conventions(
+            accumulation="areas are summed over scenes, then Jaccard per class, then the mean over classes",
+            empty=_EMPTY[empty],
+            empty_classes=tuple(name for name, row in classes.items() if row.polygon.jaccard is None),
+            interval=f"95 %, percentiles of {draws} bootstrap samples of what `basis` says",
+            basis=_BASIS,
+            places=len({places[scene] for scene in measures}),
+            draws=draws,
+            seed=seed,
+            repaired_polygons=sum(f.repaired for found in measures.values() for f in found.values()),
+        ),
+    )
 
 
 _BASIS = (
@@ -178,7 +187,7 @@ def mean_over_classes(jaccard: FloatArray, empty: Empty = "skip") -> FloatArray:
     return np.divide(total, count, out=np.full(np.shape(total), math.nan), where=count > 0)
 
 
-def _tables(measures: Measures, legend: Legend, places: Mapping[str, str], kind: str) -> dict[Basis, FloatArray]:
+def _tables(measures: Measures, legend: Legend, places: Mapping[str, str], kind: Kind) -> dict[Basis, FloatArray]:
     scene_sk3 = np.zeros((len(measures), len(legend), 3))
     for s, found in enumerate(measures.values()):
         for k, name in enumerate(legend.names):
@@ -204,44 +213,46 @@ def _parts_of(found: Mapping[str, Measured], legend: Legend) -> FloatArray:
     return table_nk3
 
 
-def _class_summary(
-    found: Mapping[str, Measured], ends: Mapping[str, dict[str, Any]], places: Mapping[str, str]
-) -> dict[str, Any]:
+def _class_row(found: Mapping[str, Measured], ends: Mapping[Kind, Ends], places: Mapping[str, str]) -> ClassRow:
     polygon = sum_areas(f.polygon for f in found.values())
     seen = {places[scene] for scene, f in found.items() if sum((f.polygon.tp, f.polygon.fp, f.polygon.fn)) > 0}
-    row: dict[str, Any] = {
-        "polygon": _ratios(polygon) | _areas(polygon) | ends["polygon"],
-        "places": len(seen),
-    }
-    for kind in PIXEL_KINDS:
-        pixels = [getattr(f, kind) for f in found.values() if getattr(f, kind) is not None]
-        if pixels:
-            pixel = sum_areas(pixels)
-            row[kind] = {"jaccard": _number(pixel.jaccard)} | _areas(pixel) | ends[kind]
+    pixels = {kind: [a for f in found.values() if (a := getattr(f, kind)) is not None] for kind in PIXEL_KINDS}
     matches = [f.objects for f in found.values() if f.objects is not None]
-    if matches:
-        row["objects"] = _counts(sum(matches, Matches(0, 0, 0)))
     strips = [f.boundary for f in found.values() if f.boundary is not None]
-    if strips:
-        strip = sum_areas(strips)
-        row["boundary"] = {"jaccard": _number(strip.jaccard)} | _areas(strip)
-    return row
+    return ClassRow(
+        polygon=PolygonRow(*_ratios(polygon), polygon.tp, polygon.fp, polygon.fn, *ends["polygon"]),
+        places=len(seen),
+        objects=_object_row(sum(matches, Matches(0, 0, 0))) if matches else None,
+        boundary=_boundary_row(sum_areas(strips)) if strips else None,
+        **{kind: _pixel_row(sum_areas(areas), ends[kind]) for kind, areas in pixels.items() if areas},
+    )
 
 
-def _means(classes: Mapping[str, Any], evidence: Mapping[str, Evidence], empty: Empty) -> dict[str, Any]:
-    means: dict[str, Any] = {}
-    for kind in ("polygon", *PIXEL_KINDS, "boundary"):
-        rows = [row[kind]["jaccard"] for row in classes.values() if kind in row]
-        if not rows:
-            continue
-        values = np.array([math.nan if value is None else value for value in rows])
-        means[kind] = {"jaccard": _number(float(mean_over_classes(values, empty)))}
-        if kind in evidence:
-            means[kind] |= _ends(evidence[kind], None, empty)
-    return means
+def _pixel_row(areas: Areas, ends: Ends) -> PixelRow:
+    return PixelRow(_number(areas.jaccard), areas.tp, areas.fp, areas.fn, *ends)
 
 
-def _ends(evidence: Evidence, index: int | None, empty: Empty = "skip") -> dict[str, Any]:
+def _object_row(matches: Matches) -> ObjectRow:
+    as_areas = Areas(float(matches.tp), float(matches.fp), float(matches.fn))
+    return ObjectRow(*_ratios(as_areas), matches.tp, matches.fp, matches.fn)
+
+
+def _boundary_row(areas: Areas) -> BoundaryRow:
+    return BoundaryRow(_number(areas.jaccard), areas.tp, areas.fp, areas.fn)
+
+
+def _means(classes: Mapping[str, ClassRow], evidence: Mapping[Kind, Evidence], empty: Empty) -> Means:
+    def mean(kind: str) -> float | None:
+        rows = [row for found in classes.values() if (row := getattr(found, kind)) is not None]
+        values = np.array([math.nan if row.jaccard is None else row.jaccard for row in rows])
+        return _number(float(mean_over_classes(values, empty)))
+
+    found = {kind: MeanRow(mean(kind), *_ends(pieces, None, empty)) for kind, pieces in evidence.items()}
+    has_strips = any(row.boundary is not None for row in classes.values())
+    return Means(**found, boundary=MeanBoundary(mean("boundary")) if has_strips else None)
+
+
+def _ends(evidence: Evidence, index: int | None, empty: Empty = "skip") -> Ends:
     """Return the interval of one class, or of the mean over classes, and what it was drawn from."""
     classes = range(evidence.tables["places"].shape[1]) if index is None else [index]
     basis = evidence.basis_of(classes)
@@ -249,90 +260,17 @@ def _ends(evidence: Evidence, index: int | None, empty: Empty = "skip") -> dict[
     if basis is not None:
         drawn = evidence.draw(basis)
         ends = interval(mean_over_classes(drawn, empty) if index is None else drawn[:, index])
-    return {"low": _number(ends.low), "high": _number(ends.high), "basis": basis}
+    return _number(ends.low), _number(ends.high), basis
 
 
-def _scene_row(found: Measured) -> dict[str, Any]:
-    row: dict[str, Any] = {"polygon": _areas(found.polygon)}
-    for kind in PIXEL_KINDS:
-        if getattr(found, kind) is not None:
-            row[kind] = _areas(getattr(found, kind))
-    if found.objects is not None:
-        row["objects"] = {"tp": found.objects.tp, "fp": found.objects.fp, "fn": found.objects.fn}
-    if found.boundary is not None:
-        row["boundary"] = _areas(found.boundary)
-    if found.parts:
-        row["parts"] = [[areas.tp, areas.fp, areas.fn] for areas in found.parts]
-    return row
+def _scene_row(found: Measured) -> SceneRow:
+    parts = tuple((areas.tp, areas.fp, areas.fn) for areas in found.parts)
+    return SceneRow(found.polygon, found.pixel, found.pixel_opencv, found.objects, found.boundary, parts)
 
 
-def _counts(matches: Matches) -> dict[str, Any]:
-    as_areas = Areas(float(matches.tp), float(matches.fp), float(matches.fn))
-    return _ratios(as_areas) | {"tp": matches.tp, "fp": matches.fp, "fn": matches.fn}
-
-
-def _ratios(areas: Areas) -> dict[str, float | None]:
-    return {name: _number(getattr(areas, name)) for name in ("jaccard", "precision", "recall", "f1")}
-
-
-def _areas(areas: Areas) -> dict[str, float]:
-    return {"tp": areas.tp, "fp": areas.fp, "fn": areas.fn}
+def _ratios(areas: Areas) -> tuple[float | None, float | None, float | None, float | None]:
+    return _number(areas.jaccard), _number(areas.precision), _number(areas.recall), _number(areas.f1)
 
 
 def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-def scene_jaccard(classes: Mapping[str, Any]) -> float:
-    """Return the mean Jaccard of one scene over the classes it has, NaN where it has none.
-
-    Only for putting scenes in order: the score of a run is never a mean over scenes.
-
-    Args:
-        classes: A scene's row of `score.json`.
-    """
-    values = [Areas(**row["polygon"]).jaccard for row in classes.values()]
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
-
-
-def areas_table(score: Mapping[str, Any], scenes: Sequence[str], names: Sequence[str], kind: str) -> FloatArray:
-    """Read TP, FP, FN back from the content of a `score.json`.
-
-    Args:
-        score: The content.
-        scenes: Scenes, in the order wanted.
-        names: Class names, in the order wanted; a class the score lacks is zero.
-        kind: `polygon` or `pixel`.
-
-    Returns:
-        Float64 (S, K, 3).
-    """
-    table_sk3 = np.zeros((len(scenes), len(names), 3))
-    for s, scene in enumerate(scenes):
-        for k, name in enumerate(names):
-            row = score["scenes"][scene].get(name, {}).get(kind)
-            if row is not None:
-                table_sk3[s, k] = row["tp"], row["fp"], row["fn"]
-    return table_sk3
-
-
-def parts_table(score: Mapping[str, Any], scenes: Sequence[str], names: Sequence[str]) -> FloatArray:
-    """Read TP, FP, FN of the parts of scenes back from the content of a `score.json`.
-
-    Args:
-        score: The content.
-        scenes: Scenes, in the order wanted.
-        names: Class names, in the order wanted; a class that was not measured by parts is zero.
-
-    Returns:
-        Float64 (N, K, 3); no rows where nothing was measured by parts.
-    """
-    tables = [np.zeros((0, len(names), 3))]
-    for scene in scenes:
-        rows = [score["scenes"][scene].get(name, {}).get("parts", ()) for name in names]
-        table_nk3 = np.zeros((max(map(len, rows), default=0), len(names), 3))
-        for k, row in enumerate(rows):
-            table_nk3[: len(row), k] = np.reshape(row, (-1, 3))
-        tables.append(table_nk3)
-    return np.concatenate(tables)

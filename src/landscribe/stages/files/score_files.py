@@ -1,0 +1,94 @@
+"""`score PREDICTED TRUTH`: one file of polygons against another, without any recipe."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from landscribe.core.legend import DSTL_LEGEND, LandClass, Legend, default_colour
+from landscribe.core.score.score import NotScored, Score
+from landscribe.core.score.scores import score_features
+from landscribe.core.split.places import dstl_place
+from landscribe.errors import DataError, problem
+from landscribe.io.vector.vectors import Standing, read_standing
+
+UNNAMED = "feature"
+"""Class of the polygons of a file that names none."""
+
+
+def score_files(predicted: Path, truth: Path, class_field: str | None = None) -> Score:
+    """Score one file of polygons against another.
+
+    Scenes come from a column `scene` or, in DSTL tables, from `ImageId`; files without it are one scene. Scored are
+    the scenes of the truth; where the prediction is a DSTL table, which names every image it is about, only those
+    that it names.
+
+    Args:
+        predicted: `.gpkg`, `.geojson`, `.parquet`, `.fgb`, or a table with WKT, plain or gzipped.
+        truth: The same.
+        class_field: Column that names the class, where a file has it; else `class_name`, or DSTL's `ClassType`.
+
+    Returns:
+        The score.
+
+    Raises:
+        DataError: If a file cannot be read, or the two have no class or no scene in common.
+    """
+    theirs = read_standing(truth, class_field=class_field)
+    ours = read_standing(predicted, class_field=class_field, crs=theirs.features.crs)
+    if ours.features.crs is not None and theirs.features.crs is None:
+        raise DataError(problem(str(truth), "no CRS", need=f"the one of {predicted}: {ours.features.crs.to_string()}"))
+    ours, theirs = _same_class(*_same_scenes(ours, theirs))
+    scenes = [i for i in theirs.scenes if not ours.names_all or i in ours.scenes]
+    if not set(scenes) & set(ours.scenes):
+        got = f"{', '.join(ours.scenes[:3])} in {predicted.name}; {', '.join(theirs.scenes[:3])} in {truth.name}"
+        raise DataError(problem("score", "no scene in both files", got=got, need="the same ids"))
+    score = score_features(
+        ours.features, theirs.features, _legend_of(predicted, truth, ours, theirs),
+        places={i: dstl_place(i) if ours.names_all else i for i in scenes},
+    )  # fmt: skip
+    left_out = {str(side): read.counts for side, read in (("predicted", ours), ("truth", theirs)) if read.counts}
+    alone = NotScored(truth=len(theirs.scenes) - len(scenes), predicted=len(set(ours.scenes) - set(scenes)))
+    said = replace(score.conventions, left_out=left_out, scenes_not_scored=alone)
+    return replace(score, conventions=said)
+
+
+def _same_scenes(ours: Standing, theirs: Standing) -> tuple[Standing, Standing]:
+    """Take both files as one scene where one of them knows of no scenes."""
+    if all(side.scenes != ("",) for side in (ours, theirs)) or ours.scenes == theirs.scenes:
+        return ours, theirs
+    named = ours if ours.scenes != ("",) else theirs
+    if len(named.scenes) > 1 and named.features.crs is None:
+        raise DataError(
+            problem(
+                "score",
+                "one file names scenes, the other does not, and pixels of several scenes cannot be told apart",
+                got=", ".join(named.scenes[:3]),
+                do="add a column `scene` to the other",
+            )
+        )
+    ours, theirs = (
+        replace(side, features=side.features.assign(scene=""), scenes=("",), names_all=False) for side in (ours, theirs)
+    )
+    return ours, theirs
+
+
+def _same_class(ours: Standing, theirs: Standing) -> tuple[Standing, Standing]:
+    """Take a file that tells no classes apart as being of the other's class, where that has only one."""
+    names = [list(dict.fromkeys(side.features["class_name"].astype(str))) for side in (ours, theirs)]
+    if len(names[0]) == len(names[1]) == 1 and UNNAMED in (names[0][0], names[1][0]):
+        name = names[1][0] if names[0][0] == UNNAMED else names[0][0]
+        ours, theirs = (replace(side, features=side.features.assign(class_name=name)) for side in (ours, theirs))
+    return ours, theirs
+
+
+def _legend_of(predicted: Path, truth: Path, ours: Standing, theirs: Standing) -> Legend:
+    if ours.names_all and theirs.names_all:
+        return DSTL_LEGEND
+    sides = [dict.fromkeys(side.features["class_name"].astype(str)) for side in (ours, theirs)]
+    if all(sides) and not set(sides[0]) & set(sides[1]):
+        got = f"{', '.join(list(sides[0])[:5])} in {predicted.name}; {', '.join(list(sides[1])[:5])} in {truth.name}"
+        raise DataError(problem("score", "no class in both files", got=got, do="name the column with --class-field"))
+    names = [*sides[1], *(name for name in sides[0] if name not in sides[1])]
+    # Nobody says which classes are countable, so objects are counted in all of them.
+    return Legend(tuple(LandClass(k + 1, n, default_colour(k), countable=True) for k, n in enumerate(names)))
