@@ -1,8 +1,12 @@
-"""Write docs/commands.md from `--help` and docs/recipe.md from the recipe's models: python docs/make_reference.py."""
+"""Write what the docs take from the code: python docs/make_reference.py.
+
+commands.md from `--help`, recipe.md from the recipe's models, score-schema.json from the rows of a score.
+"""
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import types
 import typing
@@ -16,6 +20,8 @@ from pydantic_core import PydanticUndefined
 from landscribe.cli.app import app
 from landscribe.core import recipe
 from landscribe.core.recipe import data, models, polygons, rules, spectral, splits
+from landscribe.core.score import areas, rows, score
+from landscribe.core.score.score import score_schema
 
 DOCS = Path(__file__).parent
 
@@ -86,7 +92,7 @@ def _table(table: type[BaseModel]) -> list[str]:
     return [*parts, ""]
 
 
-def _notes(table: type[BaseModel]) -> dict[str, str]:
+def _notes(table: type) -> dict[str, str]:
     source = inspect.getsource(table)
     found = re.findall(
         r'^    (\w+):[^\n]*(?:\n(?:        [^\n]*|    \)))*\n    """(.*?)"""', source, re.DOTALL | re.MULTILINE
@@ -121,6 +127,23 @@ def _kind(annotation: Any) -> str:
     return {str: "text", int: "whole number", float: "number", bool: "true or false"}[annotation]
 
 
+def scores() -> str:
+    """Return the JSON schema of `score.json`, each key with what its field says of itself."""
+    schema = score_schema()
+    for row, shape in ((score.Score, schema), *((_row(name), shape) for name, shape in schema["$defs"].items())):
+        # Versions of pydantic differ in what they take from docstrings.
+        shape.pop("description", None)
+        shape["description"] = " ".join((row.__doc__ or "").split())
+        for key, note in _notes(row).items():
+            shape["properties"][key]["description"] = note
+    return json.dumps(schema, indent=1) + "\n"
+
+
+def _row(name: str) -> type:
+    return next(getattr(module, name) for module in (areas, rows, score) if hasattr(module, name))
+
+
 if __name__ == "__main__":
     (DOCS / "commands.md").write_text(commands())
     (DOCS / "recipe.md").write_text(recipes())
+    (DOCS / "score-schema.json").write_text(scores())

@@ -20,7 +20,9 @@ def script(name: str) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize(("page", "make"), [("commands.md", "commands"), ("recipe.md", "recipes")])
+@pytest.mark.parametrize(
+    ("page", "make"), [("commands.md", "commands"), ("recipe.md", "recipes"), ("score-schema.json", "scores")]
+)
 def test_the_reference_is_made_from_the_code(page: str, make: str) -> None:
     assert (DOCS / page).read_text(encoding="utf-8") == getattr(script("make_reference"), make)(), (
         "run: python docs/make_reference.py"

@@ -19,6 +19,7 @@ _HOMES = {
     "core.grid": ("Grid", "Window"),
     "core.legend": ("DSTL_LEGEND", "LandClass", "Legend"),
     "core.recipe": ("Recipe",),
+    "core.score.score": ("Score",),
     "core.sensors": ("Band", "Sensor"),
     "core.trace": ("Traced", "trace"),
     "errors": ("DataError", "IntegrityError", "LandscribeError", "LimitError", "PartialError", "RecipeError"),

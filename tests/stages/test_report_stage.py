@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 from landscribe.core.score.score import scene_jaccard
+from landscribe.errors import IntegrityError
 from landscribe.io.raster.rasters import open_raster, write_raster
 from landscribe.io.run.prepared import COVERAGE, open_prepared
 from landscribe.io.run.projects import Project, open_project
@@ -15,6 +18,7 @@ from landscribe.io.run.runs import Made, Run, make_item, open_run
 from landscribe.io.run.scored import run_score
 from landscribe.io.run.splits import split_of
 from landscribe.io.settings import load_recipe
+from landscribe.pipeline import write_run_json
 from landscribe.stages.prepare import prepare
 from landscribe.stages.report import gather, report
 from landscribe.stages.score import score
@@ -157,8 +161,6 @@ def test_it_is_written_again_only_when_something_changed(home):
 
 def test_a_run_that_only_predicted_gives_a_report_without_scores(home, tmp_path):
     project, run = home
-    import shutil
-
     shutil.copytree(run.root, tmp_path / "run")
     bare = open_run(tmp_path / "run")
     shutil.rmtree(bare.path(".done", "score"))
@@ -169,6 +171,22 @@ def test_a_run_that_only_predicted_gives_a_report_without_scores(home, tmp_path)
     assert sum(data.predicted_areas.values()) > 0
     report(project, bare)
     assert "There is no score" in bare.path("report.html").read_text(encoding="utf-8")
+
+
+def test_a_damaged_score_stops_the_report_and_is_made_again(home, tmp_path):
+    project, run = home
+    shutil.copytree(run.root, tmp_path / "run")
+    hurt = open_run(tmp_path / "run")
+    whole = hurt.path("score.json").read_text()
+    hurt.path("score.json").write_text(whole[:-13])
+    with pytest.raises(IntegrityError, match=r"score.json: not a score.*run `landscribe score` again"):
+        gather(project, hurt)
+    write_run_json(project, hurt)
+    assert json.loads(hurt.path("run.json").read_text())["score"] is None
+    assert score(project, hurt).made == ["all"]
+    assert hurt.path("score.json").read_text() == whole
+    write_run_json(project, hurt)
+    assert json.loads(hurt.path("run.json").read_text())["score"] == json.loads(whole)["mean"]
 
 
 def test_a_run_that_was_only_prepared_shows_its_scenes(home, tmp_path):

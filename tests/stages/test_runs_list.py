@@ -52,6 +52,15 @@ def test_what_is_no_record_is_named(folder: Path) -> None:
     assert "run.json" in problems[0]
 
 
+@pytest.mark.parametrize("score", [{"polygon": {"jaccard": "0.5"}}, {"pixel": {}}, [0.5]])
+def test_a_record_with_another_score_is_named(folder: Path, score: object) -> None:
+    record = json.loads((folder / "a" / "run.json").read_text()) | {"score": score}
+    (folder / "a" / "run.json").write_text(json.dumps(record))
+    rows, problems = list_runs(folder)
+    assert len(rows) == 2
+    assert "not the record of a run" in problems[0]
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no run below it"):
         list_runs(tmp_path)

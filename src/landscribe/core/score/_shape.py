@@ -16,7 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from landscribe.errors import DataError, problem
 
-ROW = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
+ROW = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 """Of every row: no other keys, no text for a number, no number that JSON does not know."""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
