@@ -6,6 +6,7 @@ import argparse
 import resource
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import contourpy
@@ -18,6 +19,7 @@ from blob_field import blobs
 from landscribe.core.grid import Window
 from landscribe.core.trace import trace, trace_blocks
 from landscribe.core.trace._strips import trace_edges
+from landscribe.core.tracing import EXACT
 from side_by_side import finish, report, time_in_turn
 
 
@@ -102,7 +104,7 @@ def run_large(side: int, block: int = 512) -> dict[str, object]:
         return np.tile(tile[rows], (1, -(-side // len(tile))))[:, : window.width]
 
     begin, began = time.process_time(), time.perf_counter()
-    traced = trace_blocks(read, (side, side), block=block, simplify_px=0.25)
+    traced = trace_blocks(read, (side, side), replace(EXACT, simplify_px=0.25), block=block)
     seconds, wall = time.process_time() - begin, time.perf_counter() - began
     peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     vertices = int(shapely.get_num_coordinates(traced.geometries).sum())

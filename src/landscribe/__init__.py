@@ -22,6 +22,7 @@ _HOMES = {
     "core.score.score": ("Score",),
     "core.sensors": ("Band", "Sensor"),
     "core.trace": ("Traced", "trace"),
+    "core.tracing": ("Tracing",),
     "errors": ("DataError", "IntegrityError", "LandscribeError", "LimitError", "PartialError", "RecipeError"),
     "io.raster.geotiff": ("write_raster",),
     "io.run.projects": ("Project", "open_project"),

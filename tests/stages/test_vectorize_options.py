@@ -72,6 +72,22 @@ def test_shared_borders_leave_neither_gap_nor_overlap(tmp_path: Path):
     assert len(large) < len(features)
 
 
+def test_each_class_keeps_its_own_settings_with_shared_borders(tmp_path: Path):
+    rows, cols = np.mgrid[:61, :83]
+    house, road = (cols < 20 + rows // 3) * np.uint8(200), (cols >= 45 + rows // 3) * np.uint8(200)
+    path = write(tmp_path / "p.tif", house, road, np.full_like(house, 100))
+    table = {"exclusive": True, "shared_borders": True, "simplify_px": {"default": 2.0, "house": 0.0}}
+    vertices = {}
+    for name, simplify in (("all", 2.0), ("own", table["simplify_px"])):
+        features, _ = vectorize_scene(path, "s", recipe(**table | {"simplify_px": simplify}), LEGEND)
+        vertices[name] = {n: shapely.get_num_coordinates(of_class(features, n))[0] for n in LEGEND.names}
+    assert vertices["own"]["house"] > vertices["all"]["house"] + 20
+    assert vertices["own"]["tree"] > vertices["all"]["tree"] + 20  # the border that it shares with the house
+    assert vertices["own"]["road"] == vertices["all"]["road"]
+    half, _ = vectorize_scene(path, "s", recipe(**table, threshold={"default": 0.5, "road": 0.7}), LEGEND)
+    assert set(half["class_name"]) == {"house", "tree"}  # 200 against 100 is two thirds
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -80,6 +96,11 @@ def test_shared_borders_leave_neither_gap_nor_overlap(tmp_path: Path):
         ({"mode": "opencv", "connectivity": "mean"}, "4 or 8"),
         ({"mode": "opencv", "right_angles": ("building",)}, "no meaning"),
         ({"mode": "opencv", "smooth": 1}, "no meaning"),
+        ({"mode": "edge", "smooth": 1}, "no meaning"),
+        ({"exclusive": True, "shared_borders": True, "right_angles": ("road",)}, "road: tracing: right angles"),
+        ({"threshold": {"default": 0.5, "road": 0.0}}, "road: tracing: threshold out of range"),
+        ({"min_area": {"road": -2.0}}, "road: tracing: min_area_px out of range"),
+        ({"min_hole": {"road": -2.0}}, "road: tracing: min_hole_px out of range"),
     ],
 )
 def test_options_that_exclude_each_other_are_refused(values: dict, said: str):

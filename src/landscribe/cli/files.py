@@ -11,10 +11,13 @@ import typer
 from landscribe.cli.console import reporting, say, tell, tell_table, tell_text
 from landscribe.cli.flow import JsonOption, open_recipe, tell_score
 from landscribe.cli.submissions import SetOption
+from landscribe.core.tracing import MOST_ROUNDS, Tracing
 from landscribe.errors import RecipeError, problem
 
 if TYPE_CHECKING:
     from landscribe.core.score.score import Score
+
+DEFAULT = Tracing()
 
 
 class BurnMode(StrEnum):
@@ -73,42 +76,55 @@ def burn(
 def trace(
     raster: Annotated[Path, typer.Argument(help="Mask (0/1), share (uint8) or probability (float) raster.")],
     out: Annotated[Path, typer.Argument(help="Vector file to write; its ending chooses the format.")],
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Share or probability where the line runs.")] = 0.5,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Share or probability where the line runs.")
+    ] = DEFAULT.threshold,
     mode: Annotated[
         TraceMode, typer.Option(help="Between pixels, along their borders, or as OpenCV through their centres.")
-    ] = TraceMode.contour,
-    simplify: Annotated[float, typer.Option(min=0, help="Largest move of a line, in pixels.")] = 0.5,
-    min_area: Annotated[float, typer.Option(min=0, help="Smallest polygon, in the unit below.")] = 4.0,
-    min_hole: Annotated[float | None, typer.Option(min=0, help="Smallest hole; else as the smallest polygon.")] = None,
+    ] = TraceMode(DEFAULT.mode),
+    simplify: Annotated[float, typer.Option(min=0, help="Largest move of a line, in pixels.")] = DEFAULT.simplify_px,
+    min_area: Annotated[float, typer.Option(min=0, help="Smallest polygon, in the unit below.")] = DEFAULT.min_area_px,
+    min_hole: Annotated[
+        float | None, typer.Option(min=0, help="Smallest hole; else as the smallest polygon.")
+    ] = DEFAULT.min_hole_px,
     unit: Annotated[AreaUnit, typer.Option(help="Square pixels, or square metres.")] = AreaUnit.px,
     connectivity: Annotated[
         Corners, typer.Option(help="Pixels that meet at a corner: two polygons (4), one (8), or by their mean.")
-    ] = Corners.four,
-    smooth: Annotated[int, typer.Option(min=0, max=20, help="Rounds of smoothing of contours.")] = 0,
-    right_angles: Annotated[bool, typer.Option("--right-angles", help="Right angles, for buildings.")] = False,
+    ] = Corners(str(DEFAULT.connectivity)),
+    smooth: Annotated[
+        int, typer.Option(min=0, max=MOST_ROUNDS, help="Rounds of smoothing of contours.")
+    ] = DEFAULT.smooth,
+    right_angles: Annotated[
+        bool, typer.Option("--right-angles", help="Right angles, for buildings.")
+    ] = DEFAULT.right_angles,
+    exclusive: Annotated[
+        bool,
+        typer.Option(
+            "--exclusive",
+            help="Each pixel to its most probable band; the threshold is on its share in itself "
+            "and the best other one.",
+        ),
+    ] = False,
     shared: Annotated[
-        bool, typer.Option("--shared", help="Each pixel to its highest band; shared borders stay shared.")
+        bool, typer.Option("--shared", help="The same along pixel borders; shared borders stay shared.")
     ] = False,
 ) -> None:
-    """Turn a raster into polygons, one class per band."""
-    from landscribe.stages.files.trace import trace_file
+    """Turn a raster into polygons, one class per band. Defaults are those of a run."""
+    from landscribe.stages.files.trace import pixel_area_m2, trace_file
 
+    area = pixel_area_m2(raster) if unit is AreaUnit.m2 else 1.0
     corners = connectivity.value
-    counts = trace_file(
-        raster,
-        out,
+    tracing = Tracing(
         threshold=threshold,
         mode=mode.value,
-        simplify=simplify,
-        min_area=min_area,
-        min_hole=min_hole,
-        unit=unit.value,
+        min_area_px=min_area / area,
+        min_hole_px=None if min_hole is None else min_hole / area,
+        simplify_px=simplify,
         connectivity="mean" if corners == "mean" else 4 if corners == "4" else 8,
         smooth=smooth,
         right_angles=right_angles,
-        shared=shared,
     )
-    _tell_counts(counts, out)
+    _tell_counts(trace_file(raster, out, tracing, exclusive=exclusive, shared_borders=shared), out)
 
 
 def score(

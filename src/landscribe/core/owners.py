@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from landscribe.core.arrays import ByteArray, FloatArray
+from landscribe.core.arrays import AnyArray, FloatArray
 from landscribe.core.recipe import MEMBER, PredictTable
 from landscribe.errors import RecipeError, problem
 
@@ -98,19 +98,19 @@ def _mean(p_nhw: FloatArray, weight_n: FloatArray, combine: str) -> FloatArray:
         return np.exp(np.tensordot(weight_n, np.log(p_nhw), 1))
 
 
-def against_the_best_other(probability_khw: ByteArray) -> FloatArray:
+def against_the_best_other(probability_khw: AnyArray) -> FloatArray:
     """Return the probability of each class as a share of itself and the best other class.
 
     It is above 0.5 exactly where the class is the most probable one, and crosses 0.5 between pixels where two classes
     tie, so that their contours at 0.5 run along the same line.
 
     Args:
-        probability_khw: uint8 (K, H, W), 0..255 for 0..1.
+        probability_khw: (K, H, W): uint8, 0..255 for 0..1, or bool or float, 0..1.
 
     Returns:
         float32 (K, H, W), 0..1; 0 where all classes are 0, and the probability itself where there is one class.
     """
-    p_khw = probability_khw.astype(np.float32) / 255
+    p_khw = _as_floats(probability_khw)
     if len(p_khw) == 1:
         return p_khw
     ordered = np.partition(p_khw, -2, axis=0)
@@ -122,11 +122,16 @@ def against_the_best_other(probability_khw: ByteArray) -> FloatArray:
     return np.divide(p_khw, whole_khw, out=np.zeros_like(p_khw), where=whole_khw > 0)
 
 
-def one_against_the_best_other(probability_khw: ByteArray, index: int) -> FloatArray:
+def one_against_the_best_other(probability_khw: AnyArray, index: int) -> FloatArray:
     """Return one class of `against_the_best_other`, float32 (H, W), without making the others."""
-    p_hw = probability_khw[index].astype(np.float32) / 255
+    p_hw = _as_floats(probability_khw[index])
     if len(probability_khw) == 1:
         return p_hw
     others_khw = probability_khw[np.arange(len(probability_khw)) != index]
-    whole_hw = p_hw + others_khw.max(axis=0).astype(np.float32) / 255
+    whole_hw = p_hw + _as_floats(others_khw.max(axis=0))
     return np.divide(p_hw, whole_hw, out=np.zeros_like(p_hw), where=whole_hw > 0)
+
+
+def _as_floats(probability: AnyArray) -> FloatArray:
+    p = probability.astype(np.float32)
+    return p / 255 if probability.dtype == np.uint8 else p

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -270,11 +270,8 @@ class _ClassMeasure:
         return field_hw
 
     def _trace(self, field_hw: AnyArray, threshold: float, min_area_px: float, grid: Grid) -> GeometryArray:
-        options = self.table.tracing(self.land_class.name, grid.pixel_area)
-        options |= {"threshold": threshold, "min_area_px": min_area_px}
-        if self.table.min_hole is None:
-            options["min_hole_px"] = min_area_px
-        return trace(field_hw, **options).geometries
+        tracing = self.table.tracing(self.land_class.name, grid.pixel_area)
+        return trace(field_hw, replace(tracing, threshold=threshold, min_area_px=min_area_px)).geometries
 
     def _in_pixels(self, area: float, grid: Grid) -> float:
         return area / grid.pixel_area if self.table.min_area.unit == "m2" else area

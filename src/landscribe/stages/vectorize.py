@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import Lock
 
 import geopandas as gpd
 import numpy as np
@@ -15,26 +13,22 @@ from affine import Affine
 
 from landscribe.core.arrays import AnyArray
 from landscribe.core.features import join_features, make_features
-from landscribe.core.grid import Grid, Window
-from landscribe.core.legend import LandClass, Legend
-from landscribe.core.owners import against_the_best_other, one_against_the_best_other
+from landscribe.core.grid import Window
+from landscribe.core.legend import Legend
 from landscribe.core.recipe import Recipe, VectorizeTable
 from landscribe.core.rules import apply_rules
-from landscribe.core.trace import Traced, trace_blocks
-from landscribe.core.trace.partition import trace_partition
+from landscribe.core.trace.classes import BLOCK_ROWS, trace_classes
 from landscribe.errors import DataError, IntegrityError
-from landscribe.io.raster.rasters import Raster, open_raster
 from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
+from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.runs import Made, Record, Run, make_key
 from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import UNTUNED_FEATURES, UNTUNED_PROBABILITY, effective_recipe
 from landscribe.io.vector.vectors import read_own, write_features
 from landscribe.workers import scenes_at_once
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
-
-BLOCK_PX = 4096
 BLOCK_BYTES = 16
 """Memory for a pixel of a block while it is traced."""
 MOST_THREADS = 8
@@ -115,7 +109,7 @@ def _need_bytes(path: Path, table: VectorizeTable, classes: int) -> int:
         return 0
     if table.shared_borders:
         return math.prod(shape_hw) * classes * BLOCK_BYTES
-    block = math.prod(min(side, BLOCK_PX) for side in shape_hw)
+    block = min(shape_hw[0], BLOCK_ROWS) * shape_hw[1]
     return block * BLOCK_BYTES * (classes if table.exclusive else 1)
 
 
@@ -139,10 +133,20 @@ def vectorize_scene(
     parts = []
     with open_raster(path) as raster:
         grid, table = raster.info.grid, recipe.vectorize
-        shared = _trace_shared(raster, legend, table, grid) if table.shared_borders else []
-        for land_class, traced in zip(
-            legend, shared or _trace_bands(raster, legend, table, grid, threads), strict=True
-        ):
+
+        def read(window: Window, bands: Sequence[int]) -> AnyArray:
+            image_chw, valid_hw = raster.read(window, bands=[band + 1 for band in bands])
+            return np.where(valid_hw, image_chw, np.uint8(0))
+
+        traced_of = trace_classes(
+            read,
+            grid.shape_hw,
+            [table.tracing(name, grid.pixel_area) for name in legend.names],
+            exclusive=table.exclusive,
+            shared_borders=table.shared_borders,
+            threads=threads,
+        )
+        for land_class, traced in zip(legend, traced_of, strict=True):
             counts.update({f"{land_class.name}: {reason}": n for reason, n in traced.dropped.items() if n})
             ground = grid.pixels_to_ground(traced.geometries)
             area = traced.area_px * grid.pixel_area
@@ -154,39 +158,6 @@ def vectorize_scene(
     for land_class in legend:
         counts[f"{land_class.name}: kept"] = int((features["class_name"] == land_class.name).sum())
     return features, dict(counts)
-
-
-def _trace_bands(raster: Raster, legend: Legend, table: VectorizeTable, grid: Grid, threads: int) -> list[Traced]:
-    """Trace the classes side by side: compiled loops and GEOS let other threads run; one reads at a time."""
-    one_reads = Lock()
-
-    def trace(band: int, land_class: LandClass) -> Traced:
-        def read(window: Window) -> AnyArray:
-            with one_reads:
-                image_chw, valid_hw = raster.read(window, bands=None if table.exclusive else [band])
-            if table.exclusive:
-                return np.where(valid_hw, one_against_the_best_other(image_chw, band - 1), np.float32(0))
-            return np.where(valid_hw, image_chw[0], np.uint8(0))
-
-        return trace_blocks(read, grid.shape_hw, block=BLOCK_PX, **table.tracing(land_class.name, grid.pixel_area))
-
-    with ThreadPoolExecutor(threads, "trace") as pool:
-        return list(pool.map(trace, range(1, len(legend) + 1), legend))
-
-
-def _trace_shared(raster: Raster, legend: Legend, table: VectorizeTable, grid: Grid) -> list[Traced]:
-    image_khw, valid_hw = raster.read()
-    best_hw, top_hw = image_khw.argmax(axis=0).astype(np.int16), image_khw.max(axis=0)
-    share_hw = against_the_best_other(image_khw).max(axis=0)
-    least_k = np.array([table.threshold.of(name) for name in legend.names], np.float32)
-    wanted_hw = valid_hw & (top_hw > 0) & (share_hw >= least_k[best_hw])
-    return trace_partition(
-        np.where(wanted_hw, best_hw, np.int16(-1)),
-        range(len(legend)),
-        probability_hw=top_hw / np.float32(255),
-        min_area_px=[table.min_area.of_px(name, grid.pixel_area) for name in legend.names],
-        simplify_px=table.simplify_px.default,
-    )
 
 
 def _combine(project: Project, run: Run, scene_ids: list[str]) -> None:

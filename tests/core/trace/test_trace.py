@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from landscribe.core.burn import burn_mask, burn_share
 from landscribe.core.polygons.repair import round_valid
 from landscribe.core.trace import Traced, trace, trace_blocks
 from landscribe.core.trace import _strips as strips
+from landscribe.core.tracing import EXACT
 from landscribe.errors import DataError
 from shapes import crowd, inside, jaccard, random_field, rectangle
 
@@ -186,7 +189,7 @@ def test_blocks_of_any_size_give_the_same_polygons(seed, block, mode, connectivi
     few, rows = strips.FEW_VERTICES, strips.KERNEL_ROWS
     strips.FEW_VERTICES, strips.KERNEL_ROWS = 0, block  # hand polygons out as soon as they end
     try:
-        parts = trace_blocks(lambda w: field[w.slices], field.shape, block=block, **options)
+        parts = trace_blocks(lambda w: field[w.slices], field.shape, replace(EXACT, **options), block=block)
     finally:
         strips.FEW_VERTICES, strips.KERNEL_ROWS = few, rows
     assert same(parts, trace(field, **options))
@@ -200,7 +203,7 @@ def test_every_row_is_read_once_and_no_more_than_a_block_at_a_time():
         seen.append(window)
         return field[window.slices]
 
-    trace_blocks(read, field.shape, block=7)
+    trace_blocks(read, field.shape, EXACT, block=7)
     assert [w.row for w in seen] == list(range(0, 61, 7))
     assert all(w.width == 47 and w.height <= 7 for w in seen)
 
@@ -296,10 +299,6 @@ def test_threshold_is_included(threshold):
         (np.zeros((4, 5), np.int32), {}, "got int32, need bool, uint8 or float"),
         (np.full((4, 5), 1.5, np.float32), {}, "out of range"),
         (np.full((4, 5), -0.5), {}, "out of range"),
-        (np.zeros((4, 5), np.uint8), {"threshold": 0.0}, "threshold out of range"),
-        (np.zeros((4, 5), np.uint8), {"mode": "middle"}, "unknown mode"),
-        (np.zeros((4, 5), np.uint8), {"mode": "edge", "connectivity": "mean"}, "connectivity"),
-        (np.zeros((4, 5), np.uint8), {"connectivity": 6}, "connectivity"),
         (np.zeros((4, 5), np.uint8), {"valid_hw": np.ones((5, 4), bool)}, "another shape"),
     ],
 )

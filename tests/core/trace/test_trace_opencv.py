@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
-import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from landscribe.core.burn import burn_mask
 from landscribe.core.polygons.repair import repair
 from landscribe.core.trace import trace, trace_blocks
 from landscribe.core.trace.outlines import FLAT, SMALL
-from landscribe.errors import DataError
+from landscribe.core.tracing import EXACT
 
 SHAPE = (61, 47)
 seeds = st.integers(0, 2**32 - 1)
@@ -121,16 +122,10 @@ def test_blocks_of_any_size_give_the_same_polygons(seed, block, simplify_px, con
         "connectivity": connectivity, "min_area_px": 3.0,
     }  # fmt: skip
     whole = trace(field, **options)
-    parts = trace_blocks(lambda w: field[w.slices], SHAPE, block=block, **options)
+    parts = trace_blocks(lambda w: field[w.slices], SHAPE, replace(EXACT, **options), block=block)
     assert shapely.equals_exact(whole.geometries, parts.geometries, 0).all()
     assert np.array_equal(whole.score, parts.score)
     assert whole.dropped == parts.dropped
     assert shapely.is_valid(whole.geometries).all()
     # The score is that of the probability, not of the mask.
     assert (whole.score < 1).all()
-
-
-@pytest.mark.parametrize("options", [{"connectivity": "mean"}, {"right_angles": True}])
-def test_what_has_no_meaning_is_refused(options):
-    with pytest.raises(DataError, match=r"connectivity|right angles"):
-        trace(np.ones(SHAPE, bool), mode="opencv", **options)

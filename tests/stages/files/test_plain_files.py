@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -14,6 +15,7 @@ from pyproj import CRS
 from landscribe.core.burn import burn_share
 from landscribe.core.grid import Grid
 from landscribe.core.trace import trace
+from landscribe.core.tracing import EXACT, PIXEL_EDGES, Tracing
 from landscribe.errors import DataError
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
@@ -48,7 +50,7 @@ def test_polygons_come_back_through_shares(tmp_path: Path, like: Path, labels: P
     with open_raster(tmp_path / "b.tif") as raster:
         assert raster.info.descriptions == ("house", "yard")
         assert raster.info.grid.transform == GRID.transform
-    trace_file(tmp_path / "b.tif", tmp_path / f"t{suffix}", simplify=0.1)
+    trace_file(tmp_path / "b.tif", tmp_path / f"t{suffix}", Tracing(simplify_px=0.1))
     truth = gpd.read_file(labels).rename(columns={"kind": "class_name"})
     truth.to_file(tmp_path / "truth.gpkg")
     score = score_files(tmp_path / f"t{suffix}", tmp_path / "truth.gpkg")
@@ -62,7 +64,7 @@ def test_masks_come_back_along_pixel_borders(tmp_path: Path, like: Path, labels:
     with open_raster(tmp_path / "b.tif") as raster:
         mask_chw, _ = raster.read()
     assert set(np.unique(mask_chw)) == {0, 1}
-    trace_file(tmp_path / "b.tif", tmp_path / "t.gpkg", mode="edge", simplify=0, min_area=0)
+    trace_file(tmp_path / "b.tif", tmp_path / "t.gpkg", PIXEL_EDGES)
     burn_file(tmp_path / "t.gpkg", like, tmp_path / "again.tif", mode="gdal")
     with open_raster(tmp_path / "again.tif") as raster:
         assert np.array_equal(raster.read()[0], mask_chw)
@@ -76,7 +78,7 @@ def test_probabilities_as_floats_and_nodata_is_outside(tmp_path: Path) -> None:
     with write_raster(tmp_path / "p.tif", GRID, count=1, dtype="float32", mask=True) as writer:
         writer.write(GRID.window, field)
         writer.write_mask(GRID.window, valid)
-    counts = trace_file(tmp_path / "p.tif", tmp_path / "t.gpkg", mode="edge", simplify=0)
+    counts = trace_file(tmp_path / "p.tif", tmp_path / "t.gpkg", PIXEL_EDGES)
     assert counts["band1"] == 1
     found = gpd.read_file(tmp_path / "t.gpkg", layer="features")
     assert found.area.sum() == pytest.approx(10 * 20 * 0.25)
@@ -87,28 +89,6 @@ def write_field(path: Path, *fields_hw: np.ndarray, grid: Grid = GRID) -> Path:
     with write_raster(path, grid, count=len(fields_hw), dtype=str(fields_hw[0].dtype)) as writer:
         writer.write(grid.window, np.stack(fields_hw))
     return path
-
-
-def test_areas_are_pixels_or_square_metres_and_holes_have_their_own(tmp_path: Path) -> None:
-    mask = np.zeros((61, 47), np.uint8)
-    mask[3:5, 3:6] = 1  # 6 px, 1.5 m2
-    mask[10:30, 10:30] = 1
-    mask[15:18, 15:19] = 0  # 12 px, 3 m2
-    raster, edge = write_field(tmp_path / "m.tif", mask), {"mode": "edge", "simplify": 0}
-    for options, polygons, holes in (
-        ({"min_area": 6}, 2, 1),
-        ({"min_area": 6.1}, 1, 1),
-        ({"min_area": 6.1, "unit": "m2"}, 1, 0),
-        ({"min_area": 1.5, "unit": "m2"}, 2, 1),
-        ({"min_area": 1, "min_hole": 12.1}, 2, 0),
-        ({"min_area": 1, "min_hole": 3, "unit": "m2"}, 2, 1),
-    ):
-        counts = trace_file(raster, tmp_path / "t.gpkg", **edge, **options)  # type: ignore[arg-type]
-        found = gpd.read_file(tmp_path / "t.gpkg", layer="features")
-        assert (len(found), counts["band1"]) == (polygons, polygons)
-        assert sum(len(p.interiors) for p in found.explode().geometry) == holes
-        assert polygons + counts.get("band1, polygon below minimum area", 0) == 2
-        assert holes + counts.get("band1, hole below minimum area", 0) == 1
 
 
 def test_corners_smoothing_and_right_angles_are_those_of_tracing(tmp_path: Path) -> None:
@@ -127,7 +107,7 @@ def test_corners_smoothing_and_right_angles_are_those_of_tracing(tmp_path: Path)
         {"right_angles": True},
         {"threshold": 0.7},
     ):
-        trace_file(raster, tmp_path / "t.parquet", simplify=0.25, min_area=2, **options)  # type: ignore[arg-type]
+        trace_file(raster, tmp_path / "t.parquet", Tracing(min_area_px=2, **options))  # type: ignore[arg-type]
         expected = trace(field, simplify_px=0.25, min_area_px=2, **options)
         found = gpd.read_parquet(tmp_path / "t.parquet")
         ground = GRID.pixels_to_ground(expected.geometries)
@@ -143,7 +123,7 @@ def test_shared_borders_stay_shared(tmp_path: Path) -> None:
     rows, cols = np.mgrid[:61, :47]
     p = (0.5 + 0.4 * np.sin(cols / 5 + rows / 9)).astype(np.float32)
     raster = write_field(tmp_path / "p.tif", p, 1 - p)
-    counts = trace_file(raster, tmp_path / "t.parquet", threshold=0.1, min_area=0, simplify=1.0, shared=True)
+    counts = trace_file(raster, tmp_path / "t.parquet", replace(EXACT, simplify_px=1.0), shared_borders=True)
     found = gpd.read_parquet(tmp_path / "t.parquet")
     assert counts["band1"] + counts["band2"] == len(found)
     pixels = GRID.ground_to_pixels(found.geometry.to_numpy())

@@ -8,13 +8,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from landscribe.core.recipe.values import Name, NonNegative, Positive, Share
+from landscribe.core.tracing import MOST_ROUNDS, Connectivity, TraceMode, Tracing
+from landscribe.errors import RecipeError
+
+DEFAULT = Tracing()
 
 
 class AreaTable(BaseModel, frozen=True, extra="allow", strict=True):
     """Minimum areas: `default`, a number per class name, and the unit."""
 
     __pydantic_extra__: dict[str, float] = Field(init=False)
-    default: NonNegative = 4.0
+    default: NonNegative = DEFAULT.min_area_px
     unit: Literal["m2", "px"] = "px"
 
     def of(self, class_name: str) -> float:
@@ -30,7 +34,7 @@ class ThresholdTable(BaseModel, frozen=True, extra="allow", strict=True):
     """Thresholds on the probability: `default` and a number per class name."""
 
     __pydantic_extra__: dict[str, Share] = Field(init=False)
-    default: Share = 0.5
+    default: Share = DEFAULT.threshold
 
     def of(self, class_name: str) -> float:
         """Return the threshold of that class, 0..1."""
@@ -41,7 +45,7 @@ class LengthTable(BaseModel, frozen=True, extra="allow", strict=True):
     """Lengths in pixels: `default` and a number per class name; one number alone is the default."""
 
     __pydantic_extra__: dict[str, NonNegative] = Field(init=False)
-    default: NonNegative = 0.25
+    default: NonNegative = DEFAULT.simplify_px
 
     @model_validator(mode="before")
     @classmethod
@@ -56,7 +60,7 @@ class LengthTable(BaseModel, frozen=True, extra="allow", strict=True):
 class VectorizeTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """`[vectorize]`."""
 
-    mode: Literal["contour", "edge", "opencv"] = "contour"
+    mode: TraceMode = DEFAULT.mode
     """`contour` runs between pixels where the probability crosses the threshold; `edge` follows pixel borders; `opencv`
     runs through pixel centres as both DSTL methods do, for masks learned with `[prepare] target = "opencv"`."""
     exclusive: bool = False
@@ -64,15 +68,16 @@ class VectorizeTable(BaseModel, frozen=True, extra="forbid", strict=True):
     other one, and 0.5 means the most probable."""
     shared_borders: bool = False
     """With `exclusive`: follow pixel borders and simplify neighbours together, so that classes meet without gap or
-    overlap. Connectivity is then 4, holes stay, and a scene is held in memory."""
+    overlap, each border by the smaller `simplify_px` of its classes. Connectivity is then 4, holes stay unless
+    `min_hole` is given, and a scene is held in memory."""
     threshold: ThresholdTable = ThresholdTable()
     min_area: AreaTable = AreaTable()
     min_hole: AreaTable | None = None
     """Smallest hole; none takes `min_area`."""
-    connectivity: Literal[4, 8, "mean"] = 4
+    connectivity: Connectivity = DEFAULT.connectivity
     """Whether pixels that meet at a corner only are two polygons (4) or one (8), or whatever the mean of the four
     pixels around the corner says (`mean`, contours only)."""
-    smooth: Annotated[int, Field(ge=0, le=20)] = 0
+    smooth: Annotated[int, Field(ge=0, le=MOST_ROUNDS)] = DEFAULT.smooth
     """How often the vertices of a contour move halfway to the line of their neighbours; none crosses a pixel centre."""
     right_angles: tuple[Name, ...] = ()
     """Classes, such as buildings, whose polygons get right angles where they nearly have them."""
@@ -89,30 +94,33 @@ class VectorizeTable(BaseModel, frozen=True, extra="forbid", strict=True):
             raise ValueError(
                 "shared_borders needs exclusive = true: only classes that exclude each other share borders"
             )
-        if self.mode != "contour" and self.connectivity == "mean":
-            raise ValueError(f"connectivity 'mean' is for contours; with mode = {self.mode!r} it is 4 or 8")
-        if self.mode == "opencv" and (self.right_angles or self.smooth):
-            raise ValueError("right_angles and smooth have no meaning with mode = 'opencv'")
+        tables = (self.threshold, self.min_area, self.min_hole, self.simplify_px)
+        named = {name for table in tables if table is not None for name in table.model_extra or ()}
+        for name in ("", *sorted(named | set(self.right_angles))):
+            try:
+                self.tracing(name, 1.0)
+            except RecipeError as error:
+                raise ValueError(f"{name}: {error}" if name else str(error)) from error
         return self
 
-    def tracing(self, class_name: str, pixel_area: float) -> dict[str, Any]:
-        """Return the options of `landscribe.core.trace.trace` for that class.
+    def tracing(self, class_name: str, pixel_area_m2: float) -> Tracing:
+        """Return what this table says about that class, in pixels.
 
         Args:
             class_name: The class.
-            pixel_area: Area of a pixel in the unit `m2` of areas.
+            pixel_area_m2: Area of a pixel in the unit `m2` of areas.
         """
-        hole = self.min_area if self.min_hole is None else self.min_hole
-        return {
-            "threshold": self.threshold.of(class_name),
-            "mode": "edge" if self.shared_borders else self.mode,
-            "min_area_px": self.min_area.of_px(class_name, pixel_area),
-            "min_hole_px": hole.of_px(class_name, pixel_area),
-            "simplify_px": self.simplify_px.of(class_name),
-            "connectivity": self.connectivity,
-            "smooth": self.smooth,
-            "right_angles": class_name in self.right_angles,
-        }
+        tracing = Tracing(
+            threshold=self.threshold.of(class_name),
+            mode=self.mode,
+            min_area_px=self.min_area.of_px(class_name, pixel_area_m2),
+            min_hole_px=None if self.min_hole is None else self.min_hole.of_px(class_name, pixel_area_m2),
+            simplify_px=self.simplify_px.of(class_name),
+            connectivity=self.connectivity,
+            smooth=self.smooth,
+            right_angles=class_name in self.right_angles,
+        )
+        return tracing.with_shared_borders() if self.shared_borders else tracing
 
 
 class TuneTable(BaseModel, frozen=True, extra="forbid", strict=True):

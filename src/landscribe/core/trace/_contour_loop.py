@@ -44,7 +44,8 @@ def _crossing(
 
     Linear interpolation fits a field that changes over several pixels. A covered share changes within one: there an
     edge lies where the two shares add up to (inner + outer - 1/2), exactly, for every edge nearer than 45 degrees to
-    the normal. How sharp the field is there decides between the two.
+    the normal. A share grows by one over one pixel, so another threshold moves the line by as much as it differs from
+    1/2. How sharp the field is there decides between the two.
 
     Args:
         before: The sample before `inner` on the line, NaN where there is none.
@@ -67,7 +68,7 @@ def _crossing(
         high = inner if np.isnan(before) else max(before, inner)
         low = outer if np.isnan(beyond) else min(beyond, outer)
         weight = min(max((high - low - 0.85) / 0.1, 0.0), 1.0)
-        part += weight * (inner + outer - 0.5 - part)
+        part += weight * (inner + outer - level - part)
     return min(max(part, CLEARANCE), 1.0 - CLEARANCE), weight > 0.0
 
 

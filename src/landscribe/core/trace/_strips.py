@@ -88,10 +88,11 @@ def trace_contours(
     read: Reader,
     shape_hw: tuple[int, int],
     block: int,
+    threshold: float,
+    *,
     level: float,
     sharp: bool,
     saddle: int,
-    *,
     at_centres: bool = False,
 ) -> Iterator[Closed]:
     """Contour a scene; `_contour_loop` says what the frame of samples around it is and what the last arguments do.
@@ -100,7 +101,8 @@ def trace_contours(
         read: Gives the field of a window of full width.
         shape_hw: Height and width of the scene.
         block: Rows to read at a time.
-        level: Threshold, 0..1.
+        threshold: Smallest value inside, 0..1.
+        level: Value at which lines run between samples, 0..1.
         sharp: Whether covered shares may be told from smooth fields.
         saddle: SEPARATE or JOIN, or MEAN where contours run between centres.
         at_centres: Run right beside the centres of inside pixels, also at the scene's border.
@@ -112,7 +114,7 @@ def trace_contours(
     room = empty_row(width + 4)
     begin = first = 0
     held: AnyArray | None = None
-    for piece, scale, threshold in _pieces(read, shape_hw, block, level):
+    for piece, scale, smallest in _pieces(read, shape_hw, block, threshold):
         held = piece if held is None else np.concatenate((held, piece))
         stop = first + len(held)
         end = height + 4 if stop == height else stop + 1
@@ -125,7 +127,7 @@ def trace_contours(
             field,
             begin,
             end,
-            threshold,
+            smallest,
             math.inf if at_centres else level,
             sharp,
             saddle,

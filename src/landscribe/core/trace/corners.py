@@ -2,7 +2,9 @@
 
 A contour runs along straight edges exactly, but rounds corners: a perfect 14 x 6 px car loses more than one per cent of
 its area at its four corners. Here two straight stretches that meet in a short bend are prolonged to the point where
-they cross, and the point is taken if the shares of the four pixels around agree with a corner at that place.
+they cross, and the point is taken if the shares of the four pixels around agree with a corner at that place. At another
+threshold than one half the contour runs beside the edge of the shape; the shares are then compared with a corner of the
+edge itself.
 """
 
 from __future__ import annotations
@@ -113,7 +115,31 @@ def _agrees(
 
 
 @numba.njit(cache=True, nogil=True)
-def _corner(ring: Floats, block_share: Singles, end: int, begin: int, a: Floats, b: Floats, point: Floats) -> bool:
+def _meet(a: Floats, b: Floats) -> tuple[float, float]:
+    """Point where two lines cross that are not parallel."""
+    along = ((b[0] - a[0]) * b[3] - (b[1] - a[1]) * b[2]) / (a[2] * b[3] - a[3] * b[2])
+    return a[0] + along * a[2], a[1] + along * a[3]
+
+
+@numba.njit(cache=True, nogil=True)
+def _edge_of(line: Floats, level: float) -> Floats:
+    """Move the line of a contour at a threshold to the edge of the shape, which is where the contour at 1/2 runs.
+
+    It moves along the axis that the line crosses more steeply, as vertices did; the inside is on the left.
+    """
+    edge = line.copy()
+    inwards = 0.5 - level
+    if abs(line[3]) > abs(line[2]):
+        edge[0] += inwards if line[3] > 0.0 else -inwards
+    else:
+        edge[1] -= inwards if line[2] > 0.0 else -inwards
+    return edge
+
+
+@numba.njit(cache=True, nogil=True)
+def _corner(
+    ring: Floats, block_share: Singles, end: int, begin: int, a: Floats, b: Floats, level: float, point: Floats
+) -> bool:
     """Find the corner between a stretch that ends at vertex `end` and one that begins at `begin`."""
     turn = a[2] * b[3] - a[3] * b[2]
     if abs(turn) < TURN or begin - end > 8:
@@ -123,18 +149,21 @@ def _corner(ring: Floats, block_share: Singles, end: int, begin: int, a: Floats,
         way += math.hypot(ring[i + 1, 0] - ring[i, 0], ring[i + 1, 1] - ring[i, 1])
     if way > BEND_PX:
         return False
-    along = ((b[0] - a[0]) * b[3] - (b[1] - a[1]) * b[2]) / turn
-    x, y = a[0] + along * a[2], a[1] + along * a[3]
+    x, y = _meet(a, b)
     ahead = (x - ring[end, 0]) * a[2] + (y - ring[end, 1]) * a[3]
     behind = (ring[begin, 0] - x) * b[2] + (ring[begin, 1] - y) * b[3]
     if not (-0.5 <= ahead <= 1.6 and -0.5 <= behind <= 1.6):
         return False
     point[0], point[1] = x, y
-    return _agrees(ring, block_share, max(end - 1, 0), min(begin + 1, len(ring) - 1), x, y, a, b)
+    edge_a, edge_b = _edge_of(a, level), _edge_of(b, level)
+    x, y = _meet(edge_a, edge_b)
+    return _agrees(ring, block_share, max(end - 1, 0), min(begin + 1, len(ring) - 1), x, y, edge_a, edge_b)
 
 
 @numba.njit(cache=True, nogil=True)
-def restore_corners(xy: Floats, block_share: Singles, ring_start: Ints) -> tuple[Floats, Ints, NDArray[np.bool_], Ints]:
+def restore_corners(
+    xy: Floats, block_share: Singles, ring_start: Ints, level: float
+) -> tuple[Floats, Ints, NDArray[np.bool_], Ints]:
     """Put corners back into contours of covered shares.
 
     Args:
@@ -142,6 +171,7 @@ def restore_corners(xy: Floats, block_share: Singles, ring_start: Ints) -> tuple
         block_share: Covered area of the 2 x 2 pixels around the cell between a vertex and the next one, float32 (N,);
             see `landscribe.core.trace._chains.Chains.block`.
         ring_start: First vertex of each ring and N.
+        level: Threshold of the contour, 0..1.
 
     Returns:
         Vertices and starts of as many closed rings, which vertices are corners, and how many each ring got.
@@ -154,13 +184,15 @@ def restore_corners(xy: Floats, block_share: Singles, ring_start: Ints) -> tuple
     n = 0
     for k in range(len(ring_start) - 1):
         start, stop = ring_start[k], ring_start[k + 1] - 1
-        n, found[k] = _restore(xy[start:stop], block_share[start:stop], out, is_corner, n)
+        n, found[k] = _restore(xy[start:stop], block_share[start:stop], level, out, is_corner, n)
         starts[k + 1] = n
     return out[:n], starts, is_corner[:n], found
 
 
 @numba.njit(cache=True, nogil=True)
-def _restore(open_ring: Floats, shares: Singles, out: Floats, is_corner: NDArray[np.bool_], at: int) -> tuple[int, int]:
+def _restore(
+    open_ring: Floats, shares: Singles, level: float, out: Floats, is_corner: NDArray[np.bool_], at: int
+) -> tuple[int, int]:
     """Restore the corners of one ring and append it to `out`; returns the new end and the number of corners."""
     m = len(open_ring)
     n_sharp = 0
@@ -190,7 +222,7 @@ def _restore(open_ring: Floats, shares: Singles, out: Floats, is_corner: NDArray
         a, b = lines[k], lines[after]
         shift = m if after == 0 else 0
         end, begin = ends[k, 1], ends[after, 0] + shift
-        if not _corner(twice, share_twice, end, begin, a, b, points[count]):
+        if not _corner(twice, share_twice, end, begin, a, b, level, points[count]):
             continue
         x, y = points[count, 0], points[count, 1]
         while end > ends[k, 0] + 1 and not _clean(twice, end, a, x, y, 1.0):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import shapely
@@ -17,6 +16,7 @@ from landscribe.core.polygons.simplify import CONTOUR, EDGES, relax, straighten,
 from landscribe.core.trace._strips import Closed
 from landscribe.core.trace.corners import restore_corners
 from landscribe.core.trace.squaring import square_rings
+from landscribe.core.tracing import Tracing
 
 SMALL, SMALL_HOLE = "polygon below minimum area", "hole below minimum area"
 FLAT = "one pixel wide, no area between pixel centres"
@@ -25,20 +25,6 @@ NEARLY_SQUARE = 0.85
 SQUARED_PX = 2.5
 """Largest distance that its outline may move."""
 INTERIORS_MEET = "T********"
-
-
-@dataclass(frozen=True, slots=True)
-class Shaping:
-    """How rings become polygons; lengths and areas in pixels, meaning as in `landscribe.core.trace.trace_blocks`."""
-
-    shape_hw: tuple[int, int]
-    mode: Literal["contour", "edge"]
-    min_area: float
-    min_hole: float
-    simplify: float
-    sharp: bool
-    smooth: int
-    right_angles: bool
 
 
 @dataclass(frozen=True)
@@ -59,50 +45,51 @@ class Outlines:
     dropped: Counter[str]
 
 
-def shape_outlines(closed: Closed, shaping: Shaping) -> Outlines:
+def shape_outlines(closed: Closed, shape_hw: tuple[int, int], tracing: Tracing) -> Outlines:
     """Leave out what is too small and build polygons of the rest.
 
     Args:
         closed: Rings of parts that have ended.
-        shaping: What to do with them.
+        shape_hw: Height and width of the scene.
+        tracing: What to do with them.
 
     Returns:
         Polygons, one for each part that is left.
     """
     areas = -ring_areas(closed.xy, closed.ring_start)  # shells run against the clock on the screen
     is_hole = areas < 0
-    small_hole = is_hole & (-areas < shaping.min_hole)
+    small_hole = is_hole & (-areas < tracing.hole_px)
     net = np.bincount(closed.part, weights=np.where(small_hole, 0.0, areas), minlength=len(closed.stats))
-    keep_part = net >= shaping.min_area
+    keep_part = net >= tracing.min_area_px
     order = np.lexsort((is_hole, closed.part))
     order = order[(keep_part[closed.part] & ~small_hole)[order]]
     polygon_start = np.append(np.flatnonzero(~is_hole[order]), len(order)).astype(np.int64)
     xy, block, ring_start = gather_rings(closed.xy, closed.block, closed.ring_start, order)
-    height, width = shaping.shape_hw
+    height, width = shape_hw
     reshaped = np.zeros(len(polygon_start) - 1, dtype=np.bool_)
     plain_xy, plain_start = xy, ring_start
     corners = np.empty(0, dtype=np.bool_)
-    if shaping.mode == "edge":
-        if shaping.simplify > 0:
-            plain_xy, plain_start = thin(xy, ring_start, block > 0, shaping.simplify, EDGES, height, width)
+    if tracing.mode == "edge":
+        if tracing.simplify_px > 0:
+            plain_xy, plain_start = thin(xy, ring_start, block > 0, tracing.simplify_px, EDGES, height, width)
     else:
-        if shaping.sharp:
+        if tracing.is_sharp:
             straighten(xy, block, ring_start, height, width)
-        for _ in range(shaping.smooth):
+        for _ in range(tracing.smooth):
             xy = relax(xy, ring_start, height, width)
-        plain_xy, plain_start = thin(xy, ring_start, corners, shaping.simplify, CONTOUR, height, width)
-        if shaping.sharp and not shaping.smooth and len(reshaped):
-            xy, ring_start, corners, found = restore_corners(xy, block, ring_start)
+        plain_xy, plain_start = thin(xy, ring_start, corners, tracing.simplify_px, CONTOUR, height, width)
+        if tracing.is_sharp and not tracing.smooth and len(reshaped):
+            xy, ring_start, corners, found = restore_corners(xy, block, ring_start, tracing.level)
             reshaped = np.add.reduceat(found, polygon_start[:-1]) > 0
     plain = to_polygons(plain_xy, plain_start, polygon_start)
     geometries = plain.copy()
     if reshaped.any():
         rings = np.flatnonzero(np.repeat(reshaped, np.diff(polygon_start)))
         some_xy, flags, some_start = gather_rings(xy, corners.astype(np.float32), ring_start, rings)
-        thinned = thin(some_xy, some_start, flags > 0, shaping.simplify, CONTOUR, height, width)
+        thinned = thin(some_xy, some_start, flags > 0, tracing.simplify_px, CONTOUR, height, width)
         starts = np.concatenate(([0], np.cumsum(np.diff(polygon_start)[reshaped])))
         geometries[reshaped] = to_polygons(*thinned, starts)
-    if shaping.right_angles:
+    if tracing.right_angles:
         geometries, squared = _square(geometries, xy, ring_start, polygon_start)
         reshaped |= squared
     pixels, total, low = closed.stats[keep_part].T

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import shapely
 
 from landscribe.core.arrays import AnyArray, BoolArray, FloatArray, GeometryArray, IntArray
+from landscribe.core.polygons.rings import Floats
 from landscribe.core.trace import Traced
 from landscribe.core.trace._strips import KERNEL_ROWS, trace_edges
-from landscribe.core.trace.outlines import SMALL, Outlines, Shaping, join, shape_outlines
+from landscribe.core.trace.outlines import INTERIORS_MEET, SMALL, SMALL_HOLE, Outlines, join, shape_outlines
+from landscribe.core.tracing import PIXEL_EDGES, Tracing
 
 VANISHED = "vanished in simplification"
 LEAST = np.float32(1e-6)
@@ -20,10 +23,9 @@ LEAST = np.float32(1e-6)
 def trace_partition(
     classes_hw: IntArray,
     wanted: Sequence[int],
+    tracings: Sequence[Tracing],
     *,
     probability_hw: FloatArray | None = None,
-    min_area_px: Sequence[float] | None = None,
-    simplify_px: float = 0.0,
 ) -> list[Traced]:
     """Turn a raster of exclusive classes into polygons without gaps or overlaps between them.
 
@@ -32,11 +34,13 @@ def trace_partition(
     Args:
         classes_hw: Class of each pixel, integers (H, W).
         wanted: Classes to return; all others are traced too, so that borders with them are borders.
+        tracings: Of each wanted class, for these of their settings: polygons below `min_area_px` are left out, and
+            their ground stays empty; `simplify_px` says how coarse simplification may be: a vertex goes where the
+            triangle with its neighbours has less area than the square of this. On the border of two classes the
+            smaller one of theirs holds, on the border of a class and what is not wanted that of the class. Both sides
+            of a border move together, the scene's border never. Holes smaller than `min_hole_px` in which no other
+            polygon lies are filled; None fills none.
         probability_hw: How probable the class of each pixel is there, float (H, W), 0..1; None for 1.
-        min_area_px: Of each wanted class, the area in pixels below which polygons are left out; their ground stays
-            empty. None keeps all.
-        simplify_px: How coarse simplification may be, in pixels: a vertex goes where the triangle with its neighbours
-            has less area than the square of this. Both sides of a border move together, the scene's border never.
 
     Returns:
         For each wanted class its polygons in pixel coordinates, in scan order, and what was left out, by reason.
@@ -47,7 +51,6 @@ def trace_partition(
     shape_hw = (classes_hw.shape[0], classes_hw.shape[1])
     nodes = _nodes(classes_hw)
     values = np.unique(classes_hw)
-    shaping = Shaping(shape_hw, "edge", 0.0, 0.0, 0.0, sharp=False, smooth=0, right_angles=False)
     traced: list[Outlines] = []
     for value in values:
         field: AnyArray = classes_hw == value
@@ -55,18 +58,35 @@ def trace_partition(
             field = np.where(field, np.clip(probability_hw, LEAST, 1), np.float32(0)).astype(np.float32)
         level = 0.5 if probability_hw is None else float(LEAST)
         pieces = trace_edges(lambda w, f=field: f[w.slices], shape_hw, KERNEL_ROWS, level, nodes)  # type: ignore[misc]
-        traced.append(join([shape_outlines(piece, shaping) for piece in pieces]))
-    everything = np.concatenate([outlines.geometries for outlines in traced])
-    if simplify_px > 0:
-        everything = shapely.coverage_simplify(everything, simplify_px, simplify_boundary=False)
-    ends = np.cumsum([len(outlines.geometries) for outlines in traced])
-    parts = np.split(everything, ends[:-1])
+        traced.append(join([shape_outlines(piece, shape_hw, PIXEL_EDGES) for piece in pieces]))
+    tolerance_of = {value: tracing.simplify_px for value, tracing in zip(wanted, tracings, strict=True)}
+    coarsest = max(tolerance_of.values(), default=0.0)
+    counts = [len(outlines.geometries) for outlines in traced]
+    everything = _simplify(
+        np.concatenate([outlines.geometries for outlines in traced]),
+        np.repeat([tolerance_of.get(int(value), coarsest) for value in values], counts),
+    )
+    parts = np.split(everything, np.cumsum(counts)[:-1])
     of_value = {int(value): (part, outlines) for value, part, outlines in zip(values, parts, traced, strict=True)}
-    limits = [0.0] * len(wanted) if min_area_px is None else min_area_px
-    return [
-        _keep(*of_value[value], limit) if value in of_value else _nothing()
-        for value, limit in zip(wanted, limits, strict=True)
+    kept = [
+        _keep(*of_value[value], tracing.min_area_px) if value in of_value else _nothing()
+        for value, tracing in zip(wanted, tracings, strict=True)
     ]
+    limits = [tracing.min_hole_px for tracing in tracings]
+    return kept if not any(limits) else _fill_holes(kept, [limit or 0.0 for limit in limits])
+
+
+def _simplify(geometries: GeometryArray, tolerance: Floats) -> GeometryArray:
+    """Simplify polygons that meet without gaps, each border by the smaller tolerance of its two sides.
+
+    From the finest tolerance to the coarsest, those polygons are simplified together that allow as much; a border with
+    one that does not is the border of their ground then, and stays.
+    """
+    geometries = geometries.copy()
+    for step in np.unique(tolerance[tolerance > 0]):
+        members = np.flatnonzero(tolerance >= step)
+        geometries[members] = shapely.coverage_simplify(geometries[members], step, simplify_boundary=False)
+    return geometries
 
 
 def _keep(geometries: GeometryArray, outlines: Outlines, min_area_px: float) -> Traced:
@@ -81,6 +101,24 @@ def _keep(geometries: GeometryArray, outlines: Outlines, min_area_px: float) -> 
 def _nothing() -> Traced:
     none = np.empty(0)
     return Traced(np.empty(0, dtype=object), none, none, none, {VANISHED: 0, SMALL: 0})
+
+
+def _fill_holes(kept: list[Traced], limits: list[float]) -> list[Traced]:
+    """Fill holes below a limit of each class where no polygon that was kept lies inside."""
+    tree = shapely.STRtree(np.concatenate([traced.geometries for traced in kept]))
+    filled = []
+    for traced, limit in zip(kept, limits, strict=True):
+        rings, owner = shapely.get_rings(traced.geometries, return_index=True)
+        grounds = shapely.polygons(rings)
+        is_hole = np.append(False, owner[1:] == owner[:-1])
+        small = np.flatnonzero(is_hole & (shapely.area(grounds) < limit))
+        hole, other = tree.query(grounds[small], predicate="intersects")
+        taken = shapely.relate_pattern(grounds[small][hole], tree.geometries[other], INTERIORS_MEET)
+        fill = np.delete(small, np.unique(hole[taken]))
+        geometries = shapely.polygons(np.delete(rings, fill), indices=np.delete(owner, fill))
+        dropped = traced.dropped | {SMALL_HOLE: len(fill)}
+        filled.append(replace(traced, geometries=geometries, area_px=shapely.area(geometries), dropped=dropped))
+    return filled
 
 
 def _nodes(classes_hw: IntArray) -> BoolArray:

@@ -18,6 +18,7 @@ from landscribe.core.grid import STRIP_ROWS, Grid, Window
 from landscribe.core.sensors import Sensor
 from landscribe.core.split.looks import Look
 from landscribe.core.trace import trace_blocks
+from landscribe.core.tracing import PIXEL_EDGES
 from landscribe.errors import DataError, problem
 from landscribe.io.raster.rasters import open_raster, write_raster
 from landscribe.io.run.runs import Run
@@ -111,7 +112,7 @@ class PreparedScene:
             if all(read(window).all() for window in self.grid.window.strips()):
                 # Beyond the picture nothing is known, so labels that reach over its edge end there.
                 return self.grid.footprint
-            traced = trace_blocks(read, self.grid.shape_hw, block=STRIP_ROWS, mode="edge")
+            traced = trace_blocks(read, self.grid.shape_hw, PIXEL_EDGES, block=STRIP_ROWS)
         return shapely.multipolygons(self.grid.pixels_to_ground(traced.geometries))
 
 
