@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from landscribe.core.arrays import AnyArray, FloatArray
-from landscribe.core.recipe import MEMBER, PredictTable
 from landscribe.errors import RecipeError, problem
 
 Owners: TypeAlias = tuple[tuple[int, float], ...]
 """Outputs that predict a class, counted over all networks in their order, with their weights (sum 1)."""
+
+MEMBER = "+"
+"""Stands between the name of a row of `[[models]]` and what tells its networks apart; no row has it in its name."""
+
+
+class Ensembling(Protocol):
+    """What `[predict]` says about several owners of a class."""
+
+    @property
+    def ensemble(self) -> bool:
+        """Whether rows of `[[models]]` may own the same class."""
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Weights of rows, by name; 1 where none is given."""
 
 
 def row_of(network: str) -> str:
@@ -20,7 +34,7 @@ def row_of(network: str) -> str:
     return network.partition(MEMBER)[0]
 
 
-def require_owners(classes_of: Mapping[str, Sequence[str]], predict: PredictTable) -> None:
+def require_owners(classes_of: Mapping[str, Sequence[str]], predict: Ensembling) -> None:
     """Refuse rows of `[[models]]` that own the same class without `[predict].ensemble`, and weights of no row.
 
     Args:
@@ -46,7 +60,7 @@ def require_owners(classes_of: Mapping[str, Sequence[str]], predict: PredictTabl
 
 
 def find_owners(
-    legend: Sequence[str], networks: Sequence[tuple[str, Sequence[str]]], predict: PredictTable
+    legend: Sequence[str], networks: Sequence[tuple[str, Sequence[str]]], predict: Ensembling
 ) -> tuple[Owners, ...]:
     """Return, for each class of the legend, which outputs predict it; none where no network does.
 

@@ -19,8 +19,8 @@ from landscribe.core.recipe import Recipe, VectorizeTable
 from landscribe.core.rules import apply_rules
 from landscribe.core.trace.classes import BLOCK_ROWS, trace_classes
 from landscribe.errors import DataError, IntegrityError
-from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.raster.rasters import open_raster
+from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Record, Run, make_key
 from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import UNTUNED_FEATURES, UNTUNED_PROBABILITY, effective_recipe

@@ -12,7 +12,6 @@ from pydantic import BaseModel, Field, model_validator
 
 from landscribe.core.recipe.data import SHARP, ClassTable, DataTable, KindTable, LabelTable, PrepareTable, SensorTable
 from landscribe.core.recipe.models import (
-    MEMBER,
     ChipTable,
     InputTable,
     LossTable,
@@ -36,7 +35,6 @@ from landscribe.core.recipe.splits import ValidateTable
 from landscribe.core.recipe.values import Colour, Count, Name, Names, NonNegative, PerClass, Positive, Share
 
 __all__ = [
-    "MEMBER",
     "RULE_ACTIONS",
     "AreaTable",
     "AreaWindowTable",

@@ -6,11 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from landscribe.core.owners import MEMBER
 from landscribe.core.recipe.spectral import SpectralTable
 from landscribe.core.recipe.values import Count, FileName, Name, NonNegative, PerClass, Positive, Share
-
-MEMBER = "+"
-"""Stands between the name of a row of `[[models]]` and what tells its networks apart; no row has it in its name."""
 
 
 class InputTable(BaseModel, frozen=True, extra="forbid", strict=True):
