@@ -84,6 +84,18 @@ def refuse_foreign(path: Path) -> None:
         raise DataError(problem(str(path), f"is {what}, which is not read", do=do))
 
 
+def refuse_drawn(path: Path) -> None:
+    """Refuse what was drawn on a picture where polygons on the ground are needed.
+
+    Raises:
+        DataError: With what it is.
+    """
+    for looks, what in ((looks_like_coco, "COCO"), (looks_like_labelme, "labelme"), (looks_like_yolo, "YOLO")):
+        if looks(path):
+            do = "name it in [data].labels of a recipe, where its pictures are known, or write polygons"
+            raise DataError(problem(str(path), f"is {what}, shapes on a picture", do=do))
+
+
 def _head(path: Path) -> bytes:
     try:
         with path.open("rb") as file:

@@ -21,6 +21,7 @@ from pyproj.exceptions import CRSError
 
 from landscribe.errors import DataError, problem
 from landscribe.io.safety import check_size, heard, require_local_file
+from landscribe.io.vector.foreign import refuse_drawn, refuse_foreign
 from landscribe.io.vector.geojson import LONLAT, read_geojson
 from landscribe.io.vector.layer import Layer, from_wkb
 from landscribe.io.vector.wkt_csv import read_csv_layer
@@ -55,6 +56,8 @@ def read_layer(path: Path, layer: str | None, wanted: Collection[str]) -> Layer:
         return read_parquet(path, wanted)
     if path.name.lower().endswith((".csv", ".csv.gz")):
         return read_csv_layer(path)
+    refuse_foreign(path)
+    refuse_drawn(path)
     begins = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n\x1e")[:1]
     if begins in (b"{", b"[") or path.suffix.lower() in (".geojson", ".json"):
         return read_geojson(path, wanted)
