@@ -91,3 +91,18 @@ def test_features_have_their_columns_even_when_empty() -> None:
 def test_messages_are_one_line() -> None:
     text = problem("scene 'a'", "7\nbands", got=7, need=8, do="check it")
     assert text == "scene 'a': 7 bands, got 7, need 8; check it"
+
+
+def test_a_label_is_understood_by_name_other_names_id_and_but_for_case() -> None:
+    water = LandClass(0, "Open Water", "#2166AC", also=("wasser", "2"))
+    road = LandClass(2, "road", "#4D4D4D")
+    legend = Legend((water, road))
+    for text in ("Open Water", "wasser", "2", "0", "open  water ", "WASSER"):
+        assert legend.find(text) is water
+    assert legend.find("Road") is road
+    assert legend.find("lake") is None
+    both = Legend((LandClass(1, "Road", "#4D4D4D"), LandClass(2, "road", "#4D4D4D")))
+    assert both.find("ROAD") is None
+    assert both.find("road") is both.classes[1]
+    with pytest.raises(RecipeError, match="two classes are called the same, got road"):
+        Legend((road, LandClass(3, "track", "#4D4D4D", also=("road",))))

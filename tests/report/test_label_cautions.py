@@ -6,6 +6,7 @@ import pytest
 
 from landscribe.core.ground import Ground
 from landscribe.io.labels.grids import WARPED
+from landscribe.io.labels.marks import WIDENED
 from landscribe.io.labels.pictures import OFF_PALETTE, TAKEN
 from landscribe.report.data import LabelEvidence
 from landscribe.report.label_cautions import label_cautions
@@ -63,3 +64,8 @@ def test_pixels_off_the_palette_and_other_grids() -> None:
     off, warped = said(LabelEvidence(pixels={"a": 1000.0}), {TAKEN: 30, OFF_PALETTE: 120, WARPED: 1000})
     assert "30 pixels (3 %) were taken for the nearest one, 120 pixels (12 %) count as unlabelled" in off
     assert "1,000 pixels (100 %)" in warped
+
+
+def test_outlines_of_lines_and_points_are_the_recipe_s() -> None:
+    (found,) = said(LabelEvidence(pixels={"a": 1000.0}), {WIDENED: 41})
+    assert found.startswith("41 labels of lines or points became polygons of a width that the recipe gives")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from landscribe.core.ground import Ground, add_ground
 from landscribe.io.labels.grids import WARPED
 from landscribe.io.labels.ground import EMPTY_SIDE
+from landscribe.io.labels.marks import WIDENED
 from landscribe.io.labels.pictures import OFF_PALETTE, TAKEN
 from landscribe.report.data import LabelEvidence
 from landscribe.report.words import listed, percent, plural
@@ -41,6 +42,11 @@ def label_cautions(
         yield (
             f"Label pictures lie on another grid than the images ({_of(dropped[WARPED], total)}): their outlines are "
             "only as fine as the coarser of the two."
+        )
+    if dropped.get(WIDENED):
+        yield (
+            f"{plural(round(dropped[WIDENED]), 'label')} of lines or points became polygons of a width that the recipe "
+            "gives: how well outlines are met says little."
         )
 
 

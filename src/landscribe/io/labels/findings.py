@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from landscribe.core.grid import Grid
 from landscribe.core.ground import Ground, add_ground, without_negative, without_positive
-from landscribe.core.legend import Legend
+from landscribe.core.legend import Legend, plain_name
 from landscribe.errors import problem
 from landscribe.io.labels.ground import EMPTY_SIDE, empty_side, measure_ground
 from landscribe.io.labels.labels import read_labels
@@ -87,8 +87,11 @@ def no_negative(where: str, name: str, ground: Ground, unit: str) -> str:
     )
 
 
-def label_warnings(facts: Sequence[LabelFacts], scenes: Sequence[Scene], chosen: Collection[str]) -> Iterator[str]:
+def label_warnings(
+    facts: Sequence[LabelFacts], scenes: Sequence[Scene], legend: Legend, chosen: Collection[str]
+) -> Iterator[str]:
     """Say what labels left out, and where they may say nothing because nobody looked."""
+    yield from _alike(legend)
     total = add_ground([own.ground for own in facts])
     for name in without_positive(total) if total else ():
         if name not in chosen:
@@ -112,6 +115,17 @@ def label_warnings(facts: Sequence[LabelFacts], scenes: Sequence[Scene], chosen:
     for reason, count in shared.items():
         yield f"labels: {count} {reason}"
     yield from _about_shared([own for own in facts if own.emptiest is not None])
+
+
+def _alike(legend: Legend) -> Iterator[str]:
+    names: dict[str, list[str]] = defaultdict(list)
+    for name in legend.names:
+        names[plain_name(name)].append(name)
+    for first, *others in names.values():
+        if others:
+            called = " and ".join(repr(name) for name in (first, *others))
+            do = f"if they are one: [[classes]] name = {first!r}, also = {others!r}"
+            yield problem(f"classes {called}", "differ in case or blanks only", do=do)
 
 
 def _about_shared(facts: Sequence[LabelFacts]) -> Iterator[str]:

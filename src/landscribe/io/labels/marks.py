@@ -16,6 +16,8 @@ from landscribe.errors import DataError, problem
 from landscribe.io.vector.clean import is_mark
 from landscribe.io.vector.vectors import WIDTH
 
+ROUND = 16
+"""Straight pieces of a quarter of a circle."""
 WIDENED = "lines and points, made polygons of the width that the recipe gives"
 NO_WIDTH = "lines and points without a width"
 LEFT_OUT = "lines and points, left out for want of labels.buffer_m or labels.width_field"
@@ -55,7 +57,7 @@ def widen(
     marks, reach = _move(geometries[mark], plane), _reach(features, table)[mark]
     near = _is_near(marks, reach, _move(np.array([grid.footprint], dtype=object), plane)[0])
     wide = near & (reach > 0)
-    geometries[np.flatnonzero(mark)[wide]] = _move(shapely.buffer(marks[wide], reach[wide]), ~plane)
+    geometries[np.flatnonzero(mark)[wide]] = _move(shapely.buffer(marks[wide], reach[wide], quad_segs=ROUND), ~plane)
     kept = features.set_geometry(geometries, crs=features.crs)[~is_mark(geometries)]
     counts = {WIDENED: int(wide.sum()), NO_WIDTH: int(near.sum() - wide.sum())}
     return kept.drop(columns=WIDTH, errors="ignore").reset_index(drop=True), counts

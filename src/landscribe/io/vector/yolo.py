@@ -133,7 +133,7 @@ def _yaml_names(lines: list[str]) -> tuple[str, ...] | None:
 def _ordered(cells: list[str]) -> tuple[str, ...] | None:
     numbered: dict[int, str] = {}
     for k, cell in enumerate(cells):
-        match = re.fullmatch(r"(?:(\d{1,6})\s*:|-)?\s*(.*)", cell)
+        match = re.fullmatch(r"(?:(\d{1,18})\s*:|-)?\s*(.*)", cell)
         if match is None:
             return None
         numbered[int(match.group(1)) if match.group(1) else k] = _unquoted(match.group(2))
