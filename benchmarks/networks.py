@@ -19,14 +19,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
+from landscribe.core.grid import Grid
 from landscribe.core.recipe import InputTable, NetworkTable
+from landscribe.core.sensors import SensorSpec
 from landscribe.nn.device import BYTES, CPU_INFO, Engine, choose_engine
-from landscribe.nn.network.bundle import ModelSpec, SegmentationNet, SensorSpec, build_network
+from landscribe.nn.network.bundle import ModelSpec, SegmentationNet, build_network
 from landscribe.nn.network.stem import compute_statistics
 from landscribe.nn.predict.int8 import pack
 from landscribe.nn.scene import SceneArrays
 
 BANDS, CLASSES = 16, 10
+SENSOR = SensorSpec("M", "m", tuple(f"b{i}" for i in range(BANDS)), 11)
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -84,14 +87,14 @@ def make_scene(height: int, width: int, seed: int = 0) -> SceneArrays:
     steps = np.linspace(-0.9, 0.9, CLASSES)
     coverage = np.stack([(np.abs(field - s) < 0.1).astype(np.uint8) * np.uint8(255) for s in steps])
     valid = np.ones((height, width), bool)
-    return SceneArrays(f"s{seed}", {"M": image}, {"M": valid}, {"M": Affine.identity()}, coverage, valid)
+    grid = Grid(height, width, Affine.identity())
+    return SceneArrays(f"s{seed}", grid, {"M": SENSOR}, {"M": grid}, {"M": image}, {"M": valid}, coverage, valid)
 
 
 def make_net(scene: SceneArrays, context: int = 16) -> SegmentationNet:
     """The U-Net of 7.86 million parameters for such scenes, with batch norm statistics that are not trivial."""
-    sensor = SensorSpec("M", "m", tuple(f"b{i}" for i in range(BANDS)), 11)
     classes = tuple(f"class{k}" for k in range(CLASSES))
-    spec = ModelSpec("m", classes, (sensor,), {"M": 1.0}, InputTable(), NetworkTable(), context)
+    spec = ModelSpec("m", classes, (SENSOR,), {"M": 1.0}, InputTable(), NetworkTable(), context)
     net = build_network(spec, compute_statistics([scene], 0.1))
     generator = torch.Generator().manual_seed(1)
     for module in net.modules():

@@ -12,10 +12,8 @@ import sys
 
 import numpy as np
 import torch
-from affine import Affine
 
-from landscribe.core.arrays import AnyArray, BoolArray, FloatArray
-from landscribe.core.grid import Window
+from landscribe.core.arrays import FloatArray
 from landscribe.core.recipe import PredictTable
 from landscribe.nn.device import Engine, choose_engine
 from landscribe.nn.network.bundle import SegmentationNet
@@ -63,12 +61,7 @@ def predict_plainly(net: PlainUNet, image_chw: FloatArray, device: torch.device,
 def predict_ours(net: SegmentationNet, scene: SceneArrays, engine: Engine, symmetries: int, whole: FloatArray) -> None:
     """Write probabilities of a scene of raw numbers, as `predict` makes them, into (K, height, width)."""
     table = PredictTable(symmetries=symmetries)  # type: ignore[arg-type]
-
-    def read(name: str, window: Window) -> tuple[AnyArray, BoolArray]:
-        return scene.images_chw[name][:, *window.slices], scene.valid_hw[name][window.slices]
-
-    maps, shapes = {"M": Affine.identity()}, {"M": scene.shape_hw}
-    for window, p_khw in predict_tiles([net], read, scene.shape_hw, maps, shapes, engine, table):
+    for window, p_khw in predict_tiles([net], scene, engine, table):
         whole[:, *window.slices] = p_khw
 
 

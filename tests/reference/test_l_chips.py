@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from affine import Affine
 
 from landscribe.core.recipe import ChipTable
 from landscribe.errors import DataError
-from landscribe.nn.train.chips import SceneArrays, cut_chips, draw_plan, load_bank
+from landscribe.nn.train.chips import cut_chips, draw_plan, load_bank
+from scenes import make_arrays
 
 CPU = torch.device("cpu")
 PLAIN = {"gain": 0.0, "band_gain": 0.0, "scale": 0.0, "oversample": 0.0}
@@ -26,9 +26,8 @@ def make_scene(number, shape, coverage_khw=None):
     rows, cols = np.mgrid[: shape[0], : shape[1]]
     smooth = (127 + 60 * np.sin(rows / 9) + 60 * np.cos(cols / 7)).astype(np.uint8)
     coverage = smooth[None] if coverage_khw is None else coverage_khw
-    whole = np.ones(shape, bool)
     image = np.stack([smooth.astype(np.float32), 500 + 3.0 * smooth])
-    return SceneArrays(f"s{number}", {"F": image}, {"F": whole}, {"F": Affine.identity()}, coverage, whole)
+    return make_arrays({"F": image}, coverage=coverage, name=f"s{number}")
 
 
 def plans(bank, count, seed=0, **table):

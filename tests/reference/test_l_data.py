@@ -16,6 +16,7 @@ from landscribe.core.features import make_features, of_class
 from landscribe.core.grid import Grid, Window, dstl_grid
 from landscribe.core.legend import DSTL_LEGEND
 from landscribe.core.recipe import ChipTable, InputTable, ModelTable, NetworkTable
+from landscribe.core.sensors import SensorSpec
 from landscribe.core.split.places import DSTL_FIVE, dstl_place, stratify
 from landscribe.io.run.prepared import open_prepared
 from landscribe.io.run.projects import Project, open_project
@@ -25,15 +26,17 @@ from landscribe.io.settings import load_recipe
 from landscribe.io.source.dstl import write_scene, write_tables
 from landscribe.io.source.submissions import read_texts
 from landscribe.nn.device import choose_engine
-from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network
+from landscribe.nn.network.bundle import ModelSpec, build_network, model_spec
 from landscribe.nn.network.stem import BandStatistics, compute_statistics
 from landscribe.nn.predict.prepare_network import make_ready_for
-from landscribe.nn.predict.reading import SceneReader
+from landscribe.nn.predict.reading import scene_reader
 from landscribe.nn.predict.spectral import lay
-from landscribe.nn.train.chips import ChipPlan, SceneArrays, cut_chips, load_bank
+from landscribe.nn.train.chips import ChipPlan, cut_chips, load_bank
+from landscribe.nn.train.decoded import decode_scenes, in_memory
 from landscribe.stages.prepare import prepare
 from landscribe.stages.stats import stats
 from landscribe.stages.submissions.merge import Source, merge
+from scenes import make_arrays
 
 # The classes of the README by their numbers in method L, one less than in DSTL's files.
 NAMES = ("building", "structure", "road", "track", "tree", "crop", "waterway", "standing-water", "large-vehicle",
@@ -128,8 +131,7 @@ def test_l13_the_bicubic_of_the_method_in_chips_and_in_prediction(backend: str) 
     images = {name: rng.integers(1, 2047, shape).astype(np.uint16) for name, shape in shapes.items()}
     grid = Grid(148, 172, Affine.identity())
     maps = {name: grid.pixel_map(grid.resize(*image.shape[1:])) for name, image in images.items()}
-    valid = {name: np.ones(image.shape[1:], bool) for name, image in images.items()}
-    scene = SceneArrays("s", images, valid, maps, np.full((1, 148, 172), 255, np.uint8), np.ones((148, 172), bool))
+    scene = make_arrays(images, maps=maps, coverage=np.full((1, 148, 172), 255, np.uint8))
     sensors = tuple(SensorSpec(n, n, tuple(f"{n}{k}" for k in range(len(i))), 11) for n, i in images.items())
     scales = {name: 148 / image.shape[1] for name, image in images.items()}
     inputs, table = InputTable(resample="cubic"), NetworkTable(filters=2, depth=2)
@@ -145,10 +147,7 @@ def test_l13_the_bicubic_of_the_method_in_chips_and_in_prediction(backend: str) 
     ones = {n: np.ones((1, len(i)), np.float32) for n, i in images.items()}
     plan = ChipPlan(np.zeros(1, np.int64), place, ones, {n: 0 * one for n, one in ones.items()})
     chip = cut_chips(bank, ChipTable(size=64, context=8), plan).images
-    reader = SceneReader(
-        lambda n, w: (images[n][:, *w.slices], valid[n][w.slices]), (148, 172), maps,
-        {n: i.shape[1:] for n, i in images.items()}, engine,
-    )  # fmt: skip
+    reader = scene_reader([net], scene, engine)
     ready = make_ready_for(net, reader, engine)
     tile = reader.load(ready, Window(33, 25, 64, 64))
     patch = reader.load_many(ready, [Window(33, 25, 64, 64)])[1][0].numpy()
@@ -187,15 +186,14 @@ def test_l13_smooth_ground_is_what_the_cubic_of_the_method_gives() -> None:
     ("sensors", "channels"), [(["RGB"], 3), (["RGB", "P"], 4), (["RGB", "P", "M"], 12), (["RGB", "P", "M", "A"], 20)]
 )
 def test_l14_channels_are_a_prefix_of_twenty(run: Run, sensors: list[str], channels: int) -> None:
-    from landscribe.stages.train import model_spec, scene_arrays
-
     whole = ("RGB", "P", "M", "A")
     assert tuple(sensors) == whole[: len(sensors)]
     scene = open_prepared(run, "6010_0_0")
     assert tuple(scene.kinds) == whole
     table = {"inputs": {"sensors": tuple(sensors)}, "network": {"filters": 2, "depth": 2}}
-    spec = model_spec(ModelTable.model_validate(table), ("tree",), scene)
-    net = build_network(spec, compute_statistics([scene_arrays(scene, spec.sensors, [4])], 0.0)).eval()
+    spec = model_spec(ModelTable.model_validate(table), ("tree",), [scene])
+    decoded = decode_scenes([scene], sensors, [4], in_memory)
+    net = build_network(spec, compute_statistics(decoded.scenes, 0.0)).eval()
     assert net.stem.channels == {1: channels}
     images = {s.name: torch.ones(1, len(s.bands), 32, 48) for s in spec.sensors}
     valid = {s.name: torch.ones(1, 1, 32, 48, dtype=torch.bool) for s in spec.sensors}

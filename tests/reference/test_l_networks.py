@@ -9,8 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from landscribe.core.grid import Window
 from landscribe.core.recipe import InputTable, NetworkTable
+from landscribe.core.sensors import SensorSpec
 from landscribe.errors import RecipeError
-from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network
+from landscribe.nn.network.bundle import ModelSpec, build_network
 from landscribe.nn.network.stem import BandStatistics
 from landscribe.nn.network.unet import UNet, count_parameters, level_strides
 

@@ -7,18 +7,19 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from affine import Affine
 
 from landscribe.core.grid import Window
 from landscribe.core.recipe import InputTable, NetworkTable, PredictTable
+from landscribe.core.sensors import SensorSpec
 from landscribe.errors import RecipeError
 from landscribe.nn.device import choose_engine
-from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network
+from landscribe.nn.network.bundle import ModelSpec, build_network
 from landscribe.nn.network.stem import BandStatistics
 from landscribe.nn.predict import reading
 from landscribe.nn.predict.patches import patch_starts, predict_patches, strips
 from landscribe.nn.predict.tiles import VIEWS, predict_tiles
 from landscribe.nn.train.snapshot import mean_of
+from scenes import make_arrays
 
 ENGINE = choose_engine("cpu", "float32")
 PLAIN = {"symmetries": 1}
@@ -54,14 +55,9 @@ def make_image(shape, seed=0):
 
 
 def run(way, net, image, **table):
-    shape = image.shape[1:]
-
-    def read(_name, window):
-        return image[:, *window.slices], np.ones(window.shape_hw, bool)
-
-    whole = np.full((2, *shape), np.nan, np.float32)
+    whole = np.full(image.shape, np.nan, np.float32)
     predict = PredictTable(**{**PLAIN, **table})
-    for window, p_khw in way([net], read, shape, {"F": Affine.identity()}, {"F": shape}, ENGINE, predict):
+    for window, p_khw in way([net], make_arrays({"F": image}), ENGINE, predict):
         assert np.isnan(whole[:, *window.slices]).all(), "each pixel once"
         whole[:, *window.slices] = p_khw
     return whole

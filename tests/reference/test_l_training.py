@@ -7,20 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from affine import Affine
 from safetensors.torch import load
 
 from landscribe.core.recipe import ChipTable, InputTable, LossTable, NetworkTable, ScheduleTable, StageTable
+from landscribe.core.sensors import SensorSpec
 from landscribe.io.run.model_files import MODEL_FILES, read_model, write_model
 from landscribe.io.settings import load_recipe
 from landscribe.nn.device import choose_engine
-from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network, from_files, to_files
+from landscribe.nn.network.bundle import ModelSpec, build_network, from_files, to_files
 from landscribe.nn.network.stem import compute_statistics
-from landscribe.nn.train.chips import SceneArrays, load_bank
+from landscribe.nn.train.chips import load_bank
 from landscribe.nn.train.loop import Callbacks, train
 from landscribe.nn.train.schedule import begins_anew, rate_at, start_learner
 from landscribe.nn.train.setup import Setup
 from landscribe.nn.train.validation import evaluate
+from scenes import make_arrays
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 ENGINE = choose_engine("cpu", "float32")
@@ -38,9 +39,8 @@ def make_scene(seed, classes):
     noise = np.random.default_rng(seed + 100).normal(0, 20, (2, 97, 83))
     image = (500 + 300 * field + noise).astype(np.uint16)
     coverage = (np.stack([field > 0.3, field < -0.3]) * 255).astype(np.uint8)
-    valid = np.ones((97, 83), bool)
     kept = [("bright", "dark").index(name) for name in classes]
-    return SceneArrays(f"s{seed}", {"F": image}, {"F": valid}, {"F": Affine.identity()}, coverage[kept], valid)
+    return make_arrays({"F": image}, coverage=coverage[kept], name=f"s{seed}")
 
 
 def make_net(classes=("bright", "dark"), seed=0, **network):

@@ -79,7 +79,7 @@ FORMULAS = {
 @pytest.mark.parametrize("name", FORMULAS)
 def test_t03_indices_are_the_formulas_of_the_cache(run: Run, name: str) -> None:
     scene = open_prepared(run, "6010_0_0")
-    seen = spectral_scene(scene.id, scene.read, scene.kinds, scene.bands, scene.grids, ("RGB", "P", "M"))
+    seen = spectral_scene(scene, ("RGB", "P", "M"))
     red, green, blue = (scene.read("RGB")[0] / 2047).astype(np.float64)
     laid = {}
     for band, k in (("red_edge", 5), ("nir", 7)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,10 +16,11 @@ from typer.testing import CliRunner
 from landscribe.cli.app import app
 from landscribe.core.burn import burn_mask
 from landscribe.core.features import join_features, make_features, of_class
-from landscribe.core.grid import Grid, Window
+from landscribe.core.grid import Grid
 from landscribe.core.legend import DSTL_LEGEND
 from landscribe.core.recipe import Recipe
 from landscribe.core.rules import apply_rules
+from landscribe.core.sensors import describe_sensors
 from landscribe.core.spectral.indices import find_index
 from landscribe.core.spectral.rules import rule_of
 from landscribe.io.raster.geotiff import write_raster
@@ -32,6 +34,7 @@ from landscribe.io.vector.wkt_csv import read_wkt_csv
 from landscribe.nn.predict.spectral import SpectralScene, spectral_field, spectral_scene
 from landscribe.stages.pictures import FILL, draw_scene, pictures
 from landscribe.stages.vectorize import vectorize_scene
+from scenes import make_arrays
 
 RECIPE = load_recipe("dstl-ternaus").recipe
 WATER = load_recipe("dstl-ternaus-water").recipe
@@ -53,17 +56,14 @@ def pond_scene(rgb_hw: tuple[int, int], wet_rows_m: int, scene_id: str = "6120_0
     m_chw[1, :wet_rows_m], m_chw[5, :wet_rows_m], m_chw[6, :wet_rows_m], m_chw[7, :wet_rows_m] = 900, 600, 100, 100
     reference = Grid(height, width, Affine.scale(2.7e-6, -2.7e-6))
     grids = {"RGB": reference, "M": reference.resize(height // 4, width // 4)}
-
-    def read(name: str, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        return images[name][:, *window.slices], np.ones(window.shape_hw, bool)
-
-    return spectral_scene(scene_id, read, KINDS, BANDS, grids)
+    known = describe_sensors(KINDS, BANDS).values()
+    return spectral_scene(replace(make_arrays(images, sensors=known, name=scene_id), grid=reference, grids=grids))
 
 
 def found(scene: SpectralScene, model: object) -> int:
     table = model.spectral  # type: ignore[attr-defined]
-    field = spectral_field(scene, table, rule_of(table, scene.id))
-    return int((field(scene.reference.window) >= 128).sum())
+    field = spectral_field(scene, table, rule_of(table, scene.source.id))
+    return int((field(scene.source.grid.window) >= 128).sum())
 
 
 def test_t09_thresholds_and_areas_are_those_of_the_table() -> None:

@@ -7,6 +7,7 @@ ESA Sentinel-2 User Handbook. A wavelength of 0 means that nobody said it.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from landscribe.errors import RecipeError, problem
@@ -129,3 +130,30 @@ def find_sensor(kind: str, extra: dict[str, Sensor] | None = None) -> Sensor:
     if kind not in known:
         raise RecipeError(problem("[data].sensors", "unknown kind", got=repr(kind), need=" | ".join(sorted(known))))
     return known[kind]
+
+
+@dataclass(frozen=True)
+class SensorSpec:
+    """A sensor of a scene as networks and spectral rules know it."""
+
+    name: str
+    kind: str
+    bands: tuple[str, ...]
+    bits: int
+    """Significant bits; 0 for floats, whose full scale is then 1."""
+
+    @property
+    def full_scale(self) -> float:
+        """The value that indices take for 1."""
+        return float(2**self.bits - 1) if self.bits else 1.0
+
+
+def describe_sensors(kinds: Mapping[str, str], bands: Mapping[str, tuple[str, ...]]) -> dict[str, SensorSpec]:
+    """Describe the sensors of a scene for networks and spectral rules.
+
+    Args:
+        kinds: Sensor name -> kind, in stack order; a kind that the catalogue lacks counts as 16 bits.
+        bands: Sensor name -> names of its bands.
+    """
+    bits = {name: CATALOGUE[kind].bits if kind in CATALOGUE else 16 for name, kind in kinds.items()}
+    return {name: SensorSpec(name, kind, bands[name], bits[name]) for name, kind in kinds.items()}

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
+from landscribe.core.arrays import ByteArray, FloatArray
 from landscribe.core.grid import Window
 from landscribe.core.legend import Legend
 from landscribe.core.owners import Owners, average_owners, find_owners, row_of
 from landscribe.core.recipe import PredictTable
 from landscribe.core.score.tuning import fewer_views
+from landscribe.core.sensors import SensorSpec
 from landscribe.core.spectral.rules import needs_lowest, region_of, rule_of
 from landscribe.core.split.split import Split
 from landscribe.errors import DataError, IntegrityError, RecipeError, problem
 from landscribe.io.raster.geotiff import write_raster
-from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.formulas import FORMULA, Formula, read_formula
 from landscribe.io.run.kept_tiles import open_tiles
 from landscribe.io.run.model_files import DESCRIPTION, model_folders, read_model
@@ -29,6 +29,9 @@ from landscribe.io.run.projects import Progress, Project, StageResult, make_item
 from landscribe.io.run.runs import Made, Record, Run, file_digest, make_key
 from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import UNTUNED_PROBABILITY, effective_recipe
+
+if TYPE_CHECKING:  # torch takes seconds to import, and not every command needs it
+    from landscribe.nn.network.bundle import SegmentationNet
 
 FORMAT = 1
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
@@ -43,8 +46,7 @@ class LoadedModels:
 
     rows: tuple[str, ...]
     """Row of `[[models]]` that each network belongs to."""
-    nets: tuple[Any, ...]
-    specs: tuple[Any, ...]
+    nets: tuple[SegmentationNet, ...]
     digests: dict[str, str]
     trained_on: frozenset[str]
     formulas: tuple[Formula, ...] = ()
@@ -53,7 +55,7 @@ class LoadedModels:
     @property
     def outputs(self) -> list[tuple[str, tuple[str, ...]]]:
         """Row of `[[models]]` and classes in the order of outputs: of networks, then of models without weights."""
-        networks = [(row, spec.classes) for row, spec in zip(self.rows, self.specs, strict=True)]
+        networks = [(row, net.spec.classes) for row, net in zip(self.rows, self.nets, strict=True)]
         return networks + [(row_of(formula.name), formula.classes) for formula in self.formulas]
 
 
@@ -167,7 +169,7 @@ def load_models(folder: Path, project: Project, *, own: bool) -> LoadedModels:
 
     recipe = project.recipe
     names = [name for table in recipe.models for name in table.members(recipe.seed)] if own else None
-    rows, nets, specs, formulas, trained_on = [], [], [], [], set[str]()
+    rows, nets, formulas, trained_on = [], [], [], set[str]()
     digests = {}
     for name, paths in model_folders(folder, names, snapshots=recipe.predict.snapshots).items():
         for path in paths:
@@ -177,12 +179,11 @@ def load_models(folder: Path, project: Project, *, own: bool) -> LoadedModels:
                 formulas.append(read_formula(description))
                 trained_on |= set(formulas[-1].trained_on)
                 continue
-            net, spec, extra = from_files(read_model(path))
+            net, _, extra = from_files(read_model(path))
             rows.append(row_of(name))
             nets.append(net)
-            specs.append(spec)
             trained_on |= set(extra.get("trained_on", ()))
-    return LoadedModels(tuple(rows), tuple(nets), tuple(specs), digests, frozenset(trained_on), tuple(formulas))
+    return LoadedModels(tuple(rows), tuple(nets), digests, frozenset(trained_on), tuple(formulas))
 
 
 def _owners(loaded: LoadedModels, project: Project) -> tuple[Owners, ...]:
@@ -217,11 +218,9 @@ def _predict_scene(
     from landscribe.nn.predict.patches import predict_patches
     from landscribe.nn.predict.tiles import predict_tiles, tile_side, tile_windows
 
-    names = {sensor.name: sensor for spec in loaded.specs for sensor in spec.sensors}
-    _check_sensors(scene, names)
+    wanted = {sensor.name: sensor for net in loaded.nets for sensor in net.spec.sensors}
+    _check_sensors(scene, wanted)
     legend, grid = project.legend, scene.grid
-    maps = {name: grid.pixel_map(scene.grids[name]) for name in names}
-    shapes = {name: scene.grids[name].shape_hw for name in names}
     engine = choose_engine(precision=table.precision)
     in_patches = table.patch is not None and bool(loaded.nets)
     windows = grid.window.strips(PATCH_ROWS) if in_patches else None
@@ -233,31 +232,29 @@ def _predict_scene(
         ),
     )
     with ExitStack() as files:
-        readers = {name: files.enter_context(open_raster(scene.raster(name))) for name in names}
-        reference = files.enter_context(open_raster(scene.raster(scene.reference)))
+        # Networks read in a thread of their own; a raster that is open is read in one thread.
+        source = files.enter_context(scene.open_rasters(wanted))
+        reference = files.enter_context(scene.open_rasters([scene.reference]))
         writer = files.enter_context(write_raster(
             target, grid, count=len(legend), dtype="uint8", descriptions=legend.names, mask=True, scale=1 / 255,
             tags={"LANDSCRIBE": "probability", "COLOURS": ",".join(c.colour for c in legend)},
         ))  # fmt: skip
 
-        def read(sensor: str, window: Window) -> tuple[AnyArray, BoolArray]:
-            return readers[sensor].read(window)
-
         fields = [_field(run, scene, formula, legend) for formula in loaded.formulas]
         bands = len(legend) + 1
         keeps = len(windows) > 1 and not in_patches  # strips of patches begin with what the one above left over
         missing = [window for window in windows if not keeps or tiles.load(window, bands) is None]
-        predicted: Iterator[tuple[Window, Any]] = ((window, ()) for window in missing)
+        predicted: Iterator[tuple[Window, Iterable[FloatArray]]] = ((window, ()) for window in missing)
         if loaded.nets:
-            of_scene = (loaded.nets, read, grid.shape_hw, maps, shapes, engine, table)
-            predicted = predict_patches(*of_scene) if in_patches else predict_tiles(*of_scene, missing)
+            given = (loaded.nets, source, engine, table)
+            predicted = predict_patches(*given) if in_patches else predict_tiles(*given, missing)
         # In the order of windows, kept or not: the file then has the same bytes however often its making was cut off.
         for number, window in enumerate(windows, start=1):
             stack_khw = None if window in missing else tiles.load(window, bands)
             if stack_khw is None:
                 _, net_khw = next(predicted)
                 from_fields = (band_hw for field in fields for band_hw in field(window) / np.float32(255))
-                _, valid_hw = reference.read(window)
+                _, valid_hw = reference.read(scene.reference, window)
                 stack_khw = np.empty((bands, *window.shape_hw), np.uint8)
                 stack_khw[-1] = valid_hw
                 for k, p_hw in enumerate(average_owners([*net_khw, *from_fields], owners, table.combine)):
@@ -293,22 +290,21 @@ def _field(run: Run, scene: PreparedScene, formula: Formula, legend: Legend) -> 
 
         return read_labels
 
-    def show(one: PreparedScene) -> Any:
-        return spectral_scene(one.id, one.read, one.kinds, one.bands, one.grids, formula.sensors)
-
     lowest = None
     if needs_lowest(formula.spectral, scene.id):
-        region = _looked_at(LoadedModels((), (), (), {}, frozenset(), (formula,)), run.records("prepare"), scene.id)
-        lowest = min(show(open_prepared(run, i)).lowest(formula.spectral) for i in region)
-    field = spectral_field(show(scene), formula.spectral, rule_of(formula.spectral, scene.id, lowest))
+        region = _looked_at(LoadedModels((), (), {}, frozenset(), (formula,)), run.records("prepare"), scene.id)
+        lowest = min(spectral_scene(open_prepared(run, i), formula.sensors).lowest(formula.spectral) for i in region)
+    field = spectral_field(
+        spectral_scene(scene, formula.sensors), formula.spectral, rule_of(formula.spectral, scene.id, lowest)
+    )
     return lambda window: field(window)[None]
 
 
-def _check_sensors(scene: PreparedScene, wanted: dict[str, Any]) -> None:
+def _check_sensors(scene: PreparedScene, wanted: Mapping[str, SensorSpec]) -> None:
     for name, sensor in wanted.items():
-        if name not in scene.kinds:
-            got = ", ".join(scene.kinds)
+        if name not in scene.sensors:
+            got = ", ".join(scene.sensors)
             raise DataError(problem(f"scene {scene.id!r}", f"sensor {name!r} of the model is missing", got=got))
-        if scene.bands[name] != sensor.bands:
-            got, need = ", ".join(scene.bands[name]), ", ".join(sensor.bands)
+        if scene.sensors[name].bands != sensor.bands:
+            got, need = ", ".join(scene.sensors[name].bands), ", ".join(sensor.bands)
             raise DataError(problem(f"scene {scene.id!r}, {name}", "other bands than the model's", got=got, need=need))

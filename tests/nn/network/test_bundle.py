@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from landscribe.core.recipe import InputTable, NetworkTable
+from landscribe.core.sensors import SensorSpec
 from landscribe.errors import IntegrityError, RecipeError
-from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network, from_files, to_files
+from landscribe.nn.network.bundle import ModelSpec, build_network, from_files, to_files
 from landscribe.nn.network.stem import BandStatistics
 
 SENSORS = (

@@ -7,12 +7,14 @@ from affine import Affine
 
 from landscribe.core.grid import Window
 from landscribe.core.recipe import InputTable, NetworkTable, PredictTable
+from landscribe.core.sensors import SensorSpec
 from landscribe.nn.device import choose_engine
-from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network, from_files, to_files
+from landscribe.nn.network.bundle import ModelSpec, build_network, from_files, to_files
 from landscribe.nn.network.stem import BandStatistics
 from landscribe.nn.network.unet import UNet, fold_batch_norm
 from landscribe.nn.predict.fused import make_ready
 from landscribe.nn.predict.tiles import predict_tiles
+from scenes import make_arrays
 
 FAMILIES = {
     "inception": {"block": "inception", "depth": 3},
@@ -128,17 +130,13 @@ def test_tiled_is_untiled(name, low):
     randomise(net)
     rng, shape = np.random.default_rng(0), (83, 71)
     images = {"F": rng.integers(0, 255, (2, *shape)), "C": rng.integers(0, 255, (1, 42, 36))}
-    maps = {"F": Affine.identity(), "C": Affine.translation(0.3, -0.2) @ Affine.scale(0.5)}
-
-    def read(sensor, window):
-        return images[sensor][:, *window.slices].astype(np.uint8), np.ones(window.shape_hw, bool)
-
+    images = {sensor: image.astype(np.uint8) for sensor, image in images.items()}
+    scene = make_arrays(images, maps={"C": Affine.translation(0.3, -0.2) @ Affine.scale(0.5)})
     results = []
     for tile in (32, 96):
         whole = np.full(shape, np.nan, np.float32)
         predict = PredictTable(tile=tile, symmetries=1)
-        sizes = {sensor: image.shape[1:] for sensor, image in images.items()}
-        for window, p_khw in predict_tiles([net], read, shape, maps, sizes, choose_engine("cpu", "float32"), predict):
+        for window, p_khw in predict_tiles([net], scene, choose_engine("cpu", "float32"), predict):
             whole[window.slices] = p_khw[0]
         results.append(whole)
     assert np.abs(results[0] - results[1]).max() < 1e-4

@@ -1,6 +1,7 @@
 """Any set of sensors, each at its own resolution, with parts or all of one missing."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,12 +9,14 @@ import torch
 from affine import Affine
 
 from landscribe.core.recipe import ChipTable, InputTable, LossTable, NetworkTable, ScheduleTable
+from landscribe.core.sensors import SensorSpec
 from landscribe.nn.device import Engine
-from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network
+from landscribe.nn.network.bundle import ModelSpec, build_network
 from landscribe.nn.network.stem import BandStatistics, compute_statistics
-from landscribe.nn.train.chips import SceneArrays, cut_chips, draw_plan, load_bank
+from landscribe.nn.train.chips import cut_chips, draw_plan, load_bank
 from landscribe.nn.train.loop import train
 from landscribe.nn.train.setup import Setup
+from scenes import make_arrays
 
 CPU = torch.device("cpu")
 SIZES = {"RGB": (3, 1.0), "P": (1, 1.0), "M": (8, 4.0), "A": (8, 25.0), "S": (5, 2.7)}
@@ -104,7 +107,7 @@ def scene(name="s", seed=0, without=(), shape=(72, 87)):
     for n in without:
         images[n], valid[n] = np.zeros((len(images[n]), 1, 1), np.uint16), np.zeros((1, 1), bool)
         maps[n] = Affine.scale(1 / shape[1], 1 / shape[0])
-    return SceneArrays(name, images, valid, maps, there.astype(np.uint8)[None], np.ones(shape, bool))
+    return make_arrays(images, valid=valid, maps=maps, coverage=there.astype(np.uint8)[None], shape=shape, name=name)
 
 
 def chips_of(scenes, table, steps, backend=None, step=0):
@@ -153,16 +156,7 @@ def test_a_network_trained_with_dropout_lives_without_the_sensor():
     for seed in (0, 1):
         one = scene(seed=seed)
         grey = (one.coverage_khw[0] / 255 * 400 + 200).astype(np.uint16)
-        scenes.append(
-            SceneArrays(
-                one.scene,
-                {**one.images_chw, "F": np.stack([grey] * 3)},
-                one.valid_hw,
-                one.maps,
-                one.coverage_khw,
-                one.labelled_hw,
-            )
-        )
+        scenes.append(replace(one, images_chw={**one.images_chw, "F": np.stack([grey] * 3)}))
     sensors = (SensorSpec("F", "f", ("x", "y", "z"), 11), SensorSpec("C", "c", ("u", "v"), 11))
     spec = ModelSpec("m", ("k",), sensors, {"F": 1.0, "C": 3.0}, InputTable(), NetworkTable(filters=4, depth=2), 2)
     net = build_network(spec, compute_statistics(scenes, 0.1), seed=1)

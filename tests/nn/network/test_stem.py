@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from affine import Affine
 
+from landscribe.core.sensors import SensorSpec
 from landscribe.errors import DataError, RecipeError
-from landscribe.nn.network.stem import BandStatistics, SensorSpec, Stem, choose_steps, compute_statistics
-from landscribe.nn.train.chips import SceneArrays
+from landscribe.nn.network.stem import BandStatistics, Stem, choose_steps, compute_statistics
+from scenes import make_arrays
 
 RGB = SensorSpec("F", "f", ("red", "green", "blue"), 11)
 MULTI = SensorSpec("C", "c", ("red", "red_edge", "nir1"), 8)
@@ -16,10 +16,7 @@ def statistics(low=0.0, high=1e6, mean=0.0, std=1.0, n=3):
 
 
 def scene(image_chw, valid_hw):
-    hw = valid_hw.shape
-    return SceneArrays(
-        "a", {"F": image_chw}, {"F": valid_hw}, {"F": Affine.identity()}, np.zeros((1, *hw), np.uint8), valid_hw
-    )
+    return make_arrays({"F": image_chw}, valid={"F": valid_hw}, labelled=valid_hw)
 
 
 def test_statistics_by_hand():

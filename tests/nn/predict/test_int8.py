@@ -8,17 +8,19 @@ from torch.nn import functional
 
 from landscribe.core.grid import Window
 from landscribe.core.recipe import InputTable, NetworkTable, PredictTable
+from landscribe.core.sensors import SensorSpec
 from landscribe.errors import RecipeError
 from landscribe.nn import private_ops
 from landscribe.nn.device import choose_engine
-from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network
+from landscribe.nn.network.bundle import ModelSpec, build_network
 from landscribe.nn.network.stem import BandStatistics
 from landscribe.nn.network.unet import UNet, fold_batch_norm
 from landscribe.nn.predict.int8 import ByteUNet, pack
 from landscribe.nn.predict.patches import predict_patches
 from landscribe.nn.predict.prepare_network import make_ready_for, sample_windows
-from landscribe.nn.predict.reading import SceneReader
+from landscribe.nn.predict.reading import scene_reader
 from landscribe.nn.predict.tiles import predict_tiles
+from scenes import make_arrays
 
 pytestmark = pytest.mark.skipif(not private_ops.can_multiply_bytes(), reason="this torch has no convolutions of bytes")
 SENSORS = (SensorSpec("F", "f", ("red", "green"), 8), SensorSpec("C", "c", ("nir",), 8))
@@ -55,19 +57,13 @@ def make_scene(shape, seed=0, blank=()):
             step = shape[0] // size[0]
             rows, cols = (slice(part.start // step, part.stop // step) for part in blank.slices)
             valid[sensor.name][rows, cols] = True
-    shapes = {name: image.shape[1:] for name, image in images.items()}
-
-    def read(name, window):
-        return images[name][:, *window.slices], valid[name][window.slices]
-
-    return read, shapes
+    return make_arrays(images, valid=valid, maps=MAPS)
 
 
 def predict(net, scene, shape, precision, way=predict_tiles, **table):
-    read, shapes = scene
     settings_ = PredictTable(**{"tile": 4096, "symmetries": 1} | table)
     whole = np.full((2, *shape), np.nan, np.float32)
-    for window, p_khw in way([net], read, shape, MAPS, shapes, choose_engine("cpu", precision), settings_):
+    for window, p_khw in way([net], scene, choose_engine("cpu", precision), settings_):
         whole[:, *window.slices] = p_khw
     assert not np.isnan(whole).any()
     return whole
@@ -149,11 +145,10 @@ def test_windows_of_a_sample():
 )
 def test_other_networks_are_refused(network):
     [(key, value)] = network.items()
-    read, shapes = make_scene((40, 40))
-    engine = choose_engine("cpu", "int8")
-    reader = SceneReader(read, (40, 40), MAPS, shapes, engine)
+    net = make_net(**network)
+    reader = scene_reader([net], make_scene((40, 40)), choose_engine("cpu", "int8"))
     with pytest.raises(RecipeError, match=f"model 'm': predict.precision = 'int8', got {key} = {value!r}"):
-        make_ready_for(make_net(**network), reader, engine)
+        make_ready_for(net, reader, reader.engine)
 
 
 def test_a_torch_without_bytes_says_so(monkeypatch):

@@ -5,14 +5,16 @@ from affine import Affine
 
 from landscribe.core.grid import Window
 from landscribe.core.recipe import InputTable, NetworkTable
+from landscribe.core.sensors import SensorSpec
 from landscribe.nn.device import choose_engine
-from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network
+from landscribe.nn.network.bundle import ModelSpec, build_network
 from landscribe.nn.network.stem import BandStatistics
 from landscribe.nn.predict import reading
 from landscribe.nn.predict.prepare_network import make_ready_for
 from landscribe.nn.predict.reading import SceneReader
 from landscribe.nn.predict.stem_table import ReadyStem
 from landscribe.nn.private_ops import can_multiply_bytes
+from scenes import make_arrays
 
 SENSORS = (
     SensorSpec("F", "f", ("red", "green", "blue"), 11),
@@ -47,11 +49,7 @@ def make_reader(sensors, engine, dtypes, coarse=()):
         images[sensor.name] = rng.integers(low, 255, (len(sensor.bands), *shape)).astype(dtype)
         valid[sensor.name] = rng.random(shape) < 0.9
         maps[sensor.name] = Affine.scale(0.5) if sensor.name in coarse else Affine.identity()
-
-    def read(name, window):
-        return images[name][:, *window.slices], valid[name][window.slices]
-
-    return SceneReader(read, SHAPE, maps, {n: image.shape[1:] for n, image in images.items()}, engine)
+    return SceneReader(make_arrays(images, valid=valid, maps=maps, shape=SHAPE), maps, engine)
 
 
 def stacks_both_ways(monkeypatch, net, reader, windows):

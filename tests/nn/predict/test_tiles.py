@@ -5,14 +5,15 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from landscribe.core.grid import Window
+from landscribe.core.grid import Grid, Window
 from landscribe.core.recipe import InputTable, NetworkTable, PredictTable
+from landscribe.core.sensors import SensorSpec
 from landscribe.errors import RecipeError
 from landscribe.nn.device import choose_engine
-from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network
+from landscribe.nn.network.bundle import ModelSpec, build_network
 from landscribe.nn.network.stem import BandStatistics
 from landscribe.nn.network.unet import UNet
-from landscribe.nn.predict.tiles import pixel_bytes, predict_tiles, tile_side, tile_windows
+from landscribe.nn.predict.tiles import pixel_bytes, predict_logits, predict_tiles, tile_side, tile_windows
 
 ENGINE = choose_engine("cpu", "float32")
 SENSORS = (SensorSpec("F", "f", ("red", "green"), 8), SensorSpec("C", "c", ("nir",), 8))
@@ -36,7 +37,11 @@ def make_net(low="branch", depth=2, first_pool=2, context=6, classes=("a", "b"),
 
 
 class Ground:
-    """A scene in memory that checks what is read of it."""
+    """A `PixelSource` in memory that checks what is read of it."""
+
+    id = "ground"
+    absent = frozenset()
+    sensors = {sensor.name: sensor for sensor in SENSORS}  # noqa: RUF012
 
     def __init__(self, shape, seed=0):
         rng = np.random.default_rng(seed)
@@ -46,6 +51,14 @@ class Ground:
         self.maps = {"F": Affine.identity(), "C": Affine.translation(0.3, -0.2) @ Affine.scale(0.5)}
         self.shapes = {name: image.shape[1:] for name, image in self.images.items()}
         self.windows = []
+
+    @property
+    def grid(self):
+        return Grid(*self.shape, Affine.identity())
+
+    @property
+    def grids(self):
+        return {name: Grid(*self.shapes[name], ~to_sensor) for name, to_sensor in self.maps.items()}
 
     def read(self, name, window):
         height, width = self.shapes[name]
@@ -60,7 +73,7 @@ class Ground:
             nets = [nets]
         predict = PredictTable(tile=tile, **{"symmetries": 1} | table)
         whole = np.full((sum(len(n.spec.classes) for n in nets), *self.shape), np.nan, np.float32)
-        tiles = predict_tiles(nets, self.read, self.shape, self.maps, self.shapes, ENGINE, predict, windows)
+        tiles = predict_tiles(nets, self, ENGINE, predict, windows)
         for window, p_khw in tiles:
             assert np.isnan(whole[:, *window.slices]).all()
             whole[:, *window.slices] = p_khw
@@ -223,9 +236,19 @@ def test_bf16_is_close_to_float32():
     net, ground = make_net(), Ground((61, 47))
     table = PredictTable(tile=64, symmetries=8)
     engine = choose_engine("cpu", "bf16")
-    [(_, p)] = predict_tiles([net], ground.read, ground.shape, ground.maps, ground.shapes, engine, table)
+    [(_, p)] = predict_tiles([net], ground, engine, table)
     assert p.dtype == np.float32
     assert np.abs(p - ground.predict(net, symmetries=8)).mean() < 0.01
+
+
+@pytest.mark.parametrize("tile", [32, None])
+def test_probabilities_are_the_sigmoid_of_logits(tile):
+    net, ground = make_net(), Ground((61, 47))
+    whole = np.full((2, 61, 47), np.nan, np.float32)
+    for window, logits_khw in predict_logits(net, ground, ENGINE, tile):
+        whole[:, *window.slices] = logits_khw
+    assert np.ptp(whole) > 1
+    assert np.abs(1 / (1 + np.exp(-whole)) - ground.predict(net)).max() < 1e-6
 
 
 def test_a_failed_read_is_told():
@@ -234,8 +257,9 @@ def test_a_failed_read_is_told():
     def broken(name, window):
         raise OSError(f"{name} is gone")
 
+    ground.read = broken
     with pytest.raises(OSError, match="F is gone"):
-        list(predict_tiles([make_net()], broken, ground.shape, ground.maps, ground.shapes, ENGINE, PredictTable()))
+        ground.predict(make_net())
 
 
 def test_errors():
@@ -243,7 +267,7 @@ def test_errors():
     with pytest.raises(RecipeError, match="off the pooling grid"):
         ground.predict(make_net(), 32, windows=[Window(3, 0, 32, 32)])
     del ground.maps["C"]
-    with pytest.raises(RecipeError, match="sensor missing, got C"):
+    with pytest.raises(RecipeError, match="scene 'ground': sensor missing, got C"):
         ground.predict(make_net())
 
 

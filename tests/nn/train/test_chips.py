@@ -1,4 +1,5 @@
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,9 @@ from affine import Affine
 
 from landscribe.core.recipe import ChipTable
 from landscribe.errors import DataError
-from landscribe.nn.train.chips import SceneArrays, cut_chips, draw_plan, load_bank, steps_per_epoch
+from landscribe.nn.scene import SceneArrays
+from landscribe.nn.train.chips import cut_chips, draw_plan, load_bank, steps_per_epoch
+from scenes import make_arrays
 
 CPU = torch.device("cpu")
 
@@ -22,15 +25,8 @@ def make_scene(name="a", shape=(61, 83), seed=0, n_classes=2, labelled=None):
         "F": rng.integers(1, 2000, (3, *shape)).astype(np.uint16),
         "C": rng.integers(1, 200, (2, *coarse_shape)).astype(np.uint8),
     }
-    known = np.ones(shape, bool) if labelled is None else labelled
-    return SceneArrays(
-        name,
-        images,
-        {k: np.ones(v.shape[1:], bool) for k, v in images.items()},
-        {"F": Affine.identity(), "C": Affine.translation(0.4, 0.7) @ Affine.scale(0.25)},
-        coverage.round().astype(np.uint8),
-        known,
-    )
+    maps = {"C": Affine.translation(0.4, 0.7) @ Affine.scale(0.25)}
+    return make_arrays(images, maps=maps, coverage=coverage.round().astype(np.uint8), labelled=labelled, name=name)
 
 
 STILL = {
@@ -96,7 +92,7 @@ def test_image_and_label_stay_registered():
     """An image that is the label itself comes out as the target, whatever the chip's map."""
     scene = make_scene()
     images = {"F": scene.coverage_khw.astype(np.float32)}
-    copied = SceneArrays("a", images, {"F": scene.labelled_hw}, scene.maps, scene.coverage_khw, scene.labelled_hw)
+    copied = make_arrays(images, coverage=scene.coverage_khw)
     table = ChipTable(size=48, context=3, batch=16, gain=0.0, band_gain=0.0, scale=0.4)
     chips = make_chips([copied], table, steps={"F": 1})
     known = chips.weight.bool().expand_as(chips.target)
@@ -108,8 +104,7 @@ def test_a_still_chip_is_a_crop_between_pixels():
     """Without changes neighbouring samples are one pixel apart, in image and label alike."""
     rows, cols = np.mgrid[:64, :64] + 0.5
     scene = make_scene(shape=(64, 64))
-    ramp = SceneArrays("a", {"F": np.stack([cols, rows]).astype(np.float32)}, {"F": scene.labelled_hw}, scene.maps,
-                       scene.coverage_khw, scene.labelled_hw)  # fmt: skip
+    ramp = make_arrays({"F": np.stack([cols, rows]).astype(np.float32)}, coverage=scene.coverage_khw)
     chips = make_chips([ramp], ChipTable(size=16, context=0, batch=64, **STILL), steps={"F": 1})
     inside = chips.weight.flatten(1).min(1).values > 0
     cols_out, rows_out = chips.images["F"][inside].unbind(1)
@@ -136,8 +131,7 @@ def test_classes_are_drawn_evenly_when_oversampling():
     rare = np.zeros((2, 101, 103), np.uint8)
     rare[0] = 255
     rare[1, 50:52, 60:63] = 255
-    plain = make_scene(shape=(101, 103))
-    scene = SceneArrays("a", plain.images_chw, plain.valid_hw, plain.maps, rare, plain.labelled_hw)
+    scene = replace(make_scene(shape=(101, 103)), coverage_khw=rare)
     shares = []
     for oversample in (0.0, 1.0):
         table = ChipTable(size=16, context=2, batch=200, **STILL | {"oversample": oversample})
@@ -158,8 +152,7 @@ def test_a_pixel_of_a_class_lies_anywhere_in_what_is_learned_from():
     """Centred on it, the network could learn the place instead of the look."""
     coverage = np.zeros((1, 101, 103), np.uint8)
     coverage[0, 50, 60] = 255
-    plain = make_scene(shape=(101, 103))
-    scene = SceneArrays("a", plain.images_chw, plain.valid_hw, plain.maps, coverage, plain.labelled_hw)
+    scene = replace(make_scene(shape=(101, 103)), coverage_khw=coverage)
     table = ChipTable(size=20, context=2, batch=300, **STILL | {"oversample": 1.0})
     bank = load_bank([scene], {"F": 1}, CPU)
     rows = 50.5 - draw_plan(bank, table, 0, 0).map_b6[:, 5]
@@ -259,9 +252,8 @@ def test_sharp_chips_hold_the_numbers_of_the_scene() -> None:
 @pytest.mark.parametrize(("balance", "expected"), [("scene", 0.5), ("area", 24 / (24 + 77))])
 def test_small_scenes_get_their_share(balance: str, expected: float) -> None:
     def scene(name: str, h: int, w: int) -> SceneArrays:
-        ones = np.ones((h, w), bool)
-        image = {"F": np.zeros((1, h, w), np.uint8)}
-        return SceneArrays(name, image, {"F": ones}, {"F": Affine.identity()}, np.zeros((1, h, w), np.uint8), ones)
+        empty = np.zeros((1, h, w), np.uint8)
+        return make_arrays({"F": empty}, coverage=empty, name=name)
 
     bank = load_bank([scene("small", 4, 6), scene("large", 7, 11)], {"F": 1}, CPU)
     plan = draw_plan(bank, ChipTable(size=16, context=0, batch=2000, balance=balance, oversample=0.0), 0, 0)

@@ -11,8 +11,9 @@ from landscribe.io.run import decoded_files as module
 from landscribe.io.run.decoded_files import BlockFiles, Room, memory_room
 from landscribe.nn.network.stem import compute_statistics
 from landscribe.nn.train import decoded as decoded_module
-from landscribe.nn.train.chips import SceneArrays, cut_chips, draw_plan, load_bank
-from landscribe.nn.train.decoded import StoredRaster, StoredScene, decode_scenes, decoded_bytes, in_memory
+from landscribe.nn.train.chips import cut_chips, draw_plan, load_bank
+from landscribe.nn.train.decoded import decode_scenes, decoded_bytes, in_memory
+from scenes import make_arrays
 
 CPU = torch.device("cpu")
 TABLE = ChipTable(size=32, context=4, batch=7, oversample=0.5)
@@ -28,22 +29,34 @@ def make_scenes():
         coarse[:, 3:5, 4] = np.nan
         coverage = (rng.random((2, h, w)) < 0.1).astype(np.uint8) * 255
         valid = {"F": rng.random((h, w)) < 0.9, "C": np.ones((h // 4, w // 4), bool)}
-        maps = {"F": Affine.identity(), "C": Affine.scale(0.25)}
-        images = {"F": fine, "C": coarse}
-        scenes.append(SceneArrays(f"s{number}", images, valid, maps, coverage, rng.random((h, w)) < 0.8))
+        images, maps = {"F": fine, "C": coarse}, {"C": Affine.scale(0.25)}
+        labelled = rng.random((h, w)) < 0.8
+        scenes.append(
+            make_arrays(images, maps=maps, valid=valid, coverage=coverage, labelled=labelled, name=f"s{number}")
+        )
     return scenes
 
 
-def store_scene(scene, reads):
-    def raster(image_chw, valid_hw, name):
-        def read(window):
-            reads.append((scene.scene, name, window.row, window.height))
-            return image_chw[:, *window.slices], valid_hw[window.slices]
+class Watched:
+    """A scene that notes what is read of it."""
 
-        return StoredRaster(read, valid_hw.shape, len(image_chw), str(image_chw.dtype))
+    def __init__(self, scene, reads):
+        self.scene, self.reads = scene, reads
 
-    rasters = {name: raster(image, scene.valid_hw[name], name) for name, image in scene.images_chw.items()}
-    return StoredScene(scene.scene, rasters, scene.maps, raster(scene.coverage_khw, scene.labelled_hw, "labels"))
+    def __getattr__(self, name):
+        return getattr(self.scene, name)
+
+    def read(self, sensor, window):
+        self.reads.append((self.id, sensor, window.row, window.height))
+        return self.scene.read(sensor, window)
+
+    def read_coverage(self, window):
+        self.reads.append((self.id, "labels", window.row, window.height))
+        return self.scene.read_coverage(window)
+
+
+def decode(scenes, store):
+    return decode_scenes(scenes, ["F", "C"], [0, 1], store)
 
 
 def batch_of(scenes, decoded=None, backend=None):
@@ -59,11 +72,11 @@ def tensors_of(chips):
 def test_chips_are_the_same_wherever_scenes_lie(tmp_path, monkeypatch, backend):
     monkeypatch.setattr(decoded_module, "STRIP_PX", 50_000)
     scenes, reads = make_scenes(), []
-    stored = [store_scene(scene, reads) for scene in scenes]
+    stored = [Watched(scene, reads) for scene in scenes]
     plain_bank, plain = batch_of(scenes, backend=backend)
     for store in (in_memory, BlockFiles(tmp_path, "train", "a")):
         reads.clear()
-        decoded = decode_scenes(stored, store)
+        decoded = decode(stored, store)
         assert len(reads) == 3 + 1 + 1 + 1 + 3 + 1  # the high scene comes in three strips
         bank, chips = batch_of(decoded.scenes, decoded, backend)
         assert all(torch.equal(a, b) for a, b in zip(tensors_of(plain), tensors_of(chips), strict=True))
@@ -79,13 +92,22 @@ def test_chips_are_the_same_wherever_scenes_lie(tmp_path, monkeypatch, backend):
             assert np.array_equal(mine.images_chw["F"], scene.images_chw["F"])
         sizes = decoded.labels.values_nc.nbytes + decoded.labels.valid_n.nbytes
         sizes += sum(block.values_nc.nbytes + block.valid_n.nbytes for block in decoded.blocks.values())
-        assert decoded_bytes(stored) == sizes
-    assert decoded_bytes([]) == 0
+        assert decoded_bytes(stored, ["F", "C"], [0, 1]) == sizes
+    assert decoded_bytes([], ["F", "C"], [0, 1]) == 0
+
+
+def test_only_the_sensors_and_classes_that_are_wanted_are_decoded():
+    scene, reads = make_scenes()[1], []
+    [found] = decode_scenes([Watched(scene, reads)], ["C"], [1], in_memory).scenes
+    assert {name for _, name, *_ in reads} == {"C", "labels"}
+    assert (*found.images_chw, *found.grids, *found.sensors) == ("C",) * 3
+    assert (found.grid, found.grids["C"]) == (scene.grid, scene.grids["C"])
+    assert np.array_equal(found.coverage_khw, scene.coverage_khw[[1]])
 
 
 def test_a_bank_of_blocks_copies_nothing(tmp_path):
-    stored = [store_scene(scene, []) for scene in make_scenes()]
-    decoded = decode_scenes(stored, BlockFiles(tmp_path, "train", "a"))
+    stored = [Watched(scene, []) for scene in make_scenes()]
+    decoded = decode(stored, BlockFiles(tmp_path, "train", "a"))
     bank = load_bank(decoded.scenes, {"F": 1, "C": 4}, CPU, decoded=decoded)
     for name, block in decoded.blocks.items():
         assert np.shares_memory(bank.sensors[name].values_nc, block.values_nc)
@@ -95,31 +117,31 @@ def test_a_bank_of_blocks_copies_nothing(tmp_path):
 
 def test_files_of_the_same_key_are_used_again_and_others_written_anew(tmp_path):
     reads = []
-    stored = [store_scene(scene, reads) for scene in make_scenes()]
-    first = decode_scenes(stored, BlockFiles(tmp_path, "train", "a"))
+    stored = [Watched(scene, reads) for scene in make_scenes()]
+    first = decode(stored, BlockFiles(tmp_path, "train", "a"))
     count = len(reads)
-    again = decode_scenes(stored, BlockFiles(tmp_path, "train", "a"))
+    again = decode(stored, BlockFiles(tmp_path, "train", "a"))
     assert len(reads) == count
     assert np.array_equal(first.blocks["F"].values_nc, again.blocks["F"].values_nc)
-    decode_scenes(stored, BlockFiles(tmp_path, "train", "b"))
+    decode(stored, BlockFiles(tmp_path, "train", "b"))
     assert len(reads) == 2 * count
     # A file that lost its end, or whose mark was not written any more, does not count.
     largest = max(tmp_path.glob("train-F*.bin"), key=lambda p: p.stat().st_size)
     largest.write_bytes(largest.read_bytes()[:-1])
     next(tmp_path.glob("train-labels*.json")).unlink()
-    repaired = decode_scenes(stored, BlockFiles(tmp_path, "train", "b"))
+    repaired = decode(stored, BlockFiles(tmp_path, "train", "b"))
     assert {name for _, name, *_ in reads[2 * count :]} == {"F", "labels"}
     assert np.array_equal(first.blocks["F"].values_nc, repaired.blocks["F"].values_nc)
 
 
 def test_a_failure_leaves_no_file(tmp_path):
-    def fail(window):
-        raise DataError("damaged")
+    class Broken(Watched):
+        def read_coverage(self, window):
+            raise DataError("damaged")
 
-    scene = store_scene(make_scenes()[0], [])
-    broken = dataclasses.replace(scene, labels=dataclasses.replace(scene.labels, read=fail))
+    broken = Broken(make_scenes()[0], [])
     with pytest.raises(DataError, match="damaged"):
-        decode_scenes([broken], BlockFiles(tmp_path, "train", "a"))
+        decode([broken], BlockFiles(tmp_path, "train", "a"))
     assert not list(tmp_path.glob("train-labels*"))
     assert not list(tmp_path.glob(".partial*"))
 

@@ -1,22 +1,24 @@
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from affine import Affine
 from safetensors.torch import load
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from landscribe.core.recipe import ChipTable, InputTable, LossTable, NetworkTable, ScheduleTable, StageTable
+from landscribe.core.sensors import SensorSpec
 from landscribe.errors import DataError, IntegrityError, LandscribeError, RecipeError
 from landscribe.nn.device import choose_engine
-from landscribe.nn.network.bundle import ModelSpec, SensorSpec, build_network, from_files, to_files
+from landscribe.nn.network.bundle import ModelSpec, build_network, from_files, to_files
 from landscribe.nn.network.stem import compute_statistics
-from landscribe.nn.train.chips import SceneArrays, load_bank
+from landscribe.nn.train.chips import load_bank
 from landscribe.nn.train.loop import Callbacks, train
 from landscribe.nn.train.ranks import Ranks
 from landscribe.nn.train.setup import Setup
 from landscribe.nn.train.validation import evaluate
+from scenes import make_arrays
 
 CPU = torch.device("cpu")
 ENGINE = choose_engine("cpu", "float32")
@@ -33,8 +35,7 @@ def make_scene(seed=0, shape=(97, 83)):
     field = np.sin(cols / 6 + phase[0]) * np.cos(rows / 7 + phase[1])
     image = (500 + 300 * field + rng.normal(0, 30, (2, *shape))).astype(np.uint16)
     coverage = (np.stack([field > 0.4, field < -0.4]) * 255).astype(np.uint8)
-    valid = np.ones(shape, bool)
-    return SceneArrays(f"s{seed}", {"F": image}, {"F": valid}, {"F": Affine.identity()}, coverage, valid)
+    return make_arrays({"F": image}, coverage=coverage, name=f"s{seed}")
 
 
 SCENES = [make_scene(0), make_scene(1, (61, 103))]
@@ -144,7 +145,7 @@ def test_scores_by_hand():
     plain = make_scene(0)
     labelled = plain.labelled_hw.copy()
     labelled[:40] = False
-    scene = SceneArrays("s", plain.images_chw, plain.valid_hw, plain.maps, plain.coverage_khw, labelled)
+    scene = replace(plain, labelled_hw=labelled)
     row = evaluate(net, [scene], ENGINE, LossTable(bce=1, dice=1), tile=32)
     p, parts = 1 / (1 + np.exp(-3)), []
     for k, name in enumerate(CLASSES):
@@ -161,8 +162,7 @@ def test_a_network_that_is_sure_and_wrong_pays_all_of_it():
     torch.nn.init.zeros_(net.unet.head.weight)
     torch.nn.init.constant_(net.unet.head.bias, 41.0)
     plain = make_scene(0)
-    nothing = np.zeros_like(plain.coverage_khw)
-    scene = SceneArrays("s", plain.images_chw, plain.valid_hw, plain.maps, nothing, plain.labelled_hw)
+    scene = replace(plain, coverage_khw=np.zeros_like(plain.coverage_khw))
     row = evaluate(net, [scene], ENGINE, LossTable(bce=1, dice=0), tile=32)
     assert row["valid_loss"] == pytest.approx(41)
     assert row["valid_jaccard"] == 0
@@ -175,7 +175,7 @@ def test_a_class_that_neither_occurs_nor_is_predicted_has_no_score():
     plain = make_scene(0)
     coverage = plain.coverage_khw.copy()
     coverage[1] = 0
-    scene = SceneArrays("s", plain.images_chw, plain.valid_hw, plain.maps, coverage, plain.labelled_hw)
+    scene = replace(plain, coverage_khw=coverage)
     row = evaluate(net, [scene], ENGINE, LOSS)
     assert np.isnan(row["jaccard/dark"])
     assert row["valid_jaccard"] == row["jaccard/bright"]

@@ -25,9 +25,9 @@ def snapshot_folders(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob(f"{SNAPSHOT_PREFIX}*/{DESCRIPTION}"))
 
 
-def keep_snapshots(folder: Path, epochs: Collection[int]) -> None:
-    """Remove the snapshots of all other epochs."""
-    kept = {snapshot_folder(folder, epoch) for epoch in epochs}
+def keep_snapshots(folder: Path, count: int, last: int) -> None:
+    """Remove all snapshots but those of `count` epochs up to the `last` one."""
+    kept = {snapshot_folder(folder, epoch) for epoch in range(last + 1 - count, last + 1)}
     for path in folder.glob(f"{SNAPSHOT_PREFIX}*"):
         if path not in kept:
             # Its description first: without one, the rest is no model.

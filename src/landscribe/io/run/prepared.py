@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,12 @@ from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
 from landscribe.core.grid import STRIP_ROWS, Grid, Window
-from landscribe.core.sensors import Sensor
+from landscribe.core.sensors import Sensor, SensorSpec, describe_sensors
 from landscribe.core.split.looks import Look
 from landscribe.core.trace import trace_blocks
 from landscribe.core.tracing import PIXEL_EDGES
 from landscribe.errors import DataError, problem
-from landscribe.io.raster.rasters import open_raster, write_raster
+from landscribe.io.raster.rasters import Raster, open_raster, write_raster
 from landscribe.io.run.runs import Run
 from landscribe.io.vector.vectors import read_own
 
@@ -34,7 +36,7 @@ def sensor_raster(folder: Path, name: str) -> Path:
 
 @dataclass(frozen=True)
 class PreparedScene:
-    """What `prepare` wrote for one scene."""
+    """What `prepare` wrote for one scene; a `PixelSource`."""
 
     id: str
     folder: Path
@@ -54,6 +56,8 @@ class PreparedScene:
     """Part whose labels do not."""
     absent: frozenset[str] = frozenset()
     """Sensors of which the scene has nothing but one pixel without data."""
+    opened: Mapping[str, Raster] = field(default_factory=dict, repr=False, compare=False)
+    """Rasters that are open and read from there; others are opened for each window."""
 
     @property
     def grid(self) -> Grid:
@@ -64,8 +68,22 @@ class PreparedScene:
         """Return where the raster of a sensor lies."""
         return sensor_raster(self.folder, sensor)
 
+    @cached_property
+    def sensors(self) -> dict[str, SensorSpec]:
+        """What each raster holds, the reference first."""
+        return describe_sensors(self.kinds, self.bands)
+
+    @contextmanager
+    def open_rasters(self, sensors: Iterable[str]) -> Iterator[PreparedScene]:
+        """Yield the scene with the rasters of some sensors open, for one thread that reads many windows."""
+        with ExitStack() as files:
+            rasters = {name: files.enter_context(open_raster(self.raster(name))) for name in sensors}
+            yield replace(self, opened=rasters)
+
     def read(self, sensor: str, window: Window | None = None) -> tuple[AnyArray, BoolArray]:
         """Read raw numbers (C, h, w) and validity (h, w) of one sensor, of the whole raster or a window inside it."""
+        if sensor in self.opened:
+            return self.opened[sensor].read(window)
         with open_raster(self.raster(sensor)) as raster:
             return raster.read(window)
 

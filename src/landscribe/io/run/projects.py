@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -77,15 +78,20 @@ def check_models(project: Project) -> None:
     """Refuse models that cannot stand side by side.
 
     Raises:
-        RecipeError: If two have one name, a class is unknown, or two own a class and the recipe does not allow it.
+        RecipeError: If two have one name, a class is unknown, a spectral rule has several, or two models own a class
+            and the recipe does not allow it.
     """
     names = [table.name for table in project.recipe.models]
     if len(set(names)) < len(names):
         raise RecipeError(problem("[[models]]", "two models of one name"))
     classes_of = {table.name: table.classes or project.legend.names for table in project.recipe.models}
-    for classes in classes_of.values():
+    for table in project.recipe.models:
+        classes = classes_of[table.name]
         for name in classes:
             project.legend.by_name(name)
+        if table.kind == "index" and len(classes) != 1:
+            need = "one class; write a model for each"
+            raise RecipeError(problem(f"model {table.name!r}", "a spectral rule owns", got=len(classes), need=need))
     for name in project.recipe.predict.empty_edges:
         project.legend.by_name(name)
     require_owners(classes_of, project.recipe.predict)
@@ -140,6 +146,20 @@ def make_items(
     if names and len(result.failed) == len(names):
         raise last
     return result
+
+
+def follow_items(
+    run: Run, stage: str, items: Iterable[str], key_of: Callable[[str], str], make: Callable[[str], Made]
+) -> StageResult:
+    """Work, as one of several processes, on what the first one makes with `make_items`; no record is written here.
+
+    An item that fails does so in every process, and the first one tells; the result says nothing.
+    """
+    for item in items:
+        with contextlib.suppress(*BAD_FILE):
+            if not run.is_current(stage, item, key_of(item)):
+                make(item)
+    return StageResult(stage)
 
 
 def _disk_reason(error: OSError) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,15 +17,15 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from landscribe.core.grid import Window
-from landscribe.core.recipe import InputTable, NetworkTable
+from landscribe.core.pixel_source import PixelSource
+from landscribe.core.recipe import InputTable, ModelTable, NetworkTable
+from landscribe.core.sensors import SensorSpec
 from landscribe.errors import IntegrityError, LandscribeError, RecipeError, problem
-from landscribe.nn.network.stem import BandStatistics, SensorSpec, Stem, choose_steps
+from landscribe.nn.network.stem import BandStatistics, Stem, choose_steps
 from landscribe.nn.network.unet import UNet, count_parameters, level_strides
 
 FORMAT = 1
 WEIGHTS_NAME, SPEC_NAME = "model.safetensors", "model.json"
-
-__all__ = ["ModelSpec", "SegmentationNet", "SensorSpec", "build_network", "channels_last", "from_files", "to_files"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,39 @@ class ModelSpec:
     network: NetworkTable
     context: int
     """Pixels seen around what is predicted; scenes are mirrored by as much at their edges."""
+
+
+def model_spec(table: ModelTable, classes: tuple[str, ...], scenes: Sequence[PixelSource]) -> ModelSpec:
+    """Return the description of a model for the sensors of scenes.
+
+    Pixel sizes are those of the first scene, or for a sensor that it lacks of the first that has it.
+
+    Args:
+        table: What the recipe says of the model.
+        classes: In the order of outputs.
+        scenes: Training scenes, at least one.
+
+    Raises:
+        RecipeError: If the model wants a sensor that a scene lacks, or none of them has.
+    """
+    where, first = f"model {table.name!r}", scenes[0]
+    names = table.inputs.sensors or tuple(first.sensors)
+    for scene in scenes:
+        missing = [name for name in names if name not in scene.sensors]
+        if missing:
+            do = f"the scene has {', '.join(scene.sensors)}; [data].optional says what a scene may lack"
+            raise RecipeError(problem(where, f"sensor {missing[0]!r} is not in scene {scene.id!r}", do=do))
+    unknown = sorted(set(table.chips.sensor_dropout) - set(names))
+    if unknown:
+        raise RecipeError(problem(where, "chips.sensor_dropout names no sensor of its own", got=unknown[0], need=names))
+    scales = {}
+    for name in names:
+        scene = next((s for s in scenes if name not in s.absent), first)
+        if name in scene.absent:
+            raise RecipeError(problem(where, f"no training scene has sensor {name!r}"))
+        scales[name] = float(1 / np.sqrt(abs(scene.grid.pixel_map(scene.grids[name]).determinant)))
+    sensors = tuple(first.sensors[name] for name in names)
+    return ModelSpec(table.name, classes, sensors, scales, table.inputs, table.network, table.chips.context)
 
 
 class SegmentationNet(nn.Module):

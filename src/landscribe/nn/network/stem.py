@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from landscribe.core.arrays import AnyArray, FloatArray
-from landscribe.core.sensors import CATALOGUE
+from landscribe.core.sensors import SensorSpec
 from landscribe.core.spectral.indices import band_positions, find_index
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.nn.scene import SceneArrays
@@ -21,33 +21,6 @@ SAMPLES_PER_SCENE = 100_000
 INDEX_LIMIT = 2.0
 INDEX_SCALE = 2.0
 """Indices lie within -1..1 as a rule with a spread of about a half: times 2 gives what standardised bands have."""
-
-
-@dataclass(frozen=True)
-class SensorSpec:
-    """A sensor as a network knows it."""
-
-    name: str
-    kind: str
-    bands: tuple[str, ...]
-    bits: int
-    """Significant bits; 0 for floats, whose full scale is then 1."""
-
-    @property
-    def full_scale(self) -> float:
-        """The value that indices take for 1."""
-        return float(2**self.bits - 1) if self.bits else 1.0
-
-
-def describe_sensors(kinds: Mapping[str, str], bands: Mapping[str, tuple[str, ...]]) -> tuple[SensorSpec, ...]:
-    """Describe sensors for networks and indices.
-
-    Args:
-        kinds: Sensor name -> kind, in stack order; a kind that the catalogue lacks counts as 16 bits.
-        bands: Sensor name -> names of its bands.
-    """
-    bits = {name: CATALOGUE[kind].bits if kind in CATALOGUE else 16 for name, kind in kinds.items()}
-    return tuple(SensorSpec(name, kind, bands[name], bits[name]) for name, kind in kinds.items())
 
 
 @dataclass(frozen=True)

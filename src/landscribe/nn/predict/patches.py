@@ -7,21 +7,22 @@ third of a patch 9 times those; in `nn/predict/tiles.py` nothing depends on wher
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from affine import Affine
 from torch import Tensor
 
 from landscribe.core.arrays import FloatArray, IntArray
 from landscribe.core.grid import Window
-from landscribe.core.recipe import PredictTable
+from landscribe.core.pixel_source import PixelSource
+from landscribe.core.recipe import ModelTable, PredictTable
 from landscribe.errors import RecipeError, problem
 from landscribe.nn.device import Engine
 from landscribe.nn.network.bundle import SegmentationNet
+from landscribe.nn.network.layouts import level_strides
 from landscribe.nn.predict.prepare_network import make_ready_for
-from landscribe.nn.predict.reading import Reader, SceneReader, TileInput
+from landscribe.nn.predict.reading import SceneReader, TileInput, scene_reader
 from landscribe.nn.predict.tiles import average_views, blank_frame
 
 STRIP_ROWS = 256
@@ -63,23 +64,25 @@ def require_fit(predict: PredictTable, context: int, divisor: int) -> None:
         raise RecipeError(problem("predict.patch", "with its context does not divide", got=got, need=need))
 
 
+def require_models_fit(predict: PredictTable, models: Sequence[ModelTable]) -> None:
+    """Refuse patches that a network of a recipe cannot take, before anything is trained.
+
+    Raises:
+        RecipeError: As `require_fit`.
+    """
+    for table in models:
+        if table.kind == "network":
+            require_fit(predict, table.chips.context, level_strides(table.network)[-1])
+
+
 def predict_patches(
-    models: Sequence[SegmentationNet],
-    read: Reader,
-    shape_hw: tuple[int, int],
-    maps: Mapping[str, Affine],
-    sensor_shapes: Mapping[str, tuple[int, int]],
-    engine: Engine,
-    predict: PredictTable,
+    models: Sequence[SegmentationNet], source: PixelSource, engine: Engine, predict: PredictTable
 ) -> Iterator[tuple[Window, FloatArray]]:
     """Predict a scene patch by patch and average where patches overlap.
 
     Args:
         models: At least one.
-        read: Called with one window at a time.
-        shape_hw: Size of the reference grid.
-        maps: Reference (col, row) to each sensor's (col, row).
-        sensor_shapes: Height and width of each sensor's raster.
+        source: The scene; read one window at a time.
         engine: Device and precision.
         predict: Patch, step, edges, symmetries and how they are combined.
 
@@ -87,13 +90,13 @@ def predict_patches(
         Window of `strips` and probability, float32 (K, h, w), the classes of all models in model order.
 
     Raises:
-        RecipeError: If a patch with its context does not fit a model.
+        RecipeError: If a patch with its context does not fit a model, or a sensor is missing.
     """
     for net in models:
         require_fit(predict, net.spec.context, net.divisor)
-    scene = SceneReader(read, shape_hw, maps, sensor_shapes, engine)
+    scene = scene_reader(models, source, engine)
     running = [_strips_of(make_ready_for(net, scene, engine), scene, engine, predict) for net in models]
-    for window in Window(0, 0, *shape_hw).strips(STRIP_ROWS):
+    for window in source.grid.window.strips(STRIP_ROWS):
         yield window, np.concatenate([next(one) for one in running])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,13 +13,13 @@ from torch import Tensor
 
 from landscribe.core.arrays import AnyArray, BoolArray, IntArray
 from landscribe.core.grid import Window
+from landscribe.core.pixel_source import PixelSource
+from landscribe.errors import RecipeError, problem
 from landscribe.nn.device import Engine
 from landscribe.nn.network.bundle import SegmentationNet
 from landscribe.nn.predict.stem_table import TABLE_TYPES, ReadyStem
 from landscribe.nn.sample import Raster, RasterBank, copy_pixels, pack_rasters, sample
 
-Reader = Callable[[str, Window], tuple[AnyArray, BoolArray]]
-"""Sensor name and a window inside its raster to raw values (C, h, w) and validity (h, w)."""
 STEM_ROWS = 32
 """Rows of a tile that are normalised at a time."""
 
@@ -75,11 +75,15 @@ Source = _InPlace | _Resampled
 class SceneReader:
     """Reads what a model that was made ready for it sees of a tile."""
 
-    read: Reader
-    shape_hw: tuple[int, int]
+    source: PixelSource
     maps: Mapping[str, Affine]
-    sensor_shapes: Mapping[str, tuple[int, int]]
+    """Reference (col, row) to (col, row) of each sensor that is looked at."""
     engine: Engine
+
+    @property
+    def shape_hw(self) -> tuple[int, int]:
+        """Size of the reference grid."""
+        return self.source.grid.shape_hw
 
     def load(self, net: SegmentationNet, tile: Window) -> TileInput:
         """Return what a network must see to predict a tile."""
@@ -126,10 +130,10 @@ class SceneReader:
         """Read a sensor once for all windows."""
         step, first = net.sensor_steps[name], windows[0]
         whole = Window(first.row, first.col, first.height, windows[-1].col_stop - first.col)
-        if step == 1 and self.maps[name] == Affine.identity() and self.sensor_shapes[name] == self.shape_hw:
+        if step == 1 and self.maps[name] == Affine.identity() and self.source.grids[name].shape_hw == self.shape_hw:
             return self._in_place(name, whole, windows)
         there = self._sensor_window(name, whole)
-        image_chw, valid_hw = self.read(name, there)
+        image_chw, valid_hw = self.source.read(name, there)
         from_reference = Affine.translation(-there.col, -there.row) @ self.maps[name]
         raster = Raster(image_chw, valid_hw, from_reference, self.shape_hw)
         device = None if self.engine.device.type == "cpu" else self.engine.device
@@ -143,13 +147,13 @@ class SceneReader:
             )
         )
         (top, bottom), (left, right) = ((int(i.min()), int(i.max()) + 1) for i in (rows, cols))
-        image_chw, valid_hw = self.read(name, Window(top, left, bottom - top, right - left))
+        image_chw, valid_hw = self.source.read(name, Window(top, left, bottom - top, right - left))
         col_bj = [cols[w.col - whole.col : w.col_stop - whole.col] - left for w in windows]
         return _InPlace(image_chw, valid_hw, rows - top, col_bj)
 
     def _sensor_window(self, name: str, window: Window) -> Window:
         """Return the part of a sensor's raster that a window of the mirrored reference grid is sampled from."""
-        height, width = self.sensor_shapes[name]
+        height, width = self.source.grids[name].shape_hw
         rows = _mirrored_span(window.row, window.row_stop, self.shape_hw[0])
         cols = _mirrored_span(window.col, window.col_stop, self.shape_hw[1])
         corners = [self.maps[name] @ (col, row) for row in rows for col in cols]
@@ -158,6 +162,20 @@ class SceneReader:
         row, row_stop = _clip_span(top - 2, bottom + 2, height)
         col, col_stop = _clip_span(left - 2, right + 2, width)
         return Window(row, col, row_stop - row, col_stop - col)
+
+
+def scene_reader(models: Sequence[SegmentationNet], source: PixelSource, engine: Engine) -> SceneReader:
+    """Return a reader of all that some networks want to see of a scene.
+
+    Raises:
+        RecipeError: If the scene lacks a sensor.
+        DataError: If one sensor has a CRS and the reference has none, or the other way round.
+    """
+    names = sorted({name for net in models for name in net.sensor_steps})
+    missing = [name for name in names if name not in source.grids]
+    if missing:
+        raise RecipeError(problem(f"scene {source.id!r}", "sensor missing", got=", ".join(missing)))
+    return SceneReader(source, {name: source.grid.pixel_map(source.grids[name]) for name in names}, engine)
 
 
 def _by_table(stem: ReadyStem, stride: int, seen: Mapping[str, Source]) -> Tensor | None:

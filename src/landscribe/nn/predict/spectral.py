@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +10,12 @@ from affine import Affine
 
 from landscribe.core.arrays import AnyArray, BoolArray, ByteArray, FloatArray
 from landscribe.core.grid import Grid, Window
+from landscribe.core.pixel_source import PixelSource
 from landscribe.core.recipe import SpectralTable
+from landscribe.core.sensors import SensorSpec
 from landscribe.core.spectral.indices import band_positions, find_index
 from landscribe.core.spectral.rules import Scan, SceneRule, grade, holds, passes, scan, thresholds_of
 from landscribe.errors import RecipeError, problem
-from landscribe.nn.network.stem import SensorSpec, describe_sensors
 from landscribe.nn.sample import Raster, pack_rasters, sample
 
 STRIP_ROWS = 512
@@ -26,14 +27,9 @@ Reader = Callable[[str, Window], tuple[AnyArray, BoolArray]]
 class SpectralScene:
     """A scene as a spectral rule sees it."""
 
-    id: str
-    read: Reader
+    source: PixelSource
     sensors: tuple[SensorSpec, ...]
     """In stack order: where two have a band of one name, the first counts."""
-    grids: Mapping[str, Grid]
-    """Grid of each sensor."""
-    reference: Grid
-    """Grid of the result."""
 
     def bands_of(self, index: str) -> list[tuple[SensorSpec, int]]:
         """Return the sensor and the position in it of each band that an index needs.
@@ -47,16 +43,19 @@ class SpectralScene:
     def grid_of(self, table: SpectralTable, index: str) -> Grid:
         """Return the grid that a rule with this index runs on."""
         if table.grid == "reference":
-            return self.reference
+            return self.source.grid
         return max(
-            (self.grids[s.name] for s, _ in self.bands_of(index)), key=lambda grid: abs(grid.transform.determinant)
+            (self.source.grids[s.name] for s, _ in self.bands_of(index)),
+            key=lambda grid: abs(grid.transform.determinant),
         )
 
     def values(self, index: str, grid: Grid, window: Window) -> FloatArray:
         """Return an index on a window of a grid, float32 (h, w), NaN where a band has no data or it has no value."""
         bands, known_hw = [], np.ones(window.shape_hw, dtype=np.bool_)
         for sensor, k in self.bands_of(index):
-            values_chw, valid_hw = lay(self.read, sensor.name, self.grids[sensor.name], grid, window, bands=(k,))
+            values_chw, valid_hw = lay(
+                self.source.read, sensor.name, self.source.grids[sensor.name], grid, window, bands=(k,)
+            )
             bands.append(values_chw[0] / np.float32(sensor.full_scale))
             known_hw &= valid_hw
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -73,33 +72,22 @@ class SpectralScene:
         return float(min(lowest))
 
 
-def spectral_scene(
-    scene_id: str,
-    read: Reader,
-    kinds: Mapping[str, str],
-    bands: Mapping[str, tuple[str, ...]],
-    grids: Mapping[str, Grid],
-    sensors: Sequence[str] | None = None,
-) -> SpectralScene:
+def spectral_scene(source: PixelSource, sensors: Sequence[str] | None = None) -> SpectralScene:
     """Show a scene to spectral rules.
 
     Args:
-        scene_id: Its id.
-        read: Reads a window of a sensor.
-        kinds: Sensor name -> kind, the reference first.
-        bands: Sensor name -> names of its bands.
-        grids: Sensor name -> grid.
+        source: The scene.
         sensors: Sensors to take bands from, in order; None takes all.
 
     Raises:
         RecipeError: If the scene lacks one of them.
     """
-    chosen = tuple(kinds) if sensors is None else tuple(sensors)
-    missing = [name for name in chosen if name not in kinds]
+    known = source.sensors
+    chosen = tuple(known) if sensors is None else tuple(sensors)
+    missing = [name for name in chosen if name not in known]
     if missing:
-        raise RecipeError(problem(f"scene {scene_id!r}", f"sensor {missing[0]!r} is missing", got=", ".join(kinds)))
-    described = describe_sensors({name: kinds[name] for name in chosen}, bands)
-    return SpectralScene(scene_id, read, described, grids, grids[next(iter(kinds))])
+        raise RecipeError(problem(f"scene {source.id!r}", f"sensor {missing[0]!r} is missing", got=", ".join(known)))
+    return SpectralScene(source, tuple(known[name] for name in chosen))
 
 
 def lay(
@@ -148,7 +136,7 @@ def spectral_field(scene: SpectralScene, table: SpectralTable, rule: SceneRule) 
     def graded(window: Window) -> ByteArray:
         return grade(scene.values(rule.index, grid, window), rule, table.soft)
 
-    if grid == scene.reference:
+    if grid == scene.source.grid:
         return graded
     whole_hw = np.concatenate([graded(window) for window in grid.window.strips(STRIP_ROWS)])
 
@@ -156,21 +144,19 @@ def spectral_field(scene: SpectralScene, table: SpectralTable, rule: SceneRule) 
         return whole_hw[None][:, *window.slices], np.ones(window.shape_hw, np.bool_)
 
     def laid(window: Window) -> ByteArray:
-        values_chw, _ = lay(read, "rule", grid, scene.reference, window)
+        values_chw, _ = lay(read, "rule", grid, scene.source.grid, window)
         return np.rint(values_chw[0]).astype(np.uint8)
 
     return laid
 
 
-def scan_scene(
-    scene: SpectralScene, table: SpectralTable, truth: Callable[[Window], tuple[AnyArray, BoolArray]]
-) -> Scan:
+def scan_scene(scene: SpectralScene, table: SpectralTable, classes: Sequence[int]) -> Scan:
     """Count what every index and threshold of a search would find in a scene.
 
     Args:
         scene: A training scene.
         table: A rule with a search.
-        truth: Covered shares 0..255 (K, h, w) of the classes sought, and what is labelled, on the reference grid.
+        classes: Places of the classes sought in the scene's coverage.
 
     Raises:
         RecipeError: If there is no search, or an index lacks a band.
@@ -179,10 +165,14 @@ def scan_scene(
         raise RecipeError(problem("spectral.search", "none"))
     thresholds = thresholds_of(table.search)
     counts = np.zeros((len(table.search.indices), len(thresholds), 3), dtype=np.int64)
+
+    def read(_name: str, window: Window) -> tuple[AnyArray, BoolArray]:
+        return scene.source.read_coverage(window)
+
     for k, index in enumerate(table.search.indices):
         grid = scene.grid_of(table, index)
         for window in grid.window.strips(STRIP_ROWS):
-            shares_khw, known_hw = lay(lambda _name, w: truth(w), "truth", scene.reference, grid, window)
+            shares_khw, known_hw = lay(read, "truth", scene.source.grid, grid, window, bands=tuple(classes))
             values_hw = scene.values(index, grid, window)
             true_hw = shares_khw.sum(axis=0) >= 128
             counts[k] += scan(values_hw[known_hw], true_hw[known_hw], thresholds, table.side)
@@ -197,6 +187,6 @@ def _is_open(scene: SpectralScene, grid: Grid, rule: SceneRule) -> bool:
         values_hw = scene.values(rule.index, grid, window)
         found += int(holds(values_hw, rule).sum())
         valid += int(np.isfinite(values_hw).sum())
-    reference = scene.reference
+    reference = scene.source.grid
     larger = abs(grid.transform.determinant / reference.transform.determinant) if grid.crs == reference.crs else 1.0
     return passes(rule.gate, found, valid, reference.pixel_area * larger)

@@ -8,23 +8,23 @@ nothing has to be blended. Flips and turns map the pooling grid onto itself for 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
-from affine import Affine
 from torch import Tensor
 from torch.nn import functional
 
 from landscribe.core.arrays import FloatArray
 from landscribe.core.grid import Window
+from landscribe.core.pixel_source import PixelSource
 from landscribe.core.recipe import PredictTable
 from landscribe.errors import RecipeError, problem
 from landscribe.nn.device import BYTES, Engine
 from landscribe.nn.network.bundle import SegmentationNet
 from landscribe.nn.predict.prepare_network import make_ready_for
-from landscribe.nn.predict.reading import Reader, SceneReader, TileInput, round_up
+from landscribe.nn.predict.reading import SceneReader, TileInput, round_up, scene_reader
 
 VIEWS: dict[str, tuple[tuple[int, bool], ...]] = {
     "turns": tuple((turns, flip) for flip in (False, True) for turns in range(4)),
@@ -117,10 +117,7 @@ def tile_windows(shape_hw: tuple[int, int], tile: int) -> list[Window]:
 
 def predict_tiles(
     models: Sequence[SegmentationNet],
-    read: Reader,
-    shape_hw: tuple[int, int],
-    maps: Mapping[str, Affine],
-    sensor_shapes: Mapping[str, tuple[int, int]],
+    source: PixelSource,
     engine: Engine,
     predict: PredictTable,
     windows: Sequence[Window] | None = None,
@@ -132,10 +129,7 @@ def predict_tiles(
 
     Args:
         models: At least one.
-        read: Called from one other thread, one window at a time.
-        shape_hw: Size of the reference grid.
-        maps: Reference (col, row) to each sensor's (col, row).
-        sensor_shapes: Height and width of each sensor's raster.
+        source: The scene; read from one other thread, one window at a time.
         engine: Device and precision.
         predict: Tile, symmetries and how they are combined.
         windows: Some of `tile_windows(shape_hw, tile_side(...))`; None takes all.
@@ -150,26 +144,30 @@ def predict_tiles(
     def probability(net: SegmentationNet, tile: TileInput, window: Window) -> FloatArray:
         mean = average_views(net, tile, engine, predict)[0]
         p_khw: FloatArray = (mean.exp() if predict.combine == "geometric" else mean).cpu().numpy()
-        blank_frame(p_khw, window, shape_hw, net, predict)
+        blank_frame(p_khw, window, source.grid.shape_hw, net, predict)
         return p_khw
 
-    side = tile_side(models, predict, shape_hw, engine)
-    chosen = tile_windows(shape_hw, side) if windows is None else windows
-    return _sweep(models, SceneReader(read, shape_hw, maps, sensor_shapes, engine), chosen, probability)
+    shape_hw = source.grid.shape_hw
+    chosen = tile_windows(shape_hw, tile_side(models, predict, shape_hw, engine)) if windows is None else windows
+    return _sweep(models, scene_reader(models, source, engine), chosen, probability)
 
 
 def predict_logits(
-    net: SegmentationNet,
-    read: Reader,
-    shape_hw: tuple[int, int],
-    maps: Mapping[str, Affine],
-    sensor_shapes: Mapping[str, tuple[int, int]],
-    engine: Engine,
-    tile: int | None = None,
+    net: SegmentationNet, source: PixelSource, engine: Engine, tile: int | None = None
 ) -> Iterator[tuple[Window, FloatArray]]:
-    """Yield windows of a scene and the logits of one network there, float32 (K, h, w), without symmetries.
+    """Sweep over a scene as `predict_tiles` does, without symmetries; of these logits, its result is the sigmoid.
 
-    Args and errors are those of `predict_tiles`; a sigmoid of the logits is what that would yield.
+    Args:
+        net: The network.
+        source: The scene.
+        engine: Device and precision.
+        tile: Side of a tile in reference pixels; None takes what memory allows.
+
+    Yields:
+        Window and logits, float32 (K, h, w).
+
+    Raises:
+        RecipeError: If a sensor is missing.
     """
 
     @torch.inference_mode()
@@ -177,9 +175,9 @@ def predict_logits(
         found: FloatArray = net.unet(seen.stacks, seen.keep).float()[0].cpu().numpy()
         return found
 
+    shape_hw = source.grid.shape_hw
     side = tile_side([net], PredictTable(tile=tile, symmetries=1), shape_hw, engine)
-    scene = SceneReader(read, shape_hw, maps, sensor_shapes, engine)
-    return _sweep([net], scene, tile_windows(shape_hw, side), logits)
+    return _sweep([net], scene_reader([net], source, engine), tile_windows(shape_hw, side), logits)
 
 
 def _sweep(
@@ -196,9 +194,6 @@ def _sweep(
     off = [w for w in windows if w.row % divisor or w.col % divisor]
     if off:
         raise RecipeError(problem("windows", "off the pooling grid", got=off[0], need=f"multiples of {divisor}"))
-    missing = sorted({s for net in models for s in net.sensor_steps if s not in scene.maps})
-    if missing:
-        raise RecipeError(problem("scene", "sensor missing", got=", ".join(missing)))
     ready = [make_ready_for(net, scene, scene.engine) for net in models]
 
     def load(window: Window) -> list[TileInput]:

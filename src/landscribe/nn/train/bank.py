@@ -153,13 +153,13 @@ def _count_places(labelled_n: ByteArray, kind_n: ByteArray, row_origin: IntArray
 
 
 def _check_scene(scene: SceneArrays, first: SceneArrays, sensors: Iterable[str]) -> None:
-    where = f"scene {scene.scene!r}"
+    where = f"scene {scene.id!r}"
     missing = sorted(set(sensors) - set(scene.images_chw))
     if missing:
         raise DataError(problem(where, "sensor missing", got=", ".join(missing)))
     for name in sensors:
         bands, expected = len(scene.images_chw[name]), len(first.images_chw[name])
         if bands != expected:
-            raise DataError(problem(where, f"bands of {name!r}", got=bands, need=f"{expected} as in {first.scene!r}"))
+            raise DataError(problem(where, f"bands of {name!r}", got=bands, need=f"{expected} as in {first.id!r}"))
     if len(scene.coverage_khw) != len(first.coverage_khw):
         raise DataError(problem(where, "classes", got=len(scene.coverage_khw), need=len(first.coverage_khw)))

@@ -6,15 +6,16 @@ What a scene's arrays show are views of it; so nothing is held twice, and where 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from affine import Affine
 
 from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
 from landscribe.core.grid import Window
+from landscribe.core.pixel_source import PixelSource
 from landscribe.nn.sample.pixels import NATIVE_TYPES, lay_pixels
 from landscribe.nn.scene import SceneArrays
 
@@ -23,30 +24,6 @@ STRIP_PX, TILE = 1 << 22, 512
 
 Store = Callable[[str, int, Callable[[ByteArray], None]], ByteArray]
 """Name and bytes of a block, and a function that fills it; returns it filled, uint8 (bytes,)."""
-Read = Callable[[Window], tuple[AnyArray, BoolArray]]
-"""A window of a raster to its values (C, h, w) and validity (h, w)."""
-
-
-@dataclass(frozen=True)
-class StoredRaster:
-    """A raster on disk."""
-
-    read: Read
-    shape_hw: tuple[int, int]
-    bands: int
-    dtype: str
-
-
-@dataclass(frozen=True)
-class StoredScene:
-    """A scene with labels on disk."""
-
-    scene: str
-    sensors: dict[str, StoredRaster]
-    maps: dict[str, Affine]
-    """Reference (col, row) to that sensor's (col, row)."""
-    labels: StoredRaster
-    """Covered shares 0..255 of the classes on the reference grid, and where they are known."""
 
 
 @dataclass(frozen=True)
@@ -84,43 +61,76 @@ def in_memory(_name: str, size: int, fill: Callable[[ByteArray], None]) -> ByteA
     return flat
 
 
-def decoded_bytes(scenes: Sequence[StoredScene]) -> int:
-    """Return how much the blocks of some scenes take."""
+def decoded_bytes(scenes: Sequence[PixelSource], sensors: Sequence[str], classes: Sequence[int]) -> int:
+    """Return how much the blocks of some scenes take; see `decode_scenes`."""
     if not scenes:
         return 0
-    sensors = [[scene.sensors[name] for scene in scenes] for name in scenes[0].sensors]
-    return sum(_block_bytes(rasters) for rasters in [*sensors, [scene.labels for scene in scenes]])
+    rasters = [[_sensor(scene, name) for scene in scenes] for name in sensors]
+    return sum(_block_bytes(some) for some in [*rasters, [_labels(scene, classes) for scene in scenes]])
 
 
-def decode_scenes(scenes: Sequence[StoredScene], store: Store) -> DecodedScenes:
-    """Decode scenes, all with the same sensors.
+def decode_scenes(
+    scenes: Sequence[PixelSource], sensors: Sequence[str], classes: Sequence[int], store: Store
+) -> DecodedScenes:
+    """Decode scenes.
 
     Args:
-        scenes: At least one.
+        scenes: At least one; all with these sensors.
+        sensors: Those that are wanted.
+        classes: Places of the classes that are wanted in the scenes' coverage.
         store: Where blocks go.
     """
-    blocks = {name: _decode(name, [scene.sensors[name] for scene in scenes], store) for name in scenes[0].sensors}
-    labels = _decode("labels", [scene.labels for scene in scenes], store)
+    blocks = {name: _decode(name, [_sensor(scene, name) for scene in scenes], store) for name in sensors}
+    labels = _decode("labels", [_labels(scene, classes) for scene in scenes], store)
     arrays = []
     for i, scene in enumerate(scenes):
-        views = {name: block.view(i, scene.sensors[name].shape_hw) for name, block in blocks.items()}
-        coverage_khw, labelled_hw = labels.view(i, scene.labels.shape_hw)
+        grids = {name: scene.grids[name] for name in sensors}
+        views = {name: block.view(i, grids[name].shape_hw) for name, block in blocks.items()}
         images, valid = ({name: pair[k] for name, pair in views.items()} for k in (0, 1))
-        arrays.append(SceneArrays(scene.scene, images, valid, scene.maps, coverage_khw, labelled_hw))
+        described = {name: scene.sensors[name] for name in sensors}
+        arrays.append(
+            SceneArrays(
+                scene.id, scene.grid, described, grids, images, valid, *labels.view(i, scene.grid.shape_hw),
+                absent=scene.absent & set(sensors),
+            )
+        )  # fmt: skip
     return DecodedScenes(tuple(arrays), blocks, labels)
 
 
-def _dtype_of(rasters: Sequence[StoredRaster]) -> np.dtype[np.generic]:
+@dataclass(frozen=True)
+class _Raster:
+    """What has to be known of a raster before it is decoded."""
+
+    read: Callable[[Window], tuple[AnyArray, BoolArray]]
+    shape_hw: tuple[int, int]
+    bands: int
+    dtype: str
+
+
+def _sensor(scene: PixelSource, name: str) -> _Raster:
+    read = functools.partial(scene.read, name)
+    return _Raster(read, scene.grids[name].shape_hw, len(scene.sensors[name].bands), scene.dtype(name))
+
+
+def _labels(scene: PixelSource, classes: Sequence[int]) -> _Raster:
+    def read(window: Window) -> tuple[AnyArray, BoolArray]:
+        coverage_khw, labelled_hw = scene.read_coverage(window)
+        return coverage_khw[list(classes)], labelled_hw
+
+    return _Raster(read, scene.grid.shape_hw, len(classes), "uint8")
+
+
+def _dtype_of(rasters: Sequence[_Raster]) -> np.dtype[np.generic]:
     names = {raster.dtype for raster in rasters}
     return np.dtype(names.pop() if len(names) == 1 and names <= NATIVE_TYPES else np.float32)
 
 
-def _block_bytes(rasters: Sequence[StoredRaster]) -> int:
+def _block_bytes(rasters: Sequence[_Raster]) -> int:
     pixels = sum(math.prod(raster.shape_hw) for raster in rasters)
     return pixels * (rasters[0].bands * _dtype_of(rasters).itemsize + 1)
 
 
-def _decode(name: str, rasters: Sequence[StoredRaster], store: Store) -> Block:
+def _decode(name: str, rasters: Sequence[_Raster], store: Store) -> Block:
     dtype, bands = _dtype_of(rasters), rasters[0].bands
     starts = (0, *np.cumsum([math.prod(raster.shape_hw) for raster in rasters]).tolist())
     value_bytes = starts[-1] * bands * dtype.itemsize

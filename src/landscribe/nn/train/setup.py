@@ -10,11 +10,14 @@ import torch
 from torch import Tensor
 
 from landscribe.core.grid import Window
-from landscribe.core.recipe import ChipTable, LossTable, ScheduleTable
+from landscribe.core.recipe import ChipTable, LossTable, ModelTable, ScheduleTable
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.nn.device import Engine
-from landscribe.nn.network.bundle import SegmentationNet
-from landscribe.nn.train.chips import ChipBank, steps_per_epoch
+from landscribe.nn.network.bundle import ModelSpec, SegmentationNet, build_network
+from landscribe.nn.network.stem import compute_statistics
+from landscribe.nn.train.bank import ChipBank, load_bank
+from landscribe.nn.train.chips import steps_per_epoch
+from landscribe.nn.train.decoded import DecodedScenes
 from landscribe.nn.train.losses import class_weights
 from landscribe.nn.train.ranks import Ranks
 
@@ -82,3 +85,35 @@ class Setup:
     def weights_k(self) -> Tensor:
         """Weight of each class, float32 (K,), on the device."""
         return torch.tensor(class_weights(self.loss, self.net.spec.classes), device=self.engine.device)
+
+
+def set_up(
+    table: ModelTable,
+    spec: ModelSpec,
+    decoded: DecodedScenes,
+    engine: Engine,
+    home: torch.device,
+    seed: int,
+    *,
+    state: Mapping[str, bytes] | None = None,
+    ranks: Ranks = ALONE,
+) -> Setup:
+    """Return a new network and its training scenes, laid out for sampling.
+
+    Args:
+        table: What the recipe says of the model.
+        spec: Structure of the network.
+        decoded: Training scenes with the sensors and classes of the network.
+        engine: Device and precision.
+        home: Device on which the scenes lie.
+        seed: Of weights, chips and dropout.
+        state: Files of an earlier run that is to go on.
+        ranks: The processes that train together.
+
+    Raises:
+        DataError: If there is no labelled pixel, or a sensor has no valid one.
+        RecipeError: If a table contradicts itself or the network.
+    """
+    net = build_network(spec, compute_statistics(decoded.scenes, table.inputs.clip_percent), seed=seed)
+    bank = load_bank(decoded.scenes, net.sensor_steps, home, cubic=net.cubic_sensors, decoded=decoded)
+    return Setup(net, bank, engine, table.loss, table.chips, table.schedule, seed, state, ranks)

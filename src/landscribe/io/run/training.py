@@ -1,0 +1,173 @@
+"""Models that are to be trained, and what a training run keeps in the folder of its model while it goes on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from landscribe.core.recipe import ModelTable
+from landscribe.core.split.split import Split
+from landscribe.errors import DataError, RecipeError, problem
+from landscribe.io.atomic import write_bytes, write_text
+from landscribe.io.run.model_files import (
+    MODEL_FILES,
+    keep_snapshots,
+    read_model,
+    snapshot_folder,
+    snapshot_folders,
+    write_model,
+)
+from landscribe.io.run.projects import Project
+from landscribe.io.run.runs import Record, Run
+
+STATE, MARKER, HISTORY = "state", "progress.json", "history.csv"
+FOLD = "{name}~fold{number}"
+"""Item name of a fold's model; no model of a recipe has a tilde in its name."""
+Row: TypeAlias = dict[str, float]
+"""What happened in an epoch."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model to be trained."""
+
+    item: str
+    table: ModelTable
+    classes: tuple[str, ...]
+    seed: int
+    folder: Path
+    split: Split
+
+    def made_from(self, prepared: Mapping[str, Record]) -> dict[str, object]:
+        """Return all that decides what it learns, as plain values."""
+        inputs = {i: prepared[i].outputs for i in (*self.split.train, *self.split.validate)}
+        settings = self.table.model_dump(mode="json", exclude={"seeds"})
+        if self.split.corners:
+            settings["corners"] = self.split.corners_of(self.split.train)
+        return {"inputs": inputs, "train": self.split.train, "settings": settings, "seed": self.seed}
+
+    @property
+    def origin(self) -> dict[str, object]:
+        """What the finished model says of the scenes that it comes from, as JSON values."""
+        split = self.split
+        return {"trained_on": split.train, "held_out": split.validate, "corners": split.corners_of(split.train)}
+
+
+def training_jobs(project: Project, run: Run, split: Split) -> dict[str, Job]:
+    """Return the models of a recipe by item, one for each seed, and each once more without each fold of the split.
+
+    Raises:
+        DataError: If there is no scene to train on.
+    """
+    if not split.train:
+        need = "labels for at least one scene outside of [validate]"
+        got = f"{len(run.require('prepare'))} scenes"
+        raise DataError(problem("train", "no labelled scene to train on", got=got, need=need))
+    jobs = [
+        Job(name, table, table.classes or project.legend.names, seed, run.path("models", name), split)
+        for table in project.recipe.models
+        for name, seed in table.members(project.recipe.seed).items()
+    ]
+    found = {job.item: job for job in jobs}
+    for number, left_out in enumerate(split.folds, start=1):
+        # Validation would cost time and choose nothing: the last average of weights is used in any case.
+        kept = Split(tuple(i for i in split.train if i not in set(left_out)))
+        for job in jobs:
+            item = FOLD.format(name=job.item, number=number)
+            found[item] = replace(job, item=item, folder=run.fold(number) / job.item, split=kept)
+    return found
+
+
+@dataclass(frozen=True)
+class KeptTraining:
+    """A network in training; one process writes."""
+
+    folder: Path
+    """Of the model."""
+    key: str
+    """Digest of all that decides what it learns."""
+    rows: list[Row]
+    """Of the epochs that are done."""
+    state: dict[str, bytes] | None
+    """Files to go on from; None where it begins."""
+    board: Callable[[Row], None]
+    """Told of each epoch."""
+
+    def keep_snapshots(self, count: int, last: int, files: Mapping[str, bytes] | None = None) -> None:
+        """Keep the snapshots of `count` epochs up to the `last` one, whose files these are, and no others."""
+        if files is not None:
+            write_model(snapshot_folder(self.folder, last), files)
+        keep_snapshots(self.folder, count, last)
+
+    def read_snapshots(self) -> list[dict[str, bytes]]:
+        """Return the files of all snapshots in the order of their epochs."""
+        return [read_model(path) for path in snapshot_folders(self.folder)]
+
+    def keep(self, row: Row, files: Mapping[str, bytes]) -> None:
+        """Keep what happened in another epoch and the state after it, and no older state."""
+        self.rows.append(row)
+        folder, stem = self.folder / STATE, f"epoch-{len(self.rows):05d}-"
+        names = {name: stem + name for name in files}
+        for name, content in files.items():
+            write_bytes(folder / names[name], content)
+        write_text(folder / MARKER, json.dumps({"key": self.key, "rows": self.rows, "files": names}))
+        for old in folder.glob("epoch-*"):
+            if not old.name.startswith(stem):
+                old.unlink()
+        self.board(row)
+
+    def finish(self, files: Mapping[str, bytes]) -> tuple[Path, ...]:
+        """Write the finished model and its history, and remove what only going on has use for; return what there is."""
+        written = [path / name for path in snapshot_folders(self.folder) for name in MODEL_FILES]
+        written += write_model(self.folder, files)
+        text = io.StringIO()
+        columns = list(dict.fromkeys(key for row in self.rows for key in row))
+        table = csv.DictWriter(text, columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows(self.rows)
+        write_text(self.folder / HISTORY, text.getvalue())
+        for leftover in (self.folder / STATE).glob("*"):
+            leftover.unlink()
+        return (*written, self.folder / HISTORY)
+
+
+def open_training(folder: Path, key: str, *, tensorboard: bool = False) -> KeptTraining:
+    """Return what a training run that was cut off has left; of one with another key, nothing.
+
+    Args:
+        folder: Of the model.
+        key: Digest of all that decides what it learns.
+        tensorboard: Write each row of the history for TensorBoard, too.
+
+    Raises:
+        RecipeError: If the package for that is not installed.
+    """
+    board = _tensorboard(folder) if tensorboard else lambda _row: None
+    # The marker is written last and names the files of its epoch, so that a kill between two files is harmless.
+    marker = folder / STATE / MARKER
+    known = json.loads(marker.read_text(encoding="utf-8")) if marker.is_file() else {}
+    if known.get("key") != key:
+        return KeptTraining(folder, key, [], None, board)
+    state = {name: (folder / STATE / file).read_bytes() for name, file in known["files"].items()}
+    return KeptTraining(folder, key, known["rows"], state, board)
+
+
+def _tensorboard(folder: Path) -> Callable[[Row], None]:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        do = 'pip install "landscribe[tensorboard]", or tensorboard = false'
+        raise RecipeError(problem("tensorboard", "the package is not installed", do=do)) from None
+    board = SummaryWriter(str(folder / "tensorboard"))
+
+    def write(row: Row) -> None:
+        for name, value in row.items():
+            board.add_scalar(name, value, int(row["step"]))
+        board.flush()
+
+    return write
