@@ -58,7 +58,8 @@ def test_shares_are_whole_and_even():
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_two_processes_are_one_and_go_on_after_a_kill(tmp_path):
-    worker = subprocess.run([sys.executable, WORKER, tmp_path], capture_output=True, text=True, timeout=300)
+    here = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # helpers of tests, too
+    worker = subprocess.run([sys.executable, WORKER, tmp_path], capture_output=True, text=True, timeout=300, env=here)
     assert worker.returncode == 0, worker.stderr
     trained, resumed = json.loads((tmp_path / "codes.json").read_text())
     assert trained[1] == -9, worker.stderr
