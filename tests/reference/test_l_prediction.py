@@ -16,7 +16,7 @@ from landscribe.nn.device import choose_engine
 from landscribe.nn.network.bundle import ModelSpec, build_network
 from landscribe.nn.network.stem import BandStatistics
 from landscribe.nn.predict import reading
-from landscribe.nn.predict.patches import patch_starts, predict_patches, strips
+from landscribe.nn.predict.patches import patch_starts, predict_patches
 from landscribe.nn.predict.tiles import VIEWS, predict_tiles
 from landscribe.nn.train.snapshot import mean_of
 from scenes import make_arrays
@@ -189,7 +189,9 @@ def test_t08_an_echo_gives_the_scene_again_up_to_its_borders(shape):
     image = make_image(shape)
     found = patches(echo_net(16), image, patch=80)
     assert found == pytest.approx(1 / (1 + np.exp(-(image - 128.0) / 40)), abs=1e-6)
-    assert [w.height for w in strips(shape)] == [min(256, shape[0] - row) for row in range(0, shape[0], 256)]
+    table = PredictTable(**{**PLAIN, "patch": 80})
+    strips = [w for w, _ in predict_patches([echo_net(16)], make_arrays({"F": image}), ENGINE, table)]
+    assert [w.height for w in strips] == [min(256, shape[0] - row) for row in range(0, shape[0], 256)]
 
 
 def test_t08_patches_side_by_side_see_the_scene_mirrored_at_its_edges():
