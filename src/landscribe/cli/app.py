@@ -14,6 +14,7 @@ from landscribe import __version__
 from landscribe.cli import files, flow, look, submissions
 from landscribe.cli.console import say, stop_when_asked
 from landscribe.errors import INTERRUPTED_EXIT_CODE, LandscribeError
+from landscribe.process import settle_process
 
 
 class _Group(TyperGroup):
@@ -76,6 +77,7 @@ def top(
 
 def main() -> None:
     """Run the command line and exit with the documented code."""
+    settle_process()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop_when_asked)
     try:

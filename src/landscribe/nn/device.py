@@ -11,6 +11,7 @@ import torch
 
 from landscribe.errors import RecipeError, problem
 from landscribe.nn import private_ops
+from landscribe.process import is_ours
 
 BYTES = torch.uint8
 PRECISIONS = {"bf16": torch.bfloat16, "float32": torch.float32, "int8": BYTES}
@@ -38,7 +39,7 @@ class Engine:
 
 
 def choose_engine(device: str | None = None, precision: str | None = None) -> Engine:
-    """Choose the device and the precision that is fastest there; see `keep_memory` for what else that does.
+    """Choose the device and the precision that is fastest there; a process of our own keeps memory then.
 
     Args:
         device: `cpu`, `cuda`, `cuda:1` ...; None takes the first GPU (the one of its own, in a process that
@@ -66,7 +67,7 @@ def choose_engine(device: str | None = None, precision: str | None = None) -> En
             "a processor whose convolutions of bytes work",
         )
         raise RecipeError(problem("predict.precision", "no int8 here", got=got, need=need, do="leave it out"))
-    if chosen.type == "cpu":
+    if chosen.type == "cpu" and is_ours():
         keep_memory()
     return Engine(chosen, dtype, reason)
 

@@ -15,6 +15,7 @@ from landscribe.core.legend import DSTL_LEGEND
 from landscribe.io.atomic import write_text
 from landscribe.io.run.projects import Progress, silent
 from landscribe.io.source.dstl import write_scene, write_tables
+from landscribe.process import settle_process
 from landscribe.worlds.world import WorldSpec, make_scene, scene_ids
 
 
@@ -39,7 +40,7 @@ def write_world(
     jobs = [(root, spec, number) for number in range(len(ids))]
     if workers > 1:
         # Spawned, since a forked child of a process with OpenMP threads can hang.
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=settle_process) as pool:
             results = _collect(pool.map(_write_one, jobs), len(ids), progress)
     else:
         results = _collect(map(_write_one, jobs), len(ids), progress)

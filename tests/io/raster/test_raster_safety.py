@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -65,15 +66,26 @@ def test_a_file_that_points_to_a_server_calls_nobody(tmp_path: Path, kind: str):
         assert asked == []
 
 
+@pytest.mark.parametrize("beside", [False, True])
 @pytest.mark.parametrize("suffix", [".ovr", ".msk", ".aux.xml"])
-def test_what_lies_beside_is_reported_and_not_followed(tmp_path: Path, suffix: str):
+def test_what_lies_beside_is_reported_and_not_followed(tmp_path: Path, suffix: str, beside: bool):
     path = good_tiff(tmp_path / "good.tif")
-    with counting_server() as (url, asked):
-        (tmp_path / f"good.tif{suffix}").write_text(vrt(f"/vsicurl/{url}/a.tif"))
+
+    def look() -> tuple[np.ndarray, np.ndarray]:
         with open_raster(path) as raster:
             assert raster.info.ignored == (f"good.tif{suffix}",)
-            image_chw, valid_hw = raster.read()
+            found = raster.read()
             assert raster._dataset.overviews(1) == []
+        return found
+
+    with counting_server() as (url, asked):
+        (tmp_path / f"good.tif{suffix}").write_text(vrt(f"/vsicurl/{url}/a.tif"))
+        # rasterio keeps settings of its own for every thread but the main one.
+        if beside:
+            with ThreadPoolExecutor(1) as pool:
+                image_chw, valid_hw = pool.submit(look).result()
+        else:
+            image_chw, valid_hw = look()
         assert asked == []
     assert np.array_equal(image_chw, IMAGE)
     assert valid_hw.all()

@@ -46,6 +46,7 @@ finite = st.floats(-1e7, 1e7, allow_nan=False)
 scale = st.floats(1e-6, 1e4)
 
 
+@pytest.mark.filterwarnings("ignore:The given matrix is equal to Affine.identity")
 @SLOW
 @given(a=scale, e=scale, b=st.sampled_from([0.0, 0.3]), x=finite, y=finite, south_up=st.booleans())
 def test_georeference_comes_back_to_the_last_bit(tmp_path: Path, a, e, b, x, y, south_up):

@@ -79,6 +79,20 @@ def test_a_vrt_by_another_name_shows_no_other_file(tmp_path: Path):
             read(tmp_path / name)
 
 
+@pytest.mark.parametrize("between", [b"", b"\x01", b"\x01\n", b"\x01   \n"])
+def test_a_vrt_after_the_magic_of_a_flatgeobuf_shows_no_other_file(tmp_path: Path, between: bytes):
+    good_gpkg(tmp_path / "secret.gpkg")
+    layer = '<OGRVRTLayer name="good"><SrcDataSource relativeToVRT="1">secret.gpkg</SrcDataSource></OGRVRTLayer>'
+    vrt = f"<OGRVRTDataSource>{layer}</OGRVRTDataSource>".encode()
+    (tmp_path / "evil.fgb").write_bytes(b"fgb\x03fgb" + between + vrt)
+    with pytest.raises(DataError, match="not a vector file"):
+        read(tmp_path / "evil.fgb")
+    # Neither where the length of the header is one that a FlatGeobuf may have.
+    (tmp_path / "evil.fgb").write_bytes(b"fgb\x03fgb\x01" + len(vrt).to_bytes(4, "little") + vrt)
+    with pytest.raises(DataError, match=r"damaged|0 layers"):
+        read(tmp_path / "evil.fgb")
+
+
 def test_a_view_of_a_geopackage_is_not_run(tmp_path: Path):
     path = good_gpkg(tmp_path / "a.gpkg")
     with closing(sqlite3.connect(path)) as connection, connection:
@@ -99,6 +113,7 @@ def test_a_database_that_is_no_geopackage_is_refused(tmp_path: Path):
         read(tmp_path / "a.gpkg")
 
 
+@pytest.mark.filterwarnings("ignore:Unable to parse srs_id")
 def test_a_geopackage_whose_crs_is_a_link_calls_nobody(tmp_path: Path):
     path = good_gpkg(tmp_path / "a.gpkg", "+proj=utm +zone=36 +ellps=bessel")
     with counting_server() as (url, asked):

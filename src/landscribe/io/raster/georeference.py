@@ -7,7 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import rasterio
 import rasterio.crs
 import rasterio.errors
 from affine import Affine
@@ -16,6 +15,7 @@ from pyproj.exceptions import CRSError, ProjError
 
 from landscribe.core.grid import Grid
 from landscribe.errors import DataError, problem
+from landscribe.io.raster.gdal import gdal
 
 WEBMERCATOR_HALF_M = math.pi * 6378137.0
 """Half the side of the web-mercator square: the Earth's equatorial radius of WGS84 times pi."""
@@ -56,7 +56,7 @@ def to_rasterio_crs(crs: CRS) -> rasterio.crs.CRS:
         DataError: If GDAL does not know it.
     """
     try:
-        with rasterio.Env():  # PROJ finds its tables only inside
+        with gdal():  # PROJ finds its tables only inside
             return rasterio.crs.CRS.from_wkt(crs.to_wkt())
     except (rasterio.errors.CRSError, CRSError) as error:
         raise DataError(problem("CRS", "cannot be written to a raster", got=repr(crs.name))) from error

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from affine import Affine
-from rasterio._err import CPLE_BaseError
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
@@ -23,12 +21,10 @@ from landscribe.core.arrays import AnyArray, BoolArray
 from landscribe.core.grid import Grid, Window
 from landscribe.errors import DataError, problem
 from landscribe.io.atomic import atomic_path
+from landscribe.io.raster.gdal import GDAL_ERRORS, change_dataset, create_dataset, gdal, open_dataset, reason_of
 from landscribe.io.raster.georeference import grid_of, to_rasterio_crs
 from landscribe.io.raster.nodata import is_data
-from landscribe.io.safety import GDAL_SETTINGS
 
-GDAL_ERRORS = (RasterioError, CPLE_BaseError)
-"""What rasterio raises; GDAL's own errors come through bare from some of its methods."""
 TILE, SMALL_TILE = 512, 256
 THREADS = 2
 ZSTD_LEVEL = 3
@@ -115,9 +111,9 @@ def write_raster(
     with atomic_path(path) as temporary:
         dataset = _create(temporary, grid, count, dtype, nodata=nodata, rgb=rgb)
         try:
-            _annotate(dataset, descriptions, colours, tags, scale)
-            if mask:
-                with _write_errors():
+            with _write_errors():
+                _annotate(dataset, descriptions, colours, tags, scale)
+                if mask:
                     dataset.write_mask(False)
             writer = RasterWriter(grid, dataset)
             yield writer
@@ -135,20 +131,12 @@ def to_rasterio_window(window: Window) -> RasterioWindow:
     return RasterioWindow(window.col, window.row, window.width, window.height)
 
 
-def reason_of(error: BaseException) -> str:
-    """Return what GDAL said in one line; rasterio keeps the first cause at the end of the chain."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split())[:300] or type(error).__name__
-
-
 def _create(path: Path, grid: Grid, count: int, dtype: str, *, nodata: float | None, rgb: bool) -> Any:
     # Viewers read small tiles faster; a raster smaller than one wastes what it does not fill.
     tile = TILE if max(grid.shape_hw) > SMALL_TILE else SMALL_TILE
     placed = grid.crs is not None or grid.transform != Affine.identity()
     # Without photometric, GDAL takes three or four bands of bytes for RGB and the fourth for alpha.
     options = {
-        "driver": "GTiff",
         "height": grid.height,
         "width": grid.width,
         "count": count,
@@ -166,7 +154,7 @@ def _create(path: Path, grid: Grid, count: int, dtype: str, *, nodata: float | N
         "num_threads": THREADS,
     }
     with _write_errors():
-        return rasterio.open(path.absolute(), "w", **options)
+        return create_dataset(path, "GTiff", **options)
 
 
 def _annotate(
@@ -190,21 +178,17 @@ def _annotate(
 def _finish(temporary: Path, path: Path, grid: Grid, overviews: bool) -> None:
     # Statistics read every tile once more, so a file that cannot be read back is noticed before it gets its name.
     factors = _overview_factors(grid) if overviews else []
-    with _write_errors(), rasterio.Env(ZSTD_LEVEL_OVERVIEW=ZSTD_LEVEL):
-        with _reopen(temporary, "r+") as dataset:
+    with _write_errors(ZSTD_LEVEL_OVERVIEW=ZSTD_LEVEL):
+        with change_dataset(temporary, "GTiff", num_threads=THREADS) as dataset:
             if factors:
                 dataset.build_overviews(factors, Resampling.average)
             for number in dataset.indexes:
                 dataset.update_tags(number, **_statistics(dataset, number))
-        with _reopen(temporary, "r") as dataset:
+        with open_dataset(temporary, "GTiff", num_threads=THREADS) as dataset:
             written, _ = grid_of(dataset, path)
     if not _same_place(written, grid):
         got, need = written.crs and written.crs.name, grid.crs and grid.crs.name
         raise DataError(problem(str(path), "georeference cannot be kept in a GeoTIFF", got=got, need=need))
-
-
-def _reopen(path: Path, mode: str) -> Any:
-    return rasterio.open(path.absolute(), mode, driver="GTiff", num_threads=THREADS)
 
 
 def _statistics(dataset: Any, number: int) -> dict[str, str]:
@@ -250,10 +234,10 @@ def _rgba(colour: str) -> tuple[int, int, int, int]:
 @lru_cache(maxsize=1)
 def compression() -> dict[str, Any]:
     """Return the options of the best lossless compression that this GDAL can write: zstd, else deflate."""
-    pixel = np.zeros((1, 16, 16), dtype=np.uint8)
-    options = {"driver": "GTiff", "height": 16, "width": 16, "count": 1, "dtype": "uint8", "compress": "zstd"}
+    pixel, placed = np.zeros((1, 16, 16), dtype=np.uint8), Affine.scale(2)  # GDAL warns of what has no place
+    options = {"driver": "GTiff", "height": 16, "width": 16, "count": 1, "dtype": "uint8", "transform": placed}
     try:
-        with MemoryFile() as memory, memory.open(**options) as dataset:
+        with gdal(), MemoryFile() as memory, memory.open(**options, compress="zstd") as dataset:
             dataset.write(pixel)
     except RasterioError:
         return {"compress": "deflate"}
@@ -261,10 +245,10 @@ def compression() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _write_errors() -> Iterator[None]:
-    """Enter GDAL's settings, in which its errors are raised and not printed, and raise them as what they are here."""
+def _write_errors(**settings: Any) -> Iterator[None]:
+    """Hold GDAL's settings, and raise its errors as what they are here."""
     try:
-        with rasterio.Env(**GDAL_SETTINGS, GDAL_TIFF_INTERNAL_MASK=True):
+        with gdal(GDAL_TIFF_INTERNAL_MASK=True, **settings):
             yield
     except GDAL_ERRORS as error:
         raise OSError(problem("raster writer", "GDAL could not write", got=reason_of(error))) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from pyproj.exceptions import ProjError
 
 from landscribe.errors import DataError, LimitError, problem
-from landscribe.io.raster.geotiff import GDAL_ERRORS, reason_of
+from landscribe.io.raster.gdal import GDAL_ERRORS, reason_of
 
 ODD = (ProjError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, UnicodeError)
 """What rasterio, numpy and pyproj raise about types, projections and texts that they do not know."""

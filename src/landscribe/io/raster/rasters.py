@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from rasterio.enums import ColorInterp, MaskFlags, PhotometricInterp
 from rasterio.windows import Window as RasterioWindow
 
 from landscribe.core.arrays import AnyArray, BoolArray
 from landscribe.core.grid import Grid, Window
 from landscribe.errors import DataError, LimitError, problem
+from landscribe.io.raster.gdal import GDAL_ERRORS, gdal, open_dataset, reason_of
 from landscribe.io.raster.georeference import grid_of, webmercator_tile_grid
-from landscribe.io.raster.geotiff import GDAL_ERRORS, THREADS, RasterWriter, reason_of, to_rasterio_window, write_raster
+from landscribe.io.raster.geotiff import THREADS, RasterWriter, to_rasterio_window, write_raster
 from landscribe.io.raster.nodata import is_data
 from landscribe.io.raster.odd import refusing_odd_files
 from landscribe.io.raster.png import require_whole_png
-from landscribe.io.safety import GDAL_SETTINGS, check_claim, check_size, require_local_file
+from landscribe.io.safety import check_claim, check_size, require_local_file
 
 __all__ = ["Raster", "RasterInfo", "RasterWriter", "open_raster", "webmercator_tile_grid", "write_raster"]
 
@@ -119,7 +119,7 @@ class Raster:
         numbers = list(self._numbers) if all_needed else [self._numbers[k - 1] for k in wanted]
         self._check_memory(window, len(numbers), limit_bytes)
         part = to_rasterio_window(window)
-        with refusing_odd_files(self.info.path), _gdal():
+        with refusing_odd_files(self.info.path), gdal():
             image_chw = self._dataset.read(numbers, window=part)
             valid_hw = self._read_mask(part, window)
         valid_hw &= is_data(image_chw, self._nodata if all_needed else [None] * len(numbers))
@@ -199,16 +199,11 @@ def open_raster(
         LimitError: If it claims more than `MAX_BANDS` bands, or a size that no imagery of its bytes has.
     """
     with contextlib.ExitStack() as files:
-        with refusing_odd_files(path), _gdal():
+        with refusing_odd_files(path), gdal():
             dataset = files.enter_context(contextlib.closing(_open(path)))
             raster = _describe(dataset, path, nodata, palette=palette, alpha=alpha, bands=bands, scaled=scaled)
             raster = _with_mask(raster, files)
         yield raster
-
-
-def _gdal() -> Any:
-    # Inside, GDAL's errors become exceptions instead of lines on the terminal, and PROJ finds its tables.
-    return rasterio.Env(**GDAL_SETTINGS)
 
 
 def _open(path: Path) -> Any:
@@ -224,7 +219,7 @@ def _open(path: Path) -> Any:
     # Two threads unpack a window three times as fast as one, when it has more than one tile.
     options = {"num_threads": THREADS} if driver == "GTiff" else {}
     try:
-        return rasterio.open(path.absolute(), driver=driver, **options)
+        return open_dataset(path, driver, **options)
     except GDAL_ERRORS as error:
         got = reason_of(error).replace(f"{path.absolute()}:", "").replace(f"{path.name}:", "")
         raise DataError(problem(str(path), f"not a readable {driver}", got=got)) from error

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sqlite3
+import threading
 from collections import Counter
-from collections.abc import Collection
-from contextlib import closing
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,28 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 import pyogrio
+import pyogrio._err
 import pyogrio.raw
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from landscribe.errors import DataError, problem
-from landscribe.io.safety import check_size, heard, require_local_file
+from landscribe.io.safety import check_size, require_local_file
 from landscribe.io.vector.foreign import refuse_drawn, refuse_foreign
 from landscribe.io.vector.geojson import LONLAT, read_geojson
 from landscribe.io.vector.layer import Layer, from_wkb
 from landscribe.io.vector.wkt_csv import read_csv_layer
+from landscribe.process import heard, is_ours
 
 AUTHORITY = re.compile(r"(\w+):(\w+)")
 POLYGONAL = ("Polygon", "Surface", "Unknown", "Collection")
 """Parts of the names of layer types that can hold polygons; lines and points beside them are no choice."""
 SQLITE, FLATGEOBUF, SHAPEFILE = b"SQLite format 3\x00", b"fgb\x03fgb", b"\x00\x00\x27\x0a"
+MAX_HEADER_BYTES = 1 << 24
+"""A FlatGeobuf says after its magic how long its header is; GDAL takes up to 10 MiB."""
 UNPACKED_PER_BYTE, ROW_BYTES = 8, 100
 """Bytes in memory per byte of a GeoPackage or FlatGeobuf (6 were measured), and at least per row of a GeoParquet."""
+_thread = threading.local()
 READABLE = "GeoPackage, GeoParquet, FlatGeobuf, Shapefile, GeoJSON or CSV with WKT"
 
 
@@ -50,7 +56,10 @@ def read_layer(path: Path, layer: str | None, wanted: Collection[str]) -> Layer:
     require_local_file(path)
     with path.open("rb") as file:
         head = file.read(1024)
-    if head.startswith((SQLITE, FLATGEOBUF, SHAPEFILE)):
+    # Text after the magic may be the description of another file to GDAL, which looks for it up to the first zero byte.
+    # The other two have one in their magic, a FlatGeobuf in the length of its header.
+    is_flatgeobuf = head.startswith(FLATGEOBUF) and int.from_bytes(head[8:12], "little") < MAX_HEADER_BYTES
+    if head.startswith((SQLITE, SHAPEFILE)) or is_flatgeobuf:
         return read_ogr(path, layer, wanted)
     if head.startswith(b"PAR1"):
         return read_parquet(path, wanted)
@@ -77,7 +86,7 @@ def read_ogr(path: Path, layer: str | None, wanted: Collection[str] | None) -> L
             would run).
         LimitError: If it is too large for the memory.
     """
-    where = str(path)
+    where, absolute = str(path), path.absolute()  # a relative path may read like an address
     check_size(where, path.stat().st_size * UNPACKED_PER_BYTE)
     with path.open("rb") as file:
         head = file.read(100)
@@ -85,23 +94,34 @@ def read_ogr(path: Path, layer: str | None, wanted: Collection[str] | None) -> L
     if head.startswith(SHAPEFILE):
         _require_whole_shapefile(path, head)
     try:
-        with heard() as remarks:
+        with _remarks() as remarks:
             if is_database:
                 _require_geopackage(path)
             name = _choose_layer(path, layer)
             if is_database:
                 _refuse_view(path, name)
-            columns = [str(c) for c in pyogrio.read_info(path, layer=name)["fields"]]
+            columns = [str(c) for c in pyogrio.read_info(absolute, layer=name)["fields"]]
             kept = [c for c in columns if wanted is None or c in wanted]
-            meta, _, blobs, fields = pyogrio.raw.read(path, layer=name, columns=kept)
+            meta, _, blobs, fields = pyogrio.raw.read(absolute, layer=name, columns=kept)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError) as error:
         raise DataError(problem(where, "damaged or no vector file", got=" ".join(str(error).split())[:200])) from error
-    counts = Counter(f"GDAL: {' '.join(str(remark.message).split())[:100]}" for remark in remarks)
+    counts = Counter(f"GDAL: {' '.join(remark.split())[:100]}" for remark in remarks)
     if blobs is None:
         raise DataError(problem(where, "layer without geometry", got=repr(name)))
     names = [str(n) for n in meta["fields"]]
     attributes = pd.DataFrame(dict(zip(names, fields, strict=True)), index=range(len(blobs)))
     return Layer(from_wkb(blobs, counts), attributes, tuple(columns), _ogr_crs(meta["crs"], where), True, counts)
+
+
+@contextlib.contextmanager
+def _remarks() -> Iterator[list[str]]:
+    """Collect what GDAL remarks on a file, in a process of our own."""
+    # pyogrio takes GDAL's remarks in the thread that imports it; in others GDAL writes them to the terminal.
+    if is_ours() and not hasattr(_thread, "listens"):
+        _thread.listens = True
+        getattr(pyogrio._err, "_register_error_handler", int)()
+    with heard() as remarks:
+        yield remarks
 
 
 def read_parquet(path: Path, wanted: Collection[str] | None) -> Layer:
@@ -144,7 +164,7 @@ def _require_whole_shapefile(path: Path, head: bytes) -> None:
 
 
 def _choose_layer(path: Path, layer: str | None) -> str:
-    kinds = {str(name): str(kind) for name, kind in pyogrio.list_layers(path) if kind is not None}
+    kinds = {str(name): str(kind) for name, kind in pyogrio.list_layers(path.absolute()) if kind is not None}
     polygonal = [name for name, kind in kinds.items() if any(word in kind for word in POLYGONAL)]
     names = polygonal or list(kinds)
     if layer is not None and layer not in kinds:
@@ -172,7 +192,7 @@ def _refuse_view(path: Path, name: str) -> None:
 
 def _ask(path: Path, query: str, *values: str) -> list[Any]:
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             return connection.execute(query, values).fetchall()
     except sqlite3.DatabaseError as error:
         raise DataError(problem(str(path), "damaged GeoPackage", got=str(error))) from error

@@ -12,6 +12,7 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyarrow
 import pyogrio
 import shapely
 from pyproj import CRS
@@ -331,9 +332,22 @@ def _write_gpkg(path: Path, frame: gpd.GeoDataFrame, legend: Legend, layer: str)
 
 
 def _write_ogr(path: Path, frame: gpd.GeoDataFrame, layer: str, driver: str, where: str) -> None:
+    # A column of Arrow says by its metadata that it is geometry; pyogrio's other ways in warn of a missing CRS.
+    shapes = frame.geometry.to_numpy().copy()
+    single = shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON
+    shapes[single] = shapely.multipolygons(shapes[single][:, None])
+    names = [name for name in frame.columns if name != frame.geometry.name]
+    columns = [pyarrow.array(frame[name], from_pandas=True) for name in names]
+    fields = [pyarrow.field(name, column.type) for name, column in zip(names, columns, strict=True)]
+    geometry = pyarrow.field("geometry", pyarrow.binary(), metadata={"ARROW:extension:name": "geoarrow.wkb"})
+    table = pyarrow.table([*columns, shapely.to_wkb(shapes)], schema=pyarrow.schema([*fields, geometry]))
+    crs = None if frame.crs is None else _crs_text(frame.crs)
     try:
-        pyogrio.write_dataframe(
-            frame, path, layer=layer, driver=driver, geometry_type="MultiPolygon", promote_to_multi=True
-        )
+        pyogrio.write_arrow(table, path, layer=layer, driver=driver, geometry_type="MultiPolygon", crs=crs)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError, pyogrio.errors.DataLayerError) as error:
         raise OSError(problem(where, "could not be written", got=str(error)[:200])) from error
+
+
+def _crs_text(crs: CRS) -> str:
+    code = crs.to_epsg()
+    return f"EPSG:{code}" if code else crs.to_wkt("WKT1_GDAL")

@@ -1,0 +1,102 @@
+"""What holds for a whole process: set by the command line and in processes of our own, never in somebody else's.
+
+As a library, Landscribe changes nothing of its host: GDAL gets `GDAL_SETTINGS` around each call, with one named driver
+for a file whose first bytes were looked at (`io/raster/gdal.py`, `io/vector/readers.py`). A process of our own has a
+second lock, for good. rasterio and pyogrio bring two GDAL builds that share nothing but the environment, and drivers
+are left out when they are registered, so `settle_process` comes before either is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from typing import TextIO
+
+GDAL_SETTINGS = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_PAM_ENABLED": "NO",
+    "GDAL_GEOREF_SOURCES": "INTERNAL",
+    "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
+}
+"""Held around every call of GDAL, whatever the user's environment says.
+
+- EMPTY_DIR: no file beside the one that was named is looked for. An `.ovr` may be a VRT that sends requests or, when
+  the raster is overwritten, has another file deleted.
+- No PAM: an `.aux.xml` would silently replace CRS, transform and nodata.
+- INTERNAL: so would a `.tfw` or `.tab`. `io/raster/georeference.py` reads world files instead.
+- Warnings of libjpeg: a JPEG that is cut short is an error instead of grey pixels.
+"""
+SKIPPED = {"GDAL_SKIP": ("VRT", "GTI", "WMS", "WMTS", "WCS", "STACIT", "STACTA", "HTTP"), "OGR_SKIP": ("OGR_VRT",)}
+"""Drivers that a process of our own goes without, added to those that the user left out: formats that point to other
+files or to the network."""
+
+_ours = threading.Event()
+_thread = threading.local()
+_show = warnings.showwarning
+
+
+def settle_process() -> None:
+    """Set up a process that is Landscribe's own: environment, allocator and warnings.
+
+    - GDAL: `GDAL_SETTINGS` and `SKIPPED`.
+    - `PROJ_NETWORK=OFF`: no datum grid is downloaded. `PROJ_DEBUG=0`, unless set: PROJ raises its errors and does not
+      print them as well.
+    - `THP_MEM_ALLOC_ENABLE=1`, unless set: large tensors on large pages, a prediction on a processor takes a fifth
+      less time. Read by torch at its first tensor.
+    - The C library keeps the memory of large tensors (`nn/device.py`), once a network is to run.
+    - What GDAL remarks on a file is counted with the file's features (`heard`) instead of shown.
+    """
+    os.environ.update(GDAL_SETTINGS)
+    os.environ["PROJ_NETWORK"] = "OFF"
+    os.environ.setdefault("PROJ_DEBUG", "0")
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    for variable, drivers in SKIPPED.items():
+        own = [name for name in os.environ.get(variable, "").replace(",", " ").split() if name not in drivers]
+        os.environ[variable] = ",".join([*own, *drivers])
+    # rasterio's build has fewer vector drivers and would log that those of OGR_SKIP are not there.
+    logging.getLogger("rasterio._env").addFilter(_is_news)
+    # rasterio takes a scale of 1 and an origin of 0, 0 for no place; what was written is compared with what was meant.
+    warnings.filterwarnings("ignore", message="The given matrix is equal to Affine.identity")
+    warnings.filterwarnings("always", category=RuntimeWarning, module=r"pyogrio\b")
+    warnings.showwarning = _hear
+    _ours.set()
+
+
+def is_ours() -> bool:
+    """Tell whether `settle_process` was called in this process."""
+    return _ours.is_set()
+
+
+@contextlib.contextmanager
+def heard() -> Iterator[list[str]]:
+    """Collect what GDAL remarks in this thread, in a process of our own; in another one Python shows it as usual."""
+    # Filters belong to the whole process: to change them here would change them for the threads beside this one.
+    remarks: list[str] = []
+    _thread.remarks = remarks
+    try:
+        yield remarks
+    finally:
+        del _thread.remarks
+
+
+def _hear(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    remarks = getattr(_thread, "remarks", None)
+    if remarks is None:
+        _show(message, category, filename, lineno, file, line)
+    else:
+        remarks.append(str(message))
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return "to unload from GDAL_SKIP" not in record.getMessage()
