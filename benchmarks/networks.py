@@ -27,6 +27,7 @@ from landscribe.nn.network.bundle import ModelSpec, SegmentationNet, build_netwo
 from landscribe.nn.network.stem import compute_statistics
 from landscribe.nn.predict.int8 import pack
 from landscribe.nn.scene import SceneArrays
+from landscribe.process import settle_process
 
 BANDS, CLASSES = 16, 10
 SENSOR = SensorSpec("M", "m", tuple(f"b{i}" for i in range(BANDS)), 11)
@@ -193,6 +194,7 @@ def plain_device(arguments: argparse.Namespace) -> torch.device:
 
 def engine_of(arguments: argparse.Namespace) -> Engine:
     """Return the engine that the command line asks for."""
+    settle_process()  # memory is kept as by the command line
     return choose_engine(arguments.device)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import rasterio.shutil
 from affine import Affine
 from hypothesis import HealthCheck, settings
 from pyproj import CRS
-from rasterio.errors import NotGeoreferencedWarning
 
 from landscribe.core.grid import Grid
 from landscribe.io.raster.rasters import write_raster
@@ -36,10 +34,6 @@ def save(path: Path, image_chw: np.ndarray, grid: Grid = GRID, **options: object
 def save_foreign(path: Path, image_chw: np.ndarray, **options: object) -> Path:
     count, height, width = image_chw.shape
     profile = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": image_chw.dtype}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(
-            path, "w", **profile | {"transform": GRID.transform, "crs": "EPSG:32636"} | options
-        ) as dataset:
-            dataset.write(image_chw)
+    with rasterio.open(path, "w", **profile | {"transform": GRID.transform, "crs": "EPSG:32636"} | options) as dataset:
+        dataset.write(image_chw)
     return path

@@ -22,7 +22,6 @@ from landscribe.io.raster.rasters import open_raster, webmercator_tile_grid
 from raster_files import GRID, H, W, image, save, save_foreign
 
 
-@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")  # of the test's own way to open it
 def test_control_points_alone_are_refused(tmp_path: Path):
     points = [GroundControlPoint(r, c, 30 + c / 100, 50 - r / 100) for r, c in ((0, 0), (0, 40), (50, 0), (50, 40))]
     path = save_foreign(tmp_path / "o.tif", image(), transform=None, crs=None)
