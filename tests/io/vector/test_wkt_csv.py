@@ -15,7 +15,7 @@ from shapely.geometry import MultiPolygon, Polygon, box
 
 from landscribe.errors import DataError
 from landscribe.io.vector.readers import read_layer
-from landscribe.io.vector.wkt_csv import read_csv_layer, read_wkt_csv, write_wkt_csv
+from landscribe.io.vector.wkt_csv import open_rows, read_csv_layer, read_wkt_csv, write_wkt_csv
 
 HEADER = "ImageId,ClassType,MultipolygonWKT\n"
 
@@ -195,5 +195,14 @@ def test_a_table_without_wkt_is_refused(tmp_path: Path):
         read_csv_layer(save(tmp_path / "t.csv", "1,2", header="a,b\n"))
 
 
-def test_the_csv_modules_limit_is_only_ever_raised():
-    assert csv.field_size_limit() >= 1 << 28
+def test_the_limit_of_the_csv_module_is_the_hosts_again_after_the_last_table(tmp_path: Path):
+    path = save(tmp_path / "t.csv", f"1,{'a' * 200_000}", header="a,WKT\n")
+    before = csv.field_size_limit(140_000)
+    try:
+        with open_rows(path) as (_, one):
+            with open_rows(path) as (_, other):
+                assert len(next(other)[1][1]) == 200_000
+            assert len(next(one)[1][1]) == 200_000
+        assert csv.field_size_limit() == 140_000
+    finally:
+        csv.field_size_limit(before)

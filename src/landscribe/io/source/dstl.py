@@ -25,7 +25,7 @@ from landscribe.io.atomic import PARTIAL_PREFIX, write_text
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.source.scenes import LabelFile, Scene, SceneList
 from landscribe.io.source.sensor_files import Frame, SensorFile
-from landscribe.io.vector.wkt_csv import write_wkt_csv
+from landscribe.io.vector.wkt_csv import long_cells, write_wkt_csv
 
 SENSORS = {"RGB": "worldview3-rgb", "P": "worldview3-p", "M": "worldview3-m", "A": "worldview3-a"}
 GRID_SIZES, LABELS, SAMPLE = "grid_sizes.csv", "train_wkt_v4.csv", "sample_submission.csv"
@@ -71,7 +71,8 @@ def read_grid_sizes(path: Path) -> dict[str, tuple[float, float]]:
     if not path.is_file():
         raise DataError(problem(str(path), "missing", need="the table of Xmax and Ymin that belongs to the images"))
     frames = {}
-    rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig", errors="replace")))
+    with long_cells():
+        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig", errors="replace"))))
     for number, row in enumerate(rows, start=1):
         if number == 1 or not row:
             continue
@@ -132,7 +133,7 @@ def read_sample(path: Path) -> list[tuple[str, int]]:
     Raises:
         DataError: If the header or a row is not DSTL's.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file, long_cells():
         rows = csv.reader(file)
         header = next(rows, [])
         if tuple(header) != HEADER:

@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import re
+import threading
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,8 +43,9 @@ ALL_DECIMALS = 30
 """Enough for GEOS to write the shortest text that reads back to the same bits; its -1 stops at 16 decimals."""
 COLLECTION = re.compile("GEOMETRYCOLLECTION", re.IGNORECASE)
 
-# The limit of the csv module is 131,072 characters and belongs to the process; DSTL's rows have millions.
-csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
+_limits: list[int] = []
+"""What the csv module was limited to before each of the tables that are being read."""
+_limits_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,23 @@ def write_csv_layer(path: Path, columns: dict[str, Sequence[object]], geometries
 
 
 @contextmanager
+def long_cells() -> Iterator[None]:
+    """Let cells have up to `MAX_LINE` characters while tables are read; DSTL's have millions.
+
+    The csv module has one limit for the whole process, by default 131,072; the last one out puts it back.
+    """
+    with _limits_lock:
+        _limits.append(csv.field_size_limit(MAX_LINE))
+    try:
+        yield
+    finally:
+        with _limits_lock:
+            before = _limits.pop()
+            if not _limits:
+                csv.field_size_limit(before)
+
+
+@contextmanager
 def open_rows(path: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, list[str]]]]]:
     """Open a table, plain or gzipped: its header, and its other rows as number and cells.
 
@@ -171,7 +190,7 @@ def open_rows(path: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, list[
     """
     require_local_file(path)
     start = gzip.open if path.suffix.lower() == ".gz" else open
-    with start(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as text:
+    with long_cells(), start(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as text:
         try:
             reader = enumerate(csv.reader(_lines(text, path)), start=1)
             _, header = next(reader, (0, []))
