@@ -26,7 +26,7 @@ UNLABELLED, NO_CLASS = -1, -2
 """What a pixel is of, where it is of none of the classes."""
 TAKEN = "pixels off the palette, taken for the nearest colour"
 OFF_PALETTE = "pixels off the palette, unlabelled"
-NODATA = "pixels that the label file calls nodata or transparent, taken for none of the classes"
+NODATA = "pixels that the label file calls nodata or transparent, none of the classes unless labels.nodata says otherwise"
 JPEG = b"\xff\xd8\xff"
 
 
