@@ -126,6 +126,7 @@ def check_run(project: Project, run: Run, progress: Progress = silent) -> StageR
         files=stamps,
         data=project.recipe.data.model_dump(mode="json"),
         models=[m.name for m in project.recipe.models],
+        classes=[table.model_dump(mode="json") for table in project.recipe.classes],
     )
     target = run.path("check.json")
 

@@ -226,6 +226,18 @@ def test_a_band_per_class_may_overlap(tmp_path: Path, dtype: str, one: float):
         read(tmp_path / "a.tif", bands={"road": 3})
 
 
+def test_the_fourth_of_four_bands_is_a_class_though_gdal_calls_it_alpha(tmp_path: Path):
+    bands_chw = np.zeros((4, 3, 5), dtype=np.uint8)
+    bands_chw[0, 0], bands_chw[3, 2] = 255, 255
+    path = grey(tmp_path / "a.tif", bands_chw, photometric="RGB", alpha="YES")
+    with rasterio.open(path) as dataset:
+        assert dataset.colorinterp[3].name == "alpha"
+    found = read(path, bands={"building": 1, "water": 4})
+    assert found.coverage_khw[:, :, 0].tolist() == [[255, 0, 0], [0, 0, 0], [0, 0, 255]]
+    assert found.labelled_hw.all()
+    assert found.counts == {}
+
+
 def test_a_band_per_class_leaves_out_what_nobody_labelled(tmp_path: Path):
     bands_chw = np.array([[[0, 1, 255, 0]], [[1, 0, 255, 0]]], dtype=np.uint8)
     found = read(grey(tmp_path / "a.tif", bands_chw), bands={"building": 1, "road": 2}, unlabelled=255)

@@ -12,8 +12,8 @@ from landscribe.core.legend import Legend, plain_name
 from landscribe.errors import problem
 from landscribe.io.labels.ground import EMPTY_SIDE, empty_side, measure_ground
 from landscribe.io.labels.labels import read_labels
-from landscribe.io.raster.rasters import open_raster
 from landscribe.io.source.scenes import Scene
+from landscribe.io.source.sensor_files import open_sensor
 
 AREA = 'labels.area = "..."'
 NOBODY_LOOKED = "nobody looked there: outside of the labels' area or picture, or not among their images"
@@ -44,7 +44,7 @@ def look_at_labels(scene: Scene, legend: Legend, grid: Grid) -> LabelFacts:
     labels = read_labels(scene, legend, grid)
     if not labels.is_labelled:
         return LabelFacts(scene.id, is_labelled=False, counts=labels.counts, file_counts=labels.file_counts)
-    with open_raster(scene.reference.path, nodata=scene.reference.nodata) as raster:
+    with open_sensor(scene.reference) as raster:
         valid = ((window, raster.read(window, bands=[1])[1]) for window in grid.window.strips())
         ground = measure_ground(labels, legend, grid, valid)
     return LabelFacts(

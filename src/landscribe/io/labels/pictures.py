@@ -26,7 +26,9 @@ UNLABELLED, NO_CLASS = -1, -2
 """What a pixel is of, where it is of none of the classes."""
 TAKEN = "pixels off the palette, taken for the nearest colour"
 OFF_PALETTE = "pixels off the palette, unlabelled"
-NODATA = "pixels that the label file calls nodata or transparent, none of the classes unless labels.nodata says otherwise"
+NODATA = (
+    "pixels that the label file calls nodata or transparent, none of the classes unless labels.nodata says otherwise"
+)
 JPEG = b"\xff\xd8\xff"
 
 
@@ -71,7 +73,7 @@ def read_label_picture(path: Path, table: LabelTable, names: tuple[str, ...]) ->
     strange = sorted(set(known) - set(names))
     if strange:
         raise DataError(problem("[data].labels", "unknown class", got=", ".join(strange), need=" | ".join(names)))
-    with open_raster(path, palette=True) as raster:
+    with open_raster(path, palette=True, alpha=_alpha(path, table)) as raster:
         image_chw, valid_hw = raster.read()
         info = raster.info
     if table.bands is not None:
@@ -99,6 +101,14 @@ def read_label_picture(path: Path, table: LabelTable, names: tuple[str, ...]) ->
         counts[NODATA] = int(hidden_hw.sum())
     kept = {reason: n for reason, n in counts.items() if n}
     return Painted(coverage_khw, labelled_hw, kept, info.grid, info.georeferenced)
+
+
+def _alpha(path: Path, table: LabelTable) -> bool | None:
+    """Return False where a class is named for the band that the file calls alpha: GDAL calls any fourth one so."""
+    if table.bands is None:
+        return None
+    with open_raster(path, palette=True) as raster:
+        return False if raster.info.alpha_band in table.bands.values() else None
 
 
 def how_painted(path: Path, name: str) -> str:
