@@ -5,9 +5,9 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from landscribe.core.arrays import AnyArray
+from landscribe.core.arrays import AnyArray, Floats, Ints
 from landscribe.core.polygons.loops import sort_part
-from landscribe.core.polygons.rings import Floats, Ints, bounds, ring_area
+from landscribe.core.polygons.rings import bounds, ring_area
 
 
 @numba.njit(cache=True, nogil=True)

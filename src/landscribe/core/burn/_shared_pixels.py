@@ -13,9 +13,9 @@ import math
 import numba
 import numpy as np
 
-from landscribe.core.arrays import AnyArray
+from landscribe.core.arrays import AnyArray, Floats, Ints
 from landscribe.core.polygons.loops import doubled, doubled_rows, sort_part
-from landscribe.core.polygons.rings import Floats, Ints, Rings, bounds
+from landscribe.core.polygons.rings import Rings, bounds
 
 MANY_PIECES = 96
 """Above this number of edge pieces in a pixel it is swept in EVEN_STEPS equal steps instead of exact ones."""

@@ -12,9 +12,9 @@ import math
 import numba
 import numpy as np
 
-from landscribe.core.arrays import AnyArray
+from landscribe.core.arrays import AnyArray, Floats, Ints
 from landscribe.core.polygons.loops import doubled
-from landscribe.core.polygons.rings import Floats, Ints, bounds, ring_area
+from landscribe.core.polygons.rings import bounds, ring_area
 
 STRIP_CELLS = 1 << 20
 """Cells of the running-sum buffer; polygons with more rows are done in strips."""

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
-from landscribe.core.polygons.rings import Ints
-
-Int32s = NDArray[np.int32]
+from landscribe.core.arrays import Int32s, Ints
 
 
 @numba.njit(cache=True, nogil=True)

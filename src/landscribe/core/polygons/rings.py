@@ -7,14 +7,9 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 
-from landscribe.core.arrays import GeometryArray
+from landscribe.core.arrays import Floats, GeometryArray, Ints, Singles
 from landscribe.errors import DataError, problem
-
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 POINT, LINE, RING, POLYGON = 0, 1, 2, 3
 MULTIPOLYGON, COLLECTION = 6, 7

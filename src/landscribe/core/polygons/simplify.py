@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from landscribe.core.polygons.rings import Floats, Ints, Singles
+from landscribe.core.arrays import Floats, Ints, Singles
 
 FREE, CONTOUR, EDGES = 0, 1, 2
 """What a ring must pass between: nothing, the centres on either side of each vertex, or of each pixel border."""

@@ -15,10 +15,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from landscribe.core.arrays import BoolArray, GeometryArray
+from landscribe.core.arrays import BoolArray, Floats, GeometryArray, Ints
 from landscribe.core.polygons.components import components
 from landscribe.core.polygons.flatten import subdivide
-from landscribe.core.polygons.rings import Floats, Ints, polygon_parts, to_polygons, to_rings
+from landscribe.core.polygons.rings import polygon_parts, to_polygons, to_rings
 from landscribe.core.polygons.simplify import FREE, thin
 
 SLIVER = 1e-9

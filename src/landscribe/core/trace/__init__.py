@@ -15,11 +15,11 @@ from typing import Unpack
 
 import numpy as np
 
-from landscribe.core.arrays import AnyArray, BoolArray, GeometryArray
+from landscribe.core.arrays import AnyArray, BoolArray, Floats, GeometryArray
 from landscribe.core.grid import Window
-from landscribe.core.polygons.rings import Floats
+from landscribe.core.trace._chains import Closed
 from landscribe.core.trace._contour_loop import JOIN, MEAN, SEPARATE
-from landscribe.core.trace._strips import Closed, Reader, trace_contours, trace_edges
+from landscribe.core.trace._strips import Reader, trace_contours, trace_edges
 from landscribe.core.trace._strips import to_unit as to_unit
 from landscribe.core.trace.outlines import Outlines, count_from_centres, join, shape_outlines
 from landscribe.core.tracing import EXACT, Tracing, TracingOptions

@@ -9,14 +9,15 @@ what is open, not on the scene.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numba
 import numpy as np
 
-from landscribe.core.polygons.components import Int32s, find_root
+from landscribe.core.arrays import Floats, Int32s, Ints, Singles
+from landscribe.core.polygons.components import find_root
 from landscribe.core.polygons.loops import copy_first, doubled
-from landscribe.core.polygons.rings import Floats, Ints, Singles
 
 
 class Chains(NamedTuple):
@@ -48,6 +49,24 @@ class Parts(NamedTuple):
     """Smallest value of the field among the pixels."""
     first: Ints
     """Flat index of the first pixel in scan order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Rings of parts of the raster that have ended."""
+
+    xy: Floats
+    """Vertices of closed rings, float64 (N, 2)."""
+    block: Singles
+    """See `Chains.block`, float32 (N,)."""
+    ring_start: Ints
+    """First vertex of each ring and N."""
+    part: Ints
+    """Part that each ring belongs to: a row of `stats`."""
+    stats: Floats
+    """Pixels, sum and minimum of the field of each part, float64 (P, 3)."""
+    first: Ints
+    """Flat index of each part's first pixel in scan order, int64 (P,)."""
 
 
 def no_chains() -> Chains:

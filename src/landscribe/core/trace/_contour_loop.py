@@ -17,23 +17,15 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from landscribe.core.arrays import AnyArray
-from landscribe.core.polygons.components import Int32s, join_labels
+from landscribe.core.arrays import AnyArray, Floats, Int32s, Singles
+from landscribe.core.polygons.components import join_labels
 from landscribe.core.polygons.loops import ONE, copy_first, first_byte
-from landscribe.core.polygons.rings import Floats, Singles
 from landscribe.core.polygons.simplify import CLEARANCE
 from landscribe.core.trace._chains import Chains, Parts, room_for_chains, room_for_parts
-from landscribe.core.trace._rows import Row, add_pixels, fill_row, keep_row
+from landscribe.core.trace._rows import FROM, TO, Row, add_pixels, fill_row, keep_row
 
 SEPARATE, JOIN, MEAN = 0, 1, 2
 """Two inside samples that meet at a corner: two parts, one part, or as the mean of the four samples says."""
-
-LEFT, TOP, RIGHT, BOTTOM = 0, 1, 2, 3
-
-# From which side of a cell to which, for each set of inside corners (1 top left, 2 top right, 4 bottom right,
-# 8 bottom left), with the inside on the left of the way; sets 5 and 10 have two ways and are treated apart.
-FROM = np.array([-1, 0, 1, 0, 2, -1, 1, 0, 3, 3, -1, 3, 2, 2, 1, -1])
-TO = np.array([-1, 1, 2, 2, 3, -1, 3, 3, 0, 1, -1, 2, 0, 1, 0, -1])
 
 
 @numba.njit(cache=True, nogil=True)

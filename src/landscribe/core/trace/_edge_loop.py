@@ -6,12 +6,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from landscribe.core.arrays import AnyArray, BoolArray
-from landscribe.core.polygons.components import Int32s
+from landscribe.core.arrays import AnyArray, BoolArray, Int32s
 from landscribe.core.polygons.loops import ONE, first_byte
 from landscribe.core.trace._chains import Chains, Parts, room_for_chains, room_for_parts
-from landscribe.core.trace._contour_loop import BOTTOM, FROM, LEFT, RIGHT, TO, TOP
-from landscribe.core.trace._rows import Row, add_pixels, fill_row, keep_row
+from landscribe.core.trace._rows import BOTTOM, FROM, LEFT, RIGHT, TO, TOP, Row, add_pixels, fill_row, keep_row
 
 
 @numba.njit(cache=True, nogil=True)

@@ -10,11 +10,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from landscribe.core.arrays import AnyArray, BoolArray
+from landscribe.core.arrays import AnyArray, BoolArray, Int32s
 from landscribe.core.grid import Window
-from landscribe.core.polygons.components import Int32s
-from landscribe.core.polygons.rings import Floats, Ints, Singles
-from landscribe.core.trace._chains import Chains, Parts, no_chains, no_parts, take_closed
+from landscribe.core.trace._chains import Chains, Closed, Parts, no_chains, no_parts, take_closed
 from landscribe.core.trace._contour_loop import Field, contour_rows
 from landscribe.core.trace._edge_loop import edge_rows
 from landscribe.core.trace._rows import LABEL, Row, empty_row
@@ -27,24 +25,6 @@ KERNEL_ROWS = 64
 FEW_VERTICES = 1 << 13
 """Closed polygons are taken out when this many vertices have come since the last time, or as many as were left: few,
 so that the vertices to follow are still in the processor's cache."""
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """Rings of parts of the raster that have ended."""
-
-    xy: Floats
-    """Vertices of closed rings, float64 (N, 2)."""
-    block: Singles
-    """See `landscribe.core.trace._chains.Chains.block`, float32 (N,)."""
-    ring_start: Ints
-    """First vertex of each ring and N."""
-    part: Ints
-    """Part that each ring belongs to: a row of `stats`."""
-    stats: Floats
-    """Pixels, sum and minimum of the field of each part, float64 (P, 3)."""
-    first: Ints
-    """Flat index of each part's first pixel in scan order, int64 (P,)."""
 
 
 def to_unit(field: AnyArray) -> NDArray[np.float32]:

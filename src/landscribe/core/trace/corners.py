@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from landscribe.core.polygons.rings import Floats, Ints, Singles
+from landscribe.core.arrays import Floats, Ints, Singles
 from landscribe.core.polygons.simplify import FREE, divide, extremes
 
 STRAIGHT_PX = 0.05

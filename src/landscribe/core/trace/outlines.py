@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import shapely
 
-from landscribe.core.arrays import BoolArray, GeometryArray
+from landscribe.core.arrays import BoolArray, Floats, GeometryArray, Ints
 from landscribe.core.polygons.components import components
 from landscribe.core.polygons.repair import repair
-from landscribe.core.polygons.rings import Floats, Ints, gather_rings, ring_areas, to_polygons
+from landscribe.core.polygons.rings import gather_rings, ring_areas, to_polygons
 from landscribe.core.polygons.simplify import CONTOUR, EDGES, relax, straighten, thin
-from landscribe.core.trace._strips import Closed
+from landscribe.core.trace._chains import Closed
 from landscribe.core.trace.corners import restore_corners
 from landscribe.core.trace.squaring import square_rings
 from landscribe.core.tracing import Tracing

@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 import shapely
 
-from landscribe.core.arrays import AnyArray, BoolArray, FloatArray, GeometryArray, IntArray
-from landscribe.core.polygons.rings import Floats
+from landscribe.core.arrays import AnyArray, BoolArray, FloatArray, Floats, GeometryArray, IntArray
 from landscribe.core.trace import Traced
 from landscribe.core.trace._strips import KERNEL_ROWS, trace_edges
 from landscribe.core.trace.outlines import INTERIORS_MEET, SMALL, SMALL_HOLE, Outlines, join, shape_outlines

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from landscribe.core.polygons.rings import Floats, Ints
+from landscribe.core.arrays import Floats, Ints
 from landscribe.core.polygons.simplify import FREE, divide, extremes
 
 ROUGH_PX = 0.75
