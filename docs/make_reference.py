@@ -20,7 +20,7 @@ from pydantic_core import PydanticUndefined
 from landscribe.cli.app import app
 from landscribe.core import recipe
 from landscribe.core.recipe import data, models, polygons, rules, spectral, splits
-from landscribe.core.score import areas, rows, score
+from landscribe.core.score import areas, left_out, rows, score
 from landscribe.core.score.score import score_schema
 
 DOCS = Path(__file__).parent
@@ -140,7 +140,7 @@ def scores() -> str:
 
 
 def _row(name: str) -> type:
-    return next(getattr(module, name) for module in (areas, rows, score) if hasattr(module, name))
+    return next(getattr(module, name) for module in (areas, left_out, rows, score) if hasattr(module, name))
 
 
 if __name__ == "__main__":

@@ -16,10 +16,12 @@ from pyproj import CRS
 from landscribe.core.features import make_features
 from landscribe.core.grid import Grid
 from landscribe.core.legend import LandClass, Legend
+from landscribe.core.score.left_out import scenes_left_out
 from landscribe.errors import DataError, IntegrityError, RecipeError
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.run.projects import Project, open_project
 from landscribe.io.run.runs import Run, open_run
+from landscribe.io.run.scored import run_score
 from landscribe.io.run.splits import SPLIT, split_of
 from landscribe.io.settings import load_recipe
 from landscribe.io.vector.vectors import write_features
@@ -199,7 +201,13 @@ def test_a_validating_scene_that_was_not_predicted_is_named(home: Path) -> None:
     held = split_of(project, run).validate
     lost = [i for i in held if not run.features(i).is_file()]
     assert lost
-    assert f"not predicted, so not scored: {', '.join(lost)}" in score(project, run).notes[1]
+    score(project, run)
+    found = run_score(run)
+    assert found is not None
+    assert (
+        scenes_left_out("held out from training, but not predicted", lost, len(run.records("prepare")))
+        in found.left_out
+    )
 
 
 def write_taught_model(run: Run, scene: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from landscribe.cli.console import reporting, say, tell, tell_table, tell_text
-from landscribe.cli.flow import JsonOption, open_recipe, tell_score
+from landscribe.cli.flow import JsonOption, open_recipe, say_left_out, tell_score
 from landscribe.cli.submissions import SetOption
 from landscribe.core.tracing import MOST_ROUNDS, Tracing
 from landscribe.errors import RecipeError, problem
@@ -156,7 +156,9 @@ def score(
 
     folder = open_run(run)  # type: ignore[arg-type]
     with reporting() as progress:
-        do_stage("score", open_recipe(first, overrides), folder, progress)
+        result = do_stage("score", open_recipe(first, overrides), folder, progress)
+    for note in result.notes:
+        say(note)
     _tell_score(read_score(folder.path(SCORE)), as_json)
 
 
@@ -179,6 +181,7 @@ def compare(
 def _tell_score(score: Score, as_json: bool) -> None:
     if as_json:
         tell_text(score.to_json())
+        say_left_out(score)
     else:
         tell_score(score)
 

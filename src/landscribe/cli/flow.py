@@ -272,6 +272,17 @@ def tell_score(score: Score) -> None:
         on_pixels = _number(None if pixel is None else pixel.jaccard)
         rows.append([name, _number(polygon.jaccard), ends, polygon.basis or "", on_pixels])
     tell_table(["class", "Jaccard", "95 %", "over", "on pixels"], rows)
+    say_left_out(score)
+
+
+def say_left_out(score: Score) -> None:
+    """Say what counts on no side of a score, and where there is nothing to score."""
+    from landscribe.core.score.left_out import alarms, left_out_lines
+
+    for line in left_out_lines(score):
+        say(line)
+    for line in alarms(score):
+        say(f"WARNING: {line}")
 
 
 def _number(value: float | None) -> str:

@@ -155,6 +155,8 @@ def check(path: Path, sample: Path | None, decimals: int | None, max_mb: float |
             f"{result.rows} rows, {result.filled} with {result.polygons} polygons of {result.vertices} vertices, "
             f"{result.decimals} decimals, {result.bytes / 1e6:.1f} MB: {len(result.problems)} problems"
         )
+    if not result.filled:
+        say(f"WARNING: {path.name} is empty: no row has a polygon")
     if result.problems:
         raise typer.Exit(DataError.exit_code)
 

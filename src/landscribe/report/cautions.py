@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from landscribe.core.score.left_out import alarms
 from landscribe.core.score.rows import ClassRow
 from landscribe.core.score.score import Score, lost_to_polygons
 from landscribe.core.split.places import unlikeness
@@ -60,6 +61,8 @@ def _is_doubtful(row: Mapping[str, str]) -> bool:
 
 
 def _about_evidence(data: ReportData, score: Score) -> Iterator[str]:
+    for alarm in alarms(score):
+        yield f"{alarm[:1].upper()}{alarm[1:]}."
     scenes = len(score.scenes)
     places = len({data.splits[scene][0] for scene in score.scenes if scene in data.splits})
     if places < 2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,7 @@ def gather(project: Project, run: Run, progress: Progress = silent) -> ReportDat
         alignment=shifts,
         flicker=picture_worst(run, shifts),
         labels=_label_evidence(records["prepare"], splits, project.legend.names),
-        dropped=_dropped(records),
+        dropped=(*_dropped(records), *_not_scored(score)),
         failed=_failed(project, run, records),
         tuned=read_tuned(run),
         notes=tuple(dict.fromkeys(note for of in records.values() for r in of.values() for note in r.notes)),
@@ -244,6 +244,13 @@ def _dropped(records: Mapping[str, Mapping[str, Record]]) -> tuple[tuple[str, st
                 if count and not what.startswith(KEPT) and not what.endswith(": kept") and not _only_changed(what):
                     totals[stage, what] = totals.get((stage, what), 0) + count
     return tuple((stage, what, count) for (stage, what), count in totals.items())
+
+
+def _not_scored(score: Score | None) -> Iterator[tuple[str, str, float]]:
+    if score is not None:
+        for row in score.left_out:
+            what = f"ground in {score.unit}" if row.what == "ground" else row.what
+            yield "score", f"{what}: {row.why}", row.count
 
 
 def _only_changed(what: str) -> bool:

@@ -2,45 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import GeometryArray
 from landscribe.core.burn import burn_mask
 from landscribe.core.features import of_class
-from landscribe.core.grid import Window
+from landscribe.core.grid import Grid, Window
 from landscribe.core.ground import add_ground
 from landscribe.core.legend import Legend
 from landscribe.core.owners import against_the_best_other
 from landscribe.core.recipe import Recipe
 from landscribe.core.score.areas import Areas, mask_areas, sum_areas
 from landscribe.core.score.compare import tuning_of
+from landscribe.core.score.left_out import LeftOut, add_left_out, count_outside, scenes_left_out
 from landscribe.core.score.measure import Measured, Measures, measure, standing_alone, with_parts, with_pixels
 from landscribe.core.score.score import Score, Unit
 from landscribe.core.score.scores import summarise
+from landscribe.core.split.split import Split
 from landscribe.errors import DataError, problem
 from landscribe.io.atomic import write_text
 from landscribe.io.raster.rasters import open_raster
-from landscribe.io.run.label_facts import ground_of, require_negative_ground
+from landscribe.io.run.label_facts import LABELLED, ground_of, require_negative_ground
 from landscribe.io.run.prepared import COVERAGE, PreparedScene
 from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
-from landscribe.io.run.runs import Made, Run, make_key
+from landscribe.io.run.runs import Made, Record, Run, make_key
 from landscribe.io.run.scored import SCORE
 from landscribe.io.run.splits import open_side, refuse_taught, split_of
 from landscribe.io.run.tuned import UNTUNED_FEATURES, effective_recipe
 from landscribe.io.vector.vectors import read_own
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
 HALF = 128
 """A pixel counts as truth where at least half of it is covered."""
 PAINTED = "vertices rounded to whole pixels, outlines painted too, as OpenCV fills polygons"
-NAMED = 6
-"""Scenes named in one line at most."""
 BOUNDARY_PX = 3.0
 """Width of the strip of the boundary score, in reference pixels."""
 
@@ -48,8 +51,8 @@ BOUNDARY_PX = 3.0
 def score(project: Project, run: Run, progress: Progress = silent) -> StageResult:
     """Score the polygons of a run on the labelled scenes that no model was trained on.
 
-    Nodata and unlabelled ground counts on neither side. Where something was tuned in this run, `tuning` compares with
-    the same scenes as the recipe alone makes them.
+    Nodata and unlabelled ground counts on neither side; `left_out` says how much it is, and what else was not scored.
+    Where something was tuned in this run, `tuning` compares with the same scenes as the recipe alone makes them.
 
     Args:
         project: The recipe with its data.
@@ -73,8 +76,10 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
     thresholds = (recipe.vectorize.threshold.model_dump(mode="json"), recipe.vectorize.exclusive)
     untuned = run.records(UNTUNED_FEATURES) if recipe != project.recipe else {}
     untuned = untuned if set(scene_ids) <= set(untuned) else {}
+    not_scored = _scenes_left_out(prepared, vectorized, split)
     key = make_key(
         FORMAT,
+        not_scored=not_scored,
         features={i: vectorized[i].outputs for i in scene_ids},
         **({"untuned": {i: untuned[i].outputs for i in scene_ids}} if untuned else {}),
         truth={i: prepared[i].outputs for i in scene_ids},
@@ -88,22 +93,25 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
     def make(_item: str) -> Made:
         measures: Measures = {}
         by_default: Measures = {}
+        left_out = list(not_scored)
         places: dict[str, str] = {}
         units: set[Unit] = set()
         for number, scene_id in enumerate(scene_ids):
             progress(f"score {scene_id}", number, len(scene_ids))
-            scene = open_side(run, scene_id, split, "validate")
-            places[scene_id] = scene.place
-            units.add("px2" if scene.grid.crs is None else "m2")
-            measures[scene_id] = _score_scene(run, scene, recipe, project.legend)
+            truth = _truth(run, scene_id, split)
+            places[scene_id] = truth.scene.place
+            units.add("px2" if truth.scene.grid.crs is None else "m2")
+            predicted = _read(run, run.features(scene_id))
+            measures[scene_id] = _score_scene(run, predicted, truth, recipe, project.legend)
+            left_out += _outside(predicted, truth)
             if untuned:
-                by_default[scene_id] = _measure(run, run.untuned(scene_id, ".parquet"), scene, project.legend)
+                by_default[scene_id] = _measure(_read(run, run.untuned(scene_id, ".parquet")), truth, project.legend)
         # A class that stands in one scene only is drawn in parts of it, the same for both.
         for scene_id, names in standing_alone(measures).items():
-            scene = open_side(run, scene_id, split, "validate")
-            measures = _with_parts(measures, run.features(scene_id), scene, names)
+            truth = _truth(run, scene_id, split)
+            measures = _with_parts(measures, run.features(scene_id), truth, names)
             if untuned:
-                by_default = _with_parts(by_default, run.untuned(scene_id, ".parquet"), scene, names)
+                by_default = _with_parts(by_default, run.untuned(scene_id, ".parquet"), truth, names)
         if len(units) > 1:
             raise DataError(problem("score", "some scenes have a CRS and some have none", do="score them in two runs"))
         unit = units.pop()
@@ -111,52 +119,104 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
         if untuned:
             plain = _summary(by_default, project, places, unit)
             found = replace(found, tuning=tuning_of(plain, found, seed=project.recipe.seed))
-        write_text(target, found.to_json())
+        write_text(target, replace(found, left_out=add_left_out(left_out)).to_json())
         return Made((target,), {"scenes": len(scene_ids)})
 
     result = make_items(run, "score", ["all"], lambda _item: key, make)
     result.notes += split.notes
-    lost = [i for i in split.validate if i not in vectorized]
-    if lost:
-        more = f" and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
-        result.notes.append(f"held-out scenes not predicted, so not scored: {', '.join(lost[:NAMED])}{more}")
     return result
 
 
-def _score_scene(run: Run, scene: PreparedScene, recipe: Recipe, legend: Legend) -> dict[str, Measured]:
-    boundary = BOUNDARY_PX * scene.grid.pixel_length
-    found = {scene.id: _measure(run, run.features(scene.id), scene, legend, boundary)}
-    half, painted = _pixel_areas(run, scene, recipe, legend)
+def _scenes_left_out(
+    prepared: Mapping[str, Record], vectorized: Mapping[str, Record], split: Split
+) -> tuple[LeftOut, ...]:
+    """Say which prepared scenes are not scored, and why."""
+    labelled = [i for i, record in prepared.items() if LABELLED in record.counts]
+    train, valid = set(split.train) - set(split.validate), set(split.validate)
+    reasons = {
+        "held out from training, but not predicted": [i for i in split.validate if i not in vectorized],
+        "labelled, but on neither side of the split": [i for i in labelled if i not in train | valid],
+        "trained on": [i for i in labelled if i in train],
+        "without labels": [i for i in prepared if i not in set(labelled)],
+    }
+    return add_left_out(scenes_left_out(why, names, len(prepared)) for why, names in reasons.items())
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """What a scene is scored against."""
+
+    scene: PreparedScene
+    labels: gpd.GeoDataFrame
+    region: BaseGeometry
+    """Ground that counts."""
+
+
+def _truth(run: Run, scene_id: str, split: Split) -> _Truth:
+    scene = open_side(run, scene_id, split, "validate")
+    return _Truth(scene, scene.read_labels(), scene.labelled_ground())
+
+
+def _read(run: Run, path: Path) -> gpd.GeoDataFrame:
+    run.digest(path)
+    return read_own(path)
+
+
+def _outside(predicted: gpd.GeoDataFrame, truth: _Truth) -> list[LeftOut]:
+    """Say how much of a scored scene does not count, and how many polygons lie there."""
+    scene, grid = truth.scene, truth.scene.grid
+    whole = grid.height * grid.width
+    kept = whole if scene.within is None else scene.within.height * scene.within.width
+    unknown = kept - whole * truth.region.area / grid.footprint.area
+    ours, theirs = predicted.geometry.to_numpy(), truth.labels.geometry.to_numpy()
+    return [
+        _ground("outside of the corner that is held out", whole - kept, grid),
+        # Shares of areas round; less than half a pixel is nothing.
+        _ground("without data, or nobody said what it is", unknown if unknown > 0.5 else 0.0, grid),
+        LeftOut("polygons", "predicted on such ground", count_outside(ours, truth.region), len(ours)),
+        LeftOut("polygons", "true on such ground", count_outside(theirs, truth.region), len(theirs)),
+    ]
+
+
+def _ground(why: str, pixels: float, grid: Grid) -> LeftOut:
+    return LeftOut("ground", why, pixels * grid.pixel_area, grid.height * grid.width * grid.pixel_area)
+
+
+def _score_scene(
+    run: Run, predicted: gpd.GeoDataFrame, truth: _Truth, recipe: Recipe, legend: Legend
+) -> dict[str, Measured]:
+    scene = truth.scene
+    found = {scene.id: _measure(predicted, truth, legend, BOUNDARY_PX * scene.grid.pixel_length)}
+    half, painted = _pixel_areas(run, truth, recipe, legend)
     return with_pixels(found, {scene.id: half}, {scene.id: painted})[scene.id]
 
 
 def _measure(
-    run: Run, path: Path, scene: PreparedScene, legend: Legend, boundary: float | None = None
+    predicted: gpd.GeoDataFrame, truth: _Truth, legend: Legend, boundary: float | None = None
 ) -> dict[str, Measured]:
-    run.digest(path)
-    regions, grids = {scene.id: scene.labelled_ground()}, {scene.id: scene.grid}
-    return measure(read_own(path), scene.read_labels(), legend, [scene.id], grids, regions, boundary=boundary)[scene.id]
+    scene_id = truth.scene.id
+    grids, regions = {scene_id: truth.scene.grid}, {scene_id: truth.region}
+    return measure(predicted, truth.labels, legend, [scene_id], grids, regions, boundary=boundary)[scene_id]
 
 
-def _with_parts(measures: Measures, path: Path, scene: PreparedScene, names: tuple[str, ...]) -> Measures:
-    features, regions = read_own(path), {scene.id: scene.labelled_ground()}
-    return with_parts(measures, features, scene.read_labels(), {scene.id: names}, {scene.id: scene.grid}, regions)
+def _with_parts(measures: Measures, path: Path, truth: _Truth, names: tuple[str, ...]) -> Measures:
+    scene_id = truth.scene.id
+    grids, regions = {scene_id: truth.scene.grid}, {scene_id: truth.region}
+    return with_parts(measures, read_own(path), truth.labels, {scene_id: names}, grids, regions)
 
 
-def _pixel_areas(
-    run: Run, scene: PreparedScene, recipe: Recipe, legend: Legend
-) -> tuple[dict[str, Areas], dict[str, Areas]]:
+def _pixel_areas(run: Run, truth: _Truth, recipe: Recipe, legend: Legend) -> tuple[dict[str, Areas], dict[str, Areas]]:
     """Compare thresholded pixels with truth by both conventions: half covered, and painted as OpenCV does."""
     parts: dict[str, tuple[list[Areas], list[Areas]]] = {name: ([], []) for name in legend.names}
     table = recipe.vectorize
     cut = {name: max(1e-6, table.threshold.of(name)) for name in legend.names}
-    labels, grid = scene.read_labels(), scene.grid
-    outlines = {name: grid.ground_to_pixels(of_class(labels, name)) for name in legend.names}
-    with open_raster(run.probability(scene.id)) as predicted, open_raster(scene.folder / COVERAGE) as truth:
-        for window in scene.grid.window.strips():
+    scene, grid = truth.scene, truth.scene.grid
+    outlines = {name: grid.ground_to_pixels(of_class(truth.labels, name)) for name in legend.names}
+    with open_raster(run.probability(scene.id)) as predicted, open_raster(scene.folder / COVERAGE) as coverage:
+        for window in grid.window.strips():
             stored_khw, _ = predicted.read(window)
             p_khw = against_the_best_other(stored_khw) if table.exclusive else stored_khw / np.float32(255)
-            coverage_khw, labelled_hw = truth.read(window)
+            coverage_khw, labelled_hw = coverage.read(window)
             labelled_hw &= scene.counts_hw(window)
             for k, name in enumerate(legend.names):
                 ours_hw = p_khw[k] >= cut[name]

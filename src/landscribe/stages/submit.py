@@ -22,6 +22,8 @@ FORMAT = 1
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
 SUBMISSION = "submission.csv"
+FILLED = "rows with polygons"
+"""Count of a record."""
 
 
 def submit(project: Project, run: Run, progress: Progress = silent) -> StageResult:
@@ -59,7 +61,11 @@ def submit(project: Project, run: Run, progress: Progress = silent) -> StageResu
         counts["images left empty by [submit].scenes"] = len((images & set(predicted)) - set(records))
         return Made((target,), {reason: n for reason, n in counts.items() if n})
 
-    return make_items(run, "submit", ["all"], lambda _item: key, make, progress)
+    result = make_items(run, "submit", ["all"], lambda _item: key, make, progress)
+    record = run.read_record("submit", "all")
+    if record is not None and not record.counts.get(FILLED):
+        result.notes.append(f"WARNING: {target.name} is empty: no row has a polygon")
+    return result
 
 
 def _rows(
@@ -72,5 +78,5 @@ def _rows(
         for _, class_id in keys:
             found = nothing if features is None or class_id not in names else of_class(features, names[class_id])
             counts["rows"] += 1
-            counts["rows with polygons"] += bool(len(found))
+            counts[FILLED] += bool(len(found))
             yield scene_id, class_id, found

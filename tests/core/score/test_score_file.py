@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from landscribe.core.legend import LandClass, Legend
 from landscribe.core.score.areas import Areas, Matches
 from landscribe.core.score.compare import Comparison, compare_scores, tuning_of
+from landscribe.core.score.left_out import LeftOut
 from landscribe.core.score.measure import Measured
 from landscribe.core.score.rows import Means
 from landscribe.core.score.score import NotScored, Score, score_schema
@@ -29,6 +30,9 @@ LEGEND = Legend(tuple(LandClass(k + 1, name, "#123456", countable=k == 0) for k,
 amounts = st.one_of(st.just(0.0), st.floats(0, 1e9), st.floats(1e-9, 1e-3))
 areas = st.builds(Areas, amounts, amounts, amounts)
 counts = st.integers(0, 10**6)
+left_out = st.builds(
+    LeftOut, st.sampled_from(("scenes", "polygons", "ground")), st.text(max_size=9), counts | amounts, counts | amounts
+)
 
 
 @st.composite
@@ -68,7 +72,7 @@ def scores(draw) -> Score:
         score = replace(score, conventions=replace(score.conventions, **said))
     if ids and draw(st.booleans()):
         score = replace(score, tuning=tuning_of(score, score))
-    return score
+    return replace(score, left_out=tuple(draw(st.lists(left_out, max_size=3))))
 
 
 @given(scores())
@@ -185,7 +189,8 @@ def test_a_comparison_is_written_key_by_key():
 
 def test_the_schema_names_every_key_that_is_written():
     said = score_schema()
-    whole = json.loads(example(tuning=tuning_of(example(), example())).to_json())
+    rows = (LeftOut("scenes", "trained on", 1, 3, ("c",)),)
+    whole = json.loads(example(tuning=tuning_of(example(), example()), left_out=rows).to_json())
 
     def walk(content: Any, shape: dict[str, Any]) -> None:
         for option in shape.get("anyOf", ()):
@@ -198,6 +203,8 @@ def test_the_schema_names_every_key_that_is_written():
             for key, value in content.items():
                 walk(value, shape["properties"][key] if "properties" in shape else shape["additionalProperties"])
             assert "properties" not in shape or shape["additionalProperties"] is False
+        for value in content if isinstance(content, list) and "$ref" in shape.get("items", {}) else ():
+            walk(value, shape["items"])
 
     walk(whole, said)
     assert said["properties"]["unit"]["enum"] == ["m2", "px2", "unit2"]
@@ -214,8 +221,8 @@ def keys_of(kind: Any, seen: set[Any]) -> Iterator[str]:
             yield from keys_of(hint, seen)
 
 
-OTHER_FILES = {"classes", "mean", "places", "scenes", "seed"}
-"""Keys that run.json, tuned.json and others have too: seeing one says nothing."""
+OTHER_FILES = {"classes", "count", "mean", "names", "places", "scenes", "seed", "total", "what", "why"}
+"""Keys that run.json, tuned.json, split.json and others have too: seeing one says nothing."""
 TUNED = {("report/panels.py", "jaccard"), ("report/panels.py", "low"), ("report/panels.py", "high")}
 """Where tuned.json is read, whose rows have such keys too."""
 

@@ -11,8 +11,9 @@ import shapely
 from pyproj import CRS
 from shapely import MultiPolygon, box
 
-from landscribe.core.features import join_features, make_features
+from landscribe.core.features import empty_features, join_features, make_features
 from landscribe.core.legend import LandClass, Legend
+from landscribe.core.score.left_out import LeftOut, alarms
 from landscribe.core.score.score import NotScored, Score
 from landscribe.core.score.scores import score_features
 from landscribe.errors import DataError
@@ -104,6 +105,45 @@ def test_submissions_are_scored_on_the_images_that_both_name(tmp_path):
     assert found.classes["small-vehicle"].polygon.jaccard == 0
     assert found.classes["road"].polygon.jaccard is None
     assert found.unit == "unit2"
+    assert found.left_out == (
+        LeftOut("scenes", "which the prediction does not name", 1, 4, ("6010_1_2",)),
+        LeftOut("polygons", "true, in scenes that are not scored", 1, 4),
+        LeftOut("scenes", "which the truth does not name", 1, 4, ("6999_0_0",)),
+        LeftOut("polygons", "predicted, in scenes that are not scored", 1, 4),
+    )
+
+
+@pytest.mark.parametrize("crs", [None, UTM])
+@pytest.mark.parametrize("ending", ["gpkg", "geojson", "parquet", "fgb", "csv"])
+def test_an_empty_prediction_misses_everything_whatever_it_says_of_coordinates(tmp_path, ending, crs):
+    scenes = ("a", "b")
+    for name, own in (("pixels", None), ("ground", UTM)):
+        truth = join_features([some(HOUSE, box(0, 0, 4, 4), scene=s, crs=own) for s in scenes])
+        write_features(tmp_path / f"{name}.gpkg", truth, legend=None)
+    empty = tmp_path / f"empty.{ending}"
+    write_features(empty, empty_features(crs), legend=None)
+    for name in ("pixels", "ground"):
+        found = score_files(empty, tmp_path / f"{name}.gpkg")
+        assert tuple(found.scenes) == scenes
+        assert found.classes["house"].polygon.jaccard == 0
+        assert found.classes["house"].polygon.fn == pytest.approx(32, rel=1e-2)
+        assert found.classes["house"].objects.fn == 2
+        assert alarms(found) == ["nothing is predicted in any scored scene: all that is true counts as missed"]
+        (other_way,) = alarms(score_files(tmp_path / f"{name}.gpkg", empty))
+        assert other_way.startswith("nothing is true")
+    assert score_files(empty, empty).mean.polygon.jaccard is None
+
+
+def test_an_all_empty_submission_is_scored_and_leaves_no_rows_out(tmp_path):
+    write_dstl(tmp_path / "truth.csv", [(i, 1, wkt(box(0, 0, 4, 4))) for i in ("6110_1_2", "6140_1_2")])
+    write_dstl(tmp_path / "header.csv", [])
+    write_dstl(tmp_path / "rows.csv", [(i, k, "MULTIPOLYGON EMPTY") for i in ("6110_1_2", "6140_1_2") for k in (1, 2)])
+    for name in ("header", "rows"):
+        found = score_files(tmp_path / f"{name}.csv", tmp_path / "truth.csv")
+        assert len(found.scenes) == 2
+        assert found.classes["building"].polygon.jaccard == 0
+        assert found.conventions.left_out == {}
+        assert len(alarms(found)) == 1
 
 
 def test_scenes_are_told_apart(tmp_path):

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, model_serializer
 from landscribe.core.arrays import FloatArray
 from landscribe.core.score._shape import ROW, from_text, schema, to_text
 from landscribe.core.score.areas import Areas
+from landscribe.core.score.left_out import LeftOut
 from landscribe.core.score.rows import ClassRow, Means, SceneRow, Tuning, name_the_basis
 from landscribe.errors import DataError, problem
 
@@ -103,6 +104,8 @@ class Score:
     """What was decided."""
     tuning: Tuning | None = None
     """What tuning was worth, where something was tuned in this run."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What counts on no side."""
 
     def to_json(self) -> str:
         """Return the text of a `score.json`."""

@@ -205,7 +205,7 @@ def _tables(measures: Measures, legend: Legend, places: Mapping[str, str], kind:
 
 
 def _parts_of(found: Mapping[str, Measured], legend: Legend) -> FloatArray:
-    count = max(len(measured.parts) for measured in found.values())
+    count = max((len(measured.parts) for measured in found.values()), default=0)
     table_nk3 = np.zeros((count, len(legend), 3))
     for k, name in enumerate(legend.names):
         for n, areas in enumerate(found[name].parts):

@@ -18,6 +18,7 @@ from landscribe.io.vector.layer import Layer
 
 FARTHEST = 1e12
 """Coordinates beyond this are no place on Earth in any unit, and leave no digits for a shape."""
+EMPTY = "empty geometry"
 POLYGONAL = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 MARKS = (
     shapely.GeometryType.POINT,
@@ -57,7 +58,7 @@ def clean(
         counts[reason] += int((~flags).sum())
         geometries, kept = geometries[flags], kept[flags]
 
-    keep(~shapely.is_empty(geometries), "empty geometry")
+    keep(~shapely.is_empty(geometries), EMPTY)
     keep(_largest(geometries) <= FARTHEST, "coordinates not finite or beyond 1e12")
     keep(_has_polygon(geometries) | (is_mark(geometries) if marks else False), "not a polygon")
     _count_beside_polygons(geometries, counts)

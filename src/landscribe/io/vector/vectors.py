@@ -140,12 +140,12 @@ def read_standing(path: Path, *, class_field: str | None = None, crs: CRS | None
             and latitude, or pixels where its numbers are no such thing.
 
     Raises:
-        DataError: If the file cannot be read, or `crs` is wanted and it has none.
+        DataError: If the file cannot be read, or `crs` is wanted and it holds polygons and has none.
         LimitError: If the file is too large for the memory or nested too deeply.
     """
     content = read_layer(path, None, {*OWN_COLUMNS, *([class_field] if class_field else [])})
     own = content.crs if content.crs_is_stated or _is_lonlat(content) else None
-    if crs is not None and own is None:
+    if crs is not None and own is None and len(content.geometries):
         raise DataError(problem(str(path), "no CRS", need=crs.to_string(), do="add one, or take it off the other file"))
     geometries, kept, counts = clean(content, crs or own, str(path))
     is_dstl = {"ImageId", "ClassType"} <= set(content.columns)

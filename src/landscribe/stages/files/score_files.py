@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from landscribe.core.legend import DSTL_LEGEND, LandClass, Legend, default_colour
+from landscribe.core.score.left_out import LeftOut, add_left_out, scenes_left_out
 from landscribe.core.score.score import NotScored, Score
 from landscribe.core.score.scores import score_features
 from landscribe.core.split.places import dstl_place
 from landscribe.errors import DataError, problem
+from landscribe.io.vector.clean import EMPTY
 from landscribe.io.vector.vectors import Standing, read_standing
 
 UNNAMED = "feature"
@@ -35,8 +37,10 @@ def score_files(predicted: Path, truth: Path, class_field: str | None = None) ->
         DataError: If a file cannot be read, or the two have no class or no scene in common.
     """
     theirs = read_standing(truth, class_field=class_field)
-    ours = read_standing(predicted, class_field=class_field, crs=theirs.features.crs)
-    if ours.features.crs is not None and theirs.features.crs is None:
+    # What a file without polygons says of coordinates is of no matter.
+    crs = theirs.features.crs if len(theirs.features) else None
+    ours = read_standing(predicted, class_field=class_field, crs=crs)
+    if len(ours.features) and len(theirs.features) and ours.features.crs is not None and crs is None:
         raise DataError(problem(str(truth), "no CRS", need=f"the one of {predicted}: {ours.features.crs.to_string()}"))
     ours, theirs = _same_class(*_same_scenes(ours, theirs))
     scenes = [i for i in theirs.scenes if not ours.names_all or i in ours.scenes]
@@ -47,14 +51,38 @@ def score_files(predicted: Path, truth: Path, class_field: str | None = None) ->
         ours.features, theirs.features, _legend_of(predicted, truth, ours, theirs),
         places={i: dstl_place(i) if ours.names_all else i for i in scenes},
     )  # fmt: skip
-    left_out = {str(side): read.counts for side, read in (("predicted", ours), ("truth", theirs)) if read.counts}
-    alone = NotScored(truth=len(theirs.scenes) - len(scenes), predicted=len(set(ours.scenes) - set(scenes)))
-    said = replace(score.conventions, left_out=left_out, scenes_not_scored=alone)
-    return replace(score, conventions=said)
+    counts = {side: _counts(read) for side, read in (("predicted", ours), ("truth", theirs))}
+    alone = [[i for i in side.scenes if i not in set(scenes)] for side in (theirs, ours)]
+    said = replace(
+        score.conventions,
+        left_out={side: reasons for side, reasons in counts.items() if reasons},
+        scenes_not_scored=NotScored(truth=len(alone[0]), predicted=len(alone[1])),
+    )
+    rows = [
+        scenes_left_out("which the prediction does not name", alone[0], len(theirs.scenes)),
+        _polygons_of("true, in scenes that are not scored", theirs, alone[0]),
+        scenes_left_out("which the truth does not name", alone[1], len(ours.scenes)),
+        _polygons_of("predicted, in scenes that are not scored", ours, alone[1]),
+    ]
+    return replace(score, conventions=said, left_out=add_left_out(rows))
+
+
+def _counts(read: Standing) -> dict[str, int]:
+    # An empty row of a DSTL table says that there is nothing; nothing was left out.
+    return {reason: n for reason, n in read.counts.items() if not (read.names_all and reason == EMPTY)}
+
+
+def _polygons_of(why: str, side: Standing, scenes: list[str]) -> LeftOut:
+    count = int(side.features["scene"].isin(scenes).sum())
+    return LeftOut("polygons", why, count, len(side.features))
 
 
 def _same_scenes(ours: Standing, theirs: Standing) -> tuple[Standing, Standing]:
-    """Take both files as one scene where one of them knows of no scenes."""
+    """Take both files as one scene where one of them knows of no scenes; one without polygons takes the other's."""
+    if not len(ours.features) and ours.scenes == ("",):
+        return replace(ours, scenes=theirs.scenes, names_all=theirs.names_all), theirs
+    if not len(theirs.features) and theirs.scenes == ("",):
+        return ours, replace(theirs, scenes=ours.scenes, names_all=ours.names_all)
     if all(side.scenes != ("",) for side in (ours, theirs)) or ours.scenes == theirs.scenes:
         return ours, theirs
     named = ours if ours.scenes != ("",) else theirs
