@@ -96,6 +96,13 @@ def test_a_colour_far_from_all_is_none_of_them(tmp_path: Path):
     assert found.counts[OFF_PALETTE] == 7
 
 
+def test_ground_of_another_colour_is_none_of_the_classes_unless_it_is_near(tmp_path: Path):
+    path = paint(tmp_path / "a.png", (0, 0, 0), (43, 0, 0), (110, 0, 0), height=2)
+    found = read(path, colours={"road": "#000000"})
+    assert found.labelled_hw.all()
+    assert found.coverage_khw[1, ::2, 0].tolist() == [255, 0, 0]
+
+
 def test_a_jpeg_is_read_by_its_nearest_colours(tmp_path: Path):
     image_hwc = np.zeros((48, 64, 3), dtype=np.uint8)
     image_hwc[:, :32], image_hwc[:, 32:] = rgb(COLOURS["water"]), rgb(COLOURS["building"])
