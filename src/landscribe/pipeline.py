@@ -7,6 +7,7 @@ import json
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import import_module, metadata
 from pathlib import Path
@@ -15,8 +16,8 @@ from typing import Any, TypeAlias
 from landscribe import __version__
 from landscribe.errors import IntegrityError
 from landscribe.io.atomic import write_text
-from landscribe.io.run.label_facts import LABELLED
-from landscribe.io.run.projects import Progress, Project, StageResult, silent
+from landscribe.io.run.finished import FinishedModels, forget_finished
+from landscribe.io.run.projects import Progress, Project, StageResult, as_run, silent, use_models
 from landscribe.io.run.runs import Run
 from landscribe.io.run.scored import run_score
 from landscribe.io.run.splits import split_of
@@ -53,10 +54,15 @@ def run_pipeline(
 
     Yields:
         What each stage did; scenes that failed are in it, and the others go on.
+
+    Raises:
+        RecipeError: If `models` are none, or read other sensors than the recipe has, before anything is done.
     """
+    project = _bound(project, run, models)
     for name in stages_of(project, models):
-        if name == "score" and not _has_truth(project, run, models):
-            yield StageResult(name, left_out="no labelled scene was held out, nothing to score")
+        if name == "score" and not split_of(project, run).validate:
+            which = "held out" if models is None else "new to the models"
+            yield StageResult(name, left_out=f"no labelled scene is {which}, nothing to score")
             continue
         with reporting() as progress:
             result = do_stage(name, project, run, progress, models=models)
@@ -81,17 +87,21 @@ def do_stage(
     name: str, project: Project, run: Run, progress: Progress = silent, *, models: Path | None = None
 ) -> StageResult:
     """Run one stage by its name; a stage's code is imported when it runs."""
+    if name != "check":
+        own = models is None and name not in ("train", "predict")
+        project = as_run(project, run) if own else _bound(project, run, models)
     stage: Any = getattr(import_module(f"landscribe.stages.{name}"), "check_run" if name == "check" else name)
     options: Mapping[str, Any] = {"models": models} if name == "predict" else {}
     result: StageResult = stage(project, run, progress, **options)
     return result
 
 
-def _has_truth(project: Project, run: Run, models: Path | None) -> bool:
-    prepared = run.require("prepare")
-    if models is not None:
-        return any(LABELLED in record.counts for record in prepared.values())
-    return bool(split_of(project, run).validate)
+def _bound(project: Project, run: Run, models: Path | None) -> Project:
+    """Bind project and run to finished models; without, a run uses its own."""
+    if models is None:
+        forget_finished(run)
+        return replace(project, finished=None) if project.finished is not None else project
+    return use_models(project, run, models)
 
 
 def write_run_json(project: Project, run: Run) -> None:
@@ -101,6 +111,7 @@ def write_run_json(project: Project, run: Run) -> None:
         project: The recipe with its data.
         run: The run folder.
     """
+    project = as_run(project, run)
     prepared = run.records("prepare")
     split = split_of(project, run)
     sides = dict.fromkeys(prepared, "unlabelled") | split.sides
@@ -119,6 +130,8 @@ def write_run_json(project: Project, run: Run) -> None:
         "scenes": scenes,
         "split": {"why": split.why, "edited": split.edited, "notes": split.notes},
         "data": {item: record.key for item, record in prepared.items()},
+        "models": None if project.finished is None else _used(project.finished),
+        "images": [str(path) for path in project.images],
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in VERSIONS}},
         "seconds": {stage: value for stage, value in seconds.items() if value},
         "score": _mean_score(run),
@@ -126,6 +139,10 @@ def write_run_json(project: Project, run: Run) -> None:
         "failed": {stage: run.failures(stage) for stage in stages if run.failures(stage)},
     }
     write_text(run.path(RUN_FILE), json.dumps(content, indent=1))
+
+
+def _used(finished: FinishedModels) -> dict[str, Any]:
+    return {"folder": str(finished.folder), "digests": dict(finished.digests)}
 
 
 def _mean_score(run: Run) -> Any:

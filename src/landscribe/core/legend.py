@@ -33,6 +33,9 @@ class Legend:
     """The classes of a run, in band order. Ids and names are unique."""
 
     classes: tuple[LandClass, ...]
+    is_partial: bool = False
+    """True where labels may name other classes too, which are then left out and counted: nobody chose the classes of
+    finished models by these labels."""
 
     def __post_init__(self) -> None:
         for field in ("id", "name"):

@@ -36,6 +36,8 @@ class LoadedRecipe:
     """The TOML as it was written."""
     found: Path | None = None
     """Where the data were when the recipe was first read, if it comes from a run."""
+    images: tuple[Path, ...] = ()
+    """Images that were given one by one in place of patterns."""
 
     @property
     def root(self) -> Path:
@@ -80,14 +82,31 @@ def recipe_of_run(folder: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
         table, name, text, root = said["recipe"], said["recipe_name"], said["recipe_text"], Path(said["data_root"])
+        images = tuple(Path(path) for path in said.get("images", ()))
     except (OSError, ValueError, KeyError, TypeError):
         need = "a TOML file, or a run folder with its run.json"
         raise RecipeError(problem(str(folder), "a folder, not a recipe", need=need)) from None
     for override in overrides:
         _override(table, override)
     moved = any(override.partition("=")[0].strip() == "data.root" for override in overrides)
-    loaded = LoadedRecipe(_validate(table, name), Path.cwd() if moved else root, name, text)
+    loaded = LoadedRecipe(_validate(table, name), Path.cwd() if moved else root, name, text, images=images)
     return loaded if moved else replace(loaded, found=root)
+
+
+def make_recipe(table: dict[str, Any], name: str, overrides: Sequence[str] = ()) -> LoadedRecipe:
+    """Return a recipe that nobody wrote.
+
+    Args:
+        table: What it says, as TOML would.
+        name: What it is called in messages and reports.
+        overrides: As in `load_recipe`.
+
+    Raises:
+        RecipeError: If it says something that a recipe does not know.
+    """
+    for override in overrides:
+        _override(table, override)
+    return LoadedRecipe(_validate(table, name), Path.cwd(), name, json.dumps(table, indent=1))
 
 
 def builtin_recipes() -> list[str]:

@@ -122,7 +122,7 @@ def _skewed(rows: Mapping[str, ClassRow], sign: int) -> list[str]:
 
 
 def _about_split(data: ReportData) -> Iterator[str]:
-    if data.split_notes:
+    if data.split_edited:
         yield "The split was edited by hand: which scenes are scored was chosen by a person, not drawn."
     train, validate = data.areas.get("train"), data.areas.get("validate")
     if not train or not validate:

@@ -115,7 +115,9 @@ class ReportData:
     split_why: str = ""
     """How the split was drawn, in a sentence."""
     split_notes: tuple[str, ...] = ()
-    """What is to be known of a split that was edited by hand; nothing of one that was drawn."""
+    """What is to be known of a split that was edited by hand, or of scenes that finished models know."""
+    split_edited: bool = False
+    """By hand."""
     unlike: tuple[Unlike, ...] = ()
     """How unlike the training scenes the held-out ones are, together and each, and training scenes each other."""
     areas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

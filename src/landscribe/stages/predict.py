@@ -21,11 +21,12 @@ from landscribe.core.spectral.rules import needs_lowest, region_of, rule_of
 from landscribe.core.split.split import Split
 from landscribe.errors import DataError, IntegrityError, RecipeError, problem
 from landscribe.io.raster.geotiff import write_raster
+from landscribe.io.run.finished import forget_finished
 from landscribe.io.run.formulas import FORMULA, Formula, read_formula
 from landscribe.io.run.kept_tiles import open_tiles
 from landscribe.io.run.model_files import DESCRIPTION, model_folders, read_model
 from landscribe.io.run.prepared import PreparedScene, open_prepared
-from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
+from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent, use_models
 from landscribe.io.run.runs import Made, Record, Run, file_digest, make_key
 from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import UNTUNED_PROBABILITY, effective_recipe
@@ -81,6 +82,9 @@ def predict(project: Project, run: Run, progress: Progress = silent, *, models: 
     prepared = run.require("prepare")
     if models is None:
         run.require("train")
+        forget_finished(run)
+    else:
+        project = use_models(project, run, models)
     loaded = load_models(models or run.path("models"), project, own=models is None)
     owners = _owners(loaded, project)
     split = split_of(project, run)

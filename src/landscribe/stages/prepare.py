@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +38,7 @@ from landscribe.io.source.sensor_files import SensorFile, open_sensor
 from landscribe.io.vector.vectors import write_features
 from landscribe.workers import scenes_at_once
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
 STATISTICS_BYTES = 24
@@ -151,7 +152,7 @@ def _copy(file: SensorFile, grid: Grid, target: Path) -> dict[str, Any]:
         count = len(file.sensor.bands)
         total, square = np.zeros(count), np.zeros(count)
         low, high = np.full(count, np.inf), np.full(count, -np.inf)
-        valid_pixels = 0
+        valid_pixels, digest = 0, hashlib.sha256(f"{info.dtype} {count} {grid.shape_hw}".encode())
         with write_raster(
             target, grid, count=count, dtype=info.dtype, descriptions=file.sensor.band_names, mask=True
         ) as writer:
@@ -159,6 +160,7 @@ def _copy(file: SensorFile, grid: Grid, target: Path) -> dict[str, Any]:
                 image_chw, valid_hw = raster.read(window)
                 writer.write(window, image_chw)
                 writer.write_mask(window, valid_hw)
+                digest.update(image_chw.tobytes())
                 values = image_chw[:, valid_hw].astype(np.float64)
                 if not values.size:
                     continue
@@ -169,6 +171,8 @@ def _copy(file: SensorFile, grid: Grid, target: Path) -> dict[str, Any]:
     n = max(valid_pixels, 1)
     mean = total / n
     return {
+        # A picture of nothing but one number is like any other.
+        "pixels": digest.hexdigest() if valid_pixels and (low < high).any() else "",
         "valid_pixels": valid_pixels,
         "invalid_pixels": grid.height * grid.width - valid_pixels,
         "mean": mean.tolist(),

@@ -118,6 +118,7 @@ def gather(project: Project, run: Run, progress: Progress = silent) -> ReportDat
         splits=splits,
         split_why=split.why,
         split_notes=split.notes,
+        split_edited=split.edited,
         unlike=_unlike(project, run, records["prepare"], splits),
         areas=_labelled_areas(project, run, records["prepare"], splits),
         predicted_areas=_predicted_areas(project, run, records["vectorize"]),

@@ -28,6 +28,7 @@ from landscribe.core.score.scores import summarise
 from landscribe.core.split.split import Split
 from landscribe.errors import DataError, problem
 from landscribe.io.atomic import write_text
+from landscribe.io.labels.legend import classes_of_labels
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.label_facts import LABELLED, ground_of, require_negative_ground
 from landscribe.io.run.prepared import COVERAGE, PreparedScene
@@ -70,8 +71,10 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
         got, need = f"{len(vectorized)} predicted", "a predicted scene with labels that no model was trained on"
         raise DataError(problem("score", "no scene to score", got=got, need=need))
     refuse_taught(run, split, scene_ids)
-    names = project.legend.names
-    require_negative_ground(add_ground([ground_of(prepared[i], names) for i in scene_ids]), "scored scenes")
+    legend = _scored_legend(project)
+    bands = [project.legend.index(name) for name in legend.names]
+    ground = add_ground([ground_of(prepared[i], legend.names) for i in scene_ids])
+    require_negative_ground(ground, "scored scenes")
     recipe = effective_recipe(project.recipe, run)
     thresholds = (recipe.vectorize.threshold.model_dump(mode="json"), recipe.vectorize.exclusive)
     untuned = run.records(UNTUNED_FEATURES) if recipe != project.recipe else {}
@@ -86,7 +89,7 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
         thresholds=thresholds,
         seed=recipe.seed,
         corners=split.corners_of(tuple(scene_ids)),
-        legend=[(c.name, c.countable) for c in project.legend],
+        legend=[(c.name, c.countable) for c in legend],
     )
     target = run.path(SCORE)
 
@@ -102,10 +105,10 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
             places[scene_id] = truth.scene.place
             units.add("px2" if truth.scene.grid.crs is None else "m2")
             predicted = _read(run, run.features(scene_id))
-            measures[scene_id] = _score_scene(run, predicted, truth, recipe, project.legend)
+            measures[scene_id] = _score_scene(run, predicted, truth, recipe, legend, bands)
             left_out += _outside(predicted, truth)
             if untuned:
-                by_default[scene_id] = _measure(_read(run, run.untuned(scene_id, ".parquet")), truth, project.legend)
+                by_default[scene_id] = _measure(_read(run, run.untuned(scene_id, ".parquet")), truth, legend)
         # A class that stands in one scene only is drawn in parts of it, the same for both.
         for scene_id, names in standing_alone(measures).items():
             truth = _truth(run, scene_id, split)
@@ -115,16 +118,27 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
         if len(units) > 1:
             raise DataError(problem("score", "some scenes have a CRS and some have none", do="score them in two runs"))
         unit = units.pop()
-        found = _summary(measures, project, places, unit)
+        found = _summary(measures, project, legend, places, unit)
         if untuned:
-            plain = _summary(by_default, project, places, unit)
+            plain = _summary(by_default, project, legend, places, unit)
             found = replace(found, tuning=tuning_of(plain, found, seed=project.recipe.seed))
         write_text(target, replace(found, left_out=add_left_out(left_out)).to_json())
         return Made((target,), {"scenes": len(scene_ids)})
 
     result = make_items(run, "score", ["all"], lambda _item: key, make)
     result.notes += split.notes
+    unnamed = [name for name in project.legend.names if name not in legend.names]
+    if unnamed:
+        result.notes.append(f"not scored, since the labels say nothing of them: {', '.join(unnamed)}")
     return result
+
+
+def _scored_legend(project: Project) -> Legend:
+    """Return the classes that are scored: of finished models, those that the labels could have named."""
+    if not project.legend.is_partial:
+        return project.legend
+    named = classes_of_labels(project.scenes.label_tables, project.legend)
+    return Legend(tuple(land_class for land_class in project.legend if land_class.name in named))
 
 
 def _scenes_left_out(
@@ -183,11 +197,11 @@ def _ground(why: str, pixels: float, grid: Grid) -> LeftOut:
 
 
 def _score_scene(
-    run: Run, predicted: gpd.GeoDataFrame, truth: _Truth, recipe: Recipe, legend: Legend
+    run: Run, predicted: gpd.GeoDataFrame, truth: _Truth, recipe: Recipe, legend: Legend, bands: list[int]
 ) -> dict[str, Measured]:
     scene = truth.scene
     found = {scene.id: _measure(predicted, truth, legend, BOUNDARY_PX * scene.grid.pixel_length)}
-    half, painted = _pixel_areas(run, truth, recipe, legend)
+    half, painted = _pixel_areas(run, truth, recipe, legend, bands)
     return with_pixels(found, {scene.id: half}, {scene.id: painted})[scene.id]
 
 
@@ -205,7 +219,9 @@ def _with_parts(measures: Measures, path: Path, truth: _Truth, names: tuple[str,
     return with_parts(measures, read_own(path), truth.labels, {scene_id: names}, grids, regions)
 
 
-def _pixel_areas(run: Run, truth: _Truth, recipe: Recipe, legend: Legend) -> tuple[dict[str, Areas], dict[str, Areas]]:
+def _pixel_areas(
+    run: Run, truth: _Truth, recipe: Recipe, legend: Legend, bands: list[int]
+) -> tuple[dict[str, Areas], dict[str, Areas]]:
     """Compare thresholded pixels with truth by both conventions: half covered, and painted as OpenCV does."""
     parts: dict[str, tuple[list[Areas], list[Areas]]] = {name: ([], []) for name in legend.names}
     table = recipe.vectorize
@@ -218,7 +234,7 @@ def _pixel_areas(run: Run, truth: _Truth, recipe: Recipe, legend: Legend) -> tup
             p_khw = against_the_best_other(stored_khw) if table.exclusive else stored_khw / np.float32(255)
             coverage_khw, labelled_hw = coverage.read(window)
             labelled_hw &= scene.counts_hw(window)
-            for k, name in enumerate(legend.names):
+            for k, name in zip(bands, legend.names, strict=True):
                 ours_hw = p_khw[k] >= cut[name]
                 painted_hw = burn_mask(_in_rows(outlines[name], window), grid.shape_hw, mode="opencv", window=window)
                 parts[name][0].append(mask_areas(ours_hw, coverage_khw[k] >= HALF, labelled_hw))
@@ -233,8 +249,8 @@ def _in_rows(polygons: GeometryArray, window: Window) -> GeometryArray:
     return polygons[(bottom >= window.row - 1) & (top <= window.row_stop + 1)]
 
 
-def _summary(measures: Measures, project: Project, places: dict[str, str], unit: Unit) -> Score:
-    found = summarise(measures, project.legend, places, unit, seed=project.recipe.seed)
+def _summary(measures: Measures, project: Project, legend: Legend, places: dict[str, str], unit: Unit) -> Score:
+    found = summarise(measures, legend, places, unit, seed=project.recipe.seed)
     said = replace(
         found.conventions,
         boundary_width_px=BOUNDARY_PX,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from landscribe.core.spectral.rules import settle
 from landscribe.io.run.decoded_files import BlockFiles, Room, memory_room
+from landscribe.io.run.finished import what_it_knows
 from landscribe.io.run.formulas import Formula, write_formula
 from landscribe.io.run.label_facts import require_training_ground
 from landscribe.io.run.projects import Progress, Project, StageResult, check_models, follow_items, make_items, silent
@@ -101,7 +102,8 @@ def _train_network(project: Project, run: Run, job: Job, key: str, progress: Pro
     kept = open_training(job.folder, key, tensorboard=project.recipe.tensorboard and ranks.is_first)
     if ranks.is_first:
         kept.keep_snapshots(schedule.snapshots, len(kept.rows))
-    extra = {"recipe": recipe_dict(project.recipe), **job.origin}
+    knows = what_it_knows(run, project.legend, job.split.train)
+    extra = {"recipe": recipe_dict(project.recipe), **job.origin, "knows": knows}
 
     def on_epoch(epoch: Epoch) -> None:
         held = decoded["validate"].scenes if "validate" in decoded else ()
@@ -146,5 +148,6 @@ def _settle_formula(project: Project, run: Run, job: Job) -> Made:
     formula = Formula(
         name=table.name, kind="index" if table.kind == "index" else "labels", classes=job.classes, spectral=spectral,
         sensors=table.inputs.sensors, trained_on=trained_on, held_out=job.split.validate,
+        knows=what_it_knows(run, project.legend, trained_on, job.split.train),
     )  # fmt: skip
     return Made((write_formula(job.folder, formula),), {"training scenes": len(trained_on)})

@@ -56,7 +56,7 @@ def find_overlaps(
         Leaks, the largest share first.
     """
     names = [name for name, grid in grids.items() if grid.crs is not None]
-    outlines = np.array([_outline(grids[name]) for name in names], dtype=object)
+    outlines = np.array([lonlat_outline(grids[name]) for name in names], dtype=object)
     first, second = shapely.STRtree(outlines).query(outlines, predicate="intersects")
     leaks = []
     for i, j in zip(first, second, strict=True):
@@ -218,6 +218,7 @@ def likeness(one: _Edges, other: _Edges) -> float:
     return (float(values.max()) - float(np.mean(values))) / spread if spread > 0 else 0.0
 
 
-def _outline(grid: Grid) -> object:
+def lonlat_outline(grid: Grid) -> shapely.Polygon:
+    """Return the footprint of a grid with a CRS in longitude and latitude."""
     to_lonlat = Transformer.from_crs(grid.crs, _LONLAT, always_xy=True)
     return shapely.transform(grid.footprint, lambda xy: np.column_stack(to_lonlat.transform(xy[:, 0], xy[:, 1])))

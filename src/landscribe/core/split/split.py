@@ -147,7 +147,14 @@ def _corners(value: Any, where: str) -> dict[str, Window]:
     return {scene: Window(**row) for scene, row in rows}
 
 
-def require_sound(split: Split, labelled: Mapping[str, tuple[int, int]], others: frozenset[str], where: str) -> None:
+def require_sound(
+    split: Split,
+    labelled: Mapping[str, tuple[int, int]],
+    others: frozenset[str],
+    where: str,
+    *,
+    needs_training: bool = True,
+) -> None:
     """Refuse a split that cannot be carried out.
 
     Args:
@@ -155,6 +162,7 @@ def require_sound(split: Split, labelled: Mapping[str, tuple[int, int]], others:
         labelled: Scenes that can be on a side, with height and width in pixels of the reference.
         others: Scenes of the recipe that are not prepared, or have no labels.
         where: Name of the file, for errors.
+        needs_training: Whether a scene has to train; none does where models are finished.
 
     Raises:
         RecipeError: If it names other scenes, one on both sides without a corner, no training scene, corners that are
@@ -167,7 +175,7 @@ def require_sound(split: Split, labelled: Mapping[str, tuple[int, int]], others:
     for scene in (*split.train, *split.validate, *(i for fold in split.folds for i in fold), *split.corners):
         if scene not in labelled:
             refuse(f"scene {scene!r} has no prepared labels" if scene in others else f"unknown scene {scene!r}")
-    if not split.train:
+    if not split.train and needs_training:
         refuse("no training scene", need="one or more in 'train'")
     both = set(split.train) & set(split.validate)
     for scene in sorted(both - set(split.corners)):

@@ -144,6 +144,7 @@ def _area(path: Path, grid: Grid) -> GeometryArray:
 def _read_picture(
     scene: Scene, path: Path, table: LabelTable, legend: Legend, grid: Grid, areas: tuple[GeometryArray, ...]
 ) -> Labels:
+    table = _of_legend(table, legend)
     if table.is_shared:
         picture = _read_shared(path, table.model_dump_json(by_alias=True), legend.names, path.stat().st_mtime_ns)
     else:
@@ -161,6 +162,19 @@ def _read_picture(
     own = {reason: n for reason, n in painted.counts.items() if not table.is_shared or reason in (WARPED, BEYOND)}
     of_all = {reason: n for reason, n in painted.counts.items() if reason not in own}
     return Labels(features, painted.coverage_khw, painted.labelled_hw, areas, own, of_all)
+
+
+def _of_legend(table: LabelTable, legend: Legend) -> LabelTable:
+    """Return the table without classes that a partial legend lacks: what they cover is then of none of the classes."""
+    way = next((way for way in ("colours", "values", "bands") if getattr(table, way) is not None), "")
+    painted = getattr(table, way) if way else {}
+    kept = {name: paint for name, paint in painted.items() if name in legend.names}
+    if not legend.is_partial or len(kept) == len(painted):
+        return table
+    if not kept:
+        need = " | ".join(legend.names)
+        raise DataError(problem(f"labels.{way}", "no class that a model knows", got=", ".join(painted), need=need))
+    return table.model_copy(update={way: kept})
 
 
 def _sum(parts: list[dict[str, int]]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from landscribe.core.legend import DSTL_LEGEND, LandClass, Legend, default_colour
@@ -47,6 +48,16 @@ def legend_of(recipe: Recipe, scenes: SceneList) -> Legend:
             for i, (name, colour) in enumerate(names.items())
         )
     )
+
+
+def classes_of_labels(tables: Sequence[LabelTable], legend: Legend) -> tuple[str, ...]:
+    """Return the classes of a legend that labels could have named: of their tables, or all where files name them."""
+    named: set[str] = set()
+    for table in tables:
+        painted = table.colours or table.values or table.bands or table.layers
+        said = list(painted or ([table.class_name] if table.class_name is not None else legend.names))
+        named |= {found.name for found in map(legend.find, said) if found is not None}
+    return tuple(name for name in legend.names if name in named)
 
 
 def _named(table: LabelTable, number: int, scenes: SceneList) -> dict[str, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
@@ -27,6 +27,8 @@ class Formula(BaseModel, frozen=True, extra="forbid"):
     trained_on: tuple[str, ...] = ()
     """Scenes that index and threshold were searched on; none where the recipe gives them."""
     held_out: tuple[str, ...] = ()
+    knows: dict[str, Any] = {}
+    """Classes, sensors and scenes of the run that it comes from."""
 
 
 def write_formula(folder: Path, formula: Formula) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -14,8 +14,10 @@ from landscribe.core.owners import require_owners
 from landscribe.core.recipe import Recipe
 from landscribe.errors import BAD_FILE, LandscribeError, LimitError, RecipeError, problem
 from landscribe.io.labels.legend import legend_of
+from landscribe.io.run.finished import OPTION, FinishedModels, keep_finished, look_at_models, read_finished
 from landscribe.io.run.runs import Made, Run, make_item
 from landscribe.io.settings import LoadedRecipe
+from landscribe.io.source.images import list_images
 from landscribe.io.source.scenes import Scene, SceneList
 from landscribe.io.source.sources import list_scenes
 from landscribe.workers import abreast
@@ -36,15 +38,21 @@ class Project:
     root: Path
     name: str
     text: str
+    finished: FinishedModels | None = None
+    """Finished models that are used instead of training."""
+    images: tuple[Path, ...] = ()
+    """Images given one by one, each a scene, in place of what the recipe's pattern finds."""
 
     @cached_property
     def scenes(self) -> SceneList:
         """All scenes, in natural order."""
-        return list_scenes(self.recipe, self.root)
+        return list_images(self.recipe, self.images) if self.images else list_scenes(self.recipe, self.root)
 
     @cached_property
     def legend(self) -> Legend:
-        """Classes in band order."""
+        """Classes in band order: of the recipe, else of finished models, else of the labels."""
+        if self.finished is not None and not self.recipe.classes and self.recipe.data.source != "dstl":
+            return self.finished.legend
         return legend_of(self.recipe, self.scenes)
 
 
@@ -71,7 +79,58 @@ class StageResult:
 
 def open_project(loaded: LoadedRecipe) -> Project:
     """Bind a recipe to its data; the data are looked at when they are first asked for."""
-    return Project(loaded.recipe, loaded.root, loaded.name, loaded.text)
+    return Project(loaded.recipe, loaded.root, loaded.name, loaded.text, images=loaded.images)
+
+
+def with_models(project: Project, folder: Path) -> Project:
+    """Bind a project to finished models, which then say which classes there are where the recipe does not.
+
+    Args:
+        project: The recipe with its data.
+        folder: One folder for each model, or the folder of one.
+
+    Raises:
+        RecipeError: If there is no model, one reads a sensor that the recipe does not have, or has with other bands,
+            knows a class that the recipe does not, or two own a class.
+        IntegrityError: If a model is damaged.
+    """
+    if project.finished is not None and project.finished.folder == folder.resolve():
+        return project
+    finished = look_at_models(folder, snapshots=project.recipe.predict.snapshots)
+    ours = {name: file.sensor for scene in project.scenes.scenes for name, file in scene.sensors.items()}
+    ours |= {name: sensor for scene in project.scenes.scenes for name, sensor in scene.absent.items()}
+    for sensor in finished.sensors:
+        where = f"{OPTION} {folder}"
+        if sensor.name not in ours:
+            do = "call the sensor as the models do, or take other models"
+            got = ", ".join(ours)
+            raise RecipeError(problem(where, f"the models read sensor {sensor.name!r}", got=got, do=do))
+        if ours[sensor.name].band_names != sensor.bands:
+            got, need = ", ".join(ours[sensor.name].band_names), ", ".join(sensor.bands)
+            raise RecipeError(problem(where, f"the models read other bands of {sensor.name!r}", got=got, need=need))
+    bound = replace(project, finished=finished)
+    require_owners(finished.owned, project.recipe.predict)
+    strange = [c.name for c in finished.classes if c.name not in bound.legend.names]
+    if strange:
+        got, need = ", ".join(strange), "classes of the legend: " + ", ".join(bound.legend.names)
+        raise RecipeError(problem(f"{OPTION} {folder}", "a model knows other classes", got=got, need=need))
+    return bound
+
+
+def use_models(project: Project, run: Run, folder: Path) -> Project:
+    """Bind a project and its run folder to finished models, as `with_models`."""
+    bound = with_models(project, folder)
+    if bound.finished is not None:
+        keep_finished(run, bound.finished)
+    return bound
+
+
+def as_run(project: Project, run: Run) -> Project:
+    """Bind a project to the finished models that a run uses, if it does."""
+    if project.finished is not None:
+        return project
+    finished = read_finished(run)
+    return project if finished is None else replace(project, finished=finished)
 
 
 def check_models(project: Project) -> None:

@@ -21,9 +21,11 @@ from landscribe.core.split.leaks import (
     require_no_leak,
 )
 from landscribe.core.split.places import DSTL_FIVE, folds, split_places, stratify
+from landscribe.core.split.seen import find_seen
 from landscribe.core.split.split import Split, read_split, require_sound, write_split
 from landscribe.errors import IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_text
+from landscribe.io.run.finished import FinishedModels, read_finished, sighting_of
 from landscribe.io.run.formulas import FORMULA
 from landscribe.io.run.label_facts import AREA, LABELLED
 from landscribe.io.run.model_files import DESCRIPTION
@@ -36,6 +38,8 @@ FORMAT = 1
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
 SPLIT = "split.json"
+NAMED = 6
+"""Scenes named in one line at most."""
 MAX_TWINS = 100
 """More scenes without a CRS are not compared by their looks: the pairs would take minutes."""
 
@@ -43,7 +47,8 @@ MAX_TWINS = 100
 def split_of(project: Project, run: Run) -> Split:
     """Return the split of a run; where there is none yet, or scenes or settings have changed, it is drawn and written.
 
-    A file that a person has edited is taken as it is, whatever has changed since.
+    A file that a person has edited is taken as it is, whatever has changed since. Where finished models are used,
+    `[validate]` says nothing: the labelled scenes that none of them was trained on validate.
 
     Args:
         project: The recipe with its data.
@@ -54,18 +59,19 @@ def split_of(project: Project, run: Run) -> Split:
             edited file cannot be carried out.
     """
     prepared = run.require("prepare")
-    drawn_from = _drawn_from(project, prepared)
+    finished = project.finished or read_finished(run)
+    drawn_from = _drawn_from(project, prepared, finished)
     file = run.path(SPLIT)
     if file.is_file():
         split, was_drawn_from = read_split(file.read_text(encoding="utf-8", errors="replace"), SPLIT)
         if split.edited:
-            return _edited(project, prepared, split, is_old=was_drawn_from != drawn_from)
+            return _edited(project, prepared, split, finished, is_old=was_drawn_from != drawn_from)
         if was_drawn_from == drawn_from:
-            return split
-    split = draw_split(project, prepared)
+            return _with_note(split, finished)
+    split = draw_split(project, prepared) if finished is None else _tell_seen(project, run, prepared, finished)
     if is_first_process():
         write_text(file, write_split(split, drawn_from))
-    return split
+    return _with_note(split, finished)
 
 
 def draw_split(project: Project, prepared: Mapping[str, Record]) -> Split:
@@ -130,11 +136,18 @@ def refuse_leaks(project: Project, run: Run, split: Split) -> None:
 
 
 def refuse_taught(run: Run, split: Split, scene_ids: Iterable[str]) -> None:
-    """Refuse to score scenes that the run's own models were trained on, as after a change of the split.
+    """Refuse to score scenes that the models of a run were trained on, as after a change of the split.
 
     Raises:
         IntegrityError: With the first such scene.
     """
+    finished = read_finished(run)
+    if finished is not None:
+        # What was drawn has none of them; somebody may have put one there.
+        for scene_id, why in (_seen(run, finished, scene_ids) if split.edited else {}).items():
+            what = f"scene {scene_id!r} validates, and finished models were trained on it"
+            raise IntegrityError(problem(SPLIT, what, got=why, do="take it out of 'validate'"))
+        return
     for file in sorted(run.path("models").glob(f"*/{DESCRIPTION}")) + sorted(run.path("models").glob(f"*/{FORMULA}")):
         facts = json.loads(file.read_text(encoding="utf-8"))
         facts = facts if file.name == FORMULA else facts["extra"]
@@ -154,7 +167,35 @@ def _labelled(prepared: Mapping[str, Record]) -> list[str]:
     return [i for i, record in prepared.items() if LABELLED in record.counts]
 
 
-def _drawn_from(project: Project, prepared: Mapping[str, Record]) -> str:
+def _tell_seen(project: Project, run: Run, prepared: Mapping[str, Record], finished: FinishedModels) -> Split:
+    """Tell the labelled scenes that finished models were trained on from those that are new to them."""
+    labelled = [scene.id for scene in project.scenes.scenes if scene.id in _labelled(prepared)]
+    seen = _seen(run, finished, labelled)
+    why = "finished models: labelled scenes that none of them was trained on validate"
+    if seen:
+        named = [f"{i} ({reason})" for i, reason in list(seen.items())[:NAMED]]
+        more = f" and {len(seen) - NAMED} more" if len(seen) > NAMED else ""
+        why += f"; trained on, and so not scored: {', '.join(named)}{more}"
+    return Split(tuple(i for i in labelled if i in seen), tuple(i for i in labelled if i not in seen), why=why)
+
+
+def _seen(run: Run, finished: FinishedModels, scene_ids: Iterable[str]) -> dict[str, str]:
+    """Return which scenes finished models were trained on, with the reason."""
+    ids = list(scene_ids)
+    found = {i: "by its name, all that an older model knows of its scenes" for i in ids if i in finished.seen_by_name}
+    alike = find_seen([sighting_of(run, i) for i in ids], finished.seen) if finished.seen else {}
+    return found | {i: f"{why} as {known!r}" for i, (known, why) in alike.items()}
+
+
+def _with_note(split: Split, finished: FinishedModels | None) -> Split:
+    """Say, where finished models are used, which scenes are not scored."""
+    return replace(split, notes=(split.why,)) if finished is not None and split.train else split
+
+
+def _drawn_from(project: Project, prepared: Mapping[str, Record], finished: FinishedModels | None) -> str:
+    if finished is not None:
+        labelled = {i: prepared[i].key for i in _labelled(prepared)}
+        return make_key(FORMAT, labelled=labelled, models=finished.digests)
     corner = project.recipe.validation.split == "corner"
     return make_key(
         FORMAT,
@@ -167,13 +208,20 @@ def _drawn_from(project: Project, prepared: Mapping[str, Record]) -> str:
     )
 
 
-def _edited(project: Project, prepared: Mapping[str, Record], split: Split, *, is_old: bool) -> Split:
+def _edited(
+    project: Project,
+    prepared: Mapping[str, Record],
+    split: Split,
+    finished: FinishedModels | None,
+    *,
+    is_old: bool,
+) -> Split:
     """Check an edited split, put its scenes in order, and deal folds where it has none."""
     labelled = _labelled(prepared)
     order = [scene.id for scene in project.scenes.scenes]
     # Only a corner has to be compared with the size of its scene, which takes opening it.
     shapes = {i: _shape_hw(project, i) if i in split.corners else (0, 0) for i in labelled}
-    require_sound(split, shapes, frozenset(order) - set(labelled), SPLIT)
+    require_sound(split, shapes, frozenset(order) - set(labelled), SPLIT, needs_training=finished is None)
     split = replace(split, train=_in_order(split.train, order), validate=_in_order(split.validate, order))
     wanted = project.recipe.tune.folds
     dealt = split.folds and wanted

@@ -21,7 +21,7 @@ def find_classes(
     where: str,
     counts: Counter[str] | None = None,
 ) -> list[LandClass | None]:
-    """Return the class of each row; None where the row does not say.
+    """Return the class of each row; None where the row does not say, or says one that a partial legend lacks.
 
     Args:
         columns: Names of all columns of the file.
@@ -59,7 +59,7 @@ def find_classes(
     for text, land_class in known.items():
         if counts is not None and legend is not None and text not in legend.by_text:
             counts[f"named {text!r}, taken for {land_class.name!r}"] += number[text]
-    return [None if text is None else known[text] for text in texts]
+    return [None if text is None else known.get(text) for text in texts]
 
 
 def _class_table(texts: list[str], legend: Legend | None, column: str, where: str) -> dict[str, LandClass]:
@@ -68,7 +68,7 @@ def _class_table(texts: list[str], legend: Legend | None, column: str, where: st
         return {text: LandClass(k + 1, text, default_colour(k)) for k, text in enumerate(texts)}
     found = {text: legend.find(text) for text in texts}
     strange = [text for text, land_class in found.items() if land_class is None]
-    if strange:
+    if strange and not legend.is_partial:
         got = ", ".join(repr(text[:60]) for text in strange[:5])
         do = "name it in [[classes]], or in `also` of the class that it belongs to"
         raise DataError(

@@ -101,7 +101,8 @@ def to_features(
         raise DataError(no_column(where, width_field, content.columns))
     found = find_classes(content.columns, attributes, legend, class_name, class_field, where, counts)
     rows = [k for k, land_class in enumerate(found) if land_class is not None]
-    counts["without class"] += len(found) - len(rows)
+    is_partial = legend is not None and legend.is_partial
+    counts["of a class that no model knows, or of none" if is_partial else "without class"] += len(found) - len(rows)
     classes = [land_class for land_class in found if land_class is not None]
     data = {
         "scene": pd.Series([scene] * len(rows), dtype="string"),
