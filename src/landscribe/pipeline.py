@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,18 +14,33 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from landscribe import __version__
-from landscribe.errors import IntegrityError
+from landscribe.errors import IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_text
-from landscribe.io.run.finished import FinishedModels, forget_finished
-from landscribe.io.run.projects import Progress, Project, StageResult, as_run, silent, use_models
-from landscribe.io.run.runs import Run
+from landscribe.io.publish import open_published
+from landscribe.io.run.finished import OPTION, FinishedModels, forget_finished, look_at_models
+from landscribe.io.run.projects import (
+    Progress,
+    Project,
+    StageResult,
+    as_run,
+    fit_models,
+    open_project,
+    silent,
+    use_models,
+)
+from landscribe.io.run.runs import COMBINED, Run, open_run
 from landscribe.io.run.scored import run_score
 from landscribe.io.run.splits import split_of
-from landscribe.io.run.tuned import read_tuned
-from landscribe.io.settings import RUN_FILE, recipe_dict
+from landscribe.io.run.tuned import TUNED, read_tuned
+from landscribe.io.settings import RUN_FILE, LoadedRecipe, make_recipe, recipe_dict
+from landscribe.io.source.images import find_images, image_table
 
 STAGES = ("check", "prepare", "train", "predict", "tune", "vectorize", "score", "submit", "report")
 """In the order in which each needs what those before it wrote."""
+
+RUN_INSIDE = "run"
+"""Folder, in the folder of results, of a run of images without a recipe."""
+SAME_PIXELS = 0.01
 
 Reporting: TypeAlias = Callable[[], AbstractContextManager[Progress]]
 """Opens what is told of progress while one stage runs."""
@@ -139,6 +154,99 @@ def write_run_json(project: Project, run: Run) -> None:
         "failed": {stage: run.failures(stage) for stage in stages if run.failures(stage)},
     }
     write_text(run.path(RUN_FILE), json.dumps(content, indent=1))
+
+
+def predict_images(
+    given: Sequence[str], models: Path, out: Path, overrides: Sequence[str] = (), *, reporting: Reporting = silently
+) -> Iterator[StageResult]:
+    """Predict images without a recipe: what the models keep of the recipe that they were trained by says the rest.
+
+    The run lies in `out/run`; probabilities (`IMAGE.tif`) and polygons (`features.gpkg`, or `IMAGE.gpkg` for pictures
+    without georeference) are laid into `out`. Images that were predicted there before stay.
+
+    Args:
+        given: Image files, or patterns of them.
+        models: Folder of finished models, all of which read the same one sensor.
+        out: Folder of the results.
+        overrides: `table.key=value` each, over the recipe of the models.
+        reporting: Opens a callback of progress for each stage.
+
+    Yields:
+        What each stage did; images that failed are in it, and the others go on.
+
+    Raises:
+        RecipeError: If an image or the models are missing, the models want more than one image shows, two images have
+            one name, or a file in `out` would be lost; all of it before anything is done.
+    """
+    images = find_images(given)
+    finished = look_at_models(models)
+    loaded, notes = recipe_of_models(finished, overrides)
+    published = open_published(out, out / RUN_INSIDE)
+    sources = {path.stem: path for path in images}
+    published.require_same(sources)
+    run = Run(out / RUN_INSIDE)
+    done = {i: Path(published.sources[i]) for i in run.records("vectorize") if i in published.sources}
+    images = (*(path for i, path in done.items() if i not in sources and path.is_file()), *images)
+    project = fit_models(replace(open_project(loaded), images=images), finished)
+    combined = run.path("features", COMBINED)
+    published.require_free({f"{name}.tif": run.probability(name) for name in sources} | {COMBINED: combined})
+    run = open_run(run.root)
+    published.sources |= {name: str(path) for name, path in sources.items()}
+    published.write()
+    if project.recipe.vectorize.tuned:
+        write_text(run.path(TUNED), (finished.folder.parent / TUNED).read_text(encoding="utf-8"))
+    for name in ("prepare", "predict", "vectorize"):
+        with reporting() as progress:
+            result = do_stage(name, project, run, progress, models=models)
+        result.notes += notes
+        write_run_json(project, run)
+        yield result
+    for scene_id in run.records("vectorize"):
+        published.lay(run.probability(scene_id), f"{scene_id}.tif", link=True)
+        alone = run.features(scene_id).with_suffix(".gpkg")
+        if alone.is_file():
+            published.lay(alone, f"{scene_id}.gpkg")
+    if combined.is_file():
+        published.lay(combined, COMBINED)
+    published.write()
+
+
+def recipe_of_models(finished: FinishedModels, overrides: Sequence[str]) -> tuple[LoadedRecipe, list[str]]:
+    """Return a recipe for images of the one sensor that models read, with how they were trained to make polygons.
+
+    Args:
+        finished: The models.
+        overrides: `table.key=value` each.
+
+    Returns:
+        The recipe, and what is to be said of it.
+
+    Raises:
+        RecipeError: If the models read other than one sensor, at the pixels of another, or give back labels.
+    """
+    where, do = f"{OPTION} {finished.folder}", f"write a recipe and use `landscribe run RECIPE {OPTION} DIR`"
+    if finished.read_labels:
+        raise RecipeError(problem(where, f"model {finished.read_labels[0]!r} gives back labels, which images have not"))
+    if len(finished.sensors) != 1:
+        got = ", ".join(sensor.name for sensor in finished.sensors) or "no model that says its sensor"
+        raise RecipeError(problem(where, "the models read several sensors of a scene", got=got, need="one", do=do))
+    (sensor,) = finished.sensors
+    if sensor.scale is not None and abs(sensor.scale - 1) > SAME_PIXELS:
+        got = f"pixels {sensor.scale:.3g} times as large"
+        raise RecipeError(problem(where, f"{sensor.name!r} was read beside a finer reference", got=got, do=do))
+    table = {"data": image_table(sensor.name, sensor.kind, sensor.bands, sensor.bits)}
+    kept = {name: (finished.recipe or {}).get(name) for name in ("predict", "vectorize", "rules")}
+    name, notes = "images", []
+    try:
+        loaded = make_recipe(table | {key: value for key, value in kept.items() if value is not None}, name)
+        table = {**recipe_dict(loaded.recipe), "predict": {**recipe_dict(loaded.recipe)["predict"], "scenes": "all"}}
+    except RecipeError:
+        notes.append("the models keep a recipe of another version: images are predicted by the defaults")
+    loaded = make_recipe(table, name, overrides)
+    if loaded.recipe.vectorize.tuned and not (finished.folder.parent / TUNED).is_file():
+        notes.append(f"no {TUNED} beside the models: polygons are made without what was tuned for them")
+        loaded = make_recipe(table, name, [*overrides, "vectorize.tuned=false"])
+    return loaded, notes
 
 
 def _used(finished: FinishedModels) -> dict[str, Any]:

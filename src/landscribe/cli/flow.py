@@ -30,6 +30,7 @@ RunOption = Annotated[
 ModelsOption = Annotated[
     Path | None, typer.Option("--models", help="Finished models to use instead of training.", metavar="DIR")
 ]
+IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("check")(check)
     app.command("stats")(stats)
+    app.command("prepare")(prepare)
     for name, help_text in _STAGES.items():
         app.command(name, help=help_text)(_stage_command(name))
     app.command("predict")(predict)
@@ -44,7 +46,6 @@ def register(app: typer.Typer) -> None:
 
 
 _STAGES = {
-    "prepare": "Write every sensor at its own resolution, labels as shares, and statistics.",
     "train": "Train the models of a recipe; an interrupted training goes on where it was.",
     "tune": "Choose threshold, minimum area and shape per class on scenes that fold models have not seen.",
     "vectorize": "Turn probabilities into polygons.",
@@ -54,14 +55,14 @@ _STAGES = {
 }
 
 
-def open_recipe(recipe: str, overrides: list[str] | None) -> Project:
-    """Load a recipe, or that of a run folder, and bind it to its data."""
-    from landscribe.io.run.projects import open_project
+def open_recipe(recipe: str, overrides: list[str] | None, models: Path | None = None) -> Project:
+    """Load a recipe, or that of a run folder, and bind it to its data and to finished models."""
+    from landscribe.io.run.projects import open_project, with_models
     from landscribe.io.settings import load_recipe, recipe_of_run
 
-    if Path(recipe).is_dir():
-        return open_project(recipe_of_run(Path(recipe), overrides or ()))
-    return open_project(load_recipe(recipe, overrides or ()))
+    load = recipe_of_run if Path(recipe).is_dir() else load_recipe
+    project = open_project(load(Path(recipe), overrides or ()))
+    return project if models is None else with_models(project, models)
 
 
 def run_folder(recipe: str, run: Path | None) -> Path:
@@ -83,6 +84,7 @@ def check(
             metavar="RECIPE|SUBMISSION.csv[.gz]",
         ),
     ],
+    models: ModelsOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
     sample: submissions.SampleOption = None,
@@ -97,7 +99,7 @@ def check(
         return
     from landscribe.stages.check import check as look
 
-    project = open_recipe(recipe, overrides)
+    project = open_recipe(recipe, overrides, models)
     with reporting() as progress:
         result = look(project, progress)
     if as_json:
@@ -168,6 +170,13 @@ def stats(
         tell("")
 
 
+def prepare(
+    recipe: RecipeArgument, run: RunOption = None, models: ModelsOption = None, overrides: SetOption = None
+) -> None:
+    """Write every sensor at its own resolution, labels as shares, and statistics; draw which scenes validate."""
+    _do("prepare", recipe, run_folder(recipe, run), overrides, models)
+
+
 def _stage_command(name: str) -> Callable[..., None]:
     def command(recipe: RecipeArgument, run: RunOption = None, overrides: SetOption = None) -> None:
         _do(name, recipe, run_folder(recipe, run), overrides)
@@ -176,16 +185,51 @@ def _stage_command(name: str) -> Callable[..., None]:
 
 
 def predict(
-    recipe: RecipeArgument, run: RunOption = None, models: ModelsOption = None, overrides: SetOption = None
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            help="A TOML recipe, the name of a built-in one, or a run folder; with --out images, or patterns of them.",
+            metavar="RECIPE|IMAGE...",
+        ),
+    ],
+    run: RunOption = None,
+    models: ModelsOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Of images: where DIR/IMAGE.tif and DIR/features.gpkg are written.", metavar="DIR"),
+    ] = None,
+    overrides: SetOption = None,
 ) -> None:
-    """Predict the probability of every class for each scene."""
-    _do("predict", recipe, run_folder(recipe, run), overrides, models)
+    """Predict the probability of every class for each scene; or, without a recipe, images by finished models."""
+    if out is not None:
+        _predict_images(what, run, models, out, overrides)
+        return
+    if len(what) > 1 or Path(what[0]).suffix.lower() in IMAGES:
+        raise RecipeError(problem("predict", "images without --out", need="--out DIR, and --models DIR"))
+    _do("predict", what[0], run_folder(what[0], run), overrides, models)
+
+
+def _predict_images(
+    images: list[str], run: Path | None, models: Path | None, out: Path, overrides: list[str] | None
+) -> None:
+    from landscribe.pipeline import predict_images
+
+    if models is None:
+        raise RecipeError(problem("predict", "images without --models", need="--models DIR, such as runs/city/models"))
+    if run is not None:
+        raise RecipeError(problem("predict", "--run goes with a recipe, --out with images", got="both"))
+    results: list[StageResult] = []
+    for result in predict_images(images, models, out, overrides or (), reporting=reporting):
+        _tell_result(result, {note for before in results for note in before.notes})
+        results.append(result)
+    tell(f"results: {out}")
+    _raise_failures(results)
 
 
 def _do(name: str, recipe: str, run: Path, overrides: list[str] | None, models: Path | None = None) -> None:
     from landscribe.pipeline import do_stage
 
-    project = open_recipe(recipe, overrides)
+    project = open_recipe(recipe, overrides, models)
     folder = _open_run(run)
     with reporting() as progress:
         result = do_stage(name, project, folder, progress, models=models)
@@ -203,7 +247,9 @@ def run(
     ] = False,
 ) -> None:
     """Do all stages of a recipe in order, leaving out what is up to date."""
-    project = open_recipe(recipe, overrides)
+    if models is None and Path(recipe).is_dir():
+        models = _models_of(Path(recipe))
+    project = open_recipe(recipe, overrides, models)
     if dry_run:
         _tell_plan(project, models)
         return
@@ -229,6 +275,15 @@ def run_all(project: Project, folder: Run, models: Path | None = None) -> None:
         tell_score(score)
     tell(f"report: {folder.path('report.html')}")
     _raise_failures(results)
+
+
+def _models_of(folder: Path) -> Path | None:
+    """Return the finished models that a run folder has used, if it has."""
+    from landscribe.io.run.finished import read_finished
+    from landscribe.io.run.runs import Run
+
+    finished = read_finished(Run(folder))
+    return None if finished is None else finished.folder
 
 
 def _open_run(path: Path) -> Run:
@@ -312,4 +367,6 @@ def _tell_plan(project: Project, models: Path | None) -> None:
         tell(f"trains {table.name!r}: {say_steps}, {chips} chips of {table.chips.size} px")
     views = project.recipe.predict.symmetries
     networks = sum(len(table.members(project.recipe.seed)) for table in project.recipe.models)
+    if project.finished is not None:
+        networks = len(project.finished.digests)
     tell(f"predicts up to {pixels / 1e6:.1f} Mpx x {views} views x {networks} networks")

@@ -21,7 +21,7 @@ from landscribe.core.trace.classes import BLOCK_ROWS, trace_classes
 from landscribe.errors import DataError, IntegrityError
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
-from landscribe.io.run.runs import Made, Record, Run, make_key
+from landscribe.io.run.runs import COMBINED, Made, Record, Run, make_key
 from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import UNTUNED_FEATURES, UNTUNED_PROBABILITY, effective_recipe
 from landscribe.io.vector.vectors import read_own, write_features
@@ -33,7 +33,6 @@ BLOCK_BYTES = 16
 """Memory for a pixel of a block while it is traced."""
 MOST_THREADS = 8
 """Each holds a block of a class."""
-COMBINED = "features.gpkg"
 
 
 def vectorize(project: Project, run: Run, progress: Progress = silent) -> StageResult:

@@ -96,11 +96,15 @@ def with_models(project: Project, folder: Path) -> Project:
     """
     if project.finished is not None and project.finished.folder == folder.resolve():
         return project
-    finished = look_at_models(folder, snapshots=project.recipe.predict.snapshots)
+    return fit_models(project, look_at_models(folder, snapshots=project.recipe.predict.snapshots))
+
+
+def fit_models(project: Project, finished: FinishedModels) -> Project:
+    """Bind a project to finished models that were looked at, as `with_models`."""
+    where = f"{OPTION} {finished.folder}"
     ours = {name: file.sensor for scene in project.scenes.scenes for name, file in scene.sensors.items()}
     ours |= {name: sensor for scene in project.scenes.scenes for name, sensor in scene.absent.items()}
     for sensor in finished.sensors:
-        where = f"{OPTION} {folder}"
         if sensor.name not in ours:
             do = "call the sensor as the models do, or take other models"
             got = ", ".join(ours)
@@ -113,7 +117,7 @@ def with_models(project: Project, folder: Path) -> Project:
     strange = [c.name for c in finished.classes if c.name not in bound.legend.names]
     if strange:
         got, need = ", ".join(strange), "classes of the legend: " + ", ".join(bound.legend.names)
-        raise RecipeError(problem(f"{OPTION} {folder}", "a model knows other classes", got=got, need=need))
+        raise RecipeError(problem(where, "a model knows other classes", got=got, need=need))
     return bound
 
 

@@ -22,6 +22,8 @@ from landscribe.io.atomic import sweep_partials, write_text
 from landscribe.io.names import safe_name
 
 FORMAT = 1
+COMBINED = "features.gpkg"
+"""Polygons of all scenes that lie somewhere, in the folder of features."""
 
 
 @dataclass(frozen=True)

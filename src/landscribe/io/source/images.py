@@ -7,7 +7,7 @@ from pathlib import Path
 
 from landscribe.core.recipe import Recipe
 from landscribe.core.sensors import CATALOGUE, Sensor, find_sensor
-from landscribe.errors import BAD_FILE, RecipeError, problem
+from landscribe.errors import BAD_FILE, DataError, RecipeError, problem
 from landscribe.io.source.patterns import own_kinds
 from landscribe.io.source.scenes import Scene, SceneList
 from landscribe.io.source.sensor_files import SensorFile, open_sensor
@@ -63,6 +63,9 @@ def list_images(recipe: Recipe, images: Sequence[Path]) -> SceneList:
     """Return images as scenes of the recipe's only sensor, called by their file names.
 
     An image that cannot be read, or has another number of bands, is broken, and the others go on.
+
+    Raises:
+        DataError: If all of them are broken, with the first reason.
     """
     (name, table), *_ = recipe.data.sensors.items()
     sensor = find_sensor(table.kind, own_kinds(recipe.data))
@@ -74,6 +77,8 @@ def list_images(recipe: Recipe, images: Sequence[Path]) -> SceneList:
             broken[path.stem] = why
         else:
             scenes.append(Scene(path.stem, path.stem, {name: file}))
+    if not scenes:
+        raise DataError(next(iter(broken.values())))
     return SceneList(tuple(scenes), broken=broken)
 
 
