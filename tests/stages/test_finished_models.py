@@ -6,8 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
+import pyogrio
 import pytest
+import shapely
 from typer.testing import CliRunner
 
 from landscribe.cli.app import app
@@ -122,6 +125,20 @@ def test_classes_that_no_model_knows_are_left_out_and_counted(home: Path, tmp_pa
     assert counts["area road"] == 0
     with pytest.raises(RecipeError, match=r"unknown class, got 'pond', need road \| house"):
         list(run_pipeline(opened(home, 'data.labels={path="lab/{scene}.gpkg",class="pond"}'), run, models_of(home)))
+
+
+def test_layers_of_classes_that_no_model_knows_are_left_out(home: Path, tmp_path: Path) -> None:
+    grid = write_image(home / "nowhere.tif", 9000, 0)
+    boxes = grid.pixels_to_ground(np.array([shapely.box(3, 5, 17, 11), shapely.box(23, 19, 40, 29)], dtype=object))
+    for layer, box in zip(("houses", "ponds"), boxes, strict=True):
+        frame = gpd.GeoDataFrame({"n": [1]}, geometry=[box], crs=grid.crs)
+        pyogrio.write_dataframe(frame, home / "new" / "lab" / "n4.layers.gpkg", layer=layer)
+    run = open_run(tmp_path / "run")
+    table = 'data.labels={path="lab/{scene}.layers.gpkg",layers={house="houses",pond="ponds"}}'
+    results = {result.stage: result for result in run_pipeline(opened(home, table), run, models_of(home))}
+    assert run.records("prepare")["n4"].counts["area house"] == pytest.approx(6 * 14, abs=1)
+    assert scored(run) == ({"n4"}, {"house"})
+    assert "not scored, since the labels say nothing of them: road" in results["score"].notes
 
 
 def test_label_pictures_may_show_classes_that_no_model_knows(home: Path, tmp_path: Path) -> None:

@@ -45,6 +45,8 @@ def read_vectors(
         DataError: If the file cannot be read, or is the scene's own and lies elsewhere.
     """
     layers = list(table.layers.items()) if table.layers is not None else [(table.class_name, table.layer)]
+    if table.layers is not None and legend.is_partial:
+        layers = [row for row in layers if row[0] in legend.names] or layers
     parts, counts = [], Counter[str]()
     for class_name, layer in layers:
         features, own = _cached_features(
