@@ -70,8 +70,8 @@ def test_a_vrt_by_another_name_shows_no_other_file(tmp_path: Path):
         "</OGRVRTLayer></OGRVRTDataSource>"
     )
     for name, match in {
-        "evil.geojson": "not JSON",
-        "evil.gpkg": "not a vector file",
+        "evil.geojson": "is a VRT, which points to other files",
+        "evil.gpkg": "is a VRT, which points to other files",
         "evil.csv": "no column of WKT",
     }.items():
         (tmp_path / name).write_text(vrt)
