@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+from numba.core.compiler_lock import global_compiler_lock
 from pyproj import CRS
 
 from landscribe.core.arrays import FloatArray, GeometryArray
 from landscribe.core.legend import LandClass
 
+
+class _OneAtATime(contextlib.ContextDecorator):
+    def __enter__(self) -> None:
+        global_compiler_lock.acquire()  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *_error: object) -> None:
+        global_compiler_lock.release()  # type: ignore[no-untyped-call]
+
+
+one_at_a_time = _OneAtATime()
+"""Around what threads do with pandas and GeoPandas, as a block or a decorator.
+
+Both change the filters of warnings, which belong to the whole process, and put them back. Two threads at it leave one's
+filters there for good. numba does so too when it compiles, under a lock of its own, which is therefore this one. Who
+waits for other threads inside may wait for ever.
+"""
 COLUMNS = ("scene", "class_id", "class_name", "score", "area", "geometry")
 
 
+@one_at_a_time
 def make_features(
     scene: str,
     land_class: LandClass,
@@ -54,6 +73,7 @@ def empty_features(crs: CRS | None = None) -> gpd.GeoDataFrame:
     return make_features("", LandClass(0, "", "#000000"), none, crs=crs)
 
 
+@one_at_a_time
 def join_features(parts: Iterable[gpd.GeoDataFrame], crs: CRS | None = None) -> gpd.GeoDataFrame:
     """Stack features of one CRS; no parts give no rows."""
     kept = [part for part in parts if len(part)]
@@ -62,6 +82,7 @@ def join_features(parts: Iterable[gpd.GeoDataFrame], crs: CRS | None = None) -> 
     return gpd.GeoDataFrame(pd.concat(kept, ignore_index=True), geometry="geometry", crs=kept[0].crs)
 
 
+@one_at_a_time
 def of_class(features: gpd.GeoDataFrame, class_name: str, scene: str | None = None) -> GeometryArray:
     """Return the geometries of one class, of one scene where it is given, in row order."""
     chosen = features["class_name"] == class_name

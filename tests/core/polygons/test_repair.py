@@ -75,7 +75,8 @@ def test_rounding_keeps_polygons_valid(some, decimals):
     assert lost == np.count_nonzero(shapely.is_empty(rounded) & ~shapely.is_empty(fixed))
     for before, after in zip(fixed, rounded, strict=True):
         # Rounding moves a vertex by half a step at most; snapping a knot apart may move it by some more.
-        assert after.is_empty or after.within(before.buffer(3 * 10.0**-decimals))
+        with np.errstate(all="ignore"):  # GEOS divides by lengths that are next to nothing
+            assert after.is_empty or after.within(before.buffer(3 * 10.0**-decimals))
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import BoolArray, GeometryArray
+from landscribe.core.polygons.quiet import is_valid
 from landscribe.core.polygons.repair import repair
 from landscribe.errors import DataError, problem
 
@@ -30,7 +31,7 @@ def require_polygons(geometries: GeometryArray) -> tuple[GeometryArray, int]:
     if odd.any():
         name = shapely.GeometryType(int(kinds[odd][0])).name
         raise DataError(problem("features", "not a polygon", got=f"{int(odd.sum())} of {name}", need="(MULTI)POLYGON"))
-    broken = ~shapely.is_valid(found) & ~shapely.is_missing(found)
+    broken = ~is_valid(found) & ~shapely.is_missing(found)
     if broken.any():
         found[broken], _ = repair(found[broken])
     return found, int(broken.sum())

@@ -6,6 +6,7 @@ import numpy as np
 import shapely
 
 from landscribe.core.arrays import GeometryArray
+from landscribe.core.polygons.quiet import is_valid
 from landscribe.core.polygons.rings import polygon_parts
 
 REPAIRED, NOT_FINITE, NO_AREA, COLLAPSED = "repaired", "coordinate not finite", "not a polygon", "no area after repair"
@@ -42,7 +43,7 @@ def repair(geometries: GeometryArray) -> tuple[GeometryArray, dict[str, int]]:
     if len(several):
         grouped = shapely.multipolygons(parts[~alone], indices=np.searchsorted(several, source[~alone]))
         result[several] = grouped
-    bad = np.flatnonzero(~shapely.is_valid(result))
+    bad = np.flatnonzero(~is_valid(result))
     for k in bad:
         result[k] = _make_valid(result[k])
     flat = (members > 0) & ~(shapely.area(result) > 0)
@@ -65,7 +66,7 @@ def round_valid(geometries: GeometryArray, decimals: int) -> tuple[GeometryArray
     rounded: GeometryArray = shapely.transform(
         np.asarray(geometries, dtype=object), lambda xy: np.round(xy, decimals) + 0.0
     )
-    bad = np.flatnonzero(~shapely.is_valid(rounded) | ~(shapely.area(rounded) > 0))
+    bad = np.flatnonzero(~is_valid(rounded) | ~(shapely.area(rounded) > 0))
     for k in bad:
         with np.errstate(all="ignore"):  # as above
             snapped = polygonal(_snap(geometries[k], rounded[k], 10.0**-decimals))

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
 
-from landscribe.core.features import COLUMNS
+from landscribe.core.arrays import BoolArray, FloatArray
+from landscribe.core.features import COLUMNS, one_at_a_time
 from landscribe.core.grid import Grid
 from landscribe.core.legend import Legend
 from landscribe.core.polygons.repair import repair
@@ -66,12 +68,13 @@ def apply_rules(
             (rule.places is None or place in rule.places) and (rule.scenes is None or scene in rule.scenes)
             for rule in rules
         ]
-        parts.append(_apply_to_scene(features.iloc[chosen], rules, wanted, legend, grids[scene], counts))
-    result = (
-        gpd.GeoDataFrame(pd.concat(parts, ignore_index=True), geometry="geometry", crs=features.crs)
-        if parts
-        else features
-    )
+        with one_at_a_time:
+            here = features.iloc[chosen]
+        parts.append(_apply_to_scene(here, rules, wanted, legend, grids[scene], counts))
+    if not parts:
+        return features, [dict(count) for count in counts]
+    with one_at_a_time:
+        result = gpd.GeoDataFrame(pd.concat(parts, ignore_index=True), geometry="geometry", crs=features.crs)
     return result, [dict(count) for count in counts]
 
 
@@ -121,16 +124,23 @@ def _apply_to_scene(
             rows = ACTIONS[rule.action].apply(rows, chosen, setting_of(rule, grid), site)
             count["after"] += len(rows)
     changed = rows.changed
-    result = features.iloc[rows.origin].copy()
-    area = result["area"].to_numpy(dtype=np.float64).copy()
+    area = features["area"].to_numpy(dtype=np.float64)[rows.origin]
     area[changed] = shapely.area(rows.geometry[changed])
-    geometry = result.geometry.to_numpy().copy()
+    geometry = features.geometry.to_numpy()[rows.origin]
     ground = grid.pixels_to_ground(plane.ground_to_pixels(rows.geometry[changed]))
     geometry[changed], _ = repair(ground)
     gone = shapely.is_empty(geometry)
     if gone.any():  # numbers so large that the ground cannot tell its vertices apart
         counts[-1][NO_AREA] += int(np.count_nonzero(gone))
         counts[-1]["after"] -= int(np.count_nonzero(gone))
+    return _with_rows(features, replace(rows, geometry=geometry), area, ~gone, legend)
+
+
+@one_at_a_time
+def _with_rows(
+    features: gpd.GeoDataFrame, rows: Rows, area: FloatArray, kept: BoolArray, legend: Legend
+) -> gpd.GeoDataFrame:
+    result = features.iloc[rows.origin].copy()
     classes = [legend.classes[k] if k >= 0 else None for k in rows.class_index]
     result["class_id"] = np.array(
         [c.id if c else i for c, i in zip(classes, result["class_id"], strict=True)], dtype=np.int32
@@ -138,5 +148,5 @@ def _apply_to_scene(
     names = [c.name if c else n for c, n in zip(classes, result["class_name"], strict=True)]
     result["class_name"] = pd.Series(names, index=result.index, dtype="string")
     result["score"], result["area"] = rows.score, area
-    result = result.set_geometry(gpd.GeoSeries(geometry, index=result.index, crs=features.crs))[~gone]
+    result = result.set_geometry(gpd.GeoSeries(rows.geometry, index=result.index, crs=features.crs))[kept]
     return result[[*COLUMNS, *(c for c in result.columns if c not in COLUMNS)]]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from landscribe.core.arrays import BoolArray, Floats, GeometryArray, Ints
 from landscribe.core.polygons.components import components
 from landscribe.core.polygons.flatten import subdivide
+from landscribe.core.polygons.quiet import is_valid
 from landscribe.core.polygons.rings import polygon_parts, to_polygons, to_rings
 from landscribe.core.polygons.simplify import FREE, thin
 
@@ -272,7 +273,7 @@ def simplify(geometries: GeometryArray, tolerance: float) -> GeometryArray:
         rings = to_rings(parts[left])
         xy, ring_start = thin(rings.xy, rings.ring_start, no_vertices, tolerance / 2**halving, FREE, -1, -1)
         new = to_polygons(xy, ring_start, rings.polygon_start)
-        good = shapely.is_valid(new)
+        good = is_valid(new)
         result[left[good]] = new[good]
         left = left[~good]
         if not len(left):

@@ -18,6 +18,7 @@ from landscribe.core.arrays import FloatArray, GeometryArray
 from landscribe.core.grid import WGS84, Grid
 from landscribe.core.legend import LandClass, Legend
 from landscribe.core.polygons.flatten import require_polygons
+from landscribe.core.polygons.quiet import total_bounds
 from landscribe.core.score.areas import Areas, Matches, boundary_areas, match_objects, polygon_areas
 from landscribe.core.score.parts import part_areas
 from landscribe.errors import DataError, problem
@@ -70,8 +71,7 @@ class _View:
             corners = _move(np.array([self.grid.footprint], dtype=object), self.plane)
         else:
             corners = _move(np.concatenate([*self.ours.values(), *self.theirs.values()]), self.plane)
-        left, bottom, right, top = map(float, shapely.total_bounds(corners))
-        return left, bottom, right, top
+        return total_bounds(corners)
 
 
 def measure(
@@ -240,7 +240,7 @@ def _plane(
         return grid.plane @ ~grid.transform
     if crs is None or not geometries:
         return None
-    left, bottom, right, top = shapely.total_bounds(np.concatenate(geometries))
+    left, bottom, right, top = total_bounds(np.concatenate(geometries))
     x, y = left / 2 + right / 2, bottom / 2 + top / 2
     return Affine.scale(*metres_per_unit(crs, float(x), float(y))) @ Affine.translation(-x, -y)
 

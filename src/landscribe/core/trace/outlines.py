@@ -10,6 +10,7 @@ import shapely
 
 from landscribe.core.arrays import BoolArray, Floats, GeometryArray, Ints
 from landscribe.core.polygons.components import components
+from landscribe.core.polygons.quiet import is_valid
 from landscribe.core.polygons.repair import repair
 from landscribe.core.polygons.rings import gather_rings, ring_areas, to_polygons
 from landscribe.core.polygons.simplify import CONTOUR, EDGES, relax, straighten, thin
@@ -110,7 +111,7 @@ def _square(
     xy, ring_start, changed = square_rings(xy, ring_start, polygon_start)
     squared = to_polygons(xy, ring_start, polygon_start)
     index = np.flatnonzero(changed)
-    index = index[shapely.is_valid(squared[index])]
+    index = index[is_valid(squared[index])]
     old, new = geometries[index], squared[index]
     common = shapely.area(shapely.intersection(old, new))
     jaccard = common / (shapely.area(old) + shapely.area(new) - common)
@@ -207,7 +208,7 @@ def settle(outlines: Outlines) -> Outlines:
     """Take back reshaped polygons that are invalid or lie on another polygon."""
     geometries = outlines.geometries.copy()
     index = np.flatnonzero(outlines.reshaped)
-    bad = index[~(shapely.is_valid(geometries[index]) & (shapely.area(geometries[index]) > 0))]
+    bad = index[~(is_valid(geometries[index]) & (shapely.area(geometries[index]) > 0))]
     reshaped = outlines.reshaped.copy()
     while True:
         geometries[bad] = outlines.plain[bad]

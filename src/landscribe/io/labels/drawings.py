@@ -12,6 +12,7 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
+from landscribe.core.features import one_at_a_time
 from landscribe.core.grid import Grid
 from landscribe.core.legend import Legend
 from landscribe.errors import DataError, problem
@@ -65,7 +66,8 @@ def read_drawn(
         width_field=table.width_field, marks=True,
     )  # fmt: skip
     counts.update(own)
-    ground = features.set_geometry(grid.pixels_to_ground(features.geometry.to_numpy())).set_crs(grid.crs)
+    with one_at_a_time:
+        ground = features.set_geometry(grid.pixels_to_ground(features.geometry.to_numpy())).set_crs(grid.crs)
     kept, said = settle(ground, counts, scene.id, where, table, grid)
     return kept, said, {STRAYS: strays}
 

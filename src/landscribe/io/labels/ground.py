@@ -13,6 +13,7 @@ from landscribe.core.features import of_class
 from landscribe.core.grid import Grid, Window
 from landscribe.core.ground import Ground
 from landscribe.core.legend import Legend
+from landscribe.core.polygons.quiet import total_bounds
 from landscribe.io.labels.labels import Labels
 
 EMPTY_SIDE = 1 / 3
@@ -54,7 +55,7 @@ def empty_side(labels: Labels, grid: Grid) -> tuple[str, float]:
     inside = inside[~shapely.is_empty(inside)]
     if not len(inside):
         return "any", 1.0
-    left, top, right, bottom = shapely.total_bounds(inside)
+    left, top, right, bottom = total_bounds(inside)
     parts = (left / grid.width, top / grid.height, 1 - right / grid.width, 1 - bottom / grid.height)
     side = int(np.argmax(parts))
     return SIDES[side], float(parts[side])

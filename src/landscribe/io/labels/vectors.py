@@ -13,7 +13,7 @@ import shapely
 from pyproj import CRS
 
 from landscribe.core.arrays import GeometryArray
-from landscribe.core.features import join_features, make_features
+from landscribe.core.features import join_features, make_features, one_at_a_time
 from landscribe.core.grid import Grid
 from landscribe.core.legend import Legend
 from landscribe.core.polygons.repair import repair
@@ -57,6 +57,7 @@ def read_vectors(
     return settle(join_features(parts, grid.crs), counts, scene_id, str(path), table, grid)
 
 
+@one_at_a_time
 def settle(
     features: gpd.GeoDataFrame, counts: Counter[str], scene_id: str, where: str, table: LabelTable, grid: Grid
 ) -> tuple[gpd.GeoDataFrame, dict[str, int]]:

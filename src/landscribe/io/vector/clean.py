@@ -10,6 +10,7 @@ import shapely
 from pyproj import CRS, Transformer
 
 from landscribe.core.arrays import BoolArray, FloatArray, GeometryArray, IntArray
+from landscribe.core.polygons.quiet import total_bounds
 from landscribe.core.polygons.repair import REPAIRED, repair
 from landscribe.core.polygons.rings import polygon_parts
 from landscribe.errors import DataError, problem
@@ -147,7 +148,7 @@ def _transformer(content: Layer, geometries: GeometryArray, crs: CRS | None, whe
             )
         )
     if content.crs.is_geographic and len(geometries):
-        west, south, east, north = shapely.total_bounds(geometries)
+        west, south, east, north = total_bounds(geometries)
         if max(-west, east) > 540 or max(-south, north) > 90.001:
             got = f"x {west:.6g} to {east:.6g}, y {south:.6g} to {north:.6g}"
             says = "says" if content.crs_is_stated else "says nothing else, so it has to hold"

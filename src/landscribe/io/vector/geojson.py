@@ -25,7 +25,7 @@ from landscribe.errors import DataError, LimitError, problem
 from landscribe.io.atomic import atomic_path
 from landscribe.io.json_text import MEMORY_PER_BYTE, no_collection
 from landscribe.io.safety import check_size
-from landscribe.io.vector.layer import MAX_NESTING, Layer
+from landscribe.io.vector.layer import MAX_NESTING, Layer, table_of
 
 LONLAT = CRS.from_user_input("OGC:CRS84")
 CRS_NAME = re.compile(
@@ -71,7 +71,7 @@ def read_geojson(path: Path, wanted: Collection[str] | None = None) -> Layer:
             rows.append({k: v for k, v in properties.items() if wanted is None or k in wanted})
     return Layer(
         builder.build(),
-        pd.DataFrame(rows, index=range(len(rows)), dtype=object),
+        table_of(rows, len(rows), np.dtype(object)),
         tuple(columns),
         crs,
         stated,

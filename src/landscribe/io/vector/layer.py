@@ -14,6 +14,7 @@ import shapely
 from pyproj import CRS
 
 from landscribe.core.arrays import GeometryArray
+from landscribe.core.features import one_at_a_time
 
 SAFE_BYTES = 20_000
 """A geometry this small cannot be nested deeper than GEOS bears: a level takes nine bytes, 5,000 levels are fine."""
@@ -55,11 +56,17 @@ CATEGORY = "category"
 """Column of a drawn layer with the name or number of the class."""
 
 
+@one_at_a_time
+def table_of(content: Any, rows: int, dtype: Any = None) -> pd.DataFrame:
+    """Make a table of columns by name, or of a mapping for each row."""
+    return pd.DataFrame(content, index=range(rows), dtype=dtype)
+
+
 def drawn_layer(geometries: Sequence[shapely.Geometry], categories: Sequence[object], counts: Counter[str]) -> Layer:
     """Put what was drawn into a layer."""
     array: GeometryArray = np.empty(len(geometries), dtype=object)
     array[:] = geometries
-    table = pd.DataFrame({CATEGORY: pd.Series(list[Any](categories), dtype=object)}, index=range(len(geometries)))
+    table = table_of({CATEGORY: list(categories)}, len(geometries), np.dtype(object))
     return Layer(array, table, (CATEGORY,), None, True, counts)
 
 

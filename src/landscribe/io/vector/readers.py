@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow
 import pyarrow.parquet
 import pyogrio
@@ -21,11 +20,12 @@ import pyogrio.raw
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
+from landscribe.core.features import one_at_a_time
 from landscribe.errors import DataError, problem
 from landscribe.io.safety import check_size, require_local_file
 from landscribe.io.vector.foreign import refuse_drawn, refuse_foreign
 from landscribe.io.vector.geojson import LONLAT, read_geojson
-from landscribe.io.vector.layer import Layer, from_wkb
+from landscribe.io.vector.layer import Layer, from_wkb, table_of
 from landscribe.io.vector.wkt_csv import read_csv_layer
 from landscribe.process import heard, is_ours
 
@@ -109,7 +109,7 @@ def read_ogr(path: Path, layer: str | None, wanted: Collection[str] | None) -> L
     if blobs is None:
         raise DataError(problem(where, "layer without geometry", got=repr(name)))
     names = [str(n) for n in meta["fields"]]
-    attributes = pd.DataFrame(dict(zip(names, fields, strict=True)), index=range(len(blobs)))
+    attributes = table_of(dict(zip(names, fields, strict=True)), len(blobs))
     return Layer(from_wkb(blobs, counts), attributes, tuple(columns), _ogr_crs(meta["crs"], where), True, counts)
 
 
@@ -152,7 +152,8 @@ def read_parquet(path: Path, wanted: Collection[str] | None) -> Layer:
         raise DataError(problem(where, "geometry is not WKB", got=table[geometry].type, need="encoding WKB"))
     counts: Counter[str] = Counter()
     geometries = from_wkb(table[geometry].to_pylist(), counts)
-    attributes = table.select(kept).to_pandas()
+    with one_at_a_time:
+        attributes = table.select(kept).to_pandas()
     return Layer(geometries, attributes, tuple(columns), crs, stated, counts)
 
 

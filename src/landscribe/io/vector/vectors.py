@@ -18,7 +18,7 @@ import shapely
 from pyproj import CRS
 
 from landscribe.core.arrays import AnyArray
-from landscribe.core.features import COLUMNS, empty_features
+from landscribe.core.features import COLUMNS, empty_features, one_at_a_time
 from landscribe.core.legend import DSTL_LEGEND, LandClass, Legend, default_colour
 from landscribe.core.polygons.repair import round_valid
 from landscribe.errors import DataError, problem
@@ -96,24 +96,27 @@ def to_features(
     """Make features of one scene from what a file holds; arguments, results and errors are those of `read_features`."""
     require_text([scene], "scene", where)
     geometries, kept, counts = clean(content, crs, where, marks=marks)
-    attributes = content.attributes.iloc[kept].reset_index(drop=True)
-    if width_field is not None and width_field not in content.columns and len(kept):
-        raise DataError(no_column(where, width_field, content.columns))
-    found = find_classes(content.columns, attributes, legend, class_name, class_field, where, counts)
-    rows = [k for k, land_class in enumerate(found) if land_class is not None]
-    is_partial = legend is not None and legend.is_partial
-    counts["of a class that no model knows, or of none" if is_partial else "without class"] += len(found) - len(rows)
-    classes = [land_class for land_class in found if land_class is not None]
-    data = {
-        "scene": pd.Series([scene] * len(rows), dtype="string"),
-        "class_id": np.array([c.id for c in classes], dtype=np.int32),
-        "class_name": pd.Series([c.name for c in classes], dtype="string"),
-        "score": _numbers(attributes, "score")[rows],
-        "area": _numbers(attributes, "area")[rows],
-    }
-    if width_field is not None:
-        data[WIDTH] = _numbers(attributes, width_field)[rows]
-    frame = gpd.GeoDataFrame(data, geometry=geometries[rows], crs=crs)
+    with one_at_a_time:
+        attributes = content.attributes.iloc[kept].reset_index(drop=True)
+        if width_field is not None and width_field not in content.columns and len(kept):
+            raise DataError(no_column(where, width_field, content.columns))
+        found = find_classes(content.columns, attributes, legend, class_name, class_field, where, counts)
+        rows = [k for k, land_class in enumerate(found) if land_class is not None]
+        is_partial = legend is not None and legend.is_partial
+        counts["of a class that no model knows, or of none" if is_partial else "without class"] += len(found) - len(
+            rows
+        )
+        classes = [land_class for land_class in found if land_class is not None]
+        data = {
+            "scene": pd.Series([scene] * len(rows), dtype="string"),
+            "class_id": np.array([c.id for c in classes], dtype=np.int32),
+            "class_name": pd.Series([c.name for c in classes], dtype="string"),
+            "score": _numbers(attributes, "score")[rows],
+            "area": _numbers(attributes, "area")[rows],
+        }
+        if width_field is not None:
+            data[WIDTH] = _numbers(attributes, width_field)[rows]
+        frame = gpd.GeoDataFrame(data, geometry=geometries[rows], crs=crs)
     return frame, {reason: n for reason, n in counts.items() if n}
 
 
@@ -283,19 +286,11 @@ def write_features(
         require_text(features[name].unique(), name, str(path))
     ending = path.name.lower().removesuffix(".gz").rpartition(".")[2]
     columns = [*OWN_COLUMNS, *(name for name in (MINIMUM,) if name in features)]
-    frame = gpd.GeoDataFrame(features.loc[:, columns], geometry=features.geometry.to_numpy(), crs=features.crs)
-    if ending == "geojson" and frame.crs is not None:
-        frame = to_lonlat(frame, str(path))
-    if decimals is not None:
-        frame = frame.set_geometry(round_valid(frame.geometry.to_numpy(), decimals)[0], crs=frame.crs)
-    has_area = ~frame.geometry.is_empty.to_numpy()
-    counts = {} if has_area.all() else {"empty, or too small for the decimals": int((~has_area).sum())}
-    frame = frame[has_area]
-    frame = frame.set_geometry(shapely.orient_polygons(frame.geometry.to_numpy()), crs=frame.crs)
+    frame, counts = _frame_to_write(features, columns, str(path), in_degrees=ending == "geojson", decimals=decimals)
     if ending == "gpkg":
         _write_gpkg(path, frame, _legend_of(frame, legend), layer)
     elif ending == "parquet":
-        with atomic_path(path) as temporary:
+        with atomic_path(path) as temporary, one_at_a_time:
             frame.to_parquet(
                 temporary, index=False, compression="zstd", write_covering_bbox=True, schema_version="1.1.0"
             )
@@ -309,6 +304,21 @@ def write_features(
     else:
         raise DataError(problem(str(path), "unknown ending", need=".gpkg, .parquet, .geojson, .fgb, .csv or .csv.gz"))
     return counts
+
+
+@one_at_a_time
+def _frame_to_write(
+    features: gpd.GeoDataFrame, columns: list[str], where: str, *, in_degrees: bool, decimals: int | None
+) -> tuple[gpd.GeoDataFrame, dict[str, int]]:
+    frame = gpd.GeoDataFrame(features.loc[:, columns], geometry=features.geometry.to_numpy(), crs=features.crs)
+    if in_degrees and frame.crs is not None:
+        frame = to_lonlat(frame, where)
+    if decimals is not None:
+        frame = frame.set_geometry(round_valid(frame.geometry.to_numpy(), decimals)[0], crs=frame.crs)
+    has_area = ~frame.geometry.is_empty.to_numpy()
+    counts = {} if has_area.all() else {"empty, or too small for the decimals": int((~has_area).sum())}
+    frame = frame[has_area]
+    return frame.set_geometry(shapely.orient_polygons(frame.geometry.to_numpy()), crs=frame.crs), counts
 
 
 def _legend_of(frame: gpd.GeoDataFrame, legend: Legend | None) -> Legend:

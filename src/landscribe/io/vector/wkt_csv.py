@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import numpy as np
-import pandas as pd
 import shapely
 
 from landscribe.core.arrays import GeometryArray, IntArray
@@ -30,7 +29,7 @@ from landscribe.errors import DataError, LimitError, problem
 from landscribe.io.atomic import atomic_path
 from landscribe.io.names import escape_cell, is_formula, unescape_cell
 from landscribe.io.safety import require_local_file
-from landscribe.io.vector.layer import MAX_NESTING, Layer
+from landscribe.io.vector.layer import MAX_NESTING, Layer, table_of
 from landscribe.workers import free_memory_bytes
 
 HEADER = ("ImageId", "ClassType", "MultipolygonWKT")
@@ -148,9 +147,7 @@ def read_csv_layer(path: Path) -> Layer:
         counts["further rows that cannot be parsed"] = len(problems) - ROWS_NAMED
     columns = {name: [unescape_cell(cells[k]) for cells in kept] for k, name in enumerate(header) if k != place}
     joined = np.concatenate(parts) if parts else np.empty(0, dtype=object)
-    return Layer(
-        joined, pd.DataFrame(columns, index=range(len(kept)), dtype="string"), tuple(columns), None, False, counts
-    )
+    return Layer(joined, table_of(columns, len(kept), "string"), tuple(columns), None, False, counts)
 
 
 def write_csv_layer(path: Path, columns: dict[str, Sequence[object]], geometries: GeometryArray) -> None:
