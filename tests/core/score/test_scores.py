@@ -24,6 +24,7 @@ from landscribe.core.score.scores import mean_over_classes, score_features, summ
 from landscribe.errors import DataError
 
 LEGEND = Legend((LandClass(1, "house", "#B22222", countable=True), LandClass(2, "field", "#D9C84A")))
+NAMES = LEGEND.names
 UTM = CRS.from_epsg(32737)
 
 
@@ -182,6 +183,27 @@ def test_features_end_to_end_by_hand():
     assert score.mean.pixel is None
     assert score.unit == "unit2"
     assert Score.from_json(score.to_json()) == score
+
+
+def test_exchanging_the_sides_exchanges_what_is_invented_and_what_is_missed():
+    rng = np.random.default_rng(11)
+    one, other = (
+        join_features(some(s, n, *(box(*p, *(p + 7)) for p in rng.uniform(0, 40, (5, 2)))) for s in "ab" for n in NAMES)
+        for _ in range(2)
+    )
+    there, back = score_features(one, other, LEGEND, boundary=1.0), score_features(other, one, LEGEND, boundary=1.0)
+    for name in NAMES:
+        row, turned = there.classes[name], back.classes[name]
+        assert (row.polygon.tp, row.polygon.fp, row.polygon.fn) == pytest.approx(
+            (turned.polygon.tp, turned.polygon.fn, turned.polygon.fp)
+        )
+        assert (row.polygon.precision, row.polygon.recall) == pytest.approx(
+            (turned.polygon.recall, turned.polygon.precision)
+        )
+        assert (row.polygon.low, row.polygon.high) == pytest.approx((turned.polygon.low, turned.polygon.high))
+        assert row.boundary.jaccard == pytest.approx(turned.boundary.jaccard)
+    assert there.classes["house"].objects.fp == back.classes["house"].objects.fn
+    assert there.mean.polygon.jaccard == pytest.approx(back.mean.polygon.jaccard)
 
 
 def test_pixels_stand_beside_polygons():
