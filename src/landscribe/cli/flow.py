@@ -122,8 +122,9 @@ def check(
             unit = result.unit
             columns = ["class", f"positive {unit}", "share", f"negative {unit}", f"unlabelled {unit}"]
             tell_table(columns, [_ground_row(name, own) for name, own in result.ground.items()])
+        names = ", ".join(result.classes) or "of the models"
         tell(
-            f"{result.scenes} scenes, {result.labelled} labelled, classes {', '.join(result.classes)}: "
+            f"{result.scenes} scenes, {result.labelled} labelled, classes {names}: "
             f"{result.errors} errors, {len(result.findings) - result.errors} warnings"
         )
     if result.errors:

@@ -57,13 +57,23 @@ def init(
     folder: Annotated[Path, typer.Argument(help="Folder of images and labels.")],
     out: Annotated[Path, typer.Option("--out", help="Recipe to write.")] = Path("landscribe.toml"),
     force: Annotated[bool, typer.Option("--force", help="Replace a recipe that is there.")] = False,
+    wishes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Say what the folder does not: images=PART or labels=PART of their paths, class=NAME, "
+            "class_field=COLUMN; may be repeated.",
+            metavar="KEY=VALUE",
+        ),
+    ] = None,
 ) -> None:
     """Look at a folder of images and labels and write a recipe for it."""
     from landscribe.stages.init import write_recipe
 
     if out.exists() and not force:
         raise DataError(problem(str(out), "is there already", do="choose another --out or add --force"))
-    for line in write_recipe(folder, out):
+    said = [wish.partition("=") for wish in wishes or ()]
+    for line in write_recipe(folder, out, {key.strip(): value.strip() for key, _, value in said}):
         say(line)
     tell(str(out))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,32 @@ from landscribe.errors import RecipeError, problem
 
 # Okabe & Ito (2008), "Color Universal Design": told apart by colour-blind readers. Black is left out.
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999")
+
+COMMON = {
+    word: colour
+    for colour, words in {
+        "#B22222": "building house roof rooftop residential hut shed church apartment",
+        "#8C6D5A": "structure fence wall construction",
+        "#2166AC": "water river lake stream canal waterway sea ocean reservoir",
+        "#67A9CF": "pond pool wetland swamp marsh ditch",
+        "#1B7837": "tree forest wood woodland canopy crown orchard",
+        "#7FBC41": "grass vegetation grassland meadow lawn shrub scrub bush pasture",
+        "#D9C84A": "crop field agriculture farmland farm cropland arable cultivated",
+        "#4D4D4D": "road street highway motorway carriageway",
+        "#969696": "impervious pavement asphalt parking sidewalk paved",
+        "#C49A6C": "track path footpath trail",
+        "#C2A27C": "bare barren soil sand ground land earth rock",
+        "#C51B7D": "vehicle truck bus lorry",
+        "#F46D43": "car ship boat vessel",
+        "#7B3294": "rail railway railroad",
+        "#313695": "solar panel photovoltaic",
+        "#E7298A": "plane aircraft airplane helicopter",
+        "#E0F3F8": "snow ice glacier",
+        "#D9D9D9": "cloud clutter background",
+    }.items()
+    for word in words.split()
+}
+"""What things are called -> the colour that maps commonly give them; vehicles as in the DSTL legend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +123,37 @@ def plain_name(text: str) -> str:
 def default_colour(index: int) -> str:
     """Return a colour for the class at `index` of a legend without colours of its own."""
     return PALETTE[index % len(PALETTE)]
+
+
+def singular(word: str) -> str:
+    """Return an English noun without its plural: buildings, churches and grasses lose their ending, glass does not."""
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("sses", "ches", "shes", "xes")):
+        return word[:-2]
+    return word[:-1] if word.endswith("s") and not word.endswith(("ss", "us")) and len(word) > 3 else word
+
+
+def named_colour(name: str) -> str | None:
+    """Return the colour that maps commonly give to what a name says: water blue, trees green, buildings red.
+
+    Where a name has several known words, the last one is what is meant: a tree nursery building is a building.
+    """
+    words = [singular(word) for word in re.findall(r"[a-z]+", name.lower())]
+    return next((COMMON[word] for word in reversed(words) if word in COMMON), None)
+
+
+def distinct_colours(names: Sequence[str]) -> list[str]:
+    """Return a colour for each name, no two alike: that of its meaning, else one of the palette that is left."""
+    colours: list[str] = []
+    for name in names:
+        wanted = named_colour(name)
+        spare = [colour for colour in PALETTE if colour not in colours]
+        index = len(colours)
+        # Beyond the palette a colour is mixed from the number alone, so that the same names give the same colours.
+        mixed = f"#{(0x5A3C78 + 0x2F6B1D * index) % 0x1000000:06X}"
+        colours.append(wanted if wanted and wanted not in colours else spare[0] if spare else mixed)
+    return colours
 
 
 # Names after DSTL's class list; ids are its ClassType. Colours: our own, by what the class is.

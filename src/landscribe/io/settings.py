@@ -58,14 +58,29 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> LoadedRecipe
         RecipeError: If the file is missing, is no TOML, or says something the recipe does not know.
     """
     file, text = _read_text(path)
+    folder = file.parent.resolve() if file else Path.cwd()
+    return parse_recipe(text, folder, str(path), overrides)
+
+
+def parse_recipe(text: str, folder: Path, name: str, overrides: Sequence[str] = ()) -> LoadedRecipe:
+    """Read the text of a recipe.
+
+    Args:
+        text: TOML.
+        folder: Where a relative `[data].root` starts from.
+        name: Of the file, for messages.
+        overrides: As in `load_recipe`.
+
+    Raises:
+        RecipeError: If it is no TOML, or says something the recipe does not know.
+    """
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise RecipeError(problem(str(path), f"not valid TOML: {error}")) from None
+        raise RecipeError(problem(name, f"not valid TOML: {error}")) from None
     for override in overrides:
         _override(table, override)
-    folder = file.parent.resolve() if file else Path.cwd()
-    return LoadedRecipe(_validate(table, str(path)), folder, Path(path).name, text)
+    return LoadedRecipe(_validate(table, name), folder, Path(name).name, text)
 
 
 def recipe_of_run(folder: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:

@@ -11,6 +11,7 @@ from landscribe.core.score.left_out import alarms
 from landscribe.core.score.rows import ClassRow
 from landscribe.core.score.score import Score, lost_to_polygons
 from landscribe.core.split.places import unlikeness
+from landscribe.io.raster.suspects import TAKEN_FOR_DATA
 from landscribe.report.data import ReportData
 from landscribe.report.label_cautions import label_cautions
 from landscribe.report.words import listed, plural, times
@@ -51,6 +52,9 @@ def _about_failures(data: ReportData) -> Iterator[str]:
     if data.failed:
         names = sorted({item for item, _ in data.failed})
         yield f"Failed, and missing from everything below: {listed(names)}."
+    taken = [f"{count:,.0f} {reason}" for _, reason, count in data.dropped if reason.endswith(TAKEN_FOR_DATA)]
+    if taken:
+        yield f"Taken for brightness by statistics and networks: {listed(taken)}. `landscribe check` says what to set."
     doubtful = [f"{row['scene']} {row['sensor']}" for row in data.alignment if _is_doubtful(row)]
     if doubtful:
         yield f"Shifts that could not be estimated with confidence: {listed(doubtful)}."

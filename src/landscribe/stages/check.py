@@ -13,21 +13,23 @@ import numpy as np
 from landscribe.core.arrays import FloatArray
 from landscribe.core.grid import Grid
 from landscribe.core.ground import Ground, add_ground
+from landscribe.core.legend import Legend
 from landscribe.core.register import looks_flipped
 from landscribe.core.rules import check_rules
 from landscribe.core.spectral.indices import band_positions
 from landscribe.core.split.leaks import THUMBNAIL_PX, find_overlaps, find_twins, make_thumbnail
 from landscribe.errors import BAD_FILE, LandscribeError, problem
 from landscribe.io.atomic import write_text
-from landscribe.io.labels.findings import LabelFacts, label_errors, label_warnings, look_at_labels, some
+from landscribe.io.labels.findings import LabelFacts, label_errors, label_warnings, look_at_labels
 from landscribe.io.run.alignment import scene_sources
 from landscribe.io.run.label_facts import named_classes
 from landscribe.io.run.projects import Progress, Project, StageResult, check_models, make_items, silent
 from landscribe.io.run.runs import Made, Run, file_digest, make_key
 from landscribe.io.source.scenes import Scene, other_ground, sensor_grids, shared_ground
 from landscribe.io.source.sensor_files import open_sensor
+from landscribe.io.source.sensor_findings import SensorFacts, look_at_sensor, sensor_errors, sensor_warnings
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
 MIN_OVERLAP = 0.9
@@ -78,21 +80,23 @@ def check(project: Project, progress: Progress = silent) -> CheckResult:
         RecipeError: If the recipe does not fit itself (unknown class, sensor, index).
     """
     scenes = project.scenes
-    legend = project.legend
     findings = [Finding("error", text) for text in scenes.broken.values()]
     findings += [Finding("warning", text) for text in scenes.problems]
-    _check_models(project)
+    # Without labels there is nothing to train and nothing to split, and finished models know their classes.
+    teaches = bool(scenes.label_tables)
+    legend = project.legend if teaches or project.recipe.classes else Legend(())
+    if len(legend):
+        _check_models(project)
     grids: dict[str, Grid] = {}
     facts: list[LabelFacts] = []
-    too_large: dict[str, dict[str, float]] = {}
+    pixels: list[SensorFacts] = []
     for number, scene in enumerate(scenes.scenes):
         progress(f"check {scene.id}", number, len(scenes.scenes))
         try:
             own = sensor_grids(scene)
             grids[scene.id] = own[scene.reference.name]
             findings += _check_extents(scene, own)
-            for name in scene.sensors:
-                findings += _check_pixels(scene, name, too_large)
+            pixels += [look_at_sensor(scene, name) for name in scene.sensors]
             if all(shared_ground(scene, own).values()):
                 findings += _check_orientation(scene)
             if scene.label_files:
@@ -100,13 +104,15 @@ def check(project: Project, progress: Progress = silent) -> CheckResult:
         except BAD_FILE as error:
             grids.pop(scene.id, None)
             findings.append(Finding("error", _at_scene(scene, error)))
-    findings += _say_too_large(project, too_large)
+    findings += [Finding("error", text) for text in sensor_errors(pixels)]
+    findings += [Finding("warning", text) for text in sensor_warnings(pixels)]
     unit = "px" if any(grid.crs is None for grid in grids.values()) else "m2"
-    chosen = named_classes(project)
+    chosen = named_classes(project) if len(legend) else ()
     findings += [Finding("error", text) for text in label_errors(facts, chosen, unit)]
     findings += [Finding("warning", text) for text in label_warnings(facts, scenes.scenes, legend, chosen)]
-    findings += _check_duplicates(project)
-    findings += _check_places(project, grids)
+    if teaches:
+        findings += _check_duplicates(project)
+        findings += _check_places(project, grids)
     labelled = sum(own.is_labelled for own in facts)
     ground = add_ground([own.ground for own in facts])
     return CheckResult(len(scenes.scenes), labelled, legend.names, tuple(findings), ground, unit)
@@ -181,38 +187,6 @@ def _check_orientation(scene: Scene) -> Iterator[Finding]:
         if how is not None:
             where = f"scene {scene.id!r}, {source.name}"
             yield Finding("warning", problem(where, f"pixels look flipped {how} against the reference"))
-
-
-def _say_too_large(project: Project, too_large: dict[str, dict[str, float]]) -> Iterator[Finding]:
-    for name, by_scene in too_large.items():
-        sensor = project.scenes.by_id(next(iter(by_scene))).sensors[name].sensor
-        what = f"numbers beyond the {sensor.bits} bits of {sensor.kind!r} in {some(list(by_scene))}"
-        text = problem(
-            name, what, got=f"{max(by_scene.values()):g}", do="harmless unless an index with constants is used"
-        )
-        yield Finding("warning", text)
-
-
-def _check_pixels(scene: Scene, name: str, too_large: dict[str, dict[str, float]]) -> Iterator[Finding]:
-    file = scene.sensors[name]
-    where = f"scene {scene.id!r}, {name}"
-    with open_sensor(file) as raster:
-        low = np.full(len(file.sensor.bands), np.inf)
-        high = -low
-        valid = 0
-        for window in raster.info.grid.window.strips():
-            image_chw, valid_hw = raster.read(window)
-            values = image_chw[:, valid_hw]
-            if values.size:
-                valid += values.shape[1]
-                low, high = np.minimum(low, values.min(axis=1)), np.maximum(high, values.max(axis=1))
-    if not valid:
-        yield Finding("error", problem(where, "no valid pixel; all is nodata"))
-        return
-    for band in np.flatnonzero(low == high):
-        yield Finding("warning", problem(where, f"band {file.sensor.band_names[band]!r} is constant", got=low[band]))
-    if file.sensor.bits and high.max() >= 2**file.sensor.bits:
-        too_large.setdefault(name, {})[scene.id] = float(high.max())
 
 
 def _check_duplicates(project: Project) -> Iterator[Finding]:

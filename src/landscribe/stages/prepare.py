@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +26,7 @@ from landscribe.io.labels.ground import empty_side
 from landscribe.io.labels.labels import Labels, read_labels
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
+from landscribe.io.raster.suspects import TAKEN_FOR_DATA, Suspect, find_suspects, thin
 from landscribe.io.run.alignment import TABLE, align_scenes, sensor_keys, write_table
 from landscribe.io.run.label_facts import AREA, LABELLED, NO_FILE, ONE_SIDED, UNLABELLED, UNTOUCHED
 from landscribe.io.run.prepared import COVERAGE, FACTS, LABELS, blank_statistics, facts_of, sensor_raster, write_blank
@@ -35,6 +36,7 @@ from landscribe.io.run.sharpened import write_sharpened
 from landscribe.io.run.splits import split_of
 from landscribe.io.source.scenes import Scene, require_shared_ground, sensor_grids
 from landscribe.io.source.sensor_files import SensorFile, open_sensor
+from landscribe.io.source.sensor_findings import say_suspects
 from landscribe.io.vector.vectors import write_features
 from landscribe.workers import scenes_at_once
 
@@ -83,14 +85,20 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
             moves={name: str(move) for name, move in moves.get(scene_id, {}).items()},
         )
 
+    suspects: dict[str, dict[str, Sequence[Suspect]]] = {}
+
     def make(scene_id: str) -> Made:
-        return _prepare_scene(project, run, scenes[scene_id], moves.get(scene_id, {}), threads)
+        made, found = _prepare_scene(project, run, scenes[scene_id], moves.get(scene_id, {}), threads)
+        for name, own in found.items():
+            suspects.setdefault(name, {})[scene_id] = own
+        return made
 
     items = [*scenes, *(i for i in broken if i not in scenes)]
     result = make_items(run, "prepare", items, key_of, make, progress, workers=at_once)
     done = run.records("prepare")
     write_table(run.path("prepared", TABLE), {i: moves[i] for i in scenes if i in moves and i in done})
     result.notes += split_of(project, run).notes
+    result.notes += [line for name, own in suspects.items() for line in say_suspects(name, dict(sorted(own.items())))]
     return result
 
 
@@ -108,17 +116,22 @@ def _need_bytes(project: Project, scene: Scene) -> int:
     return most + rows * reference.width * len(project.legend)
 
 
-def _prepare_scene(project: Project, run: Run, scene: Scene, moves: Mapping[str, Move], threads: int) -> Made:
+def _prepare_scene(
+    project: Project, run: Run, scene: Scene, moves: Mapping[str, Move], threads: int
+) -> tuple[Made, dict[str, list[Suspect]]]:
     folder = run.scene_folder(scene.id)
     grids = sensor_grids(scene)
     require_shared_ground(scene, grids)
     reference = grids[scene.reference.name]
     grids = {name: move_grid(grid, reference, moves[name]) if name in moves else grid for name, grid in grids.items()}
-    outputs, counts, statistics = [], {}, {}
+    outputs, counts, statistics, suspects = [], {}, {}, {}
     for name, file in scene.sensors.items():
         outputs.append(sensor_raster(folder, name))
-        statistics[name] = _copy(file, grids[name], outputs[-1])
+        statistics[name], suspects[name] = _copy(file, grids[name], outputs[-1])
         counts[f"invalid pixels of {name}"] = statistics[name]["invalid_pixels"]
+        for own in suspects[name]:
+            pixels = round(own.share * statistics[name]["valid_pixels"])
+            counts[f"pixels of {name} of {own.value:.10g} {TAKEN_FOR_DATA}"] = pixels
     if project.recipe.prepare.pansharpen != "none":
         outputs += write_sharpened(folder, grids, project.recipe.prepare.pansharpen)
     labels = read_labels(scene, project.legend, grids[scene.reference.name]) if scene.label_files else None
@@ -143,16 +156,17 @@ def _prepare_scene(project: Project, run: Run, scene: Scene, moves: Mapping[str,
     facts |= {"statistics": statistics, "shifts": {name: asdict(move) for name, move in moves.items()}}
     outputs.append(folder / FACTS)
     write_text(outputs[-1], json.dumps(facts, indent=1))
-    return Made(tuple(outputs), counts, tuple(notes))
+    return Made(tuple(outputs), counts, tuple(notes)), suspects
 
 
-def _copy(file: SensorFile, grid: Grid, target: Path) -> dict[str, Any]:
+def _copy(file: SensorFile, grid: Grid, target: Path) -> tuple[dict[str, Any], list[Suspect]]:
     with open_sensor(file) as raster:
         info = raster.info
         count = len(file.sensor.bands)
         total, square = np.zeros(count), np.zeros(count)
         low, high = np.full(count, np.inf), np.full(count, -np.inf)
-        valid_pixels, digest = 0, hashlib.sha256(f"{info.dtype} {count} {grid.shape_hw}".encode())
+        valid_pixels, parts = 0, []
+        digest = hashlib.sha256(f"{info.dtype} {count} {grid.shape_hw}".encode())
         with write_raster(
             target, grid, count=count, dtype=info.dtype, descriptions=file.sensor.band_names, mask=True
         ) as writer:
@@ -161,6 +175,7 @@ def _copy(file: SensorFile, grid: Grid, target: Path) -> dict[str, Any]:
                 writer.write(window, image_chw)
                 writer.write_mask(window, valid_hw)
                 digest.update(image_chw.tobytes())
+                parts.append(thin(image_chw, valid_hw, window, grid))
                 values = image_chw[:, valid_hw].astype(np.float64)
                 if not values.size:
                     continue
@@ -170,7 +185,7 @@ def _copy(file: SensorFile, grid: Grid, target: Path) -> dict[str, Any]:
                 low, high = np.minimum(low, values.min(axis=1)), np.maximum(high, values.max(axis=1))
     n = max(valid_pixels, 1)
     mean = total / n
-    return {
+    facts = {
         # A picture of nothing but one number is like any other.
         "pixels": digest.hexdigest() if valid_pixels and (low < high).any() else "",
         "valid_pixels": valid_pixels,
@@ -180,6 +195,8 @@ def _copy(file: SensorFile, grid: Grid, target: Path) -> dict[str, Any]:
         "min": low.tolist() if valid_pixels else None,
         "max": high.tolist() if valid_pixels else None,
     }
+    small_chw = np.concatenate([image_chw for image_chw, _ in parts], axis=1)
+    return facts, find_suspects(small_chw, np.concatenate([valid_hw for _, valid_hw in parts]))
 
 
 def _write_coverage(

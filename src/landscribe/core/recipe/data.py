@@ -31,6 +31,8 @@ class SensorTable(BaseModel, frozen=True, extra="forbid", strict=True):
     more is transparency if its pixels are."""
     nodata: float | None = None
     """Value that means "no data" in every band; None takes what the file says (nodata, mask or alpha)."""
+    nodata_bands: Literal["all", "any"] = "all"
+    """Whether a pixel has no data where all bands have the nodata value, or where any of them has."""
     scale: bool = False
     """Apply the factor and offset that the file states for its bands (Sentinel-2's -1000): values become floats."""
     frame: Literal["file", "webmercator-tile"] = "file"

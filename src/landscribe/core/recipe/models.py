@@ -17,6 +17,7 @@ class InputTable(BaseModel, frozen=True, extra="forbid", strict=True):
     sensors: tuple[Name, ...] | None = None
     """Sensors in band order; None takes all of them."""
     indices: tuple[Name, ...] = ()
+    """Spectral indices that the network sees beside the bands; docs/spectral.md lists them."""
     low: Literal["upsample", "branch", "second"] = "upsample"
     """`upsample`: every band on the finest grid; `branch`: each sensor enters at the level of its own resolution;
     `second`: every sensor that is coarser than the finest enters at the second level."""
@@ -52,7 +53,9 @@ class NetworkTable(BaseModel, frozen=True, extra="forbid", strict=True):
     up: Literal["nearest", "transposed"] = "nearest"
     """Between levels of the decoder: repeated pixels, or a learned transposed convolution."""
     activation: Literal["relu", "elu", "selu", "leaky_relu", "gelu", "silu"] = "relu"
+    """What follows each convolution."""
     batch_norm: bool = True
+    """Normalise the maps of each batch after convolutions."""
     norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.1
     """Share of a batch in the running statistics of batch norm; 0.01 is what Keras calls 0.99."""
     norm_epsilon: Positive = 1e-5
@@ -219,6 +222,7 @@ class ModelTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """`[[models]]`: a network, or a rule, that owns some classes."""
 
     name: FileName = "all"
+    """Of its folder below `models`."""
     kind: Literal["network", "index", "labels"] = "network"
     """`index`: a spectral rule, see `spectral`; `labels`: what a perfect model would give, to learn what making
     polygons costs."""

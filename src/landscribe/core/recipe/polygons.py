@@ -71,7 +71,9 @@ class VectorizeTable(BaseModel, frozen=True, extra="forbid", strict=True):
     overlap, each border by the smaller `simplify_px` of its classes. Connectivity is then 4, holes stay unless
     `min_hole` is given, and a scene is held in memory."""
     threshold: ThresholdTable = ThresholdTable()
+    """Probability from which on ground is of a class: `default`, or a number per class name."""
     min_area: AreaTable = AreaTable()
+    """Smallest polygon in `unit` (`px` or `m2`): `default`, or a number per class name."""
     min_hole: AreaTable | None = None
     """Smallest hole; none takes `min_area`."""
     connectivity: Connectivity = DEFAULT.connectivity

@@ -8,6 +8,8 @@ from pydantic import BaseModel, Field, model_validator
 
 from landscribe.core.recipe.values import Count, Name
 
+Corner = Literal["top-left", "top-right", "bottom-left", "bottom-right"]
+
 
 class ValidateTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """`[validate]`: which scenes are kept out of training and scored."""
@@ -15,15 +17,19 @@ class ValidateTable(BaseModel, frozen=True, extra="forbid", strict=True):
     split: Literal["place", "named", "dstl-five", "stratified", "random", "corner", "none"] = "place"
     """`place` draws whole places; `named` takes `places` and `scenes` below; `dstl-five` the five images of DSTL's
     fifth place; `stratified` every fourth by area of `classes`; `random` draws by chance alone; `corner` keeps a square
-    at the top left of every scene; `none` trains on everything. See docs/validation.md."""
+    in a corner of every scene; `none` trains on everything. See docs/validation.md."""
     share: Annotated[float, Field(gt=0, lt=1)] = 0.25
     """Of the places, for `place` and `random`."""
     places: tuple[Name, ...] = ()
+    """Places kept out, for `named`."""
     scenes: tuple[Name, ...] = ()
+    """Scenes kept out, for `named`."""
     classes: tuple[Name, ...] = ()
     """Classes whose area `stratified` goes by; none takes all."""
     train: tuple[Name, ...] = ()
     """Scenes that train in any case, in a split that is drawn or stratified."""
+    corner: Corner = "top-left"
+    """Which one `corner` keeps."""
     corner_px: Count = 400
     """Side of the square of `corner`, in pixels of the reference."""
     whole_places: bool = True

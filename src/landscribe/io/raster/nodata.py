@@ -10,12 +10,13 @@ import numpy as np
 from landscribe.core.arrays import AnyArray, BoolArray
 
 
-def is_data(image_chw: AnyArray, nodata: Sequence[float | None]) -> BoolArray:
+def is_data(image_chw: AnyArray, nodata: Sequence[float | None], *, in_any: bool = False) -> BoolArray:
     """Return where a pixel is data: not nodata in every band at once, and finite in each.
 
     Args:
         image_chw: Pixels (C, H, W).
         nodata: Nodata value of each band, None where it has none.
+        in_any: Take a pixel for nodata where any band has its value.
 
     Returns:
         True where the pixel is data, (H, W).
@@ -24,6 +25,10 @@ def is_data(image_chw: AnyArray, nodata: Sequence[float | None]) -> BoolArray:
     if np.issubdtype(image_chw.dtype, np.floating):
         for band_hw in image_chw:
             valid_hw &= np.isfinite(band_hw)
+    if in_any:
+        for band_hw, value in zip(image_chw, nodata, strict=True):
+            valid_hw &= ~_equals(band_hw, value)
+        return valid_hw
     if any(value is None for value in nodata):
         return valid_hw  # a band without nodata value has data everywhere
     empty_hw = np.ones_like(valid_hw)

@@ -89,6 +89,8 @@ class Raster:
     """Number of the alpha band in the file."""
     _mask: Any = None
     """The open mask beside the file."""
+    _nodata_in_any: bool = False
+    """True where one band without data makes a pixel invalid."""
     _scaled: bool = False
     """True where values are handed out with factor and offset applied, as float32."""
 
@@ -97,8 +99,9 @@ class Raster:
     ) -> tuple[AnyArray, BoolArray]:
         """Read pixels and which of them are valid.
 
-        A pixel is invalid where every band has its nodata value, where the mask or the alpha band is 0, where any
-        band is not finite, or where the file lacks the tile. Which bands are asked for makes no difference to that.
+        A pixel is invalid where every band (or any, if so opened) has its nodata value, where the mask or the alpha
+        band is 0, where any band is not finite, or where the file lacks the tile. Which bands are asked for makes no
+        difference to that.
 
         Args:
             window: Part inside the raster; None reads all of it.
@@ -122,7 +125,8 @@ class Raster:
         with refusing_odd_files(self.info.path), gdal():
             image_chw = self._dataset.read(numbers, window=part)
             valid_hw = self._read_mask(part, window)
-        valid_hw &= is_data(image_chw, self._nodata if all_needed else [None] * len(numbers))
+        own = self._nodata if all_needed else [None] * len(numbers)
+        valid_hw &= is_data(image_chw, own, in_any=self._nodata_in_any)
         if all_needed and bands is not None:
             image_chw = image_chw[[k - 1 for k in wanted]]
         return (self._to_true(image_chw, wanted) if self._scaled else image_chw), valid_hw
@@ -178,6 +182,7 @@ def open_raster(
     path: Path,
     *,
     nodata: float | None = None,
+    nodata_in_any: bool = False,
     palette: bool = False,
     alpha: bool | None = None,
     bands: Sequence[int] | None = None,
@@ -188,6 +193,7 @@ def open_raster(
     Args:
         path: The file.
         nodata: Value that means "no data" in every band; None takes what the file says.
+        nodata_in_any: Take a pixel for invalid where any band has the nodata value, not where all have it.
         palette: Let pictures with a colour table in; their values are places in the table, not brightness.
         alpha: Whether the last band is one of transparency; None takes what the file says.
         bands: Numbers from 1 of the file's bands to read, in that order; None takes all of them but alpha.
@@ -202,7 +208,7 @@ def open_raster(
         with refusing_odd_files(path), gdal():
             dataset = files.enter_context(contextlib.closing(_open(path)))
             raster = _describe(dataset, path, nodata, palette=palette, alpha=alpha, bands=bands, scaled=scaled)
-            raster = _with_mask(raster, files)
+            raster = _with_mask(replace(raster, _nodata_in_any=nodata_in_any), files)
         yield raster
 
 

@@ -245,13 +245,16 @@ def _shape_hw(project: Project, scene_id: str) -> tuple[int, int]:
 
 
 def _corners(project: Project, scene_ids: Iterable[str]) -> dict[str, Window]:
-    side, corners = project.recipe.validation.corner_px, {}
+    table, corners = project.recipe.validation, {}
+    side = table.corner_px
     for scene_id in scene_ids:
-        shortest = min(_shape_hw(project, scene_id))
+        height, width = _shape_hw(project, scene_id)
+        shortest = min(height, width)
         if side >= shortest:
             got, need = f"corner_px = {side}", f"less than {shortest}, the shorter side of scene {scene_id!r}"
             raise RecipeError(problem("[validate].split", "nothing is left to train on", got=got, need=need))
-        corners[scene_id] = Window(0, 0, side, side)
+        row = 0 if table.corner.startswith("top") else height - side
+        corners[scene_id] = Window(row, 0 if table.corner.endswith("left") else width - side, side, side)
     return corners
 
 
@@ -317,7 +320,7 @@ def _why(project: Project, places: int) -> str:
         "dstl-five": "the five images of DSTL's fifth place",
         "stratified": f"every fourth scene by the area of {', '.join(recipe.classes) or 'all classes'}",
         "random": f"drawn by chance alone: {share}",
-        "corner": f"a square of {recipe.corner_px} px at the top left of every scene validates, the rest trains",
+        "corner": f"a square of {recipe.corner_px} px, {recipe.corner} in every scene, validates, the rest trains",
         "none": "everything trains",
     }
     drawn = recipe.split not in ("corner", "none")

@@ -53,7 +53,15 @@ def list_files(data: DataTable, root: Path) -> SceneList:
                 )
             frame = _frame(table, fields, path)
             rows[scene_id][name] = SensorFile(
-                name, path, sensor, table.nodata, frame, table.alpha, table.bands, table.scale
+                name,
+                path,
+                sensor,
+                table.nodata,
+                frame,
+                table.nodata_bands == "any",
+                table.alpha,
+                table.bands,
+                table.scale,
             )
     reference = next(iter(data.sensors))
     scenes, broken = [], {}

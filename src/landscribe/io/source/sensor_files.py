@@ -55,6 +55,8 @@ class SensorFile:
     nodata: float | None = None
     frame: Frame | None = None
     """None takes the file's own georeference, or that of the reference where it has none."""
+    nodata_in_any: bool = False
+    """True where one band without data makes a pixel invalid."""
     alpha: bool | None = None
     """Whether the file's last band is one of transparency; None looks at it."""
     bands: tuple[int, ...] | None = None
@@ -71,7 +73,8 @@ class SensorFile:
     @property
     def reading(self) -> tuple[object, ...]:
         """Everything beside the path that decides what is read, for keys."""
-        return (self.sensor.kind, self.sensor.band_names, self.nodata, self.alpha, self.bands, self.scaled)
+        own = (self.sensor.kind, self.sensor.band_names, self.nodata, self.nodata_in_any)
+        return (*own, self.alpha, self.bands, self.scaled)
 
 
 def open_sensor(file: SensorFile) -> contextlib.AbstractContextManager[Raster]:
@@ -81,17 +84,25 @@ def open_sensor(file: SensorFile) -> contextlib.AbstractContextManager[Raster]:
         DataError: If it cannot be read, or lacks a band that the recipe picks.
         LimitError: If it claims too much.
     """
-    alpha, bands = file.alpha, file.bands
-    if alpha is None:
-        with open_raster(file.path) as raster:
-            info = raster.info
-        alpha, bands = _settle_alpha(file, info)
-    return open_raster(file.path, nodata=file.nodata, alpha=alpha, bands=bands, scaled=file.scaled)
+    with open_raster(file.path) as raster:
+        alpha, bands = _settle_alpha(file, raster.info)
+    return open_raster(
+        file.path,
+        nodata=file.nodata,
+        nodata_in_any=file.nodata_in_any,
+        alpha=alpha,
+        bands=bands,
+        scaled=file.scaled,
+    )
 
 
 def _settle_alpha(file: SensorFile, info: RasterInfo) -> tuple[bool, tuple[int, ...] | None]:
     """Return whether the last band is transparency, and which bands to read where not all are."""
     tagged = info.alpha_band == info.count
+    if file.alpha is not None:
+        # In a set of files some may lack the band: those with as many bands as the kind has no other.
+        needed = max(file.bands) if file.bands else len(file.sensor.bands)
+        return file.alpha and info.count > needed, file.bands
     if file.bands is not None:
         return tagged and info.count not in file.bands and looks_transparent(file.path), file.bands
     wanted = len(file.sensor.bands)
