@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 import types
 import typing
 from pathlib import Path
@@ -20,6 +19,7 @@ from pydantic_core import PydanticUndefined
 from landscribe.cli.app import app
 from landscribe.core import recipe
 from landscribe.core.recipe import data, models, polygons, rules, spectral, splits
+from landscribe.core.recipe.notes import notes_of
 from landscribe.core.score import areas, left_out, rows, score
 from landscribe.core.score.score import score_schema
 
@@ -92,12 +92,8 @@ def _table(table: type[BaseModel]) -> list[str]:
     return [*parts, ""]
 
 
-def _notes(table: type) -> dict[str, str]:
-    source = inspect.getsource(table)
-    found = re.findall(
-        r'^    (\w+):[^\n]*(?:\n(?:        [^\n]*|    \)))*\n    """(.*?)"""', source, re.DOTALL | re.MULTILINE
-    )
-    return {name: " ".join(text.split()).replace("|", "\\|") for name, text in found}
+def _notes(table: type[BaseModel]) -> dict[str, str]:
+    return {name: text.replace("|", "\\|") for name, text in notes_of(table).items()}
 
 
 def _say(value: object) -> str:

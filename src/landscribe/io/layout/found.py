@@ -85,6 +85,7 @@ class Layout:
     corner: str | None = None
     """Corner kept out of training where there is one image only."""
     corner_px: int = 0
+    source: str = "files"
     said: tuple[str, ...] = ()
     """What was taken for what, one line each, and how to take another reading."""
 

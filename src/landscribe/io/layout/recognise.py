@@ -11,6 +11,7 @@ from landscribe.io.layout.groups import Group
 from landscribe.io.layout.inventory import RASTERS, take_inventory
 from landscribe.io.layout.labels import find_labels
 from landscribe.io.layout.sensors import choose_reference, find_sensors
+from landscribe.io.source.dstl import GRID_SIZES, list_dstl
 
 WISHES = ("images", "labels", "class", "class_field")
 """What a user may say where nothing in the folder does."""
@@ -30,6 +31,8 @@ def recognise(folder: Path, wishes: Mapping[str, str]) -> Layout:
     unknown = sorted(set(wishes) - set(WISHES))
     if unknown:
         raise RecipeError(problem("--set", "unknown key", got=unknown[0], need=" | ".join(WISHES)))
+    if (folder / GRID_SIZES).is_file():
+        return _dstl(folder)
     inventory = take_inventory(folder, images=wishes.get("images"), labels=wishes.get("labels"))
     if not inventory.images:
         got = "; ".join(inventory.left_out[:3]) or None
@@ -45,6 +48,22 @@ def recognise(folder: Path, wishes: Mapping[str, str]) -> Layout:
     return Layout(
         folder, tuple(sensors), group.scene, group.place, scenes, tuple(labels), _sides(group), said=tuple(said)
     )
+
+
+def _dstl(folder: Path) -> Layout:
+    """Describe a folder in the DSTL layout, with whichever sensors are there."""
+    found = list_dstl(folder)
+    labelled = sum(bool(scene.label_files) for scene in found.scenes)
+    names = list(dict.fromkeys(name for scene in found.scenes for name in scene.sensors))
+    said = [
+        f"a DSTL folder: {len(found.scenes)} images, sensors {', '.join(names)}, {labelled} labelled",
+        *found.problems,
+    ]
+    if "RGB" not in names:
+        said.append(f"  without RGB: {names[0]} is the reference, and its pixels are those of the result")
+    if not labelled:
+        said.append("no labels found: the recipe predicts only, with --models")
+    return Layout(folder, (), "{scene}", "{scene}", len(found.scenes), source="dstl", said=tuple(said))
 
 
 def _say_sensor(sensor: FoundSensor) -> str:

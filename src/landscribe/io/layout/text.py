@@ -27,6 +27,9 @@ def recipe_text(layout: Layout, root: str, title: str) -> str:
         title: First line, without the sign of a comment.
     """
     lines = [f"# {title}", "seed = 0", "", "[data]", f"root = {value_text(root)}"]
+    if layout.source != "files":
+        lines += [f"source = {value_text(layout.source)}", "", *model_text(), *_validate(layout)]
+        return "\n".join(lines) + "\n"
     lines += [f"sensors.{_key(sensor.name)} = {_inline(_sensor_table(sensor))}" for sensor in layout.sensors]
     if layout.scene != "{scene}":
         lines.append(f"scene = {value_text(layout.scene)}")

@@ -1,6 +1,8 @@
 """The DSTL layout: finding its scenes, reading and writing its labels, writing its images.
 
 three_band/{id}.tif   sixteen_band/{id}_{P,M,A}.tif   grid_sizes.csv   train_wkt_v4.csv   sample_submission.csv
+
+Copies go around with the RGB as PNG, or without it: the finest sensor that is there is then the reference.
 """
 
 from __future__ import annotations
@@ -28,13 +30,15 @@ from landscribe.io.source.sensor_files import Frame, SensorFile
 from landscribe.io.vector.wkt_csv import long_cells, write_wkt_csv
 
 SENSORS = {"RGB": "worldview3-rgb", "P": "worldview3-p", "M": "worldview3-m", "A": "worldview3-a"}
+FINER = {"RGB": 1, "P": 1, "M": 4, "A": 25}
+"""Pixels of the RGB along one of the sensor."""
 GRID_SIZES, LABELS, SAMPLE = "grid_sizes.csv", "train_wkt_v4.csv", "sample_submission.csv"
 LABEL_TABLE = LabelTable(path=LABELS)
 HEADER = ("ImageId", "ClassType", "MultipolygonWKT")
 
 
 def list_dstl(root: Path) -> SceneList:
-    """Find the scenes of a DSTL folder: every RGB image that grid_sizes.csv knows.
+    """Find the scenes of a DSTL folder: every RGB image that grid_sizes.csv knows, or of another sensor without RGB.
 
     Raises:
         DataError: If the folder lacks grid_sizes.csv or images, or its table is not what it should be.
@@ -42,17 +46,23 @@ def list_dstl(root: Path) -> SceneList:
     frames = read_grid_sizes(root / GRID_SIZES)
     labelled = _labelled_ids(root / LABELS)
     scenes, problems = [], []
-    for path in sorted((root / "three_band").glob("*.tif")):
-        if path.name.startswith(PARTIAL_PREFIX):
-            continue
-        scene_id = path.stem
+    files = _find_images(root)
+    # All scenes have one reference: the finest sensor of the folder.
+    reference = next((name for name in SENSORS if files[name]), "RGB")
+    for scene_id, path in files[reference].items():
         if scene_id not in frames:
-            problems.append(problem(f"three_band/{path.name}", "no row in grid_sizes.csv", do="the image is left out"))
+            name = path.relative_to(root).as_posix()
+            problems.append(problem(name, "no row in grid_sizes.csv", do="the image is left out"))
             continue
-        scenes.append(_scene(root, scene_id, frames[scene_id], has_labels=scene_id in labelled))
+        own = {name: files[name][scene_id] for name in SENSORS if scene_id in files[name]}
+        scenes.append(_scene(root, scene_id, own, frames[scene_id], has_labels=scene_id in labelled))
     if not scenes:
         raise DataError(
-            problem(str(root), "no DSTL image found", need="three_band/<id>.tif with a row in grid_sizes.csv")
+            problem(
+                str(root),
+                "no DSTL image found",
+                need="three_band/<id>.tif (or .png, or sixteen_band/<id>_A.tif) with a row in grid_sizes.csv",
+            )
         )
     problems += [
         problem(f"{LABELS}, image {i!r}", "no raster", need=f"three_band/{i}.tif")
@@ -144,15 +154,34 @@ def read_sample(path: Path) -> list[tuple[str, int]]:
             raise DataError(problem(path.name, "a row is not ImageId,ClassType,WKT")) from None
 
 
-def _scene(root: Path, scene_id: str, frame: tuple[float, float], *, has_labels: bool) -> Scene:
-    sensors, missing = {}, {}
+def _find_images(root: Path) -> dict[str, dict[str, Path]]:
+    """Return the images of each sensor by their ids."""
+    found: dict[str, dict[str, Path]] = {name: {} for name in SENSORS}
+    for suffix in (".png", ".tif"):  # where an image is there twice, the TIFF is the original
+        for path in sorted((root / "three_band").glob(f"*{suffix}")):
+            found["RGB"][path.stem] = path
+    for path in sorted((root / "sixteen_band").glob("*.tif")):
+        scene_id, _, name = path.stem.rpartition("_")
+        if name in found and name != "RGB":
+            found[name][scene_id] = path
+    return {
+        name: {i: path for i, path in sorted(paths.items()) if not path.name.startswith(PARTIAL_PREFIX)}
+        for name, paths in found.items()
+    }
+
+
+def _scene(
+    root: Path, scene_id: str, files: Mapping[str, Path], frame: tuple[float, float], *, has_labels: bool
+) -> Scene:
+    sensors: dict[str, SensorFile] = {}
+    missing: dict[str, str] = {}
     for name, kind in SENSORS.items():
-        path = root / "three_band" / f"{scene_id}.tif" if name == "RGB" else _sixteen(root, scene_id, name)
-        if path.is_file():
-            # The other sensors show the same ground as the RGB, each with its own number of pixels.
-            own = Frame("dstl", frame) if name == "RGB" else None
-            sensors[name] = SensorFile(name, path, find_sensor(kind), None, own)
+        if name in files:
+            # The other sensors show the same ground as the first, each with its own number of pixels.
+            own = None if sensors else Frame("dstl", (*frame, FINER[name]))
+            sensors[name] = SensorFile(name, files[name], find_sensor(kind), None, own)
         else:
+            path = root / "three_band" / f"{scene_id}.tif" if name == "RGB" else _sixteen(root, scene_id, name)
             missing[name] = path.relative_to(root).as_posix()
     labels = (LabelFile(LABEL_TABLE, root / LABELS),) if has_labels else ()
     return Scene(scene_id, dstl_place(scene_id), sensors, labels, missing=missing)

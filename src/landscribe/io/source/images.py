@@ -71,7 +71,8 @@ def list_images(recipe: Recipe, images: Sequence[Path]) -> SceneList:
     sensor = find_sensor(table.kind, own_kinds(recipe.data))
     scenes, broken = [], {}
     for path in images:
-        file = SensorFile(name, path, sensor, table.nodata, None, table.alpha, table.bands, table.scale)
+        any_band = table.nodata_bands == "any"
+        file = SensorFile(name, path, sensor, table.nodata, None, any_band, table.alpha, table.bands, table.scale)
         why = _what_is_wrong(file, sensor)
         if why:
             broken[path.stem] = why

@@ -40,7 +40,9 @@ class Frame:
     def grid(self, height: int, width: int) -> Grid:
         """Return the grid of a raster of that size."""
         if self.kind == "dstl":
-            return dstl_grid(height, width, *self.numbers)
+            # The formula is about pixels of the RGB, of which a coarser sensor has several along one of its own.
+            x_max, y_min, finer = self.numbers
+            return dstl_grid(round(height * finer), round(width * finer), x_max, y_min).resize(height, width)
         x, y, z = (int(number) for number in self.numbers)
         return webmercator_tile_grid(x, y, z, height, width)
 
