@@ -29,6 +29,12 @@ def problem(where: str, what: str, *, got: object = None, need: object = None, d
     return " ".join(text.split())
 
 
+def some(names: list[str]) -> str:
+    """Return a few names, and how many more there are."""
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+
+
 class LandscribeError(Exception):
     """Anything Landscribe itself raises; exit code 1 when nothing more precise applies."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from landscribe.core.grid import Grid
 from landscribe.core.ground import Ground, add_ground, without_negative, without_positive
 from landscribe.core.legend import Legend, plain_name
-from landscribe.errors import problem
+from landscribe.errors import problem, some
 from landscribe.io.labels.ground import EMPTY_SIDE, empty_side, measure_ground
 from landscribe.io.labels.labels import read_labels
 from landscribe.io.source.scenes import Scene
@@ -144,9 +144,3 @@ def _about_shared(facts: Sequence[LabelFacts]) -> Iterator[str]:
 
 def _scenes(names: list[str]) -> str:
     return f"scene {names[0]!r}" if len(names) == 1 else f"{len(names)} scenes ({some(names)})"
-
-
-def some(names: list[str]) -> str:
-    """Return a few names, and how many more there are."""
-    shown = ", ".join(names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"

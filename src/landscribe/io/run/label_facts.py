@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from landscribe.core.ground import Ground, add_ground, without_negative, without_positive
-from landscribe.errors import DataError, problem
-from landscribe.io.labels.findings import no_negative, some
+from landscribe.errors import DataError, problem, some
+from landscribe.io.labels.findings import no_negative
 from landscribe.io.run.projects import Project
 from landscribe.io.run.runs import Record
 

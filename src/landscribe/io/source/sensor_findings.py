@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from landscribe.core.arrays import AnyArray
-from landscribe.errors import problem
-from landscribe.io.labels.findings import some
+from landscribe.errors import problem, some
 from landscribe.io.raster.rasters import RasterInfo, open_raster
 from landscribe.io.raster.sidecars import say_ignored
 from landscribe.io.raster.suspects import Suspect, find_suspects, thin
