@@ -110,6 +110,58 @@ def test_polygons_are_those_of_a_run_with_the_same_settings(
     assert np.array_equal(plain["area"], run["area"])
 
 
+def class_map(tmp_path: Path, **options: object) -> Path:
+    image = np.full((61, 47), 3, np.uint8)
+    image[5:30, 4:20], image[40:52, 9:33] = 1, 2
+    return write(tmp_path / "map.tif", image, **options)
+
+
+def test_it_says_what_it_took_the_raster_for_and_names_values(tmp_path: Path) -> None:
+    out = tmp_path / "t.gpkg"
+    result = CliRunner().invoke(app, ["trace", str(class_map(tmp_path)), str(out)])
+    assert result.exit_code == 0
+    assert result.stdout == f"{out}\n"
+    first, *counts = result.stderr.splitlines()
+    assert first.startswith("map.tif: taken for a class map, a class for each of 1, 2, 3;")
+    assert first.endswith("--as mask | probability | percent takes it otherwise")
+    assert counts == ["value 1: 1", "value 2: 1", "value 3: 1"]
+    named = trace(class_map(tmp_path), out, "--classes", "1=road, 2=open water")
+    assert "values without a class are left out: 3" in named
+    found = gpd.read_file(out, layer="features")
+    assert sorted(found["class_name"]) == ["open water", "road"]
+    assert sorted(found.area) == [12 * 24 / 4, 25 * 16 / 4]
+
+
+def test_modes_and_nodata_are_as_asked(tmp_path: Path) -> None:
+    out = tmp_path / "t.gpkg"
+    trace(class_map(tmp_path), out)
+    along = gpd.read_file(out, layer="features")
+    assert shapely.area(along.geometry).sum() == 61 * 47 / 4
+    trace(class_map(tmp_path), out, "--mode", "contour", "--smooth", "3")
+    assert gpd.read_file(out, layer="features").area[0] < along.area[0]
+    assert "value 3" not in trace(class_map(tmp_path), out, "--nodata", "3")
+    assert "value 3: 1" in trace(class_map(tmp_path, nodata=3), out, "--nodata", "none")
+    said = trace(class_map(tmp_path), out, "--as", "probability")
+    assert "no polygons in t.gpkg: no pixel reaches 0.5; the largest value is 0.0118" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--classes road", "--classes: not values and names, got 'road', need 1=road,2=water"),
+        ("--classes 1=road,1=water", "a value is named twice, got 1"),
+        ("--classes 1=", "not values and names, got '1='"),
+        ("--classes 1.5=road", "not values and names"),
+        ("--nodata nothing", "--nodata: no number, got 'nothing', need a number, or none"),
+        ("--as mask --classes 1=road", "--as says mask"),
+    ],
+)
+def test_values_that_cannot_be_read_are_refused(tmp_path: Path, options: str, said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        trace(class_map(tmp_path), tmp_path / "t.gpkg", *options.split())
+    assert not (tmp_path / "t.gpkg").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

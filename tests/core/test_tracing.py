@@ -7,8 +7,9 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from landscribe.cli.files import trace as command
+from landscribe.cli.trace import trace as command
 from landscribe.core.recipe import VectorizeTable
+from landscribe.core.trace.meaning import default_mode
 from landscribe.core.tracing import EXACT, PIXEL_EDGES, Tracing, TracingOptions
 from landscribe.errors import RecipeError
 
@@ -21,7 +22,8 @@ def test_recipe_and_command_line_take_their_defaults_from_it():
         ("min_hole", "min_hole_px"), ("smooth", "smooth"), ("right_angles", "right_angles"),
     ):  # fmt: skip
         assert of_command[option] == getattr(Tracing(), setting)
-    assert of_command["mode"].value == Tracing().mode
+    assert of_command["mode"] is None
+    assert {default_mode(meaning) for meaning in ("mask", "probability", "percent")} == {Tracing().mode}
     assert of_command["connectivity"].value == str(Tracing().connectivity)
 
 

@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import Abort, Exit, TyperException
 
 from landscribe import __version__
-from landscribe.cli import files, flow, look, submissions
+from landscribe.cli import files, flow, look, submissions, trace
 from landscribe.cli.console import say, stop_when_asked
 from landscribe.errors import INTERRUPTED_EXIT_CODE, LandscribeError
 from landscribe.process import settle_process
@@ -50,6 +50,7 @@ app = typer.Typer(
 )
 flow.register(app)
 files.register(app)
+trace.register(app)
 submissions.register(app)
 look.register(app)
 for one in app.registered_commands:

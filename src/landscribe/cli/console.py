@@ -8,7 +8,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -75,6 +76,13 @@ def tell_json(value: Any) -> None:
 def tell_text(text: str) -> None:
     """Write a result that a program reads and that is text already, as it is."""
     sys.stdout.write(text + "\n")
+
+
+def tell_counts(counts: Mapping[str, int], path: Path) -> None:
+    """Say what was made and left out, and tell the file that was written."""
+    for reason, count in counts.items():
+        say(f"{reason}: {count}")
+    tell(str(path))
 
 
 def tell_table(columns: list[str], rows: list[list[str]], *, right: int = 1) -> None:
