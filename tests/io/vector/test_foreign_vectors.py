@@ -83,6 +83,23 @@ def test_numbers_that_are_no_place_are_counted(tmp_path: Path, far: float):
     assert counts == {"coordinates not finite or beyond 1e12": 1}
 
 
+@pytest.mark.parametrize("place", [0, 1, 3])
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_a_ring_may_begin_or_end_with_no_number(tmp_path: Path, place: int, number: str):
+    ring = [["0", "0"], ["1", "0"], ["1", "1"], ["0", "0"]]
+    ring[place][0] = number
+    rings = ", ".join(f"[{x}, {y}]" for x, y in ring)
+    good = "[[[0, 0], [2, 0], [2, 2], [0, 0]]]"
+    features = ", ".join(
+        f'{{"type": "Feature", "properties": {{}}, "geometry": {{"type": "Polygon", "coordinates": {c}}}}}'
+        for c in (good, f"[[{rings}]]")
+    )
+    (tmp_path / "a.geojson").write_text(f'{{"type": "FeatureCollection", "features": [{features}]}}')
+    back, counts = read_features(tmp_path / "a.geojson", legend=None, crs=None, scene="s", class_name="thing")
+    assert len(back) == 1
+    assert counts["coordinates not finite or beyond 1e12"] == 1
+
+
 def test_what_the_scenes_crs_cannot_hold_is_counted(tmp_path: Path):
     shapes = [box(30, 50, 31, 51), box(-150, -1, -149, 1)]
     gpd.GeoDataFrame(geometry=shapes, crs=4326).to_parquet(tmp_path / "a.parquet")

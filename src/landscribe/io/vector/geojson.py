@@ -278,6 +278,8 @@ class _Builder:
         if len(ring) and values[0][:2] != values[-1][:2]:
             self.counts["ring was not closed"] += 1
             ring = np.concatenate([ring, ring[:1]])
+        # A ring that begins with NaN is not closed for GEOS, since NaN is not NaN; infinity is left out just as well.
+        ring[np.isnan(ring)] = np.inf
         return ring
 
 
