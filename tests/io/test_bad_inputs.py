@@ -31,7 +31,7 @@ ROOT = Path(os.environ.get("LANDSCRIBE_BAD_INPUTS", Path(__file__).parents[3] / 
 SECONDS, MEMORY_BYTES = 60, 6 << 30
 REASONS = (
     "colour table", "type of pixels", "no sensor's bands", "ground control points", "not a readable GTiff",
-    "damaged or cut short", "too many bands",
+    "damaged or cut short", "too many bands", "complex numbers",
 )  # fmt: skip
 
 pytestmark = pytest.mark.skipif(not ROOT.is_dir(), reason="LANDSCRIBE_BAD_INPUTS is absent")
