@@ -181,6 +181,8 @@ def predict_images(
     images = find_images(given)
     finished = look_at_models(models)
     loaded, notes = recipe_of_models(finished, overrides)
+    if loaded.recipe.predict.snapshots:
+        look_at_models(models, snapshots=True)
     published = open_published(out, out / RUN_INSIDE)
     sources = {path.stem: path for path in images}
     published.require_same(sources)

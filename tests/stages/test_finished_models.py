@@ -113,6 +113,9 @@ def test_classes_that_labels_cannot_name_are_not_scored(home: Path, tmp_path: Pa
     results = {result.stage: result for result in run_pipeline(opened(home, labels), run, models_of(home))}
     assert scored(run) == ({"o3", "n4"}, {"house"})
     assert "not scored, since the labels say nothing of them: road" in results["score"].notes
+    classes = 'classes=[{name="road"},{name="house"}]'  # nor where the recipe names them
+    results = {result.stage: result for result in run_pipeline(opened(home, labels, classes), run, models_of(home))}
+    assert scored(run) == ({"o3", "n4"}, {"house"})
 
 
 def test_classes_that_no_model_knows_are_left_out_and_counted(home: Path, tmp_path: Path) -> None:

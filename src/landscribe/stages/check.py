@@ -133,6 +133,7 @@ def check_run(project: Project, run: Run, progress: Progress = silent) -> StageR
         data=project.recipe.data.model_dump(mode="json"),
         models=[m.name for m in project.recipe.models],
         classes=[table.model_dump(mode="json") for table in project.recipe.classes],
+        finished=None if project.finished is None else dict(project.finished.digests),
     )
     target = run.path("check.json")
 

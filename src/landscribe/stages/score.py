@@ -30,6 +30,7 @@ from landscribe.errors import DataError, problem
 from landscribe.io.atomic import write_text
 from landscribe.io.labels.legend import classes_of_labels
 from landscribe.io.raster.rasters import open_raster
+from landscribe.io.run.finished import read_finished
 from landscribe.io.run.label_facts import LABELLED, ground_of, require_negative_ground
 from landscribe.io.run.prepared import COVERAGE, PreparedScene
 from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
@@ -71,7 +72,7 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
         got, need = f"{len(vectorized)} predicted", "a predicted scene with labels that no model was trained on"
         raise DataError(problem("score", "no scene to score", got=got, need=need))
     refuse_taught(run, split, scene_ids)
-    legend = _scored_legend(project)
+    legend = _scored_legend(project, run)
     bands = [project.legend.index(name) for name in legend.names]
     ground = add_ground([ground_of(prepared[i], legend.names) for i in scene_ids])
     require_negative_ground(ground, "scored scenes")
@@ -133,10 +134,10 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
     return result
 
 
-def _scored_legend(project: Project) -> Legend:
+def _scored_legend(project: Project, run: Run) -> Legend:
     """Return the classes that are scored: of finished models, those that the labels could have named."""
-    if not project.legend.is_partial:
-        return project.legend
+    if read_finished(run) is None:
+        return project.legend  # whoever trains by labels has said that they show all classes
     named = classes_of_labels(project.scenes.label_tables, project.legend)
     return Legend(tuple(land_class for land_class in project.legend if land_class.name in named))
 
