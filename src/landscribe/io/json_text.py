@@ -18,7 +18,8 @@ MEMORY_PER_BYTE = 10
 """Bytes in memory per byte of JSON; 8.5 were measured on 220,000 building footprints."""
 GLANCE = 1 << 18
 """Characters that are looked at to tell what a file is."""
-TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|[{}\[\]:,]')
+TOKEN = re.compile(r'"((?:[^"\\]|\\.)*+)(?:"|\\?\Z)|[{}\[\]:,]', re.DOTALL)
+"""Text, also where it is cut short, so that nothing is looked at twice; or a sign."""
 
 
 @contextlib.contextmanager

@@ -69,6 +69,8 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
     at_once, threads = scenes_at_once(len(scenes), need_bytes)
     moves = align_scenes(project, run, progress, workers=at_once)
 
+    label_digest = functools.cache(file_digest)  # a file that scenes share is read once
+
     def key_of(scene_id: str) -> str:
         if scene_id in broken:
             raise DataError(broken[scene_id])
@@ -76,7 +78,7 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
         return make_key(
             FORMAT,
             sensors=sensor_keys(scene),
-            labels=[[file_digest(path) for path in label.paths] for label in scene.label_files],
+            labels=[[label_digest(path) for path in label.paths] for label in scene.label_files],
             label_tables=[label.table.model_dump(mode="json") for label in scene.label_files],
             place=scene.place,
             absent=sorted(scene.absent),

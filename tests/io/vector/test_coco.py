@@ -196,6 +196,8 @@ def test_it_is_known_by_its_beginning(tmp_path: Path) -> None:
         '[{"images": 1}]',
         "",
         "\x00\x01",
+        '{"a": "' + '\\"' * 100_000,  # must not take a minute
+        '{"a\\',
     ):
         path.write_text(text)
         assert not looks_like_coco(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +17,7 @@ from landscribe.core.legend import Legend
 from landscribe.errors import DataError, problem
 from landscribe.io.labels.vectors import settle
 from landscribe.io.source.scenes import LabelFile, Scene
-from landscribe.io.vector.coco import CocoImage, drawn_on, read_coco
+from landscribe.io.vector.coco import Coco, CocoImage, drawn_on, picture_names, read_coco
 from landscribe.io.vector.foreign import Kind
 from landscribe.io.vector.labelme import read_labelme
 from landscribe.io.vector.layer import CATEGORY, Drawn
@@ -27,8 +26,6 @@ from landscribe.io.vector.yolo import read_names, read_yolo
 
 SCALED = "shapes drawn on the picture at another size, scaled"
 STRAYS = "annotations of no image, or malformed"
-EXPORTED = re.compile(r"^(.+?)(?:[_-](?:jpe?g|png|tiff?))?\.rf\.[0-9a-z]+$", re.IGNORECASE)
-"""How Roboflow renames a picture."""
 
 
 def read_drawn(
@@ -99,9 +96,9 @@ def _drawn(scene: Scene, path: Path, file: LabelFile, kind: Kind) -> tuple[Drawn
         return read_yolo(path, _names(file.names)), 0
     if kind == "labelme":
         drawn = read_labelme(path)
-        return (drawn, 0) if not file.table.is_shared or _is_picture(drawn.picture, scene) else None
+        return (drawn, 0) if not file.table.is_shared or _called(scene) & picture_names(drawn.picture) else None
     coco = read_coco(path, path.stat().st_mtime_ns)
-    image = _image_of(coco.images, scene, path)
+    image = _image_of(coco, scene)
     if image is None and not file.table.is_shared:
         if len(coco.images) != 1:
             got = ", ".join(i.file_name for i in coco.images[:3])
@@ -111,15 +108,16 @@ def _drawn(scene: Scene, path: Path, file: LabelFile, kind: Kind) -> tuple[Drawn
     return None if image is None else (drawn_on(coco, image), coco.strays)
 
 
-def _image_of(images: Sequence[CocoImage], scene: Scene, path: Path) -> CocoImage | None:
+def _image_of(coco: Coco, scene: Scene) -> CocoImage | None:
     """Return the image of a COCO file that shows a scene: by its file name, with as much of its folders as tells."""
-    found = [image for image in images if _is_picture(image.file_name, scene)]
+    named = [image for name in _called(scene) for image in coco.by_name.get(name, ())]
+    found = list({id(image): image for image in named}.values())
     ours = scene.reference.path.parts
     shared = [_same_end(_parts(image.file_name), ours) for image in found]
     best = [image for image, parts in zip(found, shared, strict=True) if parts == max(shared)]
     if len(best) > 1:
         got = " and ".join(image.file_name for image in best[:3])
-        raise DataError(problem(str(path), f"several images for scene {scene.id!r}", got=got, need="one"))
+        raise DataError(problem(str(coco.path), f"several images for scene {scene.id!r}", got=got, need="one"))
     return best[0] if best else None
 
 
@@ -138,11 +136,8 @@ def _same_end(theirs: tuple[str, ...], ours: tuple[str, ...]) -> int:
     return 2 * same + (theirs[-1].casefold() == ours[-1].casefold())
 
 
-def _is_picture(name: str, scene: Scene) -> bool:
-    stem = PureWindowsPath(name).stem
-    match = EXPORTED.match(stem)
-    stems = {stem.casefold(), *([match.group(1).casefold()] if match else [])}
-    return bool({scene.reference.path.stem.casefold(), scene.id.casefold()} & stems)
+def _called(scene: Scene) -> set[str]:
+    return {scene.reference.path.stem.casefold(), scene.id.casefold()}
 
 
 def _scaled(drawn: Drawn, grid: Grid, where: str, counts: Counter[str]) -> np.ndarray[tuple[int], np.dtype[np.object_]]:

@@ -184,7 +184,7 @@ def _nearest_colours(
     nearest, first, second = _nearest(found_xc, np.concatenate([table_xc, found_xc[other]]), stands_for)
     exact = first == 0
     near = ~exact & (first <= NEAR) & (second >= CLEARLY * first)
-    index_hw = np.full(code_hw.shape, NO_CLASS, dtype=np.int64)
+    index_hw = np.full(code_hw.shape, NO_CLASS, dtype=np.int16)
     index_hw[~hidden_hw] = np.where(exact | near, nearest, UNLABELLED)[place]
     counts = {TAKEN: int(number[near].sum()), OFF_PALETTE: int(number[~exact & ~near].sum())}
     said = {
@@ -229,7 +229,7 @@ def _solid(code_hw: AnyArray) -> AnyArray:
 def _exact_values(
     code_hw: AnyArray, hidden_hw: BoolArray, wanted: Mapping[int, int]
 ) -> tuple[IntArray, dict[str, int]]:
-    index_hw = np.full(code_hw.shape, NO_CLASS, dtype=np.int64)
+    index_hw = np.full(code_hw.shape, NO_CLASS, dtype=np.int16)
     for value, stands_for in wanted.items():
         index_hw[code_hw == value] = stands_for
     index_hw[hidden_hw] = NO_CLASS

@@ -137,7 +137,7 @@ def _cached_area(path: Path, _when_ns: int, crs: CRS | None) -> GeometryArray:
     return clean(read_layer(path, None, ()), crs, str(path))[0]
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _cached_features(
     path: Path,
     _when_ns: int,

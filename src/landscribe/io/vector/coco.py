@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from landscribe.io.safety import check_size
 from landscribe.io.vector.layer import Drawn, drawn_layer
 from landscribe.io.vector.rle import MalformedError, outline, run_lengths, window_of
 
+EXPORTED = re.compile(r"^(.+?)(?:[_-](?:jpe?g|png|tiff?))?\.rf\.[0-9a-z]+$", re.IGNORECASE)
+"""How Roboflow renames a picture."""
 BOXES = "boxes without an outline"
 CROWDS = "crowds, taken for ground of their class"
 UNPACKED_BYTES = 4
@@ -46,6 +49,8 @@ class Coco:
     """Id -> name."""
     annotations: Mapping[Any, Sequence[Mapping[str, Any]]]
     """Image id -> what was drawn on it."""
+    by_name: Mapping[str, Sequence[CocoImage]]
+    """What a picture may be called, see `picture_names` -> the images that are."""
     strays: int
     """Annotations of no image, or malformed."""
 
@@ -95,7 +100,19 @@ def read_coco(path: Path, _when_ns: int = 0) -> Coco:
         else:
             strays += 1
     categories = {_key(row.get("id")): str(row.get("name", row.get("id"))) for row in parts["categories"]}
-    return Coco(path, images, categories, dict(annotations), strays)
+    by_name: dict[str, list[CocoImage]] = defaultdict(list)
+    for image in images:
+        for name in picture_names(image.file_name):
+            by_name[name].append(image)
+    return Coco(path, images, categories, dict(annotations), by_name, strays)
+
+
+def picture_names(file_name: str) -> set[str]:
+    """Return what the picture of that file may be called: its name without folders, ending and case, as exported."""
+    # Both kinds of slashes occur, whatever the machine.
+    stem = PureWindowsPath(file_name).stem
+    match = EXPORTED.match(stem)
+    return {stem.casefold(), *([match.group(1).casefold()] if match else [])}
 
 
 def drawn_on(coco: Coco, image: CocoImage) -> Drawn:

@@ -14,7 +14,7 @@ from landscribe.errors import DataError, problem
 from landscribe.io.safety import check_size, require_local_file
 from landscribe.io.vector.layer import Drawn, drawn_layer
 
-LINE = re.compile(r"\s*\d+(\s+[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?){4,}\s*")
+LINE = re.compile(r"\s*\d+(\s+[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?){4,}\s*")
 NAMES = ("classes.txt", "obj.names", "data.yaml", "data.yml", "dataset.yaml")
 """Files that say what the numbers of classes mean, in the order in which they are looked for."""
 SLACK = 0.01
