@@ -8,7 +8,7 @@ from landscribe import workers as module
 from landscribe.errors import DataError, LimitError
 from landscribe.io.run.projects import make_items
 from landscribe.io.run.runs import Made, open_run
-from landscribe.workers import abreast, scenes_at_once
+from landscribe.workers import abreast, scenes_at_once, stop_if_asked, thread_pool
 
 ITEMS = [f"s{i}" for i in range(7)]
 
@@ -85,37 +85,142 @@ def test_a_full_disk_stops_the_others(tmp_path):
     assert len(begun) < 10
 
 
-def test_an_interruption_reaches_every_thread_and_begins_nothing_new(tmp_path):
+def busy(ready=None):
+    """Work for a minute, unless somebody asks to stop."""
+    if ready is not None:
+        ready.wait()
+    for _ in range(6000):
+        time.sleep(0.01)
+        stop_if_asked()
+
+
+def interrupt_when(ready):
+    def interrupt():
+        ready.wait()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    killer = threading.Thread(target=interrupt)
+    killer.start()
+    return killer
+
+
+@pytest.fixture
+def interruptible():
+    # A shell starts what runs in the background with the signal ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interruption_reaches_every_thread_and_begins_nothing_new(tmp_path, interruptible):
     begun, cleaned = [], []
     ready = threading.Barrier(3, timeout=20)
 
     def make(item):
         begun.append(item)
         try:
-            ready.wait()
-            for _ in range(300):
-                time.sleep(0.01)
+            busy(ready)
         except KeyboardInterrupt:
             cleaned.append(item)
             raise
         return Made(())
 
-    def interrupt():
-        ready.wait()
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-
-    # A shell starts what runs in the background with the signal ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    killer = threading.Thread(target=interrupt)
-    killer.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            stage(tmp_path, make, 2)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    killer = interrupt_when(ready)
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        stage(tmp_path, make, 2)
+    assert time.monotonic() - begin < 20
     killer.join()
     assert sorted(begun) == sorted(cleaned) == ["s0", "s1"]
     assert not open_run(tmp_path / "2").records("try")
+
+
+def test_an_interruption_reaches_the_threads_of_threads(interruptible):
+    ready, stopped = threading.Barrier(5, timeout=20), []
+
+    def inner(name):
+        try:
+            busy(ready)
+        except KeyboardInterrupt:
+            stopped.append(name)
+            raise
+
+    def work(item):
+        with thread_pool(2, "inner") as pool:
+            list(pool.map(inner, [f"{item} a", f"{item} b"]))
+
+    def both():
+        with abreast(work, ITEMS[:2], 2) as outcomes:
+            for _, outcome in outcomes:
+                outcome()
+
+    killer = interrupt_when(ready)
+    with pytest.raises(KeyboardInterrupt):
+        both()
+    killer.join()
+    assert sorted(stopped) == ["s0 a", "s0 b", "s1 a", "s1 b"]
+
+
+def test_what_fails_in_threads_of_its_own_stops_them_and_no_other_item():
+    done, stopped = [], []
+    both_run = threading.Barrier(2, timeout=20)
+
+    def inner(name):
+        if name == "s0 bad":
+            both_run.wait()
+            raise DataError("broken")
+        try:
+            busy(both_run)
+        except KeyboardInterrupt:
+            stopped.append(name)
+            raise
+
+    def work(item):
+        if item == "s0":
+            with thread_pool(2, "inner") as pool:
+                list(pool.map(inner, ["s0 bad", "s0 good"]))
+        for _ in range(20):
+            time.sleep(0.01)
+            stop_if_asked()
+        done.append(item)
+
+    with abreast(work, ITEMS[:3], 2) as outcomes:
+        for item, outcome in outcomes:
+            if item == "s0":
+                with pytest.raises(DataError):
+                    outcome()
+            else:
+                outcome()
+    assert stopped == ["s0 good"]
+    assert sorted(done) == ["s1", "s2"]
+
+
+def test_a_generator_that_nobody_asks_any_more_stops_its_threads():
+    begun = threading.Event()
+
+    def numbers():
+        with thread_pool(1, "ahead") as pool:
+            waiting = pool.submit(lambda: (begun.set(), busy()))
+            yield 1
+            waiting.result()
+
+    running = numbers()
+    assert next(running) == 1
+    assert begun.wait(20)
+    begin = time.monotonic()
+    running.close()
+    assert time.monotonic() - begin < 10
+
+
+def test_who_asked_the_command_line_to_stop_is_heard_in_every_thread(monkeypatch):
+    monkeypatch.setattr(module, "stopping", threading.Event())
+    with thread_pool(1, "one") as pool:
+        work = pool.submit(busy)
+        module.stopping.set()
+        with pytest.raises(KeyboardInterrupt):
+            work.result()
+    with pytest.raises(KeyboardInterrupt):
+        stop_if_asked()
 
 
 def test_memory_bounds_the_scenes_and_their_threads(monkeypatch):

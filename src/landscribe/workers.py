@@ -7,20 +7,38 @@ loaded, and none can be lost as a process can.
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import functools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE_S = 5.0
-"""A thread that overheard that it shall stop is told again after this time."""
 MEMORY_SHARE = 0.5
 """Share of the free memory that scenes which are worked on at once may take."""
+
+stopping = threading.Event()
+"""Set by the command line once somebody asked to stop: every thread leaves off at its next `stop_if_asked`."""
+
+
+class _Event(Protocol):
+    def is_set(self) -> bool: ...
+    def set(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Whether the threads of a pool are to stop, or those of the pool that opened it."""
+
+    given: _Event
+    above: _Order | None
+
+
+_own = threading.local()
 
 
 def usable_processors() -> int:
@@ -61,62 +79,75 @@ def scenes_at_once(count: int, need_bytes: int) -> tuple[int, int]:
     return scenes, max(1, usable_processors() // scenes)
 
 
+def stop_if_asked() -> None:
+    """Leave off, if somebody asked to stop or nobody waits for this thread's work any more.
+
+    Loops call this once for each tile, strip, window or item, so that Ctrl-C ends them within moments.
+
+    Raises:
+        KeyboardInterrupt: As Ctrl-C does by itself in the main thread.
+    """
+    order: _Order | None = getattr(_own, "order", None)
+    while order is not None:
+        if order.given.is_set():
+            raise KeyboardInterrupt
+        order = order.above
+    if stopping.is_set():
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def thread_pool(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Yield a pool of threads that stop with the block.
+
+    When the block is left by an exception, or the thread that opened it is to stop, what was not begun is not begun any
+    more, and what is under way leaves off at its next `stop_if_asked`.
+
+    Args:
+        count: Threads.
+        name: What they are called.
+    """
+    order = _Order(threading.Event(), getattr(_own, "order", None))
+    pool = ThreadPoolExecutor(count, name, initializer=_obey, initargs=(order,))
+    try:
+        yield pool
+        pool.shutdown()
+    except BaseException:
+        order.given.set()
+        pool.shutdown(cancel_futures=True)
+        raise
+
+
 @contextlib.contextmanager
 def abreast(
     work: Callable[[str], T], items: Sequence[str], workers: int
 ) -> Iterator[Iterator[tuple[str, Callable[[], T]]]]:
     """Yield each item, in order, with a function that waits for what `work` makes of it, result or exception.
 
-    When the block is left by an exception, what was not begun is not begun any more, and what is under way is stopped
-    as Ctrl-C would stop it.
+    When the block is left by an exception, the work on other items stops as that of `thread_pool` does.
 
     Args:
         work: What to do with an item; with one worker it is done in the caller's thread, when it is waited for.
         items: In order.
         workers: Threads.
     """
+
+    def begin(item: str) -> T:
+        stop_if_asked()
+        return work(item)
+
     if workers == 1 or len(items) < 2:
-        yield ((item, lambda item=item: work(item)) for item in items)  # type: ignore[misc]
+        yield ((item, functools.partial(begin, item)) for item in items)
         return
-    threads: set[int] = set()
-    lock = threading.Lock()
-    # Made before anything begins: what an interruption between two of them left out could not be stopped.
-    futures: list[Future[T]] = [Future() for _ in items]
-
-    def settle(item: str, future: Future[T]) -> None:
-        if not future.set_running_or_notify_cancel():
-            return
-        try:
-            with lock:
-                threads.add(threading.get_ident())
-            try:
-                result = work(item)
-            finally:
-                with lock:
-                    threads.discard(threading.get_ident())
-        except BaseException as error:  # noqa: BLE001  # raised where the result is asked for
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-
-    pool = ThreadPoolExecutor(workers, "abreast")
-    try:
-        for item, future in zip(items, futures, strict=True):
-            pool.submit(settle, item, future)
+    with thread_pool(workers, "abreast") as pool:
+        futures = [pool.submit(begin, item) for item in items]
         yield ((item, future.result) for item, future in zip(items, futures, strict=True))
-    except BaseException:
-        for future in futures:
-            future.cancel()
-        while busy := [future for future in futures if not future.done()]:
-            with lock:
-                for thread in threads:
-                    _interrupt(thread)
-            wait(busy, timeout=PATIENCE_S)
-        raise
-    finally:
-        pool.shutdown()
 
 
-def _interrupt(thread: int) -> None:
-    """Raise KeyboardInterrupt in a thread, between two of its bytecodes, as Python does in the main one."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
+def obey(event: _Event) -> None:
+    """Make `stop_if_asked` raise in this thread once an event is set, which may come from another process."""
+    _own.order = _Order(event, None)
+
+
+def _obey(order: _Order) -> None:
+    _own.order = order

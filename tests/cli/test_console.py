@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from landscribe import workers
 from landscribe.cli import console
 
 
@@ -15,7 +16,7 @@ from landscribe.cli import console
 def handlers() -> Iterator[None]:
     before = {number: signal.signal(number, console.stop_when_asked) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
-    console.stopping.clear()
+    workers.stopping.clear()
     for number, handler in before.items():
         signal.signal(number, handler)
 

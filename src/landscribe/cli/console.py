@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,12 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from landscribe.workers import stop_if_asked, stopping
+
 PLAIN_EVERY_S = 15.0
 """Without a terminal a line of progress is written this often."""
-
-stopping = threading.Event()
-"""Set once somebody asked to stop. Python loses a KeyboardInterrupt that falls into a destructor; whoever reports
-progress then raises it again."""
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -37,7 +34,7 @@ def reporting() -> Iterator[Callable[[str, int, int], None]]:
             tasks: dict[str, Any] = {}
 
             def draw(what: str, done: int, total: int) -> None:
-                _stop_if_asked()
+                stop_if_asked()
                 # The first word is the stage: one bar each, renamed as it goes.
                 stage = what.split(" ", 1)[0]
                 if stage not in tasks:
@@ -49,7 +46,7 @@ def reporting() -> Iterator[Callable[[str, int, int], None]]:
     last = {"when": 0.0, "what": ""}
 
     def write(what: str, done: int, total: int) -> None:
-        _stop_if_asked()
+        stop_if_asked()
         now = time.monotonic()
         if now - last["when"] >= PLAIN_EVERY_S:  # type: ignore[operator]
             last["when"] = now
@@ -114,14 +111,12 @@ def _blocks(widths: list[int], room: int) -> list[list[int]]:
 
 
 def stop_when_asked(_number: int, _frame: FrameType | None) -> None:
-    """Handle a signal that ends the program: the work under way is left by an exception."""
+    """Handle a signal that ends the program: the work under way is left by an exception, in every thread.
+
+    Python loses a KeyboardInterrupt that falls into a destructor; whoever reports progress then raises it again.
+    """
     stopping.set()
     raise KeyboardInterrupt
-
-
-def _stop_if_asked() -> None:
-    if stopping.is_set():
-        raise KeyboardInterrupt
 
 
 def _plain(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -251,7 +251,9 @@ def _predict_scene(
         predicted: Iterator[tuple[Window, Iterable[FloatArray]]] = ((window, ()) for window in missing)
         if loaded.nets:
             given = (loaded.nets, source, engine, table)
-            predicted = predict_patches(*given) if in_patches else predict_tiles(*given, missing)
+            running = predict_patches(*given) if in_patches else predict_tiles(*given, missing)
+            # Its threads read the scene: they have to end before its rasters are closed.
+            predicted = files.enter_context(closing(running))
         # In the order of windows, kept or not: the file then has the same bytes however often its making was cut off.
         for number, window in enumerate(windows, start=1):
             stack_khw = None if window in missing else tiles.load(window, bands)

@@ -6,7 +6,6 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ from landscribe.io.source.scenes import Scene, require_shared_ground, sensor_gri
 from landscribe.io.source.sensor_files import SensorFile, open_sensor
 from landscribe.io.source.sensor_findings import say_suspects
 from landscribe.io.vector.vectors import write_features
-from landscribe.workers import scenes_at_once
+from landscribe.workers import scenes_at_once, stop_if_asked, thread_pool
 
 FORMAT = 3
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
@@ -216,7 +215,7 @@ def _write_coverage(
         write_raster(
             folder / COVERAGE, grid, count=len(legend), dtype="uint8", descriptions=legend.names, mask=True
         ) as writer,
-        ThreadPoolExecutor(threads, "burn") as pool,
+        thread_pool(threads, "burn") as pool,
     ):
         for window in grid.window.strips():
             if labels.coverage_khw is None or grown:
@@ -237,6 +236,7 @@ def _write_coverage(
 
 
 def _target(polygons: GeometryArray, grid: Grid, target: str, window: Window) -> ByteArray:
+    stop_if_asked()
     if target == "share":
         return burn_share(polygons, grid.shape_hw, window=window)
     mode: MaskMode = "opencv" if target == "opencv" else "touched" if target == "touched" else "gdal"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -42,6 +41,7 @@ from landscribe.io.run.projects import Progress, Project, StageResult, make_item
 from landscribe.io.run.runs import Made, Run, make_key
 from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import TUNED
+from landscribe.workers import stop_if_asked, thread_pool
 
 FORMAT = 2
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
@@ -241,6 +241,7 @@ class _ClassMeasure:
         areas_p3 = np.zeros((len(self.places), 3))
 
         def measure(scene: _TunedScene, truth: GeometryArray) -> FloatArray:
+            stop_if_asked()
             grid, name = scene.prepared.grid, scene.prepared.id
             field_hw = self._field(scene, choice.symmetries)
             traced = self._trace(field_hw, choice.threshold, self._in_pixels(choice.min_area, grid), grid)
@@ -257,7 +258,7 @@ class _ClassMeasure:
 
     def _each_scene(self, work: Callable[[_TunedScene, GeometryArray], FloatArray]) -> list[FloatArray]:
         # GEOS and the tracer work outside the interpreter lock, so threads share the cores.
-        with ThreadPoolExecutor(WORKERS) as pool:
+        with thread_pool(WORKERS, "tune") as pool:
             return list(pool.map(work, self.scenes, self.truths))
 
     def _field(self, scene: _TunedScene, views: int) -> AnyArray:

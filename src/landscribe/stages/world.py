@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from landscribe.io.atomic import write_text
 from landscribe.io.run.projects import Progress, silent
 from landscribe.io.source.dstl import write_scene, write_tables
 from landscribe.process import settle_process
+from landscribe.workers import obey, stop_if_asked
 from landscribe.worlds.world import WorldSpec, make_scene, scene_ids
 
 
@@ -40,8 +43,15 @@ def write_world(
     jobs = [(root, spec, number) for number in range(len(ids))]
     if workers > 1:
         # Spawned, since a forked child of a process with OpenMP threads can hang.
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=settle_process) as pool:
-            results = _collect(pool.map(_write_one, jobs), len(ids), progress)
+        context = get_context("spawn")
+        stop = context.Event()
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(stop,)) as pool:
+            try:
+                results = _collect(pool.map(_write_one, jobs), len(ids), progress)
+            except BaseException:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
     else:
         results = _collect(map(_write_one, jobs), len(ids), progress)
     for scene_id, frame, shape_hw, polygons, scene_shifts in results:
@@ -57,9 +67,17 @@ def write_world(
     return ids
 
 
+def _begin(stop: Event) -> None:
+    """Set up a process of our own; Ctrl-C reaches it too, and the one that started it says when to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settle_process()
+    obey(stop)
+
+
 def _write_one(job: tuple[Path, WorldSpec, int]) -> tuple[str, tuple[float, float], tuple[int, int], Any, Any]:
     root, spec, number = job
     scene = make_scene(spec, number)
+    stop_if_asked()
     write_scene(root, scene.scene_id, scene.images_chw)
     height, width = scene.images_chw["RGB"].shape[1:]
     return scene.scene_id, (scene.x_max, scene.y_min), (height, width), scene.polygons, scene.shifts_px

@@ -8,6 +8,7 @@ import shapely
 from landscribe.core.arrays import GeometryArray
 from landscribe.core.polygons.quiet import is_valid
 from landscribe.core.polygons.rings import polygon_parts
+from landscribe.workers import stop_if_asked
 
 REPAIRED, NOT_FINITE, NO_AREA, COLLAPSED = "repaired", "coordinate not finite", "not a polygon", "no area after repair"
 
@@ -45,6 +46,7 @@ def repair(geometries: GeometryArray) -> tuple[GeometryArray, dict[str, int]]:
         result[several] = grouped
     bad = np.flatnonzero(~is_valid(result))
     for k in bad:
+        stop_if_asked()
         result[k] = _make_valid(result[k])
     flat = (members > 0) & ~(shapely.area(result) > 0)
     result[flat] = shapely.Polygon()
@@ -68,6 +70,7 @@ def round_valid(geometries: GeometryArray, decimals: int) -> tuple[GeometryArray
     )
     bad = np.flatnonzero(~is_valid(rounded) | ~(shapely.area(rounded) > 0))
     for k in bad:
+        stop_if_asked()
         with np.errstate(all="ignore"):  # as above
             snapped = polygonal(_snap(geometries[k], rounded[k], 10.0**-decimals))
         # The grid of GEOS is a multiple of a power of ten in binary; a last rounding gives the shortest decimals.

@@ -12,6 +12,7 @@ from affine import Affine
 
 from landscribe.core.arrays import AnyArray, BoolArray, FloatArray
 from landscribe.core.register.kernels import block_mean, sample_cubic, spline_coefficients, step_sums
+from landscribe.workers import stop_if_asked
 
 SMOOTH_PX = 0.6
 """Standard deviation of the blur that both sensors get, in pixels of the coarser: cuts noise and aliasing."""
@@ -98,6 +99,7 @@ def make_level(patch: Patch, factor: int, tiles: int) -> Level:
         factor: Coarse pixels along the side of one of the level's.
         tiles: Sub-windows along the patch's shorter side, as far as it is large enough.
     """
+    stop_if_asked()
     coarse_bhw, share_hw = reduce_picture(patch.coarse, factor)
     blurred_bhw, clean_hw = smooth(coarse_bhw, share_hw, SMOOTH_PX)
     seen_bhw, use_hw = take_mean(blurred_bhw, clean_hw)
@@ -215,6 +217,7 @@ def measure(levels: Sequence[Level], shift: tuple[float, float]) -> Fit:
 
 
 def _predictors(level: Level, shift: tuple[float, float]) -> tuple[FloatArray, BoolArray]:
+    stop_if_asked()
     fine_khw = np.empty((len(level.fine_khw), *level.use_hw.shape), np.float32)
     seen_hw = np.empty(level.use_hw.shape, np.bool_)
     there = level.to_fine @ Affine.translation(-shift[1], -shift[0])

@@ -11,6 +11,7 @@ from affine import Affine
 from landscribe.core.arrays import FloatArray
 from landscribe.core.register.kernels import sample_cubic
 from landscribe.core.register.refine import Level, take_mean
+from landscribe.workers import stop_if_asked
 
 CLEAR = 6.0
 """So many spreads must the best shift stand above what the others reach."""
@@ -75,6 +76,7 @@ def search_shift(level: Level, reach_px: float) -> Guess | None:
         return None
     similarity = np.zeros_like(count)
     for band_hw in level.seen_bhw:
+        stop_if_asked()
         masked_hw = band_hw * use
         spread = math.sqrt(float((masked_hw**2).sum()) / max(float(use.sum()), 1.0))
         if spread > 0:

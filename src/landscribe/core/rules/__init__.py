@@ -24,6 +24,7 @@ from landscribe.core.recipe import RuleTable, name_list
 from landscribe.core.rules.actions import ACTIONS, ALL, SCENE, Site, rows_of, setting_of
 from landscribe.core.rules.overlay import Counts, Rows
 from landscribe.errors import DataError, RecipeError, problem
+from landscribe.workers import stop_if_asked
 
 NO_AREA = "dropped, without area on the ground"
 
@@ -118,6 +119,7 @@ def _apply_to_scene(
     )
     for rule, here, count in zip(rules, wanted, counts, strict=True):
         if here:
+            stop_if_asked()
             count["before"] += len(rows)
             chosen = rows_of(rows, rule.classes, legend)
             site = Site(rule, legend, plane.footprint, count)

@@ -21,6 +21,7 @@ from landscribe.core.polygons.flatten import subdivide
 from landscribe.core.polygons.quiet import is_valid
 from landscribe.core.polygons.rings import polygon_parts, to_polygons, to_rings
 from landscribe.core.polygons.simplify import FREE, thin
+from landscribe.workers import stop_if_asked
 
 SLIVER = 1e-9
 """Parts with less area than this, in units of the frame, are rounding of the overlay."""
@@ -134,6 +135,7 @@ def _hits(geometries: GeometryArray, index: Ints, others: GeometryArray) -> tupl
     one = end - begin == 1
     united[one] = pieces[theirs[begin[one]]]
     for k in np.flatnonzero(~one):
+        stop_if_asked()
         united[k] = shapely.union_all(pieces[theirs[begin[k] : end[k]]])
     return index[rows], united
 
@@ -145,6 +147,7 @@ def merge(rows: Rows, chosen: BoolArray, counts: Counts, *, reach: float = 0.0) 
     largest member. A row without company stays as it is where `reach` is 0.
     """
     for class_index in np.unique(rows.class_index[chosen]):
+        stop_if_asked()
         index = np.flatnonzero(chosen & (rows.class_index == class_index))
         grown = outline(rows.geometry[index], reach) if reach else rows.geometry[index]
         tree = shapely.STRtree(grown)
@@ -228,6 +231,7 @@ def agreed_ground(sources: Sequence[GeometryArray], at_least: int) -> GeometryAr
     layers = [_flat(source) for source in sources]
     agreed = []
     for some in combinations(layers, at_least):
+        stop_if_asked()
         ground = some[0]
         for layer in some[1:]:
             ground = intersections(ground, layer)[0]
@@ -270,6 +274,7 @@ def simplify(geometries: GeometryArray, tolerance: float) -> GeometryArray:
     left = np.arange(len(parts))
     no_vertices = np.empty(0, dtype=np.bool_)
     for halving in range(HALVINGS):
+        stop_if_asked()
         rings = to_rings(parts[left])
         xy, ring_start = thin(rings.xy, rings.ring_start, no_vertices, tolerance / 2**halving, FREE, -1, -1)
         new = to_polygons(xy, ring_start, rings.polygon_start)
@@ -294,6 +299,7 @@ def fill_holes(geometries: GeometryArray, area: float) -> tuple[GeometryArray, I
     result = geometries.copy()
     parts, source = polygon_parts(geometries)
     for k in np.unique(source[shapely.get_num_interior_rings(parts) > 0]):
+        stop_if_asked()
         new = []
         for part in parts[np.searchsorted(source, k) : np.searchsorted(source, k, side="right")]:
             holes = shapely.polygons([ring.coords for ring in part.interiors])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import geopandas as gpd
@@ -22,6 +21,7 @@ from landscribe.core.polygons.quiet import total_bounds
 from landscribe.core.score.areas import Areas, Matches, boundary_areas, match_objects, polygon_areas
 from landscribe.core.score.parts import part_areas
 from landscribe.errors import DataError, problem
+from landscribe.workers import stop_if_asked, thread_pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +106,12 @@ def measure(
     jobs: list[tuple[LandClass, _View]] = [(c, view) for view in views.values() for c in legend]
 
     def work(job: tuple[LandClass, _View]) -> Measured:
+        stop_if_asked()
         land_class, view = job
         return _measure_class(land_class, *view.sides(land_class.name), view.region, boundary=boundary, iou=iou)
 
     # GEOS works outside the interpreter lock, so threads share the cores.
-    with ThreadPoolExecutor(max(workers, 1)) as pool:
+    with thread_pool(max(workers, 1), "measure") as pool:
         done = iter(list(pool.map(work, jobs)))
     return {scene: {land_class.name: next(done) for land_class in legend} for scene in scenes}
 

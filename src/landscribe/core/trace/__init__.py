@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Unpack
 
@@ -24,6 +24,7 @@ from landscribe.core.trace._strips import to_unit as to_unit
 from landscribe.core.trace.outlines import Outlines, count_from_centres, join, shape_outlines
 from landscribe.core.tracing import EXACT, Tracing, TracingOptions
 from landscribe.errors import DataError, problem
+from landscribe.workers import thread_pool
 
 STRIP_ROWS = 256
 """Rows per strip where the raster is in memory already."""
@@ -138,7 +139,7 @@ def _shape_beside(pieces: Iterable[Closed], shape_hw: tuple[int, int], tracing: 
     """Build the polygons of one strip while the next one is read and traced; in the order of the strips."""
     done: list[Outlines] = []
     waiting: deque[Future[Outlines]] = deque()
-    with ThreadPoolExecutor(1, "outlines") as pool:
+    with thread_pool(1, "outlines") as pool:
         for piece in pieces:
             waiting.append(pool.submit(shape_outlines, piece, shape_hw, tracing))
             if len(waiting) > WAITING:

@@ -17,6 +17,7 @@ from landscribe.core.trace._contour_loop import Field, contour_rows
 from landscribe.core.trace._edge_loop import edge_rows
 from landscribe.core.trace._rows import LABEL, Row, empty_row
 from landscribe.errors import DataError, problem
+from landscribe.workers import stop_if_asked
 
 Reader: TypeAlias = Callable[[Window], AnyArray]
 
@@ -180,6 +181,7 @@ def _pieces(
             raise DataError(problem("trace", "the type of the field changes", got=" and ".join(sorted(kinds))))
         values, scale, threshold = native(field, level)
         for begin in range(0, rows, KERNEL_ROWS):
+            stop_if_asked()
             yield values[begin : begin + KERNEL_ROWS], scale, threshold
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import TypeAlias
 
@@ -15,6 +14,7 @@ from landscribe.core.owners import against_the_best_other, one_against_the_best_
 from landscribe.core.trace import Traced, to_unit, trace_blocks
 from landscribe.core.trace.partition import trace_partition
 from landscribe.core.tracing import Tracing
+from landscribe.workers import thread_pool
 
 BandReader: TypeAlias = Callable[[Window, Sequence[int]], AnyArray]
 
@@ -66,7 +66,7 @@ def trace_classes(
         return trace_blocks(field, shape_hw, tracings[band], block=BLOCK_ROWS)
 
     # Compiled loops and GEOS let other threads run.
-    with ThreadPoolExecutor(threads, "trace") as pool:
+    with thread_pool(threads, "trace") as pool:
         return list(pool.map(trace, bands))
 
 

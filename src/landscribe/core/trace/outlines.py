@@ -18,6 +18,7 @@ from landscribe.core.trace._chains import Closed
 from landscribe.core.trace.corners import restore_corners
 from landscribe.core.trace.squaring import square_rings
 from landscribe.core.tracing import Tracing
+from landscribe.workers import stop_if_asked
 
 SMALL, SMALL_HOLE = "polygon below minimum area", "hole below minimum area"
 FLAT = "one pixel wide, no area between pixel centres"
@@ -57,6 +58,7 @@ def shape_outlines(closed: Closed, shape_hw: tuple[int, int], tracing: Tracing) 
     Returns:
         Polygons, one for each part that is left.
     """
+    stop_if_asked()
     areas = -ring_areas(closed.xy, closed.ring_start)  # shells run against the clock on the screen
     is_hole = areas < 0
     small_hole = is_hole & (-areas < tracing.hole_px)
@@ -188,6 +190,7 @@ def _group(outlines: Outlines) -> Outlines:
     lead = np.unique(group, return_index=True)[1]
     geometries = outlines.geometries[lead]
     for k in np.flatnonzero(members > 1):
+        stop_if_asked()
         geometries[k] = shapely.MultiPolygon(list(outlines.geometries[group == k]))
     low = np.full(len(members), np.inf)
     np.minimum.at(low, group, outlines.low)
@@ -211,6 +214,7 @@ def settle(outlines: Outlines) -> Outlines:
     bad = index[~(is_valid(geometries[index]) & (shapely.area(geometries[index]) > 0))]
     reshaped = outlines.reshaped.copy()
     while True:
+        stop_if_asked()
         geometries[bad] = outlines.plain[bad]
         reshaped[bad] = False
         index = np.flatnonzero(reshaped)

@@ -24,6 +24,7 @@ from landscribe.io.atomic import atomic_path
 from landscribe.io.raster.gdal import GDAL_ERRORS, change_dataset, create_dataset, gdal, open_dataset, reason_of
 from landscribe.io.raster.georeference import grid_of, to_rasterio_crs
 from landscribe.io.raster.nodata import is_data
+from landscribe.workers import stop_if_asked
 
 TILE, SMALL_TILE = 512, 256
 THREADS = 2
@@ -50,6 +51,7 @@ class RasterWriter:
             DataError: If the shape or the type is not the raster's, or the window reaches over the edge.
             OSError: If the disk is full.
         """
+        stop_if_asked()
         where, need = "raster writer", (self._dataset.count, *window.shape_hw)
         if image_chw.shape != need:
             raise DataError(problem(where, "wrong shape", got=image_chw.shape, need=need))
@@ -196,6 +198,7 @@ def _statistics(dataset: Any, number: int) -> dict[str, str]:
     # GDAL's own take masked pixels in where the type is uint16 (measured with 3.10).
     n, low, high, total, square = 0, np.inf, -np.inf, 0.0, 0.0
     for row in range(0, dataset.height, TILE):
+        stop_if_asked()
         part = RasterioWindow(0, row, dataset.width, min(TILE, dataset.height - row))
         band_hw = dataset.read(number, window=part)
         valid_hw = is_data(band_hw[None], [dataset.nodata]) & (dataset.read_masks(number, window=part) > 0)

@@ -27,6 +27,7 @@ from landscribe.io.raster.nodata import is_data
 from landscribe.io.raster.odd import refusing_odd_files
 from landscribe.io.raster.png import require_whole_png
 from landscribe.io.safety import check_claim, check_size, require_local_file
+from landscribe.workers import stop_if_asked
 
 __all__ = ["Raster", "RasterInfo", "RasterWriter", "open_raster", "webmercator_tile_grid", "write_raster"]
 
@@ -115,6 +116,7 @@ class Raster:
             DataError: If the window reaches over the edge, a band does not exist, or the file is damaged.
             LimitError: If it would not fit into memory.
         """
+        stop_if_asked()
         window = self.info.grid.window if window is None else window
         wanted = list(range(1, len(self._numbers) + 1)) if bands is None else list(bands)
         self._check_request(window, wanted, len(self._numbers))

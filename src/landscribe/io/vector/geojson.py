@@ -26,6 +26,7 @@ from landscribe.io.atomic import atomic_path
 from landscribe.io.json_text import MEMORY_PER_BYTE, no_collection
 from landscribe.io.safety import check_size
 from landscribe.io.vector.layer import MAX_NESTING, Layer, table_of
+from landscribe.workers import stop_if_asked
 
 LONLAT = CRS.from_user_input("OGC:CRS84")
 CRS_NAME = re.compile(
@@ -66,6 +67,7 @@ def read_geojson(path: Path, wanted: Collection[str] | None = None) -> Layer:
     rows: list[dict[str, Any]] = []
     columns: dict[str, None] = {}
     for geometry, properties in _features(records, where):
+        stop_if_asked()
         columns.update(dict.fromkeys(properties) if len(columns) < 1000 else {})
         if builder.add(geometry):
             rows.append({k: v for k, v in properties.items() if wanted is None or k in wanted})

@@ -30,7 +30,7 @@ from landscribe.io.atomic import atomic_path
 from landscribe.io.names import escape_cell, is_formula, unescape_cell
 from landscribe.io.safety import require_local_file
 from landscribe.io.vector.layer import MAX_NESTING, Layer, table_of
-from landscribe.workers import free_memory_bytes
+from landscribe.workers import free_memory_bytes, stop_if_asked
 
 HEADER = ("ImageId", "ClassType", "MultipolygonWKT")
 GEOMETRY_COLUMNS = ("wkt", "geometry", "geom", "the_geom", "wkt_geom", "multipolygonwkt")
@@ -201,6 +201,7 @@ def open_rows(path: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, list[
 def _lines(text: IO[str], path: Path) -> Iterator[str]:
     left = limit = free_memory_bytes() // 2
     while line := text.readline(MAX_LINE):
+        stop_if_asked()
         left -= len(line)
         if left < 0 or (len(line) == MAX_LINE and not line.endswith("\n")):
             got = "a line" if left >= 0 else "a table"

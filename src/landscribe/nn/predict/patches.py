@@ -7,7 +7,7 @@ third of a patch 9 times those; in `nn/predict/tiles.py` nothing depends on wher
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -77,7 +77,7 @@ def require_models_fit(predict: PredictTable, models: Sequence[ModelTable]) -> N
 
 def predict_patches(
     models: Sequence[SegmentationNet], source: PixelSource, engine: Engine, predict: PredictTable
-) -> Iterator[tuple[Window, FloatArray]]:
+) -> Generator[tuple[Window, FloatArray], None, None]:
     """Predict a scene patch by patch and average where patches overlap.
 
     Args:

@@ -19,6 +19,7 @@ from landscribe.nn.device import Engine
 from landscribe.nn.network.bundle import SegmentationNet
 from landscribe.nn.predict.stem_table import TABLE_TYPES, ReadyStem
 from landscribe.nn.sample import Raster, RasterBank, copy_pixels, pack_rasters, sample
+from landscribe.workers import stop_if_asked
 
 STEM_ROWS = 32
 """Rows of a tile that are normalised at a time."""
@@ -111,6 +112,7 @@ class SceneReader:
         rows = round_up(STEM_ROWS, net.divisor) if self.engine.device.type == "cpu" else height
         found: dict[int, Tensor] = {}
         for top in range(0, height, rows):
+            stop_if_asked()
             stop = min(top + rows, height)
             for stride in strides:
                 images, valid = {}, {}

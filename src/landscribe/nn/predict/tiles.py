@@ -8,8 +8,8 @@ nothing has to be blended. Flips and turns map the pooling grid onto itself for 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from landscribe.nn.device import BYTES, Engine
 from landscribe.nn.network.bundle import SegmentationNet
 from landscribe.nn.predict.prepare_network import make_ready_for
 from landscribe.nn.predict.reading import SceneReader, TileInput, round_up, scene_reader
+from landscribe.workers import stop_if_asked, thread_pool
 
 VIEWS: dict[str, tuple[tuple[int, bool], ...]] = {
     "turns": tuple((turns, flip) for flip in (False, True) for turns in range(4)),
@@ -121,7 +122,7 @@ def predict_tiles(
     engine: Engine,
     predict: PredictTable,
     windows: Sequence[Window] | None = None,
-) -> Iterator[tuple[Window, FloatArray]]:
+) -> Generator[tuple[Window, FloatArray], None, None]:
     """Predict a scene tile by tile; reading, computing and what the caller does with a tile go on at the same time.
 
     Memory depends on the tile's size, not on the scene's. Pixels without data in the reference sensor get some
@@ -154,7 +155,7 @@ def predict_tiles(
 
 def predict_logits(
     net: SegmentationNet, source: PixelSource, engine: Engine, tile: int | None = None
-) -> Iterator[tuple[Window, FloatArray]]:
+) -> Generator[tuple[Window, FloatArray], None, None]:
     """Sweep over a scene as `predict_tiles` does, without symmetries; of these logits, its result is the sigmoid.
 
     Args:
@@ -185,7 +186,7 @@ def _sweep(
     scene: SceneReader,
     windows: Sequence[Window],
     compute: Callable[[SegmentationNet, TileInput, Window], FloatArray],
-) -> Iterator[tuple[Window, FloatArray]]:
+) -> Generator[tuple[Window, FloatArray], None, None]:
     """Yield windows and what is computed there of all models.
 
     While the caller writes a tile, the next one is computed; while that goes on, the one after it is read.
@@ -200,9 +201,10 @@ def _sweep(
         return [scene.load(net, window) for net in ready]
 
     def compute_all(window: Window, inputs: Future[list[TileInput]]) -> FloatArray:
+        stop_if_asked()
         return np.concatenate([compute(net, tile, window) for net, tile in zip(ready, inputs.result(), strict=True)])
 
-    with ThreadPoolExecutor(1, "tiles-read") as reader, ThreadPoolExecutor(1, "tiles-compute") as computer:
+    with thread_pool(1, "tiles-read") as reader, thread_pool(1, "tiles-compute") as computer:
         running = computer.submit(compute_all, windows[0], reader.submit(load, windows[0])) if windows else None
         for i, window in enumerate(windows):
             following = reader.submit(load, windows[i + 1]) if i + 1 < len(windows) else None
@@ -229,6 +231,7 @@ def average_views(net: SegmentationNet, seen: TileInput, engine: Engine, predict
     views = list(enumerate(VIEWS[predict.views][: max(counts)]))
     total: Tensor | None = None
     for some in _groups(views, views_at_once(net, engine, len(views), seen.stacks[1][:, 0].numel())):
+        stop_if_asked()
         turned = {step: _join([_turn(stack, *view) for _, view in some]) for step, stack in seen.stacks.items()}
         keeps = [_turn_window(seen.keep, size_hw, *view) for _, view in some]
         hull = _hull(keeps)

@@ -12,6 +12,7 @@ from landscribe.nn.train.hard import NONE_YET, HardChips
 from landscribe.nn.train.losses import frame_of
 from landscribe.nn.train.ranks import share_of
 from landscribe.nn.train.setup import Setup
+from landscribe.workers import thread_pool
 
 AHEAD = 2
 """Batches that are being cut while a step runs."""
@@ -37,11 +38,8 @@ def cut_ahead(setup: Setup, hard: HardChips | None, done: int) -> Iterator[Itera
             while waiting and (len(waiting) > AHEAD or (step + 1) % setup.epoch_steps == 0):
                 yield waiting.popleft().result().to(setup.engine.device)
 
-    pool = ThreadPoolExecutor(AHEAD if device.type == "cpu" else 1, thread_name_prefix="chips")
-    try:
+    with thread_pool(AHEAD if device.type == "cpu" else 1, "chips") as pool:
         yield in_order(pool)
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _cut(setup: Setup, hard: HardChips | None, step: int) -> Chips:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 
@@ -44,14 +45,15 @@ def evaluate(
     sums: LossSums | None = None
     counts_k2 = np.zeros((len(net.spec.classes), 2), np.int64)
     for scene in scenes:
-        for window, logits_khw in predict_logits(net, scene, engine, tile):
-            share_khw, known_hw = scene.read_coverage(window)
-            true_khw, found_khw = (share_khw >= 128) & known_hw, (logits_khw > 0) & known_hw
-            counts_k2[:, 0] += (true_khw & found_khw).sum((1, 2))
-            counts_k2[:, 1] += (true_khw | found_khw).sum((1, 2))
-            logits = torch.from_numpy(logits_khw).double()[None]
-            part = sum_pixels(logits, *split_frame(*_labels(scene, window, frame_of(loss)), loss))
-            sums = part if sums is None else sums + part
+        with contextlib.closing(predict_logits(net, scene, engine, tile)) as tiles:
+            for window, logits_khw in tiles:
+                share_khw, known_hw = scene.read_coverage(window)
+                true_khw, found_khw = (share_khw >= 128) & known_hw, (logits_khw > 0) & known_hw
+                counts_k2[:, 0] += (true_khw & found_khw).sum((1, 2))
+                counts_k2[:, 1] += (true_khw | found_khw).sum((1, 2))
+                logits = torch.from_numpy(logits_khw).double()[None]
+                part = sum_pixels(logits, *split_frame(*_labels(scene, window, frame_of(loss)), loss))
+                sums = part if sums is None else sums + part
     if sums is None:
         raise RecipeError(problem("validation", "no scene"))
     weights = torch.tensor(class_weights(loss, net.spec.classes), dtype=torch.float64)
