@@ -267,8 +267,11 @@ def _describe(
     alpha_band = _alpha_band(dataset, alpha)
     numbers = _numbers(dataset, path, alpha_band, bands)
     per_band = tuple(dataset.nodatavals[k - 1] for k in numbers) if nodata is None else (nodata,) * len(numbers)
-    flags = dataset.mask_flag_enums[0]
     shown = (*numbers, *([alpha_band] if alpha_band else []))
+    # Before masks are asked for: what GDAL then says of a damaged thumbnail would be taken for an answer to these.
+    colours = tuple(dataset.colorinterp[k - 1].name for k in shown)
+    scales = tuple((float(dataset.scales[k - 1]), float(dataset.offsets[k - 1])) for k in numbers)
+    flags = dataset.mask_flag_enums[0]
     info = RasterInfo(
         path=path,
         grid=grid,
@@ -282,8 +285,8 @@ def _describe(
         georeferenced=georeferenced,
         palette=table,
         ignored=_ignored(dataset, path),
-        colours=tuple(dataset.colorinterp[k - 1].name for k in shown),
-        scales=tuple((float(dataset.scales[k - 1]), float(dataset.offsets[k - 1])) for k in numbers),
+        colours=colours,
+        scales=scales,
     )
     return Raster(info, dataset, numbers, per_band, alpha_band, _scaled=scaled)
 
