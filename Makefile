@@ -43,8 +43,9 @@ wheel:
 oldest:
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python $(PIP) --constraint constraints-oldest.txt $(TORCH)
-	.venv-oldest/bin/python $(PIP) --constraint constraints-oldest.txt --editable . pytest pytest-xdist hypothesis
-	.venv-oldest/bin/python -m pytest -n 2 $(QUICK) --ignore tests/test_house.py --ignore tests/test_docs.py
+	.venv-oldest/bin/python $(PIP) --constraint constraints-oldest.txt --editable . pytest pytest-xdist hypothesis scipy
+	.venv-oldest/bin/python -m pytest -n 2 $(QUICK) --ignore tests/test_house.py --ignore tests/test_docs.py \
+		-W default::DeprecationWarning -W default::FutureWarning
 
 bench: .venv/ready
 	for name in $(SPEED); do $(BIN)/python benchmarks/$$name.py || exit 1; done

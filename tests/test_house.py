@@ -112,6 +112,15 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     assert packages - extras == declared("core")
 
 
+def test_the_oldest_versions_that_are_tried_are_those_that_are_allowed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lowest = dict(re.findall(r"^([\w.-]+)>=([\d.]+)", "\n".join(project["dependencies"]), re.MULTILINE))
+    tried = dict(re.findall(r"^([\w.-]+)==([\d.]+)$", (ROOT / "constraints-oldest.txt").read_text(), re.MULTILINE))
+    assert set(tried) == set(lowest) - {"torch"}
+    wrong = {name: version for name, version in tried.items() if not f"{version}.".startswith(f"{lowest[name]}.")}
+    assert not wrong
+
+
 def test_a_stage_says_which_code_made_its_results() -> None:
     keyed = [path for path in SOURCES if "make_key(" in path.read_text() and path.stem != "runs"]
     assert len(keyed) > 10
