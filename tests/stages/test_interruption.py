@@ -1,0 +1,86 @@
+"""Ctrl-C and SIGTERM in the middle of a stage that works on several scenes at once."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+RECIPE = """
+seed = 1
+[data]
+source = "dstl"
+root = "world"
+[[models]]
+kind = "labels"
+[predict]
+scenes = "all"
+tile = 64
+"""
+CODE = """
+import signal, sys
+from landscribe import workers
+workers.usable_processors = lambda: 2
+from landscribe.cli import app
+app.main()
+"""
+pytestmark = pytest.mark.slow
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-c", CODE, *map(str, arguments)]
+
+
+def digests(run: Path) -> dict[str, str]:
+    return {
+        path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(run.rglob("*"))
+        if path.suffix in {".tif", ".parquet"}
+    }
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("interrupted")
+    world = command("world", "world", "--scenes", "3", "--height", "401", "--width", "419")
+    subprocess.run(world, cwd=folder, check=True, capture_output=True)
+    (folder / "r.toml").write_text(RECIPE)
+    for stage in ("prepare", "predict", "vectorize"):
+        done = subprocess.run(command(stage, "r.toml", "--run", "run"), cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def unfinished(run: Path) -> list[Path]:
+    return [path for path in run.rglob(".partial-*") if path.is_file()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stage", ["prepare", "predict", "vectorize"])
+def test_a_stage_that_is_stopped_leaves_nothing_half_and_goes_on(
+    home: Path, tmp_path: Path, stage: str, number: int
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(home / "run", run)
+    before = digests(run)
+    for name in (stage, "align"):
+        shutil.rmtree(run / ".done" / name, ignore_errors=True)  # so that it is made again
+    process = subprocess.Popen(command(stage, "r.toml", "--run", run), cwd=home, stderr=subprocess.PIPE, text=True)
+    begin = time.monotonic()
+    while process.poll() is None and not unfinished(run) and time.monotonic() - begin < 120:
+        time.sleep(0.002)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert said.splitlines()[-1].startswith("interrupted; what was finished is kept")
+    assert "Traceback" not in said
+    assert not unfinished(run)
+    again = subprocess.run(command(stage, "r.toml", "--run", run), cwd=home, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert {name: found for name, found in digests(run).items() if name in before} == before
