@@ -24,7 +24,6 @@ scenes = "all"
 tile = 64
 """
 CODE = """
-import signal, sys
 from landscribe import workers
 workers.usable_processors = lambda: 2
 from landscribe.cli import app
@@ -51,7 +50,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     world = command("world", "world", "--scenes", "3", "--height", "401", "--width", "419")
     subprocess.run(world, cwd=folder, check=True, capture_output=True)
     (folder / "r.toml").write_text(RECIPE)
-    for stage in ("prepare", "predict", "vectorize"):
+    for stage in ("prepare", "train", "predict", "vectorize"):
         done = subprocess.run(command(stage, "r.toml", "--run", "run"), cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     return folder

@@ -16,6 +16,8 @@ from landscribe.cli.console import say, stop_when_asked
 from landscribe.errors import INTERRUPTED_EXIT_CODE, LandscribeError
 from landscribe.process import settle_process
 
+INTERRUPTED = "interrupted; what was finished is kept, the same command goes on from there"
+
 
 class _Group(TyperGroup):
     """The commands; a switch says nothing of its type."""
@@ -84,6 +86,8 @@ def main() -> None:
     try:
         result = app(standalone_mode=False)
         code = result if isinstance(result, int) else 0
+        if code == INTERRUPTED_EXIT_CODE:  # typer makes this of a KeyboardInterrupt
+            say(INTERRUPTED)
     except LandscribeError as error:
         say(f"error: {error}")
         code = error.exit_code
@@ -93,7 +97,7 @@ def main() -> None:
         say(f"error: {error.format_message()} See landscribe --help.")
         code = 2
     except (KeyboardInterrupt, Abort):
-        say("interrupted; what was finished is kept, the same command goes on from there")
+        say(INTERRUPTED)
         code = INTERRUPTED_EXIT_CODE
     except MemoryError as error:
         say(f"error: out of memory: {error}; use smaller tiles, fewer scenes or a smaller batch")
