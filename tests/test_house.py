@@ -18,6 +18,7 @@ MAX_LINES = 400
 MAX_FILES = 16
 MAX_PACKAGES = 45
 MAX_LOOP_LINES, MAX_LOOP_ARGUMENTS = 40, 5
+MAX_TRAIN_LINES = 150
 RUNS_DATA = re.compile(r"\bpickle\b|torch\.load|\beval\(|\bexec\(|yaml\.load|np\.load\(|shell=True|__import__\(")
 
 
@@ -53,6 +54,14 @@ def test_nothing_runs_from_data(path: Path) -> None:
     code = "\n".join(line.split("#")[0] for line in path.read_text().splitlines())
     # A network's own eval() takes no text; module.eval() is torch's switch out of training.
     assert not RUNS_DATA.search(re.sub(r"\.eval\(\)", "", code))
+
+
+def test_the_stages_of_networks_are_short_and_typed() -> None:
+    """What grows here belongs into `nn/train` or `io/run`."""
+    stage = ROOT / "src" / "landscribe" / "stages" / "train.py"
+    assert len(stage.read_text().splitlines()) <= MAX_TRAIN_LINES
+    untyped = [path.name for path in (stage, stage.with_name("predict.py")) if re.search(r"\bAny\b", path.read_text())]
+    assert not untyped
 
 
 def test_the_training_loop_fits_on_a_screen() -> None:

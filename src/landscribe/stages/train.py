@@ -109,11 +109,9 @@ def _train_network(project: Project, run: Run, job: Job, key: str, progress: Pro
         held = decoded["validate"].scenes if "validate" in decoded else ()
         row = epoch.row | (evaluate(epoch.net, held, engine, table.loss) if held else {})
         if schedule.snapshots:
-            files = to_files(epoch.net, extra | {"epoch": epoch.number})
-            kept.keep_snapshots(schedule.snapshots, epoch.number, files)
+            kept.keep_snapshots(schedule.snapshots, epoch.number, to_files(epoch.net, extra | {"epoch": epoch.number}))
         kept.keep(row, epoch.state())
-        shown = [f"{name} {row[name]:.3g}" for name in ("loss", "valid_loss", "valid_jaccard") if name in row]
-        progress(f"train {job.item}: {', '.join(shown)}", epoch.number, schedule.epochs)
+        progress(f"train {job.item}: {kept.news}", epoch.number, schedule.epochs)
 
     def on_warning(text: str) -> None:
         notes.append(f"{job.item}: {text}")
@@ -129,8 +127,7 @@ def _train_network(project: Project, run: Run, job: Job, key: str, progress: Pro
     wait_for_all(ranks)
     if not ranks.is_first:
         return Made(())
-    counts = {"training scenes": len(job.split.train), "validation scenes": len(job.split.validate)}
-    return Made(outputs, counts | {"steps": int(kept.rows[-1]["step"])}, tuple(notes))
+    return Made(outputs, job.counts | {"steps": int(kept.rows[-1]["step"])}, tuple(notes))
 
 
 def _settle_formula(project: Project, run: Run, job: Job) -> Made:

@@ -57,6 +57,11 @@ class Job:
         split = self.split
         return {"trained_on": split.train, "held_out": split.validate, "corners": split.corners_of(split.train)}
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the record of the finished model says of its scenes."""
+        return {"training scenes": len(self.split.train), "validation scenes": len(self.split.validate)}
+
 
 def training_jobs(project: Project, run: Run, split: Split) -> dict[str, Job]:
     """Return the models of a recipe by item, one for each seed, and each once more without each fold of the split.
@@ -97,6 +102,12 @@ class KeptTraining:
     """Files to go on from; None where it begins."""
     board: Callable[[Row], None]
     """Told of each epoch."""
+
+    @property
+    def news(self) -> str:
+        """What happened in the last epoch, in a few words."""
+        shown = [name for name in ("loss", "valid_loss", "valid_jaccard") if name in self.rows[-1]]
+        return ", ".join(f"{name} {self.rows[-1][name]:.3g}" for name in shown)
 
     def keep_snapshots(self, count: int, last: int, files: Mapping[str, bytes] | None = None) -> None:
         """Keep the snapshots of `count` epochs up to the `last` one, whose files these are, and no others."""
