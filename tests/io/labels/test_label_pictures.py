@@ -220,6 +220,15 @@ def test_what_is_transparent_says_that_nothing_is_there(tmp_path: Path):
     assert found.coverage_khw[2].tolist() == [[255, 0, 255]]
 
 
+def test_a_picture_that_is_transparent_everywhere_says_that_nothing_is_there(tmp_path: Path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((5, 7, 4), dtype=np.uint8))
+    for settings in ({"colours": COLOURS}, {"values": {"road": 1}}, {"bands": {"road": 1}}):
+        found = read(tmp_path / "a.png", **settings)
+        assert found.labelled_hw.all()
+        assert not found.coverage_khw.any()
+        assert found.counts == {NODATA: 35}
+
+
 @pytest.mark.parametrize(("dtype", "one"), [("uint8", 1), ("uint8", 255), ("uint16", 1), ("float32", 1.0)])
 def test_a_band_per_class_may_overlap(tmp_path: Path, dtype: str, one: float):
     bands_chw = np.zeros((2, 3, 5), dtype=dtype)

@@ -177,7 +177,10 @@ def _nearest_colours(
     code_hw: AnyArray, hidden_hw: BoolArray, wanted: Mapping[int, int], *, grey: bool
 ) -> tuple[IntArray, dict[str, int]]:
     # Few colours occur in millions of pixels: each is decided once.
-    codes, place, number = np.unique(code_hw[~hidden_hw], return_inverse=True, return_counts=True)
+    seen = code_hw[~hidden_hw]
+    codes, number = _tally(seen)
+    place = np.zeros(int(codes.max(initial=0)) + 1, dtype=np.int32)
+    place[codes] = np.arange(len(codes))
     found_xc, table_xc = _rgb(codes, grey=grey), _rgb(np.array(list(wanted)), grey=grey)
     other = np.isin(codes, _solid(code_hw)) & (_distance(found_xc, table_xc) > NEAR)
     stands_for = np.array([*wanted.values(), *[NO_CLASS] * int(other.sum())])
@@ -185,7 +188,7 @@ def _nearest_colours(
     exact = first == 0
     near = ~exact & (first <= NEAR) & (second >= CLEARLY * first)
     index_hw = np.full(code_hw.shape, NO_CLASS, dtype=np.int16)
-    index_hw[~hidden_hw] = np.where(exact | near, nearest, UNLABELLED)[place]
+    index_hw[~hidden_hw] = np.where(exact | near, nearest, UNLABELLED).astype(np.int16)[place[seen]]
     counts = {TAKEN: int(number[near].sum()), OFF_PALETTE: int(number[~exact & ~near].sum())}
     said = {
         (f"value {code}" if grey else f"colour #{code:06X}"): int(n)
@@ -223,7 +226,14 @@ def _solid(code_hw: AnyArray) -> AnyArray:
     """Return the codes that fill a square of 2 x 2 pixels somewhere."""
     corner = code_hw[:-1, :-1]
     same = (corner == code_hw[1:, :-1]) & (corner == code_hw[:-1, 1:]) & (corner == code_hw[1:, 1:])
-    return np.unique(corner[same])
+    return _tally(corner[same])[0]
+
+
+def _tally(codes: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the codes that occur, in order, and how often; codes are small, so that counting beats sorting."""
+    number = np.bincount(codes.ravel())
+    found = np.flatnonzero(number)
+    return found, number[found]
 
 
 def _exact_values(
@@ -248,7 +258,7 @@ def _is_soft(code_hw: AnyArray, wanted: Mapping[int, int], path: Path) -> bool:
     with path.open("rb") as file:
         if file.read(3) == JPEG:
             return True
-    rare = np.setdiff1d(np.unique(code_hw), _solid(code_hw))
+    rare = np.setdiff1d(_tally(code_hw)[0], _solid(code_hw))
     return len(np.setdiff1d(rare, list(wanted))) >= SOFT_VALUES
 
 
