@@ -130,6 +130,8 @@ def test_nothing_to_take_out_is_told(recipe: Path, override: str) -> None:
     [
         (MINIMAL + "[predict]\ntiles = 3\n", r"unknown key 'predict.tiles', did you mean 'tile'\?"),
         (MINIMAL + "[perdict]\n", "did you mean 'predict'"),
+        ('data.labels = { path = "a", valus = {} }\n', r"unknown key 'data.labels.valus', did you mean 'values'\?"),
+        ('[[data.labels]]\npath = "a"\nvalus = {}\n', r"unknown key 'data.labels.0.valus', did you mean 'values'\?"),
         (MINIMAL + "[[models]]\nnetwork = { filtres = 3 }\n", "did you mean 'filters'"),
         (MINIMAL + "[predict]\ntile = 'big'\n", "'predict.tile'.*got 'big'"),
         (MINIMAL + "[predict]\ntile = 1000000000000\n", "'predict.tile'"),

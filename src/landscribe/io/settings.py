@@ -242,15 +242,29 @@ def _validate(table: dict[str, Any], name: str) -> Recipe:
     except TypeError:
         raise RecipeError(problem(name, "holds a date or time; no setting is one")) from None
     except ValidationError as errors:
-        lines = [_explain(error) for error in errors.errors(include_url=False)]
+        lines = [_explain(error, _as_written(error["loc"], table)) for error in errors.errors(include_url=False)]
         raise RecipeError(problem(name, "; ".join(dict.fromkeys(lines)))) from None
 
 
-def _explain(error: Any) -> str:
-    location = ".".join(str(part) for part in error["loc"])
+def _as_written(location: tuple[int | str, ...], table: Any) -> tuple[int | str, ...]:
+    """Leave out the number of a table that is written alone where a list of them could be."""
+    kept: list[int | str] = []
+    for part in location:
+        if isinstance(part, int) and isinstance(table, dict):
+            continue
+        kept.append(part)
+        if isinstance(table, dict):
+            table = table.get(part)
+        else:
+            table = table[part] if isinstance(table, list) and isinstance(part, int) and part < len(table) else None
+    return tuple(kept)
+
+
+def _explain(error: Any, place: tuple[int | str, ...]) -> str:
+    location = ".".join(str(part) for part in place)
     if error["type"] == "extra_forbidden":
-        known = _fields_at(error["loc"][:-1])
-        close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+        known = _fields_at(place[:-1])
+        close = difflib.get_close_matches(str(place[-1]), known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
         return f"unknown key {location!r}, {hint}"
     if error["type"] == "missing":
@@ -258,8 +272,8 @@ def _explain(error: Any) -> str:
     if error["type"] == "value_error":
         said = str(error["ctx"]["error"])  # our own words, with names as they are written
         return f"{location!r}: {said}" if location else said
-    if error["loc"][-1:] == ("[key]",):
-        location = ".".join(str(part) for part in error["loc"][:-2])
+    if place[-1:] == ("[key]",):
+        location = ".".join(str(part) for part in place[:-2])
         return f"{location!r}: a name that {error['msg'].lower().removeprefix('string ')}, got {error['input']!r}"
     return f"{location!r}: {error['msg'].lower()}, got {error['input']!r}"
 
