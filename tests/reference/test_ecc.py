@@ -10,7 +10,8 @@ from affine import Affine
 from landscribe.core.grid import Grid
 from landscribe.core.recipe import PrepareTable
 from landscribe.core.register import Source, align_scene
-from landscribe.core.register.ecc import resample
+from landscribe.core.register.climb import climb
+from landscribe.core.register.ecc import EPSILON, ITERATIONS, resample
 
 RGB_HW = (331, 347)
 BANDS = {
@@ -120,3 +121,51 @@ def test_l12_the_water_script_of_method_t_compares_green() -> None:
 def test_l12_a_shift_beyond_the_limit_is_not_applied() -> None:
     move = align_scene(scene(("RGB", "M")), PrepareTable(align="ecc", max_shift_px=3.0))["M"]
     assert (move.row_px, move.col_px, move.decision) == (0, 0, "refused: too far")
+
+
+def seen_twice(shape: tuple[int, int], seed: int, row: float, col: float, noise: float) -> list[np.ndarray]:
+    """Ground with 1/f texture and the same shifted exactly, by numpy alone, so that no version of OpenCV matters."""
+    rng = np.random.default_rng(seed)
+    rows, cols = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
+    waves = np.fft.rfft2(rng.standard_normal(shape)) / np.maximum(np.hypot(rows, cols), 1 / 64) ** 1.2
+    pictures = []
+    for moved in (waves, waves * np.exp(-2j * np.pi * (rows * row + cols * col))):
+        ground = np.fft.irfft2(moved, shape)
+        noisy = 400 + 60 * ground / ground.std() + rng.normal(0, noise, shape)
+        pictures.append(noisy[20:-20, 20:-20].astype(np.float32))
+    return pictures
+
+
+@pytest.mark.parametrize(
+    ("shape", "seed", "row", "col", "noise", "hidden", "expected"),
+    [
+        ((331, 347), 1, 0.4, -0.13, 6.0, False, (0.397630, -0.149058)),
+        ((251, 269), 2, 4.31, -3.77, 12.0, True, (4.322838, -3.781417)),
+        ((174, 176), 3, 0.43, 0.06, 160.0, False, (0.208624, -0.028358)),
+        ((174, 176), 4, -0.8, 0.02, 200.0, False, (-0.595250, -0.113218)),
+    ],
+)
+def test_l12_the_answer_is_that_of_opencv_4(
+    shape: tuple[int, int], seed: int, row: float, col: float, noise: float, hidden: bool, expected: tuple[float, float]
+) -> None:
+    """Numbers from cv2.findTransformECC of OpenCV 4.10.0 with the method's 5000 iterations or 1e-8."""
+    template_hw, image_hw = seen_twice(shape, seed, row, col, noise)
+    mask_hw = np.ones(template_hw.shape, np.uint8)
+    if hidden:
+        mask_hw[:41, 60:] = 0
+    found = climb(template_hw, image_hw, mask_hw, ITERATIONS, EPSILON, 60.0)
+    assert (found.row, found.col) == pytest.approx(expected, abs=1e-4)
+
+
+def test_l12_a_stop_that_is_never_met_costs_nothing() -> None:
+    """Five thousand steps between a few places; if each were looked at anew, the clock would cut them off."""
+    pictures = seen_twice((331, 347), 1, 0.4, -0.13, 6.0)
+    found = climb(*pictures, np.ones(pictures[0].shape, np.uint8), ITERATIONS, 0.0, 3.0)
+    assert not found.is_late
+    assert (found.row, found.col) == pytest.approx((0.4, -0.13), abs=0.04)
+
+
+@pytest.mark.parametrize("align", ["ecc", "ecc-green"])
+def test_l12_what_takes_too_long_is_refused_and_said(align: str) -> None:
+    move = align_scene(scene(("RGB", "M")), PrepareTable(align=align, ecc_limit_s=1e-9))["M"]
+    assert (move.row_px, move.col_px, move.decision) == (0, 0, "refused: it took too long")

@@ -199,6 +199,8 @@ class PrepareTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """`affine` lets `fit` turn, stretch and shear a sensor where that explains more than a shift does."""
     max_shift_px: Positive = 40.0
     """A longer shift, in pixels of the reference sensor, is taken for a mistake and not applied."""
+    ecc_limit_s: Positive = 60.0
+    """So many seconds may `ecc` and `ecc-green` take for one sensor of a scene; what takes longer is refused."""
     pansharpen: Literal["none", "brovey", "modulation"] = "none"
     """Writes `prepared/<scene>/sensors/<sensor>-sharp.tif` for every sensor that is coarser than the finest, for
     looking at: its bands with the detail of the finest sensor. No network reads it."""

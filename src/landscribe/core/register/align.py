@@ -14,9 +14,9 @@ from landscribe.core.register.move import MEDIAN, NOT_ASKED, REFERENCE, Move, So
 
 def _estimate(moved: Source, aligned: list[Source], table: PrepareTable) -> Move:
     if table.align == "ecc":
-        return estimate_ecc(moved, aligned)
+        return estimate_ecc(moved, aligned, table.ecc_limit_s)
     if table.align == "ecc-green":
-        return estimate_ecc_green(moved, aligned)
+        return estimate_ecc_green(moved, aligned, table.ecc_limit_s)
     return estimate_fit(moved, aligned, table.max_shift_px, affine=table.align_model == "affine")
 
 

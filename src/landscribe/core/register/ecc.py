@@ -10,18 +10,17 @@ from affine import Affine
 
 from landscribe.core.arrays import AnyArray, BoolArray, FloatArray
 from landscribe.core.grid import Grid
-from landscribe.core.register.move import FEATURELESS, LOST, NO_BAND, NO_OVERLAP, Move, Source
+from landscribe.core.register.climb import climb
+from landscribe.core.register.move import FEATURELESS, LOST, NO_BAND, NO_OVERLAP, TOO_LATE, Move, Source
 
 ITERATIONS, EPSILON = 5000, 1e-8
 GREEN_ITERATIONS, GREEN_EPSILON = 200, 1e-7
-FILTER_PX = 5
-"""OpenCV's own Gaussian filter, the default when both solutions were written."""
 SILICON_NM = 1000.0
 """Longer waves are seen by other detectors: such a sensor shares no band with RGB."""
 LEAST_VALID = 0.05
 
 
-def estimate_ecc(moved: Source, aligned: list[Source]) -> Move:
+def estimate_ecc(moved: Source, aligned: list[Source], limit_s: float) -> Move:
     """Estimate a translation as method L does.
 
     A sensor that sees what silicon sees is compared in grey with the grey reference; any other (SWIR) by its first
@@ -31,6 +30,7 @@ def estimate_ecc(moved: Source, aligned: list[Source]) -> Move:
     Args:
         moved: The sensor to align.
         aligned: The reference first, then sensors whose grids are corrected already.
+        limit_s: Most seconds; an estimate that takes longer is refused.
 
     Returns:
         The estimate; its decision says why there is none.
@@ -46,10 +46,11 @@ def estimate_ecc(moved: Source, aligned: list[Source]) -> Move:
         template = aligned[0]
         fixed_hw, fixed_valid = _grey(template)
         image_hw, valid_hw = _grey(moved)
-    return _estimate(fixed_hw, fixed_valid, template, image_hw, valid_hw, moved, aligned[0].grid, ITERATIONS, EPSILON)
+    stop = (ITERATIONS, EPSILON, limit_s)
+    return _estimate(fixed_hw, fixed_valid, template, image_hw, valid_hw, moved, aligned[0].grid, stop)
 
 
-def estimate_ecc_green(moved: Source, aligned: list[Source]) -> Move:
+def estimate_ecc_green(moved: Source, aligned: list[Source], limit_s: float) -> Move:
     """Estimate a translation from the green bands of sensor and reference, as the water script of method T does.
 
     Source:
@@ -59,9 +60,8 @@ def estimate_ecc_green(moved: Source, aligned: list[Source]) -> Move:
     if "green" not in moved.bands or "green" not in reference.bands:
         return Move(decision=NO_BAND)
     pictures = [_raw(source, source.bands.index("green")) for source in (reference, moved)]
-    return _estimate(
-        *pictures[0], reference, *pictures[1], moved, reference.grid, GREEN_ITERATIONS, GREEN_EPSILON
-    )  # fmt: skip
+    stop = (GREEN_ITERATIONS, GREEN_EPSILON, limit_s)
+    return _estimate(*pictures[0], reference, *pictures[1], moved, reference.grid, stop)
 
 
 def _estimate(
@@ -72,8 +72,7 @@ def _estimate(
     valid_hw: BoolArray,
     moved: Source,
     reference: Grid,
-    iterations: int,
-    epsilon: float,
+    stop: tuple[int, float, float],
 ) -> Move:
     to_fixed = moved.grid.pixel_map(fixed.grid)
     template_hw = resample(fixed_hw, to_fixed, moved.grid.shape_hw)
@@ -87,23 +86,18 @@ def _estimate(
         return Move(decision=FEATURELESS)
     mask_hw = known_hw.astype(np.uint8)
     before = cv2.computeECC(template_hw, image_hw, mask_hw)
-    stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, iterations, epsilon)
-    start = np.eye(2, 3, dtype=np.float32)
-    try:
-        score, warp = cv2.findTransformECC(
-            template_hw, image_hw, start, cv2.MOTION_TRANSLATION, stop, mask_hw, FILTER_PX
-        )
-    except cv2.error:
+    found = climb(template_hw, image_hw, mask_hw, *stop)
+    if found is None or not (math.isfinite(found.row) and math.isfinite(found.col)):
         return Move(before=before, decision=LOST)
-    col, row = float(warp[0, 2]), float(warp[1, 2])
-    if not (math.isfinite(col) and math.isfinite(row)):
-        return Move(before=before, decision=LOST)
+    if found.is_late:
+        return Move(before=before, decision=TOO_LATE)
+    row, col = found.row, found.col
     after = _similarity(template_hw, image_hw, mask_hw, row, col)
     # The warp leads from the template to where the image has its content; the content has to go the other way.
     to_reference = moved.grid.pixel_map(reference)
     rows = -(to_reference.d * col + to_reference.e * row)
     cols = -(to_reference.a * col + to_reference.b * row)
-    return Move(rows, cols, score=after if math.isfinite(after) else float(score), before=float(before))
+    return Move(rows, cols, score=after if math.isfinite(after) else None, before=float(before))
 
 
 def _similarity(template_hw: FloatArray, image_hw: FloatArray, mask_hw: AnyArray, row: float, col: float) -> float:

@@ -20,6 +20,7 @@ TOO_FAR, NO_GAIN, DISAGREE = "refused: too far", "refused: no better than before
 NO_OVERLAP, FEATURELESS, LOST = "failed: no common ground", "failed: nothing to hold on to", "failed: no result"
 TOO_SMALL = "accepted: too small a shift to tell from none"
 NO_BAND = "failed: no band to compare"
+TOO_LATE = "refused: it took too long"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ from landscribe.io.source.sensor_files import SensorFile, open_sensor
 
 FORMAT = 1
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
+ECC_FORMAT = 2
+"""The same for estimates by ECC alone."""
 
 ALIGN = "align"
 """Stage name of the records of estimates: a part of `prepare`, and no command of its own."""
@@ -47,6 +49,8 @@ def align_scenes(
     """
     table = project.recipe.prepare
     settings = table.model_dump(include={"align", "align_model", "max_shift_px"})
+    if table.align.startswith("ecc"):
+        settings |= {"ecc": ECC_FORMAT, "ecc_limit_s": table.ecc_limit_s}
     scenes = {scene.id: scene for scene in project.scenes.scenes}
 
     def key_of(scene_id: str) -> str:
