@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from landscribe.io.run.projects import open_project
+from landscribe.io.project import open_project
 from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
 from landscribe.stages.predict import predict

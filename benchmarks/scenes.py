@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from landscribe import workers as abreast
-from landscribe.io.run.projects import Project, open_project
+from landscribe.io.project import Project, open_project
 from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.stages.predict import predict

@@ -6,7 +6,7 @@ import pytest
 
 from landscribe import workers as module
 from landscribe.errors import DataError, LimitError
-from landscribe.io.run.projects import make_items
+from landscribe.io.project import make_items
 from landscribe.io.run.runs import Made, open_run
 from landscribe.workers import abreast, scenes_at_once, stop_if_asked, thread_pool
 

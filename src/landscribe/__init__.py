@@ -25,7 +25,7 @@ _HOMES = {
     "core.tracing": ("Tracing",),
     "errors": ("DataError", "IntegrityError", "LandscribeError", "LimitError", "PartialError", "RecipeError"),
     "io.raster.geotiff": ("write_raster",),
-    "io.run.projects": ("Project", "open_project"),
+    "io.project": ("Project", "open_project"),
     "io.raster.rasters": ("open_raster",),
     "io.run.runs": ("Run", "open_run"),
     "io.source.scenes": ("Scene",),

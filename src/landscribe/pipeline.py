@@ -16,21 +16,12 @@ from typing import Any, TypeAlias
 from landscribe import __version__
 from landscribe.errors import IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_text
+from landscribe.io.models.finished import OPTION, FinishedModels, forget_finished, look_at_models
+from landscribe.io.project import Progress, Project, StageResult, as_run, fit_models, open_project, silent, use_models
+from landscribe.io.project.splits import split_of
 from landscribe.io.publish import open_published
-from landscribe.io.run.finished import OPTION, FinishedModels, forget_finished, look_at_models
-from landscribe.io.run.projects import (
-    Progress,
-    Project,
-    StageResult,
-    as_run,
-    fit_models,
-    open_project,
-    silent,
-    use_models,
-)
 from landscribe.io.run.runs import COMBINED, Run, open_run
 from landscribe.io.run.scored import run_score
-from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import TUNED, read_tuned
 from landscribe.io.settings import RUN_FILE, LoadedRecipe, make_recipe, recipe_dict
 from landscribe.io.source.images import find_images, image_table
@@ -157,7 +148,13 @@ def write_run_json(project: Project, run: Run) -> None:
 
 
 def predict_images(
-    given: Sequence[str], models: Path, out: Path, overrides: Sequence[str] = (), *, reporting: Reporting = silently
+    given: Sequence[str],
+    models: Path,
+    out: Path,
+    overrides: Sequence[str] = (),
+    *,
+    anyway: bool = False,
+    reporting: Reporting = silently,
 ) -> Iterator[StageResult]:
     """Predict images without a recipe: what the models keep of the recipe that they were trained by says the rest.
 
@@ -169,6 +166,7 @@ def predict_images(
         models: Folder of finished models, all of which read the same one sensor.
         out: Folder of the results.
         overrides: `table.key=value` each, over the recipe of the models.
+        anyway: Predict images that lie outside of what the models were trained on too, with a caution.
         reporting: Opens a callback of progress for each stage.
 
     Yields:
@@ -189,7 +187,7 @@ def predict_images(
     run = Run(out / RUN_INSIDE)
     done = {i: Path(published.sources[i]) for i in run.records("vectorize") if i in published.sources}
     images = (*(path for i, path in done.items() if i not in sources and path.is_file()), *images)
-    project = fit_models(replace(open_project(loaded), images=images), finished)
+    project = fit_models(replace(open_project(loaded), images=images, anyway=anyway), finished)
     combined = run.path("features", COMBINED)
     published.require_free({f"{name}.tif": run.probability(name) for name in sources} | {COMBINED: combined})
     run = open_run(run.root)

@@ -11,8 +11,8 @@ from affine import Affine
 from pyproj import CRS
 
 from landscribe.core.grid import Grid
+from landscribe.io.project import Project, open_project
 from landscribe.io.raster.rasters import write_raster
-from landscribe.io.run.projects import Project, open_project
 from landscribe.io.settings import load_recipe
 
 UTM = CRS.from_epsg(32636)

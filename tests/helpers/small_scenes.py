@@ -13,8 +13,8 @@ from pyproj import CRS
 from landscribe.core.features import make_features
 from landscribe.core.grid import Grid
 from landscribe.core.legend import LandClass
+from landscribe.io.project import open_project
 from landscribe.io.raster.geotiff import write_raster
-from landscribe.io.run.projects import open_project
 from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
 from landscribe.io.vector.vectors import write_features

@@ -9,8 +9,8 @@ from affine import Affine
 from landscribe.core.grid import Grid
 from landscribe.core.recipe import PrepareTable
 from landscribe.core.register import Source, align_scene
+from landscribe.io.project.alignment import scene_sources
 from landscribe.io.raster.rasters import open_raster
-from landscribe.io.run.alignment import scene_sources
 from landscribe.io.settings import load_recipe
 from landscribe.io.source.patterns import list_files
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from landscribe.io.project import Project, open_project
 from landscribe.io.run.prepared import open_prepared
-from landscribe.io.run.projects import Project, open_project
 from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
 from landscribe.stages.check import check

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from landscribe.core.grid import Grid
+from landscribe.io.project import Project, open_project
+from landscribe.io.project.label_facts import ground_of
+from landscribe.io.project.splits import split_of
 from landscribe.io.raster.rasters import write_raster
-from landscribe.io.run.label_facts import ground_of
 from landscribe.io.run.prepared import open_prepared
-from landscribe.io.run.projects import Project, open_project
 from landscribe.io.run.runs import Made, Run, make_item, open_run
-from landscribe.io.run.splits import split_of
 from landscribe.io.settings import load_recipe
 from landscribe.stages.prepare import prepare
 from landscribe.stages.score import score

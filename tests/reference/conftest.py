@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from landscribe.io.run.projects import Project, open_project
+from landscribe.io.project import Project, open_project
 from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.stages.world import write_world

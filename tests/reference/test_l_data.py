@@ -18,10 +18,10 @@ from landscribe.core.legend import DSTL_LEGEND
 from landscribe.core.recipe import ChipTable, InputTable, ModelTable, NetworkTable
 from landscribe.core.sensors import SensorSpec
 from landscribe.core.split.places import DSTL_FIVE, dstl_place, stratify
+from landscribe.io.project import Project, open_project
+from landscribe.io.project.splits import draw_split
 from landscribe.io.run.prepared import open_prepared
-from landscribe.io.run.projects import Project, open_project
 from landscribe.io.run.runs import Record, Run, open_run
-from landscribe.io.run.splits import draw_split
 from landscribe.io.settings import load_recipe
 from landscribe.io.source.dstl import write_scene, write_tables
 from landscribe.io.source.submissions import read_texts

@@ -17,7 +17,7 @@ from landscribe.cli.app import app
 from landscribe.core.legend import DSTL_LEGEND
 from landscribe.core.recipe import Recipe
 from landscribe.errors import RecipeError
-from landscribe.io.run.projects import Project
+from landscribe.io.project import Project
 from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.io.source.submissions import EMPTY, check_submission, read_texts, write_texts

@@ -11,7 +11,7 @@ from safetensors.torch import load
 
 from landscribe.core.recipe import ChipTable, InputTable, LossTable, NetworkTable, ScheduleTable, StageTable
 from landscribe.core.sensors import SensorSpec
-from landscribe.io.run.model_files import MODEL_FILES, read_model, write_model
+from landscribe.io.models.model_files import MODEL_FILES, read_model, write_model
 from landscribe.io.settings import load_recipe
 from landscribe.nn.device import choose_engine
 from landscribe.nn.network.bundle import ModelSpec, build_network, from_files, to_files

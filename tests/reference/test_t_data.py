@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from landscribe.cli.app import app
 from landscribe.core.spectral.indices import find_index
 from landscribe.errors import DataError
+from landscribe.io.project import Project, open_project
 from landscribe.io.run.prepared import open_prepared
-from landscribe.io.run.projects import Project, open_project
 from landscribe.io.run.runs import Run
 from landscribe.io.settings import load_recipe
 from landscribe.nn.predict.spectral import spectral_scene

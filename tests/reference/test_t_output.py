@@ -23,9 +23,9 @@ from landscribe.core.rules import apply_rules
 from landscribe.core.sensors import describe_sensors
 from landscribe.core.spectral.indices import find_index
 from landscribe.core.spectral.rules import rule_of
+from landscribe.io.project import Project, open_project
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.run.prepared import open_prepared
-from landscribe.io.run.projects import Project, open_project
 from landscribe.io.run.runs import Run
 from landscribe.io.settings import load_recipe
 from landscribe.io.source.scenes import sensor_grids

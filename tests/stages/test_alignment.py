@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from landscribe.core.spectral.pansharpen import degrade
+from landscribe.io.project import open_project
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.prepared import open_prepared
-from landscribe.io.run.projects import open_project
 from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
 from landscribe.stages.prepare import prepare

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from landscribe.cli.app import app
 from landscribe.core.grid import Grid
 from landscribe.errors import DataError, RecipeError
+from landscribe.io.project import open_project
 from landscribe.io.raster.rasters import write_raster
 from landscribe.io.run.prepared import open_prepared
-from landscribe.io.run.projects import open_project
 from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
 from landscribe.stages.check import check

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from landscribe.errors import DataError, RecipeError
+from landscribe.io.models.model_files import read_model
+from landscribe.io.project import open_project
+from landscribe.io.project.splits import split_of
 from landscribe.io.raster.rasters import open_raster
-from landscribe.io.run.model_files import read_model
-from landscribe.io.run.projects import open_project
 from landscribe.io.run.runs import open_run
-from landscribe.io.run.splits import split_of
 from landscribe.io.settings import load_recipe
 from landscribe.nn.network.bundle import from_files
 from landscribe.stages.predict import predict

@@ -18,8 +18,8 @@ from landscribe.core import features
 from landscribe.core.grid import Grid
 from landscribe.core.legend import LandClass
 from landscribe.core.polygons import quiet
+from landscribe.io.project import open_project
 from landscribe.io.raster.rasters import write_raster
-from landscribe.io.run.projects import open_project
 from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
 from landscribe.pipeline import run_pipeline

@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 
 from landscribe.cli.app import app
 from landscribe.errors import DataError, IntegrityError, RecipeError
+from landscribe.io.project import Project, open_project, with_models
+from landscribe.io.project.splits import SPLIT, split_of
 from landscribe.io.raster.geotiff import write_raster
-from landscribe.io.run.projects import Project, open_project, with_models
 from landscribe.io.run.runs import Run, open_run
-from landscribe.io.run.splits import SPLIT, split_of
 from landscribe.io.settings import load_recipe
 from landscribe.io.vector.vectors import read_own
 from landscribe.pipeline import do_stage, run_pipeline

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from landscribe.io.run.projects import open_project
+from landscribe.io.project import open_project
 from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
 from landscribe.report.flicker import picture_worst

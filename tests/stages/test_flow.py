@@ -158,7 +158,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(home: Path, tmp_pa
 
 
 def test_a_prediction_goes_on_inside_a_scene(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from landscribe.io.run.projects import open_project
+    from landscribe.io.project import open_project
     from landscribe.io.run.runs import open_run
     from landscribe.io.settings import load_recipe
     from landscribe.nn.predict.reading import SceneReader
@@ -288,7 +288,7 @@ def test_a_full_disk_stops_with_its_own_code(home: Path, tmp_path: Path) -> None
 
 
 def test_scenes_that_memory_does_not_hold_give_the_same_model(home: Path, tmp_path: Path) -> None:
-    from landscribe.io.run.projects import open_project
+    from landscribe.io.project import open_project
     from landscribe.io.run.runs import open_run
     from landscribe.io.settings import load_recipe
     from landscribe.stages.train import train

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from landscribe.errors import RecipeError
+from landscribe.io.models.formulas import read_formula
+from landscribe.io.project import Project, open_project
 from landscribe.io.raster.rasters import open_raster
-from landscribe.io.run.formulas import read_formula
-from landscribe.io.run.projects import Project, open_project
 from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.stages.predict import predict

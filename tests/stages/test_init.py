@@ -14,8 +14,8 @@ import shapely
 
 from folders import FIELDS, H, W, photo, polygons, save, save_layer
 from landscribe.errors import DataError, RecipeError
+from landscribe.io.project import open_project
 from landscribe.io.run.prepared import open_prepared
-from landscribe.io.run.projects import open_project
 from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
 from landscribe.pipeline import run_pipeline

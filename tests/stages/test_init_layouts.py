@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from landscribe.io.run.projects import open_project
+from landscribe.io.project import open_project
 from landscribe.io.settings import load_recipe
 from landscribe.stages.check import check
 from landscribe.stages.init import write_recipe

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from landscribe.cli.app import app
 from landscribe.core.grid import Grid
 from landscribe.errors import DataError
-from landscribe.io.run.projects import Project
+from landscribe.io.project import Project
 from landscribe.io.run.runs import Run, open_run
 from landscribe.stages.check import CheckResult, check
 from landscribe.stages.predict import predict

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from landscribe.errors import DataError, RecipeError
+from landscribe.io.project import open_project
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.prepared import open_prepared
-from landscribe.io.run.projects import open_project
 from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
 from landscribe.stages.check import check

@@ -18,8 +18,8 @@ from landscribe.core.grid import Grid
 from landscribe.core.legend import LandClass, Legend
 from landscribe.core.score.left_out import LeftOut
 from landscribe.core.score.score import Score
+from landscribe.io.project import open_project
 from landscribe.io.raster.geotiff import write_raster
-from landscribe.io.run.projects import open_project
 from landscribe.io.run.runs import open_run
 from landscribe.io.run.scored import run_score
 from landscribe.io.settings import load_recipe

@@ -10,7 +10,7 @@ import pytest
 import rasterio
 
 from landscribe.errors import DataError, LandscribeError, LimitError
-from landscribe.io.run.projects import Project, open_project
+from landscribe.io.project import Project, open_project
 from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
 from landscribe.stages.check import check

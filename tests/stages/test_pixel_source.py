@@ -13,8 +13,8 @@ from landscribe.core.grid import Window
 from landscribe.core.pixel_source import PixelSource
 from landscribe.core.recipe import ModelTable
 from landscribe.errors import DataError, RecipeError
+from landscribe.io.project import check_models, open_project
 from landscribe.io.run.prepared import PreparedScene, open_prepared
-from landscribe.io.run.projects import check_models, open_project
 from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
 from landscribe.nn.network.bundle import model_spec

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from landscribe.cli.app import app
 from landscribe.errors import DataError, LandscribeError, PartialError, RecipeError
+from landscribe.io.project import open_project
 from landscribe.io.raster.rasters import open_raster
-from landscribe.io.run.projects import open_project
 from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
 from landscribe.pipeline import run_pipeline

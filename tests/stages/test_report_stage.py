@@ -11,12 +11,12 @@ import pytest
 
 from landscribe.core.score.score import scene_jaccard
 from landscribe.errors import IntegrityError
+from landscribe.io.project import Project, open_project
+from landscribe.io.project.splits import split_of
 from landscribe.io.raster.rasters import open_raster, write_raster
 from landscribe.io.run.prepared import COVERAGE, open_prepared
-from landscribe.io.run.projects import Project, open_project
 from landscribe.io.run.runs import Made, Run, make_item, open_run
 from landscribe.io.run.scored import run_score
-from landscribe.io.run.splits import split_of
 from landscribe.io.settings import load_recipe
 from landscribe.pipeline import write_run_json
 from landscribe.stages.prepare import prepare

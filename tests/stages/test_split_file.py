@@ -18,11 +18,11 @@ from landscribe.core.grid import Grid
 from landscribe.core.legend import LandClass, Legend
 from landscribe.core.score.left_out import scenes_left_out
 from landscribe.errors import DataError, IntegrityError, RecipeError
+from landscribe.io.project import Project, open_project
+from landscribe.io.project.splits import SPLIT, split_of
 from landscribe.io.raster.geotiff import write_raster
-from landscribe.io.run.projects import Project, open_project
 from landscribe.io.run.runs import Run, open_run
 from landscribe.io.run.scored import run_score
-from landscribe.io.run.splits import SPLIT, split_of
 from landscribe.io.settings import load_recipe
 from landscribe.io.vector.vectors import write_features
 from landscribe.pipeline import run_pipeline, write_run_json

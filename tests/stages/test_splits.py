@@ -14,10 +14,10 @@ from landscribe.core.grid import Window, dstl_grid
 from landscribe.core.legend import DSTL_LEGEND
 from landscribe.core.split.places import DSTL_FIVE, dstl_place, stratify
 from landscribe.errors import RecipeError
+from landscribe.io.project import Project, open_project
+from landscribe.io.project.splits import draw_split, open_side, split_of
 from landscribe.io.run.prepared import open_prepared
-from landscribe.io.run.projects import Project, open_project
 from landscribe.io.run.runs import Record, Run, open_run
-from landscribe.io.run.splits import draw_split, open_side, split_of
 from landscribe.io.settings import load_recipe
 from landscribe.io.source.dstl import write_scene, write_tables
 from landscribe.stages.prepare import prepare

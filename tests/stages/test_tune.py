@@ -10,11 +10,11 @@ from landscribe.core.burn import burn_mask
 from landscribe.core.features import of_class
 from landscribe.core.recipe import Recipe
 from landscribe.errors import DataError, IntegrityError, RecipeError
+from landscribe.io.project import Project, open_project
+from landscribe.io.project.splits import draw_split, split_of
 from landscribe.io.raster.rasters import open_raster, write_raster
 from landscribe.io.run.prepared import COVERAGE, open_prepared
-from landscribe.io.run.projects import Project, open_project
 from landscribe.io.run.runs import Made, Run, make_item, open_run
-from landscribe.io.run.splits import draw_split, split_of
 from landscribe.io.run.tuned import TUNED, UNTUNED_PROBABILITY, accepted, effective_recipe, read_tuned
 from landscribe.io.settings import load_recipe
 from landscribe.pipeline import run_pipeline

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from landscribe.core.ground import Ground
     from landscribe.core.score.rows import ClassRow, Means
     from landscribe.core.score.score import Score
-    from landscribe.io.run.projects import Project, StageResult
+    from landscribe.io.project import Project, StageResult
     from landscribe.io.run.runs import Run
 
 RunOption = Annotated[
@@ -31,6 +31,10 @@ ModelsOption = Annotated[
     Path | None, typer.Option("--models", help="Finished models to use instead of training.", metavar="DIR")
 ]
 IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2")
+AnywayOption = Annotated[
+    bool,
+    typer.Option("--anyway", help="Predict scenes outside of what the models were trained on too, with a caution."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -57,7 +61,7 @@ _STAGES = {
 
 def open_recipe(recipe: str, overrides: list[str] | None, models: Path | None = None) -> Project:
     """Load a recipe, or that of a run folder, and bind it to its data and to finished models."""
-    from landscribe.io.run.projects import open_project, with_models
+    from landscribe.io.project import open_project, with_models
     from landscribe.io.settings import load_recipe, recipe_of_run
 
     load = recipe_of_run if Path(recipe).is_dir() else load_recipe
@@ -200,18 +204,19 @@ def predict(
         typer.Option("--out", help="Of images: where DIR/IMAGE.tif and DIR/features.gpkg are written.", metavar="DIR"),
     ] = None,
     overrides: SetOption = None,
+    anyway: AnywayOption = False,
 ) -> None:
     """Predict the probability of every class for each scene; or, without a recipe, images by finished models."""
     if out is not None:
-        _predict_images(what, run, models, out, overrides)
+        _predict_images(what, run, models, out, overrides, anyway=anyway)
         return
     if len(what) > 1 or Path(what[0]).suffix.lower() in IMAGES:
         raise RecipeError(problem("predict", "images without --out", need="--out DIR, and --models DIR"))
-    _do("predict", what[0], run_folder(what[0], run), overrides, models)
+    _do("predict", what[0], run_folder(what[0], run), overrides, models, anyway=anyway)
 
 
 def _predict_images(
-    images: list[str], run: Path | None, models: Path | None, out: Path, overrides: list[str] | None
+    images: list[str], run: Path | None, models: Path | None, out: Path, overrides: list[str] | None, *, anyway: bool
 ) -> None:
     from landscribe.pipeline import predict_images
 
@@ -220,17 +225,25 @@ def _predict_images(
     if run is not None:
         raise RecipeError(problem("predict", "--run goes with a recipe, --out with images", got="both"))
     results: list[StageResult] = []
-    for result in predict_images(images, models, out, overrides or (), reporting=reporting):
+    for result in predict_images(images, models, out, overrides or (), anyway=anyway, reporting=reporting):
         _tell_result(result, {note for before in results for note in before.notes})
         results.append(result)
     tell(f"results: {out}")
     _raise_failures(results)
 
 
-def _do(name: str, recipe: str, run: Path, overrides: list[str] | None, models: Path | None = None) -> None:
+def _do(
+    name: str,
+    recipe: str,
+    run: Path,
+    overrides: list[str] | None,
+    models: Path | None = None,
+    *,
+    anyway: bool = False,
+) -> None:
     from landscribe.pipeline import do_stage
 
-    project = open_recipe(recipe, overrides, models)
+    project = replace(open_recipe(recipe, overrides, models), anyway=anyway)
     folder = _open_run(run)
     with reporting() as progress:
         result = do_stage(name, project, folder, progress, models=models)
@@ -246,6 +259,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be read, written and what it costs.")
     ] = False,
+    anyway: AnywayOption = False,
 ) -> None:
     """Do all stages of a recipe in order, leaving out what is up to date."""
     if models is None and Path(recipe).is_dir():
@@ -254,7 +268,7 @@ def run(
     if dry_run:
         _tell_plan(project, models)
         return
-    run_all(project, _open_run(run_folder(recipe, run)), models)
+    run_all(replace(project, anyway=anyway), _open_run(run_folder(recipe, run)), models)
 
 
 def run_all(project: Project, folder: Run, models: Path | None = None) -> None:
@@ -280,7 +294,7 @@ def run_all(project: Project, folder: Run, models: Path | None = None) -> None:
 
 def _models_of(folder: Path) -> Path | None:
     """Return the finished models that a run folder has used, if it has."""
-    from landscribe.io.run.finished import read_finished
+    from landscribe.io.models.finished import read_finished
     from landscribe.io.run.runs import Run
 
     finished = read_finished(Run(folder))

@@ -112,7 +112,7 @@ def clean(
     overrides: SetOption = None,
 ) -> None:
     """Apply the class rules of a recipe to a DSTL submission, such as one merged from several."""
-    from landscribe.io.run.projects import open_project
+    from landscribe.io.project import open_project
     from landscribe.io.settings import load_recipe
     from landscribe.stages.submissions.clean import clean as clean_file
 

@@ -11,10 +11,11 @@ from landscribe.core.score.left_out import alarms
 from landscribe.core.score.rows import ClassRow
 from landscribe.core.score.score import Score, lost_to_polygons
 from landscribe.core.split.places import unlikeness
+from landscribe.io.models.ranges import CAUTION
 from landscribe.io.raster.suspects import TAKEN_FOR_DATA
 from landscribe.report.data import ReportData
 from landscribe.report.label_cautions import label_cautions
-from landscribe.report.words import listed, plural, times
+from landscribe.report.words import MANY_NAMES, listed, plural, times
 
 FEW_PLACES = 8
 """Below this number a bootstrap over places is known to give intervals that are too narrow."""
@@ -52,6 +53,9 @@ def _about_failures(data: ReportData) -> Iterator[str]:
     if data.failed:
         names = sorted({item for item, _ in data.failed})
         yield f"Failed, and missing from everything below: {listed(names)}."
+    outside = [note for note in data.notes if CAUTION in note]
+    if outside:
+        yield f"Polygons of these scenes may be worth nothing. {' '.join(f'{note}.' for note in outside[:MANY_NAMES])}"
     taken = [f"{count:,.0f} {reason}" for _, reason, count in data.dropped if reason.endswith(TAKEN_FOR_DATA)]
     if taken:
         yield f"Taken for brightness by statistics and networks: {listed(taken)}. `landscribe check` says what to set."

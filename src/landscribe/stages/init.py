@@ -13,7 +13,7 @@ from landscribe.io.layout.corner import choose_corner
 from landscribe.io.layout.found import Layout
 from landscribe.io.layout.recognise import recognise
 from landscribe.io.layout.text import recipe_text
-from landscribe.io.run.projects import open_project
+from landscribe.io.project import open_project
 from landscribe.io.settings import parse_recipe
 
 

@@ -16,9 +16,9 @@ from landscribe.core.polygons.rings import polygon_parts
 from landscribe.errors import LandscribeError, problem
 from landscribe.io.atomic import write_bytes
 from landscribe.io.names import safe_name
+from landscribe.io.project import Progress, Project, StageResult, make_items, silent
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.prepared import PreparedScene, open_prepared
-from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Run, make_key
 from landscribe.io.vector.vectors import read_own
 from landscribe.report.pictures import choose_bands, shrink, shrink_factor, stretch

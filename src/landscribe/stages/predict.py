@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,15 +20,16 @@ from landscribe.core.sensors import SensorSpec
 from landscribe.core.spectral.rules import needs_lowest, region_of, rule_of
 from landscribe.core.split.split import Split
 from landscribe.errors import DataError, IntegrityError, RecipeError, problem
+from landscribe.io.models.finished import forget_finished
+from landscribe.io.models.formulas import FORMULA, Formula, read_formula
+from landscribe.io.models.model_files import DESCRIPTION, model_folders, read_model
+from landscribe.io.models.ranges import CAUTION, Ranges, cautions_of, outside_of
+from landscribe.io.project import Progress, Project, StageResult, make_items, silent, use_models
+from landscribe.io.project.splits import split_of
 from landscribe.io.raster.geotiff import write_raster
-from landscribe.io.run.finished import forget_finished
-from landscribe.io.run.formulas import FORMULA, Formula, read_formula
 from landscribe.io.run.kept_tiles import open_tiles
-from landscribe.io.run.model_files import DESCRIPTION, model_folders, read_model
 from landscribe.io.run.prepared import PreparedScene, open_prepared
-from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent, use_models
 from landscribe.io.run.runs import Made, Record, Run, file_digest, make_key
-from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import UNTUNED_PROBABILITY, effective_recipe
 
 if TYPE_CHECKING:  # torch takes seconds to import, and not every command needs it
@@ -52,6 +53,8 @@ class LoadedModels:
     trained_on: frozenset[str]
     formulas: tuple[Formula, ...] = ()
     """Models without weights."""
+    ranges: tuple[Ranges, ...] = ()
+    """What each network was trained on, as `io.models.ranges` has it."""
 
     @property
     def outputs(self) -> list[tuple[str, tuple[str, ...]]]:
@@ -96,17 +99,28 @@ def predict(project: Project, run: Run, progress: Progress = silent, *, models: 
 
         def key_of(scene_id: str) -> str:
             inputs = {i: prepared[i].outputs for i in _looked_at(loaded, prepared, scene_id)}
+            outside = _outside(loaded, open_prepared(run, scene_id))
+            if outside and not project.anyway:
+                where, what = f"scene {scene_id!r}", "lies outside of what the models were trained on"
+                raise DataError(f"{problem(where, what)}: {'; '.join(outside)}; --anyway predicts it all the same")
             return make_key(
-                FORMAT, inputs=inputs, models=loaded.digests, settings=settings, legend=project.legend.names
-            )
+                FORMAT, inputs=inputs, models=loaded.digests, settings=settings, legend=project.legend.names,
+                outside=outside,
+            )  # fmt: skip
 
         def make(scene_id: str) -> Made:
             scene, target = open_prepared(run, scene_id), target_of(scene_id)
-            return _predict_scene(project, run, scene, target, loaded, owners, table, key_of(scene_id), progress)
+            caution = _caution(scene_id, _outside(loaded, scene))
+            made = _predict_scene(
+                project, run, scene, target, loaded, owners, table, key_of(scene_id), progress, caution=caution
+            )
+            return replace(made, notes=(*made.notes, *([caution] if caution else [])))
 
         return make_items(run, stage, items, key_of, make)
 
     result = predict_by(table, "predict", scene_ids, run.probability)
+    done = run.records("predict")
+    result.notes += [line for i in scene_ids if i in done for line in cautions_of(done[i])]
     plain = project.recipe.predict
     if table != plain and models is None:  # views were tuned: `score` compares with what the recipe says
         scored = [i for i in split.validate if i in scene_ids]
@@ -173,7 +187,7 @@ def load_models(folder: Path, project: Project, *, own: bool) -> LoadedModels:
 
     recipe = project.recipe
     names = [name for table in recipe.models for name in table.members(recipe.seed)] if own else None
-    rows, nets, formulas, trained_on = [], [], [], set[str]()
+    rows, nets, formulas, ranges, trained_on = [], [], [], [], set[str]()
     digests = {}
     for name, paths in model_folders(folder, names, snapshots=recipe.predict.snapshots).items():
         for path in paths:
@@ -186,8 +200,21 @@ def load_models(folder: Path, project: Project, *, own: bool) -> LoadedModels:
             net, _, extra = from_files(read_model(path))
             rows.append(row_of(name))
             nets.append(net)
+            ranges.append((extra.get("knows") or {}).get("ranges") or {})
             trained_on |= set(extra.get("trained_on", ()))
-    return LoadedModels(tuple(rows), tuple(nets), digests, frozenset(trained_on), tuple(formulas))
+    return LoadedModels(tuple(rows), tuple(nets), digests, frozenset(trained_on), tuple(formulas), tuple(ranges))
+
+
+def _outside(loaded: LoadedModels, scene: PreparedScene) -> list[str]:
+    """Return what of a scene lies outside of what networks were trained on, once for each thing."""
+    found: list[str] = []
+    for net, ranges in zip(loaded.nets, loaded.ranges, strict=True):
+        found += outside_of(ranges, scene, [sensor.name for sensor in net.spec.sensors if sensor.name in scene.kinds])
+    return list(dict.fromkeys(found))
+
+
+def _caution(scene_id: str, outside: Sequence[str]) -> str:
+    return f"{scene_id}: {CAUTION}: {'; '.join(outside)}" if outside else ""
 
 
 def _owners(loaded: LoadedModels, project: Project) -> tuple[Owners, ...]:
@@ -216,6 +243,8 @@ def _predict_scene(
     table: PredictTable,
     key: str,
     progress: Progress,
+    *,
+    caution: str = "",
 ) -> Made:
     from landscribe.nn.device import choose_engine
     from landscribe.nn.predict.patches import STRIP_ROWS as PATCH_ROWS
@@ -223,7 +252,7 @@ def _predict_scene(
     from landscribe.nn.predict.tiles import predict_tiles, tile_side, tile_windows
 
     wanted = {sensor.name: sensor for net in loaded.nets for sensor in net.spec.sensors}
-    _check_sensors(scene, wanted)
+    _check_sensors(scene, wanted, other_bands=project.anyway)
     legend, grid = project.legend, scene.grid
     engine = choose_engine(precision=table.precision)
     in_patches = table.patch is not None and bool(loaded.nets)
@@ -241,7 +270,8 @@ def _predict_scene(
         reference = files.enter_context(scene.open_rasters([scene.reference]))
         writer = files.enter_context(write_raster(
             target, grid, count=len(legend), dtype="uint8", descriptions=legend.names, mask=True, scale=1 / 255,
-            tags={"LANDSCRIBE": "probability", "COLOURS": ",".join(c.colour for c in legend)},
+            tags={"LANDSCRIBE": "probability", "COLOURS": ",".join(c.colour for c in legend)}
+            | ({"CAUTION": caution} if caution else {}),
         ))  # fmt: skip
 
         fields = [_field(run, scene, formula, legend) for formula in loaded.formulas]
@@ -306,11 +336,12 @@ def _field(run: Run, scene: PreparedScene, formula: Formula, legend: Legend) -> 
     return lambda window: field(window)[None]
 
 
-def _check_sensors(scene: PreparedScene, wanted: Mapping[str, SensorSpec]) -> None:
+def _check_sensors(scene: PreparedScene, wanted: Mapping[str, SensorSpec], *, other_bands: bool) -> None:
     for name, sensor in wanted.items():
         if name not in scene.sensors:
             got = ", ".join(scene.sensors)
             raise DataError(problem(f"scene {scene.id!r}", f"sensor {name!r} of the model is missing", got=got))
-        if scene.sensors[name].bands != sensor.bands:
+        found = scene.sensors[name].bands
+        if len(found) != len(sensor.bands) or (found != sensor.bands and not other_bands):
             got, need = ", ".join(scene.sensors[name].bands), ", ".join(sensor.bands)
             raise DataError(problem(f"scene {scene.id!r}, {name}", "other bands than the model's", got=got, need=need))

@@ -23,23 +23,24 @@ from landscribe.io.atomic import write_text
 from landscribe.io.labels.findings import NOBODY_LOOKED
 from landscribe.io.labels.ground import empty_side
 from landscribe.io.labels.labels import Labels, read_labels
+from landscribe.io.models.ranges import percentiles
+from landscribe.io.project import Progress, Project, StageResult, make_items, silent
+from landscribe.io.project.alignment import TABLE, align_scenes, sensor_keys, write_table
+from landscribe.io.project.label_facts import AREA, LABELLED, NO_FILE, ONE_SIDED, UNLABELLED, UNTOUCHED
+from landscribe.io.project.splits import split_of
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.raster.suspects import TAKEN_FOR_DATA, Suspect, find_suspects, thin
-from landscribe.io.run.alignment import TABLE, align_scenes, sensor_keys, write_table
-from landscribe.io.run.label_facts import AREA, LABELLED, NO_FILE, ONE_SIDED, UNLABELLED, UNTOUCHED
 from landscribe.io.run.prepared import COVERAGE, FACTS, LABELS, blank_statistics, facts_of, sensor_raster, write_blank
-from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Run, file_digest, make_key
 from landscribe.io.run.sharpened import write_sharpened
-from landscribe.io.run.splits import split_of
 from landscribe.io.source.scenes import Scene, require_shared_ground, sensor_grids
 from landscribe.io.source.sensor_files import SensorFile, open_sensor
 from landscribe.io.source.sensor_findings import say_suspects
 from landscribe.io.vector.vectors import write_features
 from landscribe.workers import scenes_at_once, stop_if_asked, thread_pool
 
-FORMAT = 3
+FORMAT = 4
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
 STATISTICS_BYTES = 24
@@ -197,7 +198,9 @@ def _copy(file: SensorFile, grid: Grid, target: Path) -> tuple[dict[str, Any], l
         "max": high.tolist() if valid_pixels else None,
     }
     small_chw = np.concatenate([image_chw for image_chw, _ in parts], axis=1)
-    return facts, find_suspects(small_chw, np.concatenate([valid_hw for _, valid_hw in parts]))
+    small_hw = np.concatenate([valid_hw for _, valid_hw in parts])
+    facts |= {"type": info.dtype, "percentiles": percentiles(small_chw, small_hw)}
+    return facts, find_suspects(small_chw, small_hw)
 
 
 def _write_coverage(

@@ -18,12 +18,12 @@ from landscribe.core.score.score import Score, scene_jaccard
 from landscribe.core.split.looks import looks_apart, pool_looks
 from landscribe.core.split.places import unlikeness
 from landscribe.io.atomic import write_text
-from landscribe.io.run.label_facts import LABELLED, NO_FILE, ONE_SIDED, UNTOUCHED, ground_of
+from landscribe.io.project import Progress, Project, StageResult, make_items, silent
+from landscribe.io.project.label_facts import LABELLED, NO_FILE, ONE_SIDED, UNTOUCHED, ground_of
+from landscribe.io.project.splits import split_of
 from landscribe.io.run.prepared import open_prepared
-from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Record, Run, make_key
 from landscribe.io.run.scored import run_score
-from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import effective_recipe, read_tuned
 from landscribe.io.settings import recipe_dict
 from landscribe.io.vector.vectors import read_own

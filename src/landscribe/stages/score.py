@@ -29,14 +29,14 @@ from landscribe.core.split.split import Split
 from landscribe.errors import DataError, problem
 from landscribe.io.atomic import write_text
 from landscribe.io.labels.legend import classes_of_labels
+from landscribe.io.models.finished import read_finished
+from landscribe.io.project import Progress, Project, StageResult, make_items, silent
+from landscribe.io.project.label_facts import LABELLED, ground_of, require_negative_ground
+from landscribe.io.project.splits import open_side, refuse_taught, split_of
 from landscribe.io.raster.rasters import open_raster
-from landscribe.io.run.finished import read_finished
-from landscribe.io.run.label_facts import LABELLED, ground_of, require_negative_ground
 from landscribe.io.run.prepared import COVERAGE, PreparedScene
-from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Record, Run, make_key
 from landscribe.io.run.scored import SCORE
-from landscribe.io.run.splits import open_side, refuse_taught, split_of
 from landscribe.io.run.tuned import UNTUNED_FEATURES, effective_recipe
 from landscribe.io.vector.vectors import read_own
 

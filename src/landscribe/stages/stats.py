@@ -9,7 +9,7 @@ import shapely
 
 from landscribe.core.features import of_class
 from landscribe.io.labels.labels import read_labels
-from landscribe.io.run.projects import Progress, Project, silent
+from landscribe.io.project import Progress, Project, silent
 from landscribe.io.source.scenes import sensor_grids
 from landscribe.io.source.sensor_files import open_sensor
 

@@ -11,7 +11,7 @@ import numpy as np
 from landscribe.core.arrays import GeometryArray
 from landscribe.core.features import of_class
 from landscribe.errors import DataError, problem
-from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
+from landscribe.io.project import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Run, make_key
 from landscribe.io.source.dstl import read_sample
 from landscribe.io.source.submissions import Key, check_submission

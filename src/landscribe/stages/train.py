@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from landscribe.core.spectral.rules import settle
+from landscribe.io.models.finished import what_it_knows
+from landscribe.io.models.formulas import Formula, write_formula
+from landscribe.io.project import Progress, Project, StageResult, check_models, follow_items, make_items, silent
+from landscribe.io.project.label_facts import require_training_ground
+from landscribe.io.project.splits import open_side, refuse_leaks, split_of
+from landscribe.io.project.training import STATE, Job, open_training, training_jobs
 from landscribe.io.run.decoded_files import BlockFiles, Room, memory_room
-from landscribe.io.run.finished import what_it_knows
-from landscribe.io.run.formulas import Formula, write_formula
-from landscribe.io.run.label_facts import require_training_ground
-from landscribe.io.run.projects import Progress, Project, StageResult, check_models, follow_items, make_items, silent
 from landscribe.io.run.runs import Made, Run, is_first_process, make_key
-from landscribe.io.run.splits import open_side, refuse_leaks, split_of
-from landscribe.io.run.training import STATE, Job, open_training, training_jobs
 from landscribe.io.settings import recipe_dict
 
 if TYPE_CHECKING:  # torch takes seconds to import, and not every command needs it

@@ -35,11 +35,11 @@ from landscribe.core.score.tuning import (
 from landscribe.core.trace import trace
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.atomic import write_text
+from landscribe.io.project import Progress, Project, StageResult, make_items, silent
+from landscribe.io.project.splits import split_of
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.prepared import PreparedScene, open_prepared
-from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import Made, Run, make_key
-from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import TUNED
 from landscribe.workers import stop_if_asked, thread_pool
 

@@ -19,10 +19,11 @@ from landscribe.core.recipe import Recipe, VectorizeTable
 from landscribe.core.rules import apply_rules
 from landscribe.core.trace.classes import BLOCK_ROWS, trace_classes
 from landscribe.errors import DataError, IntegrityError
+from landscribe.io.models.ranges import cautions_of
+from landscribe.io.project import Progress, Project, StageResult, make_items, silent
+from landscribe.io.project.splits import split_of
 from landscribe.io.raster.rasters import open_raster
-from landscribe.io.run.projects import Progress, Project, StageResult, make_items, silent
 from landscribe.io.run.runs import COMBINED, Made, Record, Run, make_key
-from landscribe.io.run.splits import split_of
 from landscribe.io.run.tuned import UNTUNED_FEATURES, UNTUNED_PROBABILITY, effective_recipe
 from landscribe.io.vector.vectors import read_own, write_features
 from landscribe.workers import scenes_at_once
@@ -55,7 +56,8 @@ def vectorize(project: Project, run: Run, progress: Progress = silent) -> StageR
     predicted = run.require("predict")
     recipe = effective_recipe(project.recipe, run)
     result = _make_features(project, run, recipe, "vectorize", predicted, progress)
-    _combine(project, run, [i for i in predicted if i not in result.failed])
+    kept = [i for i in predicted if i not in result.failed]
+    _combine(project, run, kept, {i: cautions_of(predicted[i]) for i in kept})
     if recipe != project.recipe and project.recipe.tune.folds:
         same_views = recipe.predict == project.recipe.predict
         found = predicted if same_views else run.records(UNTUNED_PROBABILITY)
@@ -90,7 +92,8 @@ def _make_features(
         features, counts = vectorize_scene(
             path, scene_id, recipe, project.legend, places.get(scene_id), threads=min(threads, MOST_THREADS)
         )
-        write_features(target, features, legend=project.legend)
+        caution = "; ".join(cautions_of(predicted[scene_id]))
+        write_features(target, features, legend=project.legend, caution=caution)
         return Made((target,), counts)
 
     rasters = [run.path(next(iter(record.outputs))) for record in predicted.values()]
@@ -159,19 +162,21 @@ def vectorize_scene(
     return features, dict(counts)
 
 
-def _combine(project: Project, run: Run, scene_ids: list[str]) -> None:
+def _combine(project: Project, run: Run, scene_ids: list[str], cautions: Mapping[str, list[str]]) -> None:
     # One GeoPackage for the eye: all scenes of a georeferenced project. Pictures without georeference all lie at the
     # origin, so each of them gets its own file instead.
     features = {i: read_own(run.features(i)) for i in scene_ids}
     frames = {str(frame.crs) for frame in features.values()}
     with_frame = {i: f for i, f in features.items() if not _is_picture(run, i)}
     for scene_id in features.keys() - with_frame.keys():
-        write_features(run.features(scene_id).with_suffix(".gpkg"), features[scene_id], legend=project.legend)
+        target, said = run.features(scene_id).with_suffix(".gpkg"), "; ".join(cautions[scene_id])
+        write_features(target, features[scene_id], legend=project.legend, caution=said)
     if with_frame:
         same = len(frames) == 1
         parts = [f if same or f.crs is None else f.to_crs("EPSG:4326") for f in with_frame.values()]
         crs = next(iter(with_frame.values())).crs if same else None
-        write_features(run.path("features", COMBINED), join_features(parts, crs), legend=project.legend)
+        said = "; ".join(line for i in with_frame for line in cautions[i])
+        write_features(run.path("features", COMBINED), join_features(parts, crs), legend=project.legend, caution=said)
 
 
 def _is_picture(run: Run, scene_id: str) -> bool:

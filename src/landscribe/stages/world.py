@@ -15,7 +15,7 @@ from landscribe.core.features import join_features, make_features
 from landscribe.core.grid import dstl_grid
 from landscribe.core.legend import DSTL_LEGEND
 from landscribe.io.atomic import write_text
-from landscribe.io.run.projects import Progress, silent
+from landscribe.io.project import Progress, silent
 from landscribe.io.source.dstl import write_scene, write_tables
 from landscribe.process import settle_process
 from landscribe.workers import obey, stop_if_asked

@@ -14,7 +14,7 @@ from landscribe.core.recipe import LabelTable
 from landscribe.errors import DataError
 from landscribe.io.labels.drawings import SCALED, STRAYS
 from landscribe.io.labels.labels import Labels, read_labels
-from landscribe.io.run.projects import Project
+from landscribe.io.project import Project
 from landscribe.io.vector.coco import read_coco
 from landscribe.stages.check import check
 from small_data import H, W, grid_at, project_of, write_image, write_polygons

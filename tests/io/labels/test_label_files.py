@@ -14,7 +14,7 @@ from landscribe.core.grid import Window
 from landscribe.errors import DataError
 from landscribe.io.labels.ground import empty_side, measure_ground
 from landscribe.io.labels.labels import Labels, read_labels
-from landscribe.io.run.projects import Project
+from landscribe.io.project import Project
 from small_data import H, W, grid_at, project_of, write_bands, write_image, write_polygons
 
 HOUSE, ROAD = shapely.box(7, 11, 23, 31), shapely.box(0, 40, 83, 47)

@@ -11,7 +11,7 @@ from landscribe.core.arrays import FloatArray
 from landscribe.core.features import of_class
 from landscribe.core.recipe.splits import Corner
 from landscribe.io.labels.labels import read_labels
-from landscribe.io.run.projects import Project
+from landscribe.io.project import Project
 from landscribe.io.source.scenes import sensor_grids
 
 SIDES = (0.5, 0.4, 0.6, 0.3, 0.7)

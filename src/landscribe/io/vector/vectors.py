@@ -13,6 +13,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pyarrow
+import pyarrow.parquet
 import pyogrio
 import shapely
 from pyproj import CRS
@@ -260,6 +261,7 @@ def write_features(
     legend: Legend | None,
     layer: str = "features",
     decimals: int | None = None,
+    caution: str = "",
 ) -> dict[str, int]:
     """Write features; the ending of the name chooses the format.
 
@@ -273,6 +275,8 @@ def write_features(
         legend: Classes, for the style; None takes those that occur.
         layer: Name of the layer in a GeoPackage or FlatGeobuf.
         decimals: Decimals of the coordinates; None keeps all digits. Polygons are valid after rounding.
+        caution: What whoever uses them should know: kept as `CAUTION` in the metadata of a GeoPackage's layer or of a
+            GeoParquet.
 
     Returns:
         How many were left out, by reason: empty ones, and those that collapse when they are rounded.
@@ -288,12 +292,14 @@ def write_features(
     columns = [*OWN_COLUMNS, *(name for name in (MINIMUM,) if name in features)]
     frame, counts = _frame_to_write(features, columns, str(path), in_degrees=ending == "geojson", decimals=decimals)
     if ending == "gpkg":
-        _write_gpkg(path, frame, _legend_of(frame, legend), layer)
+        _write_gpkg(path, frame, _legend_of(frame, legend), layer, caution)
     elif ending == "parquet":
         with atomic_path(path) as temporary, one_at_a_time:
             frame.to_parquet(
                 temporary, index=False, compression="zstd", write_covering_bbox=True, schema_version="1.1.0"
             )
+            if caution:
+                _add_metadata(temporary, caution)
     elif ending == "fgb":
         with atomic_path(path) as temporary:
             _write_ogr(temporary, frame, layer, "FlatGeobuf", str(path))
@@ -336,13 +342,24 @@ def _numbers(table: pd.DataFrame, name: str) -> AnyArray:
     return pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _write_gpkg(path: Path, frame: gpd.GeoDataFrame, legend: Legend, layer: str) -> None:
+def _add_metadata(path: Path, caution: str) -> None:
+    # GeoPandas writes no metadata of ours.
+    table = pyarrow.parquet.read_table(path)
+    known = table.schema.metadata or {}
+    pyarrow.parquet.write_table(
+        table.replace_schema_metadata({**known, b"CAUTION": caution.encode()}), path, compression="zstd"
+    )
+
+
+def _write_gpkg(path: Path, frame: gpd.GeoDataFrame, legend: Legend, layer: str, caution: str) -> None:
     with atomic_path(path) as temporary:
-        _write_ogr(temporary, frame, layer, "GPKG", str(path))
+        _write_ogr(temporary, frame, layer, "GPKG", str(path), {"CAUTION": caution} if caution else None)
         embed_style(temporary, layer, "geom", legend)
 
 
-def _write_ogr(path: Path, frame: gpd.GeoDataFrame, layer: str, driver: str, where: str) -> None:
+def _write_ogr(
+    path: Path, frame: gpd.GeoDataFrame, layer: str, driver: str, where: str, metadata: dict[str, str] | None = None
+) -> None:
     # A column of Arrow says by its metadata that it is geometry; pyogrio's other ways in warn of a missing CRS.
     shapes = frame.geometry.to_numpy().copy()
     single = shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON
@@ -354,7 +371,9 @@ def _write_ogr(path: Path, frame: gpd.GeoDataFrame, layer: str, driver: str, whe
     table = pyarrow.table([*columns, shapely.to_wkb(shapes)], schema=pyarrow.schema([*fields, geometry]))
     crs = None if frame.crs is None else _crs_text(frame.crs)
     try:
-        pyogrio.write_arrow(table, path, layer=layer, driver=driver, geometry_type="MultiPolygon", crs=crs)
+        pyogrio.write_arrow(
+            table, path, layer=layer, driver=driver, geometry_type="MultiPolygon", crs=crs, layer_metadata=metadata
+        )
     except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError, pyogrio.errors.DataLayerError) as error:
         raise OSError(problem(where, "could not be written", got=str(error)[:200])) from error
 

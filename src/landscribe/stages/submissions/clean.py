@@ -16,7 +16,7 @@ from landscribe.core.polygons.repair import REPAIRED, repair
 from landscribe.core.polygons.rings import polygon_parts
 from landscribe.core.rules import apply_rules, check_rules
 from landscribe.errors import DataError, problem
-from landscribe.io.run.projects import Progress, Project, silent
+from landscribe.io.project import Progress, Project, silent
 from landscribe.io.source.scenes import sensor_grids
 from landscribe.io.source.submissions import Key
 from landscribe.io.vector.wkt_csv import read_wkt_csv, write_wkt_csv

@@ -12,7 +12,7 @@ import pytest
 from landscribe.core.legend import DSTL_LEGEND, default_colour
 from landscribe.core.split.seen import Sighting
 from landscribe.errors import IntegrityError, RecipeError
-from landscribe.io.run.finished import forget_finished, keep_finished, look_at_models, read_finished
+from landscribe.io.models.finished import forget_finished, keep_finished, look_at_models, read_finished
 from landscribe.io.run.runs import Run
 
 RGB = {"name": "RGB", "kind": "rgb8", "bands": ["red", "green", "blue"], "bits": 8}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from landscribe.errors import DataError, problem
 from landscribe.io.atomic import write_bytes
-from landscribe.io.run.formulas import FORMULA
+from landscribe.io.models.formulas import FORMULA
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 MODEL_FILES = (WEIGHTS, DESCRIPTION)

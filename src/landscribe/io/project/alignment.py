@@ -14,8 +14,8 @@ from landscribe.core.grid import Grid, Window
 from landscribe.core.register import Move, Source, align_scene, fall_back
 from landscribe.errors import BAD_FILE
 from landscribe.io.atomic import write_text
+from landscribe.io.project import Progress, Project, make_items, silent
 from landscribe.io.run.prepared import FACTS
-from landscribe.io.run.projects import Progress, Project, make_items, silent
 from landscribe.io.run.runs import Made, Run, file_digest, make_key
 from landscribe.io.source.scenes import Scene, sensor_grids
 from landscribe.io.source.sensor_files import SensorFile, open_sensor

@@ -20,8 +20,9 @@ from landscribe.core.split.leaks import lonlat_outline
 from landscribe.core.split.seen import Sighting
 from landscribe.errors import IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_text
-from landscribe.io.run.formulas import FORMULA
-from landscribe.io.run.model_files import DESCRIPTION, WEIGHTS, model_folders
+from landscribe.io.models.formulas import FORMULA
+from landscribe.io.models.model_files import DESCRIPTION, WEIGHTS, model_folders
+from landscribe.io.models.ranges import learn_ranges, pixel_size
 from landscribe.io.run.prepared import FACTS, open_prepared
 from landscribe.io.run.runs import Run, file_digest
 
@@ -91,7 +92,9 @@ def what_it_knows(run: Run, legend: Legend, trained_on: Iterable[str], like: Seq
         first = open_prepared(run, like[0])
         bits = {name: CATALOGUE[kind].bits if kind in CATALOGUE else 0 for name, kind in first.kinds.items()}
         sensors = [ModelSensor(name, kind, first.bands[name], bits[name]) for name, kind in first.kinds.items()]
+    scenes = [open_prepared(run, scene_id) for scene_id in like or trained_on]
     return {
+        "ranges": learn_ranges([scene.folder for scene in scenes], map(pixel_size, scenes)),
         "sensors": [asdict(sensor) for sensor in sensors],
         "classes": [asdict(land_class) for land_class in legend],
         "scenes": [asdict(sighting_of(run, scene_id)) for scene_id in trained_on],

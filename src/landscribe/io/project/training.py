@@ -14,7 +14,7 @@ from landscribe.core.recipe import ModelTable
 from landscribe.core.split.split import Split
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.atomic import write_bytes, write_text
-from landscribe.io.run.model_files import (
+from landscribe.io.models.model_files import (
     MODEL_FILES,
     keep_snapshots,
     read_model,
@@ -22,7 +22,7 @@ from landscribe.io.run.model_files import (
     snapshot_folders,
     write_model,
 )
-from landscribe.io.run.projects import Project
+from landscribe.io.project import Project
 from landscribe.io.run.runs import Record, Run
 
 STATE, MARKER, HISTORY = "state", "progress.json", "history.csv"

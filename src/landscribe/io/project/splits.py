@@ -25,12 +25,12 @@ from landscribe.core.split.seen import find_seen
 from landscribe.core.split.split import Split, read_split, require_sound, write_split
 from landscribe.errors import IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_text
-from landscribe.io.run.finished import FinishedModels, read_finished, sighting_of
-from landscribe.io.run.formulas import FORMULA
-from landscribe.io.run.label_facts import AREA, LABELLED
-from landscribe.io.run.model_files import DESCRIPTION
+from landscribe.io.models.finished import FinishedModels, read_finished, sighting_of
+from landscribe.io.models.formulas import FORMULA
+from landscribe.io.models.model_files import DESCRIPTION
+from landscribe.io.project import Project
+from landscribe.io.project.label_facts import AREA, LABELLED
 from landscribe.io.run.prepared import PreparedScene, open_prepared
-from landscribe.io.run.projects import Project
 from landscribe.io.run.runs import Record, Run, is_first_process, make_key
 from landscribe.io.source.scenes import sensor_grids
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from landscribe.core.ground import Ground, add_ground, without_negative, without_positive
 from landscribe.errors import DataError, problem, some
 from landscribe.io.labels.findings import no_negative
-from landscribe.io.run.projects import Project
+from landscribe.io.project import Project
 from landscribe.io.run.runs import Record
 
 LABELLED, UNLABELLED, AREA = "labelled pixels", "unlabelled pixels", "area "

@@ -14,7 +14,7 @@ from landscribe.core.owners import require_owners
 from landscribe.core.recipe import Recipe
 from landscribe.errors import BAD_FILE, LandscribeError, LimitError, RecipeError, problem
 from landscribe.io.labels.legend import legend_of
-from landscribe.io.run.finished import OPTION, FinishedModels, keep_finished, look_at_models, read_finished
+from landscribe.io.models.finished import OPTION, FinishedModels, keep_finished, look_at_models, read_finished
 from landscribe.io.run.runs import Made, Run, make_item
 from landscribe.io.settings import LoadedRecipe
 from landscribe.io.source.images import list_images
@@ -40,6 +40,8 @@ class Project:
     text: str
     finished: FinishedModels | None = None
     """Finished models that are used instead of training."""
+    anyway: bool = False
+    """Predict scenes that lie outside of what networks were trained on too, with a caution."""
     images: tuple[Path, ...] = ()
     """Images given one by one, each a scene, in place of what the recipe's pattern finds."""
 
