@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -23,6 +24,9 @@ MEMORY_SHARE = 0.5
 
 stopping = threading.Event()
 """Set by the command line once somebody asked to stop: every thread leaves off at its next `stop_if_asked`."""
+
+reads: ContextVar[dict[str, str] | None] = ContextVar("reads", default=None)
+"""What the item that is worked on has read, name -> digest; threads of a pool share it with the one that opened it."""
 
 
 class _Event(Protocol):
@@ -108,7 +112,7 @@ def thread_pool(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
         name: What they are called.
     """
     order = _Order(threading.Event(), getattr(_own, "order", None))
-    pool = ThreadPoolExecutor(count, name, initializer=_obey, initargs=(order,))
+    pool = ThreadPoolExecutor(count, name, initializer=_obey, initargs=(order, reads.get()))
     try:
         yield pool
         pool.shutdown()
@@ -149,5 +153,6 @@ def obey(event: _Event) -> None:
     _own.order = _Order(event, None)
 
 
-def _obey(order: _Order) -> None:
+def _obey(order: _Order, shared: dict[str, str] | None) -> None:
     _own.order = order
+    reads.set(shared)

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from landscribe.errors import DataError, RecipeError
+from landscribe.errors import DataError, IntegrityError, RecipeError
 from landscribe.io.project import open_project
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.prepared import open_prepared
-from landscribe.io.run.runs import open_run
+from landscribe.io.run.runs import Made, note_made, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.stages.check import check
 from landscribe.stages.predict import predict
@@ -97,6 +97,9 @@ def test_a_scene_prepared_by_a_version_that_noted_less_is_named(world: Path, tmp
     file = run.scene_folder("6010_0_1") / "scene.json"
     facts = json.loads(file.read_text())
     file.write_text(json.dumps({name: value for name, value in facts.items() if name != "absent"}))
+    with pytest.raises(IntegrityError, match=r"scene\.json: is not what was written"):
+        open_prepared(run, "6010_0_1")
+    note_made(run, "prepare", "6010_0_1", "as of another version", Made((file,)))
     with pytest.raises(DataError, match=r"scene.json: says nothing of 'absent'.*run `landscribe prepare` again"):
         open_prepared(run, "6010_0_1")
 

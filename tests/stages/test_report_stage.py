@@ -179,7 +179,7 @@ def test_a_damaged_score_stops_the_report_and_is_made_again(home, tmp_path):
     hurt = open_run(tmp_path / "run")
     whole = hurt.path("score.json").read_text()
     hurt.path("score.json").write_text(whole[:-13])
-    with pytest.raises(IntegrityError, match=r"score.json: not a score.*run `landscribe score` again"):
+    with pytest.raises(IntegrityError, match=r"score.json: is not what was written.*run `landscribe score` again"):
         gather(project, hurt)
     write_run_json(project, hurt)
     assert json.loads(hurt.path("run.json").read_text())["score"] is None

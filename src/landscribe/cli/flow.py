@@ -12,7 +12,7 @@ import typer
 from landscribe.cli import submissions
 from landscribe.cli.console import reporting, say, tell, tell_json, tell_table
 from landscribe.cli.submissions import RecipeArgument, SetOption
-from landscribe.errors import DataError, PartialError, RecipeError, problem
+from landscribe.errors import DataError, IntegrityError, PartialError, RecipeError, problem
 
 if TYPE_CHECKING:
     from landscribe.core.ground import Ground
@@ -329,7 +329,8 @@ def _raise_failures(results: list[StageResult]) -> None:
             failed.setdefault(item, f"{result.stage}: {reason}")
     if failed:
         names = ", ".join(sorted(failed))
-        raise PartialError(problem(f"{len(failed)} failed, the others are done", names, do="see the lines above"))
+        text = problem(f"{len(failed)} failed, the others are done", names, do="see the lines above")
+        raise IntegrityError(text) if any(result.damaged for result in results) else PartialError(text)
 
 
 def tell_score(score: Score) -> None:

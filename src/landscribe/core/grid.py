@@ -7,8 +7,10 @@ pixel (0, 0) is at row 0.5, col 0.5. Polygons in pixel coordinates have x = col 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import shapely
@@ -94,6 +96,18 @@ class Grid:
         values = tuple(self.transform)[:6]
         if not all(math.isfinite(v) for v in values) or self.transform.determinant == 0:
             raise DataError(problem("grid", "transform is not invertible", got=values))
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return it as JSON values, from which `from_plain` makes the same."""
+        crs = None if self.crs is None else self.crs.to_json_dict()
+        return {"shape": [*self.shape_hw], "transform": list(tuple(self.transform)[:6]), "crs": crs}
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Grid:
+        """Return what `to_plain` gave."""
+        height, width = values["shape"]
+        crs = None if values["crs"] is None else CRS.from_json_dict(values["crs"])
+        return cls(height, width, Affine(*values["transform"]), crs)
 
     @property
     def shape_hw(self) -> tuple[int, int]:

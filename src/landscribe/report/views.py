@@ -17,7 +17,7 @@ from landscribe.core.legend import Legend
 from landscribe.core.owners import against_the_best_other
 from landscribe.core.trace import trace
 from landscribe.io.raster.rasters import open_raster
-from landscribe.io.run.prepared import COVERAGE, PreparedScene, open_prepared
+from landscribe.io.run.prepared import PreparedScene, open_prepared
 from landscribe.io.run.runs import Run
 from landscribe.io.vector.vectors import read_own
 from landscribe.report.data import SceneView, ThresholdCurve
@@ -86,7 +86,7 @@ def count_levels(run: Run, scene_id: str, classes: int, *, exclusive: bool = Fal
     """
     scene = open_prepared(run, scene_id)
     counts = np.zeros((classes, 2, LEVELS), np.int64)
-    with open_raster(run.probability(scene_id)) as predicted, open_raster(scene.folder / COVERAGE) as truth:
+    with open_raster(run.checked(run.probability(scene_id))) as predicted, open_raster(scene.coverage) as truth:
         for window in scene.grid.window.strips(max(1, STRIP_PIXELS // scene.grid.width)):
             p_khw, known_hw = predicted.read(window)
             if exclusive:
@@ -140,7 +140,7 @@ def _scored(scene: PreparedScene, sensor: str, factor: int, valid_hw: BoolArray)
     if not scene.is_labelled:
         return valid_hw
     grid = scene.grid
-    with open_raster(scene.folder / COVERAGE) as raster:
+    with open_raster(scene.coverage) as raster:
 
         def read(row: int, rows: int) -> tuple[ByteArray, BoolArray]:
             labelled_hw = raster.read(Window(row, 0, rows, grid.width), bands=[1])[1]
@@ -165,7 +165,7 @@ def _region(scored_hw: BoolArray, scale: Affine) -> BaseGeometry:
 
 def _ground(run: Run, scene: PreparedScene, legend: Legend) -> dict[str, ClassGround]:
     file = run.features(scene.id)
-    predicted = read_own(file) if file.is_file() else None
+    predicted = read_own(run.checked(file)) if file.is_file() else None
     truth = scene.read_labels() if scene.is_labelled else None
     none = np.empty(0, dtype=object)
     return {

@@ -20,11 +20,12 @@ from landscribe.core.spectral.indices import band_positions
 from landscribe.core.split.leaks import THUMBNAIL_PX, find_overlaps, find_twins, make_thumbnail
 from landscribe.errors import BAD_FILE, LandscribeError, problem
 from landscribe.io.atomic import write_text
+from landscribe.io.digests import file_digest
 from landscribe.io.labels.findings import LabelFacts, label_errors, label_warnings, look_at_labels
 from landscribe.io.project import Progress, Project, StageResult, check_models, make_items, silent
 from landscribe.io.project.alignment import scene_sources
 from landscribe.io.project.label_facts import named_classes
-from landscribe.io.run.runs import Made, Run, file_digest, make_key
+from landscribe.io.run.runs import Made, Run, make_key
 from landscribe.io.source.scenes import Scene, other_ground, sensor_grids, shared_ground
 from landscribe.io.source.sensor_files import open_sensor
 from landscribe.io.source.sensor_findings import SensorFacts, look_at_sensor, sensor_errors, sensor_warnings

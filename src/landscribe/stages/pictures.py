@@ -52,7 +52,7 @@ def pictures(project: Project, run: Run, progress: Progress = silent) -> StageRe
 
     def make(scene_id: str) -> Made:
         scene = open_prepared(run, scene_id)
-        features = read_own(run.features(scene_id))
+        features = read_own(run.checked(run.features(scene_id)))
         fine, content = cv2.imencode(".png", draw_scene(scene, features, project.legend)[..., ::-1])
         if not fine:
             raise LandscribeError(problem("pictures", "OpenCV cannot write PNG", do="install opencv-python-headless"))

@@ -20,6 +20,7 @@ from landscribe.core.sensors import SensorSpec
 from landscribe.core.spectral.rules import needs_lowest, region_of, rule_of
 from landscribe.core.split.split import Split
 from landscribe.errors import DataError, IntegrityError, RecipeError, problem
+from landscribe.io.digests import file_digest
 from landscribe.io.models.finished import forget_finished
 from landscribe.io.models.formulas import FORMULA, Formula, read_formula
 from landscribe.io.models.model_files import DESCRIPTION, model_folders, read_model
@@ -29,7 +30,7 @@ from landscribe.io.project.splits import split_of
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.run.kept_tiles import open_tiles
 from landscribe.io.run.prepared import PreparedScene, open_prepared
-from landscribe.io.run.runs import Made, Record, Run, file_digest, make_key
+from landscribe.io.run.runs import Made, Record, Run, make_key
 from landscribe.io.run.tuned import UNTUNED_PROBABILITY, effective_recipe
 
 if TYPE_CHECKING:  # torch takes seconds to import, and not every command needs it

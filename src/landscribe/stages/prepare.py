@@ -18,8 +18,9 @@ from landscribe.core.burn import MaskMode, burn_mask, burn_share
 from landscribe.core.features import of_class
 from landscribe.core.grid import STRIP_ROWS, Grid, Window
 from landscribe.core.register import Move, move_grid
-from landscribe.errors import BAD_FILE, DataError
+from landscribe.errors import BAD_FILE, DataError, problem
 from landscribe.io.atomic import write_text
+from landscribe.io.digests import file_digest, stamp_of
 from landscribe.io.labels.findings import NOBODY_LOOKED
 from landscribe.io.labels.ground import empty_side
 from landscribe.io.labels.labels import Labels, read_labels
@@ -32,7 +33,7 @@ from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.raster.suspects import TAKEN_FOR_DATA, Suspect, find_suspects, thin
 from landscribe.io.run.prepared import COVERAGE, FACTS, LABELS, blank_statistics, facts_of, sensor_raster, write_blank
-from landscribe.io.run.runs import Made, Run, file_digest, make_key
+from landscribe.io.run.runs import Made, Run, make_key, note_made
 from landscribe.io.run.sharpened import write_sharpened
 from landscribe.io.source.scenes import Scene, require_shared_ground, sensor_grids
 from landscribe.io.source.sensor_files import SensorFile, open_sensor
@@ -69,16 +70,23 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
     at_once, threads = scenes_at_once(len(scenes), need_bytes)
     moves = align_scenes(project, run, progress, workers=at_once)
 
-    label_digest = functools.cache(file_digest)  # a file that scenes share is read once
+    stamps: dict[str, dict[Path, tuple[int, ...]]] = {}
+
+    @functools.cache  # a file that scenes share is read once
+    def label_digest(path: Path, _stamp: tuple[int, ...]) -> str:
+        return file_digest(path)
 
     def key_of(scene_id: str) -> str:
         if scene_id in broken:
             raise DataError(broken[scene_id])
         scene = scenes[scene_id]
+        stamps[scene_id] = _stamps(scene)
         return make_key(
             FORMAT,
             sensors=sensor_keys(scene),
-            labels=[[label_digest(path) for path in label.paths] for label in scene.label_files],
+            labels=[
+                [label_digest(path, stamps[scene_id][path]) for path in label.paths] for label in scene.label_files
+            ],
             label_tables=[label.table.model_dump(mode="json") for label in scene.label_files],
             place=scene.place,
             absent=sorted(scene.absent),
@@ -93,15 +101,27 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
         made, found = _prepare_scene(project, run, scenes[scene_id], moves.get(scene_id, {}), threads)
         for name, own in found.items():
             suspects.setdefault(name, {})[scene_id] = own
+        for path, stamp in stamps[scene_id].items():
+            if stamp_of(path) != stamp:
+                raise DataError(problem(str(path), "changed while it was read", do="run again"))
         return made
 
     items = [*scenes, *(i for i in broken if i not in scenes)]
     result = make_items(run, "prepare", items, key_of, make, progress, workers=at_once)
     done = run.records("prepare")
-    write_table(run.path("prepared", TABLE), {i: moves[i] for i in scenes if i in moves and i in done})
+    table = run.path("prepared", TABLE)
+    write_table(table, {i: moves[i] for i in scenes if i in moves and i in done})
+    note_made(run, "alignment", "all", "", Made((table,)))
     result.notes += split_of(project, run).notes
     result.notes += [line for name, own in suspects.items() for line in say_suspects(name, dict(sorted(own.items())))]
     return result
+
+
+def _stamps(scene: Scene) -> dict[Path, tuple[int, ...]]:
+    """Return what tells whether a file of a scene is still the one whose digest was taken."""
+    files = [path for file in scene.sensors.values() for path in file.paths]
+    files += [path for label in scene.label_files for path in label.paths]
+    return {path: stamp_of(path) for path in files}
 
 
 def _need_bytes(project: Project, scene: Scene) -> int:
@@ -156,9 +176,15 @@ def _prepare_scene(
     facts = facts_of(scene.place, sensors, scene.absent, labelled=labels is not None)
     statistics |= {name: blank_statistics(sensor) for name, sensor in scene.absent.items()}
     facts |= {"statistics": statistics, "shifts": {name: asdict(move) for name, move in moves.items()}}
+    facts["grids"] = {name: _written_grid(sensor_raster(folder, name)).to_plain() for name in sensors}
     outputs.append(folder / FACTS)
     write_text(outputs[-1], json.dumps(facts, indent=1))
     return Made(tuple(outputs), counts, tuple(notes)), suspects
+
+
+def _written_grid(path: Path) -> Grid:
+    with open_raster(path) as raster:
+        return raster.info.grid
 
 
 def _copy(file: SensorFile, grid: Grid, target: Path) -> tuple[dict[str, Any], list[Suspect]]:

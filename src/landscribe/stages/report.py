@@ -108,7 +108,7 @@ def gather(project: Project, run: Run, progress: Progress = silent) -> ReportDat
         progress(f"report {scene_id}", number, len(shown))
         scenes.append(view_scene(run, scene_id, project.legend, splits[scene_id][1], budget))
     facts = _json(run.path(RUN)) or {}
-    shifts = tuple(_read_csv(run.path("prepared", ALIGNMENT)))
+    shifts = tuple(_read_csv(run, run.path("prepared", ALIGNMENT)))
     return ReportData(
         title=Path(project.name).stem,
         legend=project.legend,
@@ -124,7 +124,7 @@ def gather(project: Project, run: Run, progress: Progress = silent) -> ReportDat
         predicted_areas=_predicted_areas(project, run, records["vectorize"]),
         area_unit=_unit(run, records["prepare"]),
         histories={
-            name: _rows(run.path("models", name, "history.csv")) for name in records["train"] if "~" not in name
+            name: _rows(run, run.path("models", name, "history.csv")) for name in records["train"] if "~" not in name
         },
         curves=_curves(project, run, score),
         alignment=shifts,
@@ -219,7 +219,7 @@ def _unlike(
 def _predicted_areas(project: Project, run: Run, vectorized: Mapping[str, Record]) -> dict[str, float]:
     areas = dict.fromkeys(project.legend.names, 0.0)
     for scene_id in vectorized:
-        found = read_own(run.features(scene_id))
+        found = read_own(run.checked(run.features(scene_id)))
         for name, area in found.groupby("class_name")["area"].sum().items():
             if name in areas:
                 areas[str(name)] += float(area)
@@ -284,14 +284,14 @@ def _unit(run: Run, prepared: Mapping[str, Record]) -> str:
     return "px2" if all(grid.crs is None for grid in grids) else "m2"
 
 
-def _rows(path: Path) -> tuple[dict[str, float], ...]:
-    return tuple({key: float(value) for key, value in row.items() if value} for row in _read_csv(path))
+def _rows(run: Run, path: Path) -> tuple[dict[str, float], ...]:
+    return tuple({key: float(value) for key, value in row.items() if value} for row in _read_csv(run, path))
 
 
-def _read_csv(path: Path) -> list[dict[str, str]]:
+def _read_csv(run: Run, path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
-    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    return list(csv.DictReader(run.checked(path).read_text(encoding="utf-8").splitlines()))
 
 
 def _json(path: Path) -> dict[str, Any] | None:

@@ -34,7 +34,7 @@ from landscribe.io.project import Progress, Project, StageResult, make_items, si
 from landscribe.io.project.label_facts import LABELLED, ground_of, require_negative_ground
 from landscribe.io.project.splits import open_side, refuse_taught, split_of
 from landscribe.io.raster.rasters import open_raster
-from landscribe.io.run.prepared import COVERAGE, PreparedScene
+from landscribe.io.run.prepared import PreparedScene
 from landscribe.io.run.runs import Made, Record, Run, make_key
 from landscribe.io.run.scored import SCORE
 from landscribe.io.run.tuned import UNTUNED_FEATURES, effective_recipe
@@ -113,9 +113,9 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
         # A class that stands in one scene only is drawn in parts of it, the same for both.
         for scene_id, names in standing_alone(measures).items():
             truth = _truth(run, scene_id, split)
-            measures = _with_parts(measures, run.features(scene_id), truth, names)
+            measures = _with_parts(measures, run.checked(run.features(scene_id)), truth, names)
             if untuned:
-                by_default = _with_parts(by_default, run.untuned(scene_id, ".parquet"), truth, names)
+                by_default = _with_parts(by_default, run.checked(run.untuned(scene_id, ".parquet")), truth, names)
         if len(units) > 1:
             raise DataError(problem("score", "some scenes have a CRS and some have none", do="score them in two runs"))
         unit = units.pop()
@@ -173,8 +173,7 @@ def _truth(run: Run, scene_id: str, split: Split) -> _Truth:
 
 
 def _read(run: Run, path: Path) -> gpd.GeoDataFrame:
-    run.digest(path)
-    return read_own(path)
+    return read_own(run.checked(path))
 
 
 def _outside(predicted: gpd.GeoDataFrame, truth: _Truth) -> list[LeftOut]:
@@ -229,7 +228,7 @@ def _pixel_areas(
     cut = {name: max(1e-6, table.threshold.of(name)) for name in legend.names}
     scene, grid = truth.scene, truth.scene.grid
     outlines = {name: grid.ground_to_pixels(of_class(truth.labels, name)) for name in legend.names}
-    with open_raster(run.probability(scene.id)) as predicted, open_raster(scene.folder / COVERAGE) as coverage:
+    with open_raster(run.checked(run.probability(scene.id))) as predicted, open_raster(scene.coverage) as coverage:
         for window in grid.window.strips():
             stored_khw, _ = predicted.read(window)
             p_khw = against_the_best_other(stored_khw) if table.exclusive else stored_khw / np.float32(255)

@@ -74,7 +74,7 @@ def _rows(
     names = {c.id: c.name for c in project.legend}
     nothing = np.empty(0, dtype=object)
     for scene_id, keys in groupby(asked, key=lambda key: key[0]):
-        features = read_own(run.features(scene_id)) if scene_id in known else None
+        features = read_own(run.checked(run.features(scene_id))) if scene_id in known else None
         for _, class_id in keys:
             found = nothing if features is None or class_id not in names else of_class(features, names[class_id])
             counts["rows"] += 1

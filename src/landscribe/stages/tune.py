@@ -103,9 +103,6 @@ def tune(project: Project, run: Run, progress: Progress = silent) -> StageResult
 
 def _tune(project: Project, run: Run, scene_ids: list[str], folds: int, progress: Progress) -> dict[str, Any]:
     recipe, legend = project.recipe, project.legend
-    for scene_id in scene_ids:
-        for views in (0, *fewer_views(recipe, legend.names)):
-            run.digest(run.out_of_fold(scene_id, views))
     scenes = tuple(_TunedScene(run, open_prepared(run, i), recipe, legend) for i in scene_ids)
     places = tuple(sorted({scene.prepared.place for scene in scenes}))
     # Candidates are in pixels, rules and minimum areas in units of the ground: the middle scene says how they relate.
@@ -186,7 +183,7 @@ class _TunedScene:
     def field(self, band: int, views: int = 0) -> AnyArray:
         """Read the field of a class that `vectorize` would trace, (H, W), with so many views averaged."""
         parts = []
-        with open_raster(self.run.out_of_fold(self.prepared.id, views)) as raster:
+        with open_raster(self.run.checked(self.run.out_of_fold(self.prepared.id, views))) as raster:
             for window in self.prepared.grid.window.strips():
                 if self.recipe.vectorize.exclusive:
                     image_chw, valid_hw = raster.read(window)

@@ -87,8 +87,7 @@ def _make_features(
 
     def make(scene_id: str) -> Made:
         target = run.features(scene_id) if stage == "vectorize" else run.untuned(scene_id, ".parquet")
-        path = run.path(next(iter(predicted[scene_id].outputs)))
-        run.digest(path)
+        path = run.checked(run.path(next(iter(predicted[scene_id].outputs))))
         features, counts = vectorize_scene(
             path, scene_id, recipe, project.legend, places.get(scene_id), threads=min(threads, MOST_THREADS)
         )
@@ -165,7 +164,7 @@ def vectorize_scene(
 def _combine(project: Project, run: Run, scene_ids: list[str], cautions: Mapping[str, list[str]]) -> None:
     # One GeoPackage for the eye: all scenes of a georeferenced project. Pictures without georeference all lie at the
     # origin, so each of them gets its own file instead.
-    features = {i: read_own(run.features(i)) for i in scene_ids}
+    features = {i: read_own(run.checked(run.features(i))) for i in scene_ids}
     frames = {str(frame.crs) for frame in features.values()}
     with_frame = {i: f for i, f in features.items() if not _is_picture(run, i)}
     for scene_id in features.keys() - with_frame.keys():

@@ -10,6 +10,7 @@ import pytest
 
 from landscribe.errors import DataError, IntegrityError
 from landscribe.io.atomic import PARTIAL_PREFIX, atomic_path, write_text
+from landscribe.io.digests import file_digest
 from landscribe.io.run import runs
 from landscribe.io.run.runs import Made, Run, make_item, make_key, open_run
 
@@ -64,13 +65,16 @@ def test_work_that_breaks_leaves_no_record(run: Run) -> None:
 def test_digest_refuses_changed_and_unrecorded_files(run: Run) -> None:
     make_one(run, "k")
     path = run.path("out", "a.txt")
-    assert len(run.digest(path)) == 64
+    assert run.checked(path) == path
     path.write_text("other text")
-    with pytest.raises(IntegrityError, match="changed"):
-        run.digest(path)
+    with pytest.raises(IntegrityError, match=r"a\.txt: is not what was written.*run `landscribe stage` again"):
+        run.checked(path)
+    path.unlink()
+    with pytest.raises(IntegrityError, match=r"a\.txt: missing"):
+        run.checked(path)
     write_text(run.path("out", "b.txt"), "x")
     with pytest.raises(IntegrityError, match="no record"):
-        run.digest(run.path("out", "b.txt"))
+        run.checked(run.path("out", "b.txt"))
 
 
 def test_digest_reads_all_records_once_and_notices_what_changes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,14 +91,14 @@ def test_digest_reads_all_records_once_and_notices_what_changes(run: Run, monkey
         make_item(run, "stage", item, "k", make)
         paths.append(path)
     read.clear()
-    digests = [run.digest(path) for path in paths]
-    assert len(set(digests)) == 20
+    assert [run.checked(path) for path in paths] == paths
     assert len(read) < 3 * 20  # each record alone, and all of them once
     again = make_item(run, "stage", "7", "other key", lambda: (write_text(paths[7], "new"), Made((paths[7],)))[1])
-    assert run.digest(paths[7]) == again[0].outputs["out/7.txt"] != digests[7]
+    assert run.checked(paths[7]) == paths[7]
+    assert again[0].outputs["out/7.txt"] == file_digest(paths[7])
     run.forget("stage", "7")
     with pytest.raises(IntegrityError, match="no record"):
-        run.digest(paths[7])
+        run.checked(paths[7])
 
 
 def test_require_says_what_to_run(run: Run) -> None:

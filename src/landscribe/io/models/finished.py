@@ -20,11 +20,12 @@ from landscribe.core.split.leaks import lonlat_outline
 from landscribe.core.split.seen import Sighting
 from landscribe.errors import IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_text
+from landscribe.io.digests import file_digest
 from landscribe.io.models.formulas import FORMULA
 from landscribe.io.models.model_files import DESCRIPTION, WEIGHTS, model_folders
 from landscribe.io.models.ranges import learn_ranges, pixel_size
-from landscribe.io.run.prepared import FACTS, open_prepared
-from landscribe.io.run.runs import Run, file_digest
+from landscribe.io.run.prepared import open_prepared, read_facts
+from landscribe.io.run.runs import Run
 
 FINISHED = "finished.json"
 OPTION = "--models"
@@ -71,7 +72,7 @@ class FinishedModels:
 
 def sighting_of(run: Run, scene_id: str) -> Sighting:
     """Return by what a prepared scene can be known again."""
-    facts = json.loads((run.scene_folder(scene_id) / FACTS).read_text(encoding="utf-8"))
+    facts = read_facts(run, scene_id)
     pixels = tuple(row["pixels"] for row in facts["statistics"].values() if row.get("pixels"))
     grid = open_prepared(run, scene_id).grid
     corners = [] if grid.crs is None else list(lonlat_outline(grid).exterior.coords)[:-1]

@@ -79,7 +79,7 @@ def outside_of(ranges: Ranges, scene: PreparedScene, sensors: Collection[str]) -
         sensors: Those that the network reads.
     """
     said = []
-    statistics = json.loads((scene.folder / FACTS).read_text(encoding="utf-8"))["statistics"]
+    statistics = json.loads(scene.checked(scene.folder / FACTS).read_text(encoding="utf-8"))["statistics"]
     known = ranges.get("sensors", {})
     for name in sensors:
         row, own = statistics.get(name), known.get(name)

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from landscribe.core.legend import Legend
 from landscribe.core.owners import require_owners
 from landscribe.core.recipe import Recipe
-from landscribe.errors import BAD_FILE, LandscribeError, LimitError, RecipeError, problem
+from landscribe.errors import BAD_FILE, IntegrityError, LandscribeError, LimitError, RecipeError, problem
 from landscribe.io.labels.legend import legend_of
 from landscribe.io.models.finished import OPTION, FinishedModels, keep_finished, look_at_models, read_finished
 from landscribe.io.run.runs import Made, Run, make_item
@@ -67,6 +67,8 @@ class StageResult:
     current: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     """Item -> the one-line reason."""
+    damaged: list[str] = field(default_factory=list)
+    """Those of them that met a file of the run which is not what was written."""
     left_out: str = ""
     """Why the stage had nothing to do, where it had not."""
     notes: list[str] = field(default_factory=list)
@@ -77,6 +79,7 @@ class StageResult:
         self.made += [f"{item} ({what})" for item in other.made]
         self.current += [f"{item} ({what})" for item in other.current]
         self.failed |= {f"{item} ({what})": reason for item, reason in other.failed.items()}
+        self.damaged += [f"{item} ({what})" for item in other.damaged]
 
 
 def open_project(loaded: LoadedRecipe) -> Project:
@@ -190,7 +193,10 @@ def make_items(
     names = list(items)
 
     def work(item: str) -> bool:
-        return make_item(run, stage, item, key_of(item), lambda: make(item))[1]
+        key, before = key_of(item), run.read_record(stage, item)
+        changed = [] if before is None or before.key != key else run.changed(before)
+        result.notes.extend(f"{run.path(name)}: was changed since it was written, made again" for name in changed)
+        return make_item(run, stage, item, key, lambda: make(item))[1]
 
     with abreast(work, names, workers) as outcomes:
         for number, (item, outcome) in enumerate(outcomes):
@@ -200,6 +206,7 @@ def make_items(
             except BAD_FILE as error:
                 error.add_note(f"{stage}, {item}")
                 result.failed[item] = str(error)
+                result.damaged += [item] if isinstance(error, IntegrityError) else []
                 last: LandscribeError = error
             except OSError as error:
                 raise LimitError(

@@ -14,9 +14,10 @@ from landscribe.core.grid import Grid, Window
 from landscribe.core.register import Move, Source, align_scene, fall_back
 from landscribe.errors import BAD_FILE
 from landscribe.io.atomic import write_text
+from landscribe.io.digests import file_digest
 from landscribe.io.project import Progress, Project, make_items, silent
-from landscribe.io.run.prepared import FACTS
-from landscribe.io.run.runs import Made, Run, file_digest, make_key
+from landscribe.io.run.prepared import read_facts
+from landscribe.io.run.runs import Made, Run, make_key
 from landscribe.io.source.scenes import Scene, sensor_grids
 from landscribe.io.source.sensor_files import SensorFile, open_sensor
 
@@ -69,7 +70,7 @@ def align_scenes(
         return Made((_write_moves(run.scene_folder(scene_id) / MOVES, moves),))
 
     make_items(run, ALIGN, scenes, key_of, make, progress, workers=workers)
-    moves = {scene_id: read_moves(run.scene_folder(scene_id) / MOVES) for scene_id in scenes}
+    moves = {scene_id: read_moves(run.checked(run.scene_folder(scene_id) / MOVES)) for scene_id in scenes}
     return moves | _by_place(scenes, run, moves, progress, workers)
 
 
@@ -95,7 +96,7 @@ def _by_place(
     if not neighbours:
         return {}
     make_items(run, FALL_BACK, neighbours, key_of, make, progress, workers=workers)
-    return {scene_id: read_moves(run.scene_folder(scene_id) / PLACE_MOVES) for scene_id in neighbours}
+    return {scene_id: read_moves(run.checked(run.scene_folder(scene_id) / PLACE_MOVES)) for scene_id in neighbours}
 
 
 def sensor_keys(scene: Scene) -> dict[str, object]:
@@ -140,8 +141,7 @@ def read_moves(path: Path) -> dict[str, Move]:
 
 def read_applied(run: Run, scene_id: str) -> dict[str, Move]:
     """Read the moves that a scene was prepared with, by sensor."""
-    facts = json.loads((run.scene_folder(scene_id) / FACTS).read_text(encoding="utf-8"))
-    return {name: _move(row) for name, row in facts["shifts"].items()}
+    return {name: _move(row) for name, row in read_facts(run, scene_id)["shifts"].items()}
 
 
 def _move(row: dict[str, object]) -> Move:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -58,6 +58,8 @@ class PreparedScene:
     """Sensors of which the scene has nothing but one pixel without data."""
     opened: Mapping[str, Raster] = field(default_factory=dict, repr=False, compare=False)
     """Rasters that are open and read from there; others are opened for each window."""
+    checked: Callable[[Path], Path] = field(default=Path, repr=False, compare=False)
+    """Compares a file with its record before it is read; `Run.checked`."""
 
     @property
     def grid(self) -> Grid:
@@ -65,8 +67,13 @@ class PreparedScene:
         return self.grids[self.reference]
 
     def raster(self, sensor: str) -> Path:
-        """Return where the raster of a sensor lies."""
-        return sensor_raster(self.folder, sensor)
+        """Return where the raster of a sensor lies, compared with its record."""
+        return self.checked(sensor_raster(self.folder, sensor))
+
+    @property
+    def coverage(self) -> Path:
+        """Where the covered shares lie, compared with their record."""
+        return self.checked(self.folder / COVERAGE)
 
     @cached_property
     def sensors(self) -> dict[str, SensorSpec]:
@@ -94,7 +101,7 @@ class PreparedScene:
 
     def read_coverage(self, window: Window | None = None) -> tuple[ByteArray, BoolArray]:
         """Read the covered shares (K, h, w), 0..255, and which pixels are labelled (h, w)."""
-        with open_raster(self.folder / COVERAGE) as raster:
+        with open_raster(self.coverage) as raster:
             coverage_khw, labelled_hw = raster.read(window)
         return coverage_khw, labelled_hw & self.counts_hw(window or self.grid.window)
 
@@ -112,7 +119,7 @@ class PreparedScene:
 
     def read_labels(self) -> gpd.GeoDataFrame:
         """Read the label polygons in ground coordinates."""
-        return read_own(self.folder / LABELS)
+        return read_own(self.checked(self.folder / LABELS))
 
     def labelled_ground(self) -> BaseGeometry:
         """Return the labelled and valid ground in ground coordinates, the footprint where it is all of the scene."""
@@ -122,7 +129,7 @@ class PreparedScene:
         return ground
 
     def _labelled_whole(self) -> BaseGeometry:
-        with open_raster(self.folder / COVERAGE) as raster:
+        with open_raster(self.coverage) as raster:
 
             def read(window: Window) -> BoolArray:
                 return raster.read(window, bands=[1])[1]
@@ -145,17 +152,12 @@ def open_prepared(run: Run, scene_id: str) -> PreparedScene:
 
     Raises:
         DataError: If the scene is not prepared, or was by a version that noted less.
+        IntegrityError: If what was noted of it was changed.
     """
     folder = run.scene_folder(scene_id)
-    file = folder / FACTS
-    if not file.is_file():
-        raise DataError(problem(f"scene {scene_id!r}", "not prepared", do="run `landscribe prepare` first"))
-    facts = json.loads(file.read_text(encoding="utf-8"))
-    grids = {}
-    for sensor in facts["kinds"]:
-        with open_raster(sensor_raster(folder, sensor)) as raster:
-            grids[sensor] = raster.info.grid
+    facts = read_facts(run, scene_id)
     try:
+        grids = {sensor: Grid.from_plain(values) for sensor, values in facts["grids"].items()}
         return PreparedScene(
             scene_id,
             folder,
@@ -167,10 +169,26 @@ def open_prepared(run: Run, scene_id: str) -> PreparedScene:
             bool(facts["labelled"]),
             _look(list(facts["statistics"].values())),
             absent=frozenset(facts["absent"]),
+            checked=run.checked,
         )
     except KeyError as error:
         do = "run `landscribe prepare` again"
-        raise DataError(problem(str(file), f"says nothing of {error}: made by another version", do=do)) from None
+        where = str(folder / FACTS)
+        raise DataError(problem(where, f"says nothing of {error}: made by another version", do=do)) from None
+
+
+def read_facts(run: Run, scene_id: str) -> dict[str, Any]:
+    """Return what `prepare` noted of a scene.
+
+    Raises:
+        DataError: If the scene is not prepared.
+        IntegrityError: If it was changed since.
+    """
+    file = run.scene_folder(scene_id) / FACTS
+    if not file.is_file():
+        raise DataError(problem(f"scene {scene_id!r}", "not prepared", do="run `landscribe prepare` first"))
+    facts: dict[str, Any] = json.loads(run.checked(file).read_text(encoding="utf-8"))
+    return facts
 
 
 def facts_of(place: str, sensors: Mapping[str, Sensor], absent: Iterable[str], *, labelled: bool) -> dict[str, Any]:

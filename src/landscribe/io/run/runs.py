@@ -12,14 +12,17 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from landscribe import __version__
 from landscribe.errors import DataError, IntegrityError, problem
 from landscribe.io.atomic import sweep_partials, write_text
+from landscribe.io.digests import file_digest, stamp_of
 from landscribe.io.names import safe_name
+from landscribe.workers import reads
 
 FORMAT = 1
 COMBINED = "features.gpkg"
@@ -36,8 +39,10 @@ class Record:
     """Digest of the settings and inputs it was made from."""
     outputs: Mapping[str, str]
     """Path below the run folder -> SHA-256."""
-    stamps: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Path below the run folder -> bytes and modification time in ns when the digest was taken."""
+    stamps: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Path below the run folder -> bytes, and times in ns of its content and of its entry when the digest was taken."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """Path below the run folder -> SHA-256 of what was read to make it."""
     counts: Mapping[str, int | float] = field(default_factory=dict)
     """What was kept and what was dropped, by reason."""
     notes: tuple[str, ...] = ()
@@ -60,6 +65,8 @@ class Run:
     root: Path
     _makers: dict[str, tuple[str, str]] = field(default_factory=dict, repr=False, compare=False)
     """Stage and item that last made an output, by its name: where to look first."""
+    _hashed: dict[str, tuple[tuple[int, ...], str]] = field(default_factory=dict, repr=False, compare=False)
+    """Stamp and SHA-256 of the files that this process has hashed, by name."""
 
     def path(self, *parts: str) -> Path:
         """Return a path below the run folder."""
@@ -113,7 +120,7 @@ class Run:
         record = self.read_record(stage, item)
         if record is None or record.key != key:
             return False
-        return all(self._is_intact(name, record) for name in record.outputs)
+        return self._reads_as_recorded(record) and all(self._is_intact(name, record) for name in record.outputs)
 
     def read_record(self, stage: str, item: str) -> Record | None:
         """Return the record of one item, or None."""
@@ -165,19 +172,51 @@ class Run:
             raise DataError(problem(str(self.root), what, do=f"run `landscribe {stage}` first"))
         return records
 
-    def digest(self, path: Path) -> str:
-        """Return the recorded SHA-256 of an output, refusing a file that no record names or that has changed.
+    def checked(self, path: Path) -> Path:
+        """Return an output that is to be read, once all of it was compared with its record.
+
+        What was hashed by this process and has kept its stamp is not hashed again. The item that is worked on is noted
+        to have read it.
 
         Raises:
-            IntegrityError: If the file is not what its record says.
+            IntegrityError: If no record names the file, or it is not what its record says.
         """
         name = path.relative_to(self.root).as_posix()
         record = self._record_naming(name)
         if record is None:
-            raise IntegrityError(problem(name, "no record names this file", do="delete it and run its stage again"))
-        if not self._is_intact(name, record):
-            raise IntegrityError(problem(name, "changed since it was written", do=f"run {record.stage!r} again"))
-        return record.outputs[name]
+            do = "run the stage that makes it again"
+            raise IntegrityError(problem(str(path), "no record names this file", do=do))
+        self._require(name, record.outputs[name], record.stage)
+        noted = reads.get()
+        if noted is not None:
+            noted[name] = record.outputs[name]
+        return path
+
+    def require_unchanged(self, names: Mapping[str, str]) -> None:
+        """Refuse files that were read and are not what they were then.
+
+        Args:
+            names: Path below the run folder -> SHA-256.
+
+        Raises:
+            IntegrityError: With the first of them.
+        """
+        for name, digest in names.items():
+            record = self._record_naming(name)
+            if record is None or record.stamps.get(name) != stamp_of(self.root / name):
+                self._require(name, digest, "" if record is None else record.stage)
+
+    def changed(self, record: Record) -> list[str]:
+        """Return the outputs of an item that are there and are not what was written."""
+        return [n for n in record.outputs if (self.root / n).is_file() and not self._is_intact(n, record)]
+
+    def renew_stamps(self, record: Record) -> Record:
+        """Note that outputs of other stamps have their content still, as after a copy, so that none is hashed again."""
+        stamps = {name: stamp_of(self.root / name) or () for name in record.outputs}
+        if stamps == record.stamps:
+            return record
+        self.write_record(replace(record, stamps=stamps))
+        return replace(record, stamps=stamps)
 
     def write_manifest(self) -> None:
         """Write `manifest.json` from the records."""
@@ -211,11 +250,33 @@ class Run:
         return self.root / ".failed" / f"{stage}.json"
 
     def _is_intact(self, name: str, record: Record) -> bool:
-        path = self.root / name
-        if not path.is_file():
+        stamp = stamp_of(self.root / name)
+        if not stamp:
             return False
-        # Size and time first, as make does, since hashing ten thousand scenes at each start would take hours.
-        return record.stamps.get(name) == _stamp(path) or file_digest(path) == record.outputs[name]
+        # Size and times first, since hashing ten thousand scenes at each start would take hours. The time of the entry
+        # tells what a program hides that puts the other one back; whoever reads the file hashes it in any case.
+        return record.stamps.get(name) == stamp or self._digest(name, stamp) == record.outputs[name]
+
+    def _reads_as_recorded(self, record: Record) -> bool:
+        """Tell whether what an item was made from is what the records of other stages say now."""
+        makers = {name: self._record_naming(name) for name in record.inputs}
+        return all(maker is not None and maker.outputs[n] == record.inputs[n] for n, maker in makers.items())
+
+    def _require(self, name: str, digest: str, stage: str) -> None:
+        path = self.root / name
+        stamp = stamp_of(path)
+        if not stamp:
+            raise IntegrityError(problem(str(path), "missing", do=f"run `landscribe {stage}` again"))
+        if self._digest(name, stamp) != digest:
+            what = "is not what was written: damaged, or changed by another program"
+            raise IntegrityError(problem(str(path), what, do=f"run `landscribe {stage}` again"))
+
+    def _digest(self, name: str, stamp: tuple[int, ...]) -> str:
+        known = self._hashed.get(name)
+        if known is None or known[0] != stamp:
+            known = stamp, file_digest(self.root / name)
+            self._hashed[name] = known
+        return known[1]
 
 
 def open_run(root: Path) -> Run:
@@ -233,7 +294,7 @@ def _read_record(file: Path) -> Record | None:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
         values["notes"] = tuple(values["notes"])
-        values["stamps"] = {name: (int(size), int(when)) for name, (size, when) in values["stamps"].items()}
+        values["stamps"] = {name: tuple(int(n) for n in stamp) for name, stamp in values["stamps"].items()}
         return Record(**values)
     except FileNotFoundError:
         return None
@@ -246,17 +307,6 @@ def _read_record(file: Path) -> Record | None:
 def is_first_process() -> bool:
     """Tell whether this process writes: the only one, or the first of those that `torchrun` started."""
     return os.environ.get("RANK", "0") == "0"
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
 
 
 def make_key(code: int, /, **parts: Any) -> str:
@@ -284,12 +334,44 @@ def make_item(
     if not force and run.is_current(stage, item, key):
         record = run.read_record(stage, item)
         if record is not None:
-            return record, False
+            run.require_unchanged(record.inputs)
+            return run.renew_stamps(record), False
     run.forget(stage, item)
     begin = time.perf_counter()
-    made = make()
-    outputs = {path.relative_to(run.root).as_posix(): file_digest(path) for path in made.outputs}
-    stamps = {path.relative_to(run.root).as_posix(): _stamp(path) for path in made.outputs}
-    record = Record(stage, item, key, outputs, stamps, made.counts, made.notes, round(time.perf_counter() - begin, 3))
-    run.write_record(record)
+    token = reads.set({})
+    try:
+        made = make()
+        inputs = dict(reads.get() or {})
+    finally:
+        reads.reset(token)
+    run.require_unchanged(inputs)
+    record = note_made(run, stage, item, key, made, inputs, seconds=round(time.perf_counter() - begin, 3))
     return record, True
+
+
+def note_made(
+    run: Run,
+    stage: str,
+    item: str,
+    key: str,
+    made: Made,
+    inputs: Mapping[str, str] = MappingProxyType({}),
+    seconds: float = 0.0,
+) -> Record:
+    """Write the record of what was made.
+
+    Args:
+        run: The run folder.
+        stage: Stage name.
+        item: Scene id, model name, or ``all``.
+        key: Digest of everything the item depends on.
+        made: What was written.
+        inputs: What was read: path below the run folder -> SHA-256.
+        seconds: How long it took.
+    """
+    names = {path.relative_to(run.root).as_posix(): path for path in made.outputs}
+    outputs = {name: file_digest(path) for name, path in names.items()}
+    stamps = {name: stamp_of(path) for name, path in names.items()}
+    record = Record(stage, item, key, outputs, stamps, dict(inputs), made.counts, made.notes, seconds)
+    run.write_record(record)
+    return record

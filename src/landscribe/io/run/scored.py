@@ -27,12 +27,12 @@ def run_score(run: Run) -> Score | None:
     """Read the score of a run, None where nothing was scored.
 
     Raises:
-        IntegrityError: If the run's `score.json` is damaged.
+        IntegrityError: If the run's `score.json` is damaged, or is not the one that was recorded.
     """
     file = run.path(SCORE)
     if not file.is_file():
         return None
     try:
-        return read_score(file)
+        return read_score(run.checked(file) if run.records("score") else file)
     except DataError as error:
         raise IntegrityError(f"{error}; delete it and run `landscribe score` again") from None

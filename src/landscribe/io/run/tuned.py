@@ -39,7 +39,7 @@ def effective_recipe(recipe: Recipe, run: Run, *, needed: bool = True) -> Recipe
         do = "set [tune].folds and run `landscribe tune`, or put the tuned.json of the models' run there"
         raise DataError(problem(str(run.root), "[vectorize].tuned without tuned.json", do=do))
     if run.read_record("tune", "all") is not None:
-        run.digest(file)
+        run.checked(file)
     return apply_choices(recipe, accepted(read_tuned(run)))
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from landscribe.core.score.compare import Comparison, compare_scores
 from landscribe.core.score.score import Score
 from landscribe.errors import DataError, problem
-from landscribe.io.run.scored import SCORE, read_score
+from landscribe.io.run.runs import Run
+from landscribe.io.run.scored import SCORE, read_score, run_score
 
 
 def compare_runs(first: Path, second: Path) -> Comparison:
@@ -42,7 +43,9 @@ def _read(path: Path) -> Score:
     file = path / SCORE if path.is_dir() else path
     if not file.is_file():
         raise DataError(problem(str(path), f"no {SCORE}", do="run `landscribe score` first"))
-    return read_score(file)
+    run = Run(path)
+    score = run_score(run) if path.is_dir() and run.records("score") else None
+    return read_score(file) if score is None else score
 
 
 def _number(value: float | None, sign: str = "") -> str:

@@ -1,0 +1,22 @@
+"""What a file is told by: a digest of all of it, or its size and times."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from pathlib import Path
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stamp_of(path: Path) -> tuple[int, ...]:
+    """Return size in bytes, and times in ns of content and entry, of a regular file; nothing where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return ()
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns) if stat.S_ISREG(status.st_mode) else ()
