@@ -75,6 +75,17 @@ def test_one_scene_alone_is_bad_data(home: Path):
     assert call(home, "run")[0] == DataError.exit_code
 
 
+def test_where_all_are_refused_all_are_named(home: Path):
+    with rasterio.open(home / "new" / "deep.tif") as dataset:
+        numbers, profile = dataset.read(), dataset.profile
+    with rasterio.open(home / "new" / "good.tif", "w", **profile) as dataset:
+        dataset.write(numbers // 5)
+    code, text = call(home, "run")
+    assert code == DataError.exit_code
+    assert "scene 'deep': lies outside" in text
+    assert "scene 'good': lies outside" in text
+
+
 def test_anyway_predicts_it_and_says_so_wherever_the_result_goes(home: Path):
     code, text = call(home, "run", "--anyway")
     assert code == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from landscribe.core.spectral.rules import needs_lowest, region_of, rule_of
 from landscribe.core.split.split import Split
 from landscribe.errors import DataError, IntegrityError, RecipeError, problem
 from landscribe.io.digests import file_digest
-from landscribe.io.models.finished import forget_finished
+from landscribe.io.models.finished import forget_finished, read_description
 from landscribe.io.models.formulas import FORMULA, Formula, read_formula
 from landscribe.io.models.model_files import DESCRIPTION, model_folders, read_model
 from landscribe.io.models.ranges import CAUTION, Ranges, cautions_of, outside_of
@@ -49,7 +50,12 @@ class LoadedModels:
 
     rows: tuple[str, ...]
     """Row of `[[models]]` that each network belongs to."""
-    nets: tuple[SegmentationNet, ...]
+    folders: tuple[Path, ...]
+    """Of each network."""
+    classes: tuple[tuple[str, ...], ...]
+    """Of each network, in the order of its outputs."""
+    sensors: tuple[tuple[str, ...], ...]
+    """Names of those that each network reads."""
     digests: dict[str, str]
     trained_on: frozenset[str]
     formulas: tuple[Formula, ...] = ()
@@ -57,11 +63,19 @@ class LoadedModels:
     ranges: tuple[Ranges, ...] = ()
     """What each network was trained on, as `io.models.ranges` has it."""
 
+    @cached_property
+    def nets(self) -> tuple[SegmentationNet, ...]:
+        """Built when they are first asked for: a run that is up to date has no need of them."""
+        from landscribe.nn.network.bundle import from_files
+
+        return tuple(from_files(read_model(folder))[0] for folder in self.folders)
+
     @property
     def outputs(self) -> list[tuple[str, tuple[str, ...]]]:
         """Row of `[[models]]` and classes in the order of outputs: of networks, then of models without weights."""
-        networks = [(row, net.spec.classes) for row, net in zip(self.rows, self.nets, strict=True)]
-        return networks + [(row_of(formula.name), formula.classes) for formula in self.formulas]
+        return [*zip(self.rows, self.classes, strict=True)] + [
+            (row_of(formula.name), formula.classes) for formula in self.formulas
+        ]
 
 
 def predict(project: Project, run: Run, progress: Progress = silent, *, models: Path | None = None) -> StageResult:
@@ -99,7 +113,7 @@ def predict(project: Project, run: Run, progress: Progress = silent, *, models: 
         settings = table.model_dump(mode="json")
 
         def key_of(scene_id: str) -> str:
-            inputs = {i: prepared[i].outputs for i in _looked_at(loaded, prepared, scene_id)}
+            inputs = {i: prepared[i].outputs for i in _looked_at(loaded.formulas, prepared, scene_id)}
             outside = _outside(loaded, open_prepared(run, scene_id))
             if outside and not project.anyway:
                 where, what = f"scene {scene_id!r}", "lies outside of what the models were trained on"
@@ -154,7 +168,7 @@ def _predict_fold(
     fewer = fewer_views(project.recipe, project.legend.names)
 
     def key_of(scene_id: str) -> str:
-        inputs = {i: prepared[i].outputs for i in _looked_at(loaded, prepared, scene_id)}
+        inputs = {i: prepared[i].outputs for i in _looked_at(loaded.formulas, prepared, scene_id)}
         names = project.legend.names
         return make_key(FORMAT, inputs=inputs, models=loaded.digests, settings=settings, fewer=fewer, legend=names)
 
@@ -184,33 +198,35 @@ def load_models(folder: Path, project: Project, *, own: bool) -> LoadedModels:
         DataError: If there is none, or one is missing.
         IntegrityError: If a file is damaged or foreign.
     """
-    from landscribe.nn.network.bundle import from_files
-
     recipe = project.recipe
     names = [name for table in recipe.models for name in table.members(recipe.seed)] if own else None
-    rows, nets, formulas, ranges, trained_on = [], [], [], [], set[str]()
-    digests = {}
+    rows, folders, formulas, trained_on = [], [], [], set[str]()
+    known, digests = [], {}
     for name, paths in model_folders(folder, names, snapshots=recipe.predict.snapshots).items():
         for path in paths:
-            description = path / (DESCRIPTION if (path / DESCRIPTION).is_file() else FORMULA)
-            digests[description.relative_to(folder).as_posix()] = file_digest(description)
-            if description.name == FORMULA:
-                formulas.append(read_formula(description))
+            file = path / (DESCRIPTION if (path / DESCRIPTION).is_file() else FORMULA)
+            digests[file.relative_to(folder).as_posix()] = file_digest(file)
+            if file.name == FORMULA:
+                formulas.append(read_formula(file))
                 trained_on |= set(formulas[-1].trained_on)
                 continue
-            net, _, extra = from_files(read_model(path))
             rows.append(row_of(name))
-            nets.append(net)
-            ranges.append((extra.get("knows") or {}).get("ranges") or {})
-            trained_on |= set(extra.get("trained_on", ()))
-    return LoadedModels(tuple(rows), tuple(nets), digests, frozenset(trained_on), tuple(formulas), tuple(ranges))
+            folders.append(path)
+            known.append(read_description(file))
+            trained_on |= set(known[-1].trained_on)
+    classes = tuple(each.classes for each in known)
+    sensors = tuple(tuple(sensor.name for sensor in each.sensors) for each in known)
+    ranges = tuple((each.knows or {}).get("ranges") or {} for each in known)
+    return LoadedModels(
+        tuple(rows), tuple(folders), classes, sensors, digests, frozenset(trained_on), tuple(formulas), ranges
+    )
 
 
 def _outside(loaded: LoadedModels, scene: PreparedScene) -> list[str]:
     """Return what of a scene lies outside of what networks were trained on, once for each thing."""
     found: list[str] = []
-    for net, ranges in zip(loaded.nets, loaded.ranges, strict=True):
-        found += outside_of(ranges, scene, [sensor.name for sensor in net.spec.sensors if sensor.name in scene.kinds])
+    for sensors, ranges in zip(loaded.sensors, loaded.ranges, strict=True):
+        found += outside_of(ranges, scene, [name for name in sensors if name in scene.kinds])
     return list(dict.fromkeys(found))
 
 
@@ -256,7 +272,7 @@ def _predict_scene(
     _check_sensors(scene, wanted, other_bands=project.anyway)
     legend, grid = project.legend, scene.grid
     engine = choose_engine(precision=table.precision)
-    in_patches = table.patch is not None and bool(loaded.nets)
+    in_patches = table.patch is not None and bool(loaded.folders)
     windows = grid.window.strips(PATCH_ROWS) if in_patches else None
     windows = windows or tile_windows(grid.shape_hw, tile_side(loaded.nets, table, grid.shape_hw, engine))
     tiles = open_tiles(
@@ -280,7 +296,7 @@ def _predict_scene(
         keeps = len(windows) > 1 and not in_patches  # strips of patches begin with what the one above left over
         missing = [window for window in windows if not keeps or tiles.load(window, bands) is None]
         predicted: Iterator[tuple[Window, Iterable[FloatArray]]] = ((window, ()) for window in missing)
-        if loaded.nets:
+        if loaded.folders:
             given = (loaded.nets, source, engine, table)
             running = predict_patches(*given) if in_patches else predict_tiles(*given, missing)
             # Its threads read the scene: they have to end before its rasters are closed.
@@ -306,9 +322,9 @@ def _predict_scene(
     return Made((target,), {"tiles": len(windows)}, tuple(f"no model owns {name!r}" for name in without))
 
 
-def _looked_at(loaded: LoadedModels, prepared: Mapping[str, Record], scene_id: str) -> list[str]:
+def _looked_at(formulas: Iterable[Formula], prepared: Mapping[str, Record], scene_id: str) -> list[str]:
     """Return the scenes that a prediction depends on: others of the region only where a rule asks for them."""
-    if any(needs_lowest(formula.spectral, scene_id) for formula in loaded.formulas):
+    if any(needs_lowest(formula.spectral, scene_id) for formula in formulas):
         return [i for i in prepared if region_of(i) == region_of(scene_id)]
     return [scene_id]
 
@@ -329,7 +345,7 @@ def _field(run: Run, scene: PreparedScene, formula: Formula, legend: Legend) -> 
 
     lowest = None
     if needs_lowest(formula.spectral, scene.id):
-        region = _looked_at(LoadedModels((), (), {}, frozenset(), (formula,)), run.records("prepare"), scene.id)
+        region = _looked_at((formula,), run.records("prepare"), scene.id)
         lowest = min(spectral_scene(open_prepared(run, i), formula.sensors).lowest(formula.spectral) for i in region)
     field = spectral_field(
         spectral_scene(scene, formula.sensors), formula.spectral, rule_of(formula.spectral, scene.id, lowest)

@@ -41,15 +41,16 @@ def train(project: Project, run: Run, progress: Progress = silent) -> StageResul
         DataError: If there is no labelled scene to train on, or nothing of a class, or nothing without it.
         RecipeError: If a model names an unknown class or sensor.
     """
-    from landscribe.nn.predict.patches import require_models_fit
-
     prepared = run.require("prepare")
     split = split_of(project, run)
     jobs = training_jobs(project, run, split)
     require_training_ground(project, prepared, split.train)
     refuse_leaks(project, run, split)
     check_models(project)
-    require_models_fit(project.recipe.predict, project.recipe.models)
+    if project.recipe.predict.patch is not None:
+        from landscribe.nn.predict.patches import require_models_fit
+
+        require_models_fit(project.recipe.predict, project.recipe.models)
 
     def key_of(item: str) -> str:
         return make_key(FORMAT, **jobs[item].made_from(prepared))
@@ -96,8 +97,7 @@ def _train_network(project: Project, run: Run, job: Job, key: str, progress: Pro
 
     table, schedule = job.table, job.table.schedule
     spec, decoded, room = _decode(project, run, job, key, progress)
-    notes = [] if room.fits else [f"{job.item}: {room}"]
-    engine = choose_engine()
+    notes, engine = [] if room.fits else [f"{job.item}: {room}"], choose_engine()
     ranks = join_ranks(engine.device)
     kept = open_training(job.folder, key, tensorboard=project.recipe.tensorboard and ranks.is_first)
     if ranks.is_first:

@@ -45,6 +45,26 @@ class ModelSensor:
 
 
 @dataclass(frozen=True)
+class Description:
+    """What the file of one model says of itself."""
+
+    name: str
+    classes: tuple[str, ...]
+    """In the order of outputs."""
+    sensors: tuple[ModelSensor, ...]
+    """Those that it reads."""
+    trained_on: tuple[str, ...]
+    """Scenes by name."""
+    knows: Mapping[str, Any] | None
+    """As `what_it_knows` returns it; None for models of older versions."""
+    recipe: Any
+    """The recipe that it was trained by, with all defaults; anything, in the file of another program."""
+    reads_labels: bool
+    digest: str
+    """Of the file."""
+
+
+@dataclass(frozen=True)
 class FinishedModels:
     """What the models in a folder know."""
 
@@ -127,25 +147,29 @@ def look_at_models(folder: Path, *, snapshots: bool = False) -> FinishedModels:
         path / (DESCRIPTION if (path / DESCRIPTION).is_file() else FORMULA)
         for (path,) in model_folders(folder, None).values()
     ]
-    return _gather(folder, {file.relative_to(folder).as_posix(): _read(file) for file in files})
+    return _gather(folder, {file.relative_to(folder).as_posix(): read_description(file) for file in files})
 
 
-def _read(file: Path) -> dict[str, Any]:
-    """Read the description of a model and compare its weights with it."""
+def read_description(file: Path) -> Description:
+    """Read the description of a model and compare its weights with it.
+
+    Raises:
+        IntegrityError: If it is damaged, or the weights are missing or others.
+    """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         own = content["spec"] if file.name == DESCRIPTION else content
         kept = content["extra"] if file.name == DESCRIPTION else content
-        found = {
-            "name": str(own["name"]),
-            "classes": [str(name) for name in own["classes"]],
-            "sensors": _sensors_of(content, own),
-            "trained_on": [str(scene) for scene in kept.get("trained_on", ())],
-            "knows": kept.get("knows") or None,
-            "recipe": kept.get("recipe"),
-            "reads_labels": content.get("kind") == "labels",
-            "digest": file_digest(file),
-        }
+        found = Description(
+            str(own["name"]),
+            tuple(str(name) for name in own["classes"]),
+            tuple(_sensors_of(content, own)),
+            tuple(str(scene) for scene in kept.get("trained_on", ())),
+            kept.get("knows") or None,
+            kept.get("recipe"),
+            content.get("kind") == "labels",
+            file_digest(file),
+        )
         weights = content["sha256"] if file.name == DESCRIPTION else None
     except _DAMAGED as error:
         raise IntegrityError(problem(str(file), "not the description of a model", got=type(error).__name__)) from None
@@ -172,23 +196,23 @@ def _sensor(row: Mapping[str, Any]) -> ModelSensor:
     return ModelSensor(row["name"], row["kind"], tuple(row["bands"]), int(row["bits"]), row["scale"])
 
 
-def _gather(folder: Path, models: Mapping[str, Mapping[str, Any]]) -> FinishedModels:
+def _gather(folder: Path, models: Mapping[str, Description]) -> FinishedModels:
     try:
-        scenes = [_sighting(row) for m in models.values() if m["knows"] for row in m["knows"]["scenes"]]
+        scenes = [_sighting(row) for m in models.values() if m.knows for row in m.knows["scenes"]]
         classes = _classes(models.values())
     except _DAMAGED as error:
         got = type(error).__name__
         raise IntegrityError(problem(f"{OPTION} {folder}", "a model says wrongly what it knows", got=got)) from None
-    recipes = [m["recipe"] for m in models.values() if isinstance(m["recipe"], dict)]
+    recipes = [m.recipe for m in models.values() if isinstance(m.recipe, dict)]
     return FinishedModels(
         folder.resolve(),
-        {name: m["digest"] for name, m in models.items()},
+        {name: m.digest for name, m in models.items()},
         classes,
         _sensors(folder, models.values()),
         tuple(dict.fromkeys(scenes)),
-        tuple(dict.fromkeys(i for m in models.values() if not m["knows"] for i in m["trained_on"])),
-        tuple(m["name"] for m in models.values() if m["reads_labels"]),
-        {row_of(Path(name).parent.name or folder.name): tuple(m["classes"]) for name, m in models.items()},
+        tuple(dict.fromkeys(i for m in models.values() if not m.knows for i in m.trained_on)),
+        tuple(m.name for m in models.values() if m.reads_labels),
+        {row_of(Path(name).parent.name or folder.name): tuple(m.classes) for name, m in models.items()},
         recipes[0] if recipes else None,
     )
 
@@ -198,10 +222,10 @@ def _sighting(row: Mapping[str, Any]) -> Sighting:
     return Sighting(str(row["scene"]), tuple(str(digest) for digest in row["pixels"]), outline)
 
 
-def _sensors(folder: Path, models: Iterable[Mapping[str, Any]]) -> tuple[ModelSensor, ...]:
+def _sensors(folder: Path, models: Iterable[Description]) -> tuple[ModelSensor, ...]:
     found: dict[str, ModelSensor] = {}
     for model in models:
-        for sensor in model["sensors"]:
+        for sensor in model.sensors:
             other = found.setdefault(sensor.name, sensor)
             if other.bands != sensor.bands:
                 what = f"two models read sensor {sensor.name!r} in two ways"
@@ -210,13 +234,13 @@ def _sensors(folder: Path, models: Iterable[Mapping[str, Any]]) -> tuple[ModelSe
     return tuple(found.values())
 
 
-def _classes(models: Iterable[Mapping[str, Any]]) -> tuple[LandClass, ...]:
+def _classes(models: Iterable[Description]) -> tuple[LandClass, ...]:
     """Return the classes that models own, as the first one that says more than a name describes them."""
     described: dict[str, LandClass] = {}
     owned: list[str] = []
     for model in models:
-        owned += [name for name in model["classes"] if name not in owned]
-        for row in model["knows"]["classes"] if model["knows"] else _rows_of(model["recipe"]):
+        owned += [name for name in model.classes if name not in owned]
+        for row in model.knows["classes"] if model.knows else _rows_of(model.recipe):
             land_class = _land_class(row)
             described.setdefault(land_class.name, land_class)
     # Those without a description come last, and models of two runs may number their classes alike.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,10 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 def silent(_what: str, _done: int, _total: int) -> None:
     """Report nothing."""
+
+
+MOST_REASONS = 20
+"""Lines of an error that has one for each scene."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +191,7 @@ def make_items(
         workers: Items that are worked on at once; `key_of` and `make` are then called in threads.
 
     Raises:
-        LandscribeError: If every item failed, with the last reason; a full disk stops at once.
+        LandscribeError: If every item failed, with all reasons; a full disk stops at once.
     """
     result = StageResult(stage)
     names = list(items)
@@ -216,8 +220,15 @@ def make_items(
     run.note_failures(stage, names, result.failed)
     run.write_manifest()
     if names and len(result.failed) == len(names):
-        raise last
+        raise last if len(names) == 1 else type(last)(_all_reasons(result.failed)) from last
     return result
+
+
+def _all_reasons(failed: Mapping[str, str]) -> str:
+    # A reason that names no scene, and is that of many, stands once.
+    reasons = list(dict.fromkeys(failed.values()))
+    more = [f"and {len(reasons) - MOST_REASONS:,} more"] if len(reasons) > MOST_REASONS else []
+    return "\n".join([*reasons[:MOST_REASONS], *more])
 
 
 def follow_items(
