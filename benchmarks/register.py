@@ -19,7 +19,7 @@ from landscribe.core.grid import Grid
 from landscribe.core.recipe import PrepareTable
 from landscribe.core.register import Source, align_scene, estimate_fit
 from landscribe.core.sensors import find_sensor
-from landscribe.io.source.dstl import SENSORS
+from landscribe.io.source.dstl_files import SENSORS
 from landscribe.worlds import WorldSpec, make_scene
 from side_by_side import finish, report, time_in_turn
 

@@ -19,10 +19,13 @@ from typing import TextIO
 GDAL_SETTINGS = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": "NO",
-    "GDAL_GEOREF_SOURCES": "INTERNAL",
+    "GDAL_GEOREF_SOURCES": "INTERNAL,PAM",
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
 }
 """Held around every call of GDAL, whatever the user's environment says.
+
+PAM, GDAL's files beside a raster, is off. It stands among the sources all the same: without it GDAL leaves the
+geotransform of a JPEG 2000 that has none unwritten, and rasterio reads what was in memory.
 
 - EMPTY_DIR: no file beside the one that was named is looked for. An `.ovr` may be a VRT that sends requests or, when
   the raster is overwritten, has another file deleted.

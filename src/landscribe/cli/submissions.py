@@ -129,14 +129,15 @@ def is_submission(text: str) -> bool:
 
 def check(path: Path, sample: Path | None, decimals: int | None, max_mb: float | None, *, as_json: bool) -> None:
     """Check a submission and say every bad row."""
-    from landscribe.io.source.dstl import GRID_SIZES, read_grid_sizes, read_sample
+    from landscribe.io.source.dstl import read_grid_sizes, read_sample
+    from landscribe.io.source.dstl_files import GRID_SIZES, find_table
     from landscribe.io.source.submissions import check_submission
 
     if not path.is_file():
         raise DataError(problem(str(path), "missing", need="a submission, .csv or .csv.gz"))
     frames = None
-    if sample is not None and (sample.parent / GRID_SIZES).is_file():
-        frames = read_grid_sizes(sample.parent / GRID_SIZES)
+    if sample is not None and (sizes := find_table(sample.parent, GRID_SIZES)) is not None:
+        frames = read_grid_sizes(sizes)
     result = check_submission(
         path,
         read_sample(sample) if sample is not None else None,

@@ -86,6 +86,8 @@ class Layout:
     """Corner kept out of training where there is one image only."""
     corner_px: int = 0
     source: str = "files"
+    optional: tuple[str, ...] = ()
+    """Sensors of a DSTL folder that some of its images lack."""
     said: tuple[str, ...] = ()
     """What was taken for what, one line each, and how to take another reading."""
 

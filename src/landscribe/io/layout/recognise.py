@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from landscribe.errors import DataError, RecipeError, problem
-from landscribe.io.layout.found import FoundSensor, Layout
+from landscribe.io.layout.found import FoundLabels, FoundSensor, Layout
 from landscribe.io.layout.groups import Group
 from landscribe.io.layout.inventory import RASTERS, take_inventory
 from landscribe.io.layout.labels import find_labels
 from landscribe.io.layout.sensors import choose_reference, find_sensors
-from landscribe.io.source.dstl import GRID_SIZES, list_dstl
+from landscribe.io.source.dstl import list_dstl
+from landscribe.io.source.dstl_files import is_dstl
 
 WISHES = ("images", "labels", "class", "class_field")
 """What a user may say where nothing in the folder does."""
@@ -31,7 +32,7 @@ def recognise(folder: Path, wishes: Mapping[str, str]) -> Layout:
     unknown = sorted(set(wishes) - set(WISHES))
     if unknown:
         raise RecipeError(problem("--set", "unknown key", got=unknown[0], need=" | ".join(WISHES)))
-    if (folder / GRID_SIZES).is_file():
+    if is_dstl(folder):
         return _dstl(folder)
     inventory = take_inventory(folder, images=wishes.get("images"), labels=wishes.get("labels"))
     if not inventory.images:
@@ -61,9 +62,15 @@ def _dstl(folder: Path) -> Layout:
     ]
     if "RGB" not in names:
         said.append(f"  without RGB: {names[0]} is the reference, and its pixels are those of the result")
+    optional = tuple(name for name in names if any(name in scene.missing for scene in found.scenes))
+    if optional:
+        said.append(f"some images lack {', '.join(optional)}: they are used all the same, as optional says")
     if not labelled:
         said.append("no labels found: the recipe predicts only, with --models")
-    return Layout(folder, (), "{scene}", "{scene}", len(found.scenes), source="dstl", said=tuple(said))
+    labels = tuple(FoundLabels(table.path, {}, {}, labelled) for table in found.label_tables if labelled)
+    return Layout(
+        folder, (), "{scene}", "{scene}", len(found.scenes), labels, source="dstl", optional=optional, said=tuple(said)
+    )
 
 
 def _say_sensor(sensor: FoundSensor) -> str:

@@ -28,7 +28,10 @@ def recipe_text(layout: Layout, root: str, title: str) -> str:
     """
     lines = [f"# {title}", "seed = 0", "", "[data]", f"root = {value_text(root)}"]
     if layout.source != "files":
-        lines += [f"source = {value_text(layout.source)}", "", *model_text(), *_validate(layout)]
+        lines.append(f"source = {value_text(layout.source)}")
+        if layout.optional:
+            lines.append(f"optional = {value_text(layout.optional)}")
+        lines += ["", *model_text(), *_validate(layout)]
         return "\n".join(lines) + "\n"
     lines += [f"sensors.{_key(sensor.name)} = {_inline(_sensor_table(sensor))}" for sensor in layout.sensors]
     if layout.scene != "{scene}":

@@ -2,13 +2,13 @@
 
 three_band/{id}.tif   sixteen_band/{id}_{P,M,A}.tif   grid_sizes.csv   train_wkt_v4.csv   sample_submission.csv
 
-Copies go around with the RGB as PNG, or without it: the finest sensor that is there is then the reference.
+Copies go around packed, with the RGB as PNG or JPEG 2000, or without it: the finest sensor that is there is then the
+reference. Which file is what, `dstl_files` finds out.
 """
 
 from __future__ import annotations
 
-import csv
-import io
+import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -23,57 +23,84 @@ from landscribe.core.recipe import LabelTable
 from landscribe.core.sensors import find_sensor
 from landscribe.core.split.places import dstl_place
 from landscribe.errors import DataError, problem
-from landscribe.io.atomic import PARTIAL_PREFIX, write_text
+from landscribe.io.atomic import write_text
 from landscribe.io.raster.geotiff import write_raster
+from landscribe.io.source.dstl_files import (
+    GRID_SIZES,
+    LABELS,
+    NAMED,
+    SAMPLE,
+    SENSORS,
+    SIXTEEN,
+    THREE,
+    find_dstl_files,
+    find_table,
+    labelled_ids,
+)
 from landscribe.io.source.scenes import LabelFile, Scene, SceneList
 from landscribe.io.source.sensor_files import Frame, SensorFile
-from landscribe.io.vector.wkt_csv import long_cells, write_wkt_csv
+from landscribe.io.vector.wkt_csv import HEADER, open_rows, write_wkt_csv
 
-SENSORS = {"RGB": "worldview3-rgb", "P": "worldview3-p", "M": "worldview3-m", "A": "worldview3-a"}
 FINER = {"RGB": 1, "P": 1, "M": 4, "A": 25}
 """Pixels of the RGB along one of the sensor."""
-GRID_SIZES, LABELS, SAMPLE = "grid_sizes.csv", "train_wkt_v4.csv", "sample_submission.csv"
 LABEL_TABLE = LabelTable(path=LABELS)
-HEADER = ("ImageId", "ClassType", "MultipolygonWKT")
 
 
 def list_dstl(root: Path) -> SceneList:
-    """Find the scenes of a DSTL folder: every RGB image that grid_sizes.csv knows, or of another sensor without RGB.
+    """Find the scenes of a DSTL folder: every image that grid_sizes.csv knows.
+
+    All scenes have one reference, the finest sensor of the folder; images without it are counted and left out.
 
     Raises:
-        DataError: If the folder lacks grid_sizes.csv or images, or its table is not what it should be.
+        DataError: If the folder lacks grid_sizes.csv or images, or a table is not what it should be.
     """
-    frames = read_grid_sizes(root / GRID_SIZES)
-    labelled = _labelled_ids(root / LABELS)
+    frames = read_grid_sizes(find_table(root, GRID_SIZES) or root / GRID_SIZES)
+    files = find_dstl_files(root)
+    labelled = labelled_ids(files.labels)
+    table = None if files.labels is None else LabelTable(path=files.labels.relative_to(root).as_posix())
     scenes, problems = [], []
-    files = _find_images(root)
-    # All scenes have one reference: the finest sensor of the folder.
-    reference = next((name for name in SENSORS if files[name]), "RGB")
-    for scene_id, path in files[reference].items():
+    reference = next((name for name in SENSORS if set(files.images[name]) & set(frames)), "RGB")
+    for scene_id, path in files.images[reference].items():
         if scene_id not in frames:
             name = path.relative_to(root).as_posix()
             problems.append(problem(name, "no row in grid_sizes.csv", do="the image is left out"))
             continue
-        own = {name: files[name][scene_id] for name in SENSORS if scene_id in files[name]}
-        scenes.append(_scene(root, scene_id, own, frames[scene_id], has_labels=scene_id in labelled))
+        own = {name: files.images[name][scene_id] for name in SENSORS if scene_id in files.images[name]}
+        labels = (LabelFile(table, root / table.path),) if table is not None and scene_id in labelled else ()
+        scenes.append(_scene(root, scene_id, own, frames[scene_id], labels))
     if not scenes:
         raise DataError(
             problem(
                 str(root),
                 "no DSTL image found",
-                need="three_band/<id>.tif (or .png, or sixteen_band/<id>_A.tif) with a row in grid_sizes.csv",
+                got="; ".join(files.said[:NAMED]) or None,
+                need="three_band/<id>.tif (or .jp2, .png, or sixteen_band/<id>_A.tif) with a row in grid_sizes.csv",
             )
         )
+    known = {scene.id for scene in scenes}
+    problems += _without_reference(files.images, known, reference)
     problems += [
-        problem(f"{LABELS}, image {i!r}", "no raster", need=f"three_band/{i}.tif")
-        for i in sorted(labelled - {s.id for s in scenes})
+        problem(f"{table.path if table else LABELS}, image {i!r}", "no raster", need=f"three_band/{i}.tif")
+        for i in sorted(labelled - known)
     ]
-    sample = root / SAMPLE
-    return SceneList(tuple(scenes), (LABEL_TABLE,), sample if sample.is_file() else None, tuple(problems))
+    return SceneList(tuple(scenes), (table or LABEL_TABLE,), files.sample, (*problems, *files.said))
+
+
+def _without_reference(images: Mapping[str, Mapping[str, Path]], known: set[str], reference: str) -> list[str]:
+    """Count the images that have other sensors and not the reference."""
+    lost = sorted({i for name in SENSORS if name != reference for i in images[name]} - known)
+    if not lost:
+        return []
+    names = ", ".join(lost[:NAMED]) + (f" and {len(lost) - NAMED} more" if len(lost) > NAMED else "")
+    what = f"no {reference}, the finest sensor of the folder and the reference of all images"
+    return [problem(f"images {names}", what, do="they are left out")]
 
 
 def read_grid_sizes(path: Path) -> dict[str, tuple[float, float]]:
     """Read grid_sizes.csv: image id -> (Xmax, Ymin).
+
+    Args:
+        path: The table, plain or packed; without a header the columns are id, Xmax, Ymin.
 
     Raises:
         DataError: If the file is missing or a row is not an id and two numbers.
@@ -81,19 +108,34 @@ def read_grid_sizes(path: Path) -> dict[str, tuple[float, float]]:
     if not path.is_file():
         raise DataError(problem(str(path), "missing", need="the table of Xmax and Ymin that belongs to the images"))
     frames = {}
-    with long_cells():
-        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig", errors="replace"))))
-    for number, row in enumerate(rows, start=1):
-        if number == 1 or not row:
-            continue
-        try:
-            scene_id, x_max, y_min = row[0], float(row[1]), float(row[2])
-        except (IndexError, ValueError):
-            raise DataError(
-                problem(f"{path.name}, row {number}", "not an id and two numbers", got=repr(row)[:80])
-            ) from None
-        frames[scene_id] = (x_max, y_min)
+    places = (0, 1, 2)
+    with open_rows(path) as (header, rows):
+        if "Xmax" in header and "Ymin" in header:
+            x_place, y_place = header.index("Xmax"), header.index("Ymin")
+            # The original has no name for the column of ids; a copy may count its rows in another such column.
+            id_place = header.index("ImageId") if "ImageId" in header else x_place - 1
+            places = (id_place, x_place, y_place)
+            numbered = rows
+        else:
+            numbered = itertools.chain([(1, header)], rows) if _is_number(header[1:2]) else rows
+        for number, row in numbered:
+            if not row:
+                continue
+            try:
+                scene_id, x_max, y_min = row[places[0]], float(row[places[1]]), float(row[places[2]])
+            except (IndexError, ValueError):
+                raise DataError(
+                    problem(f"{path.name}, row {number}", "not an id and two numbers", got=repr(row)[:80])
+                ) from None
+            frames[scene_id] = (x_max, y_min)
     return frames
+
+
+def _is_number(cells: list[str]) -> bool:
+    try:
+        return bool([float(cell) for cell in cells])
+    except ValueError:
+        return False
 
 
 def write_scene(
@@ -109,7 +151,7 @@ def write_scene(
         images_chw: Sensor name (RGB, P, M, A) -> uint16 (C, H, W).
     """
     for name, image_chw in images_chw.items():
-        path = root / "three_band" / f"{scene_id}.tif" if name == "RGB" else _sixteen(root, scene_id, name)
+        path = root / THREE / f"{scene_id}.tif" if name == "RGB" else _sixteen(root, scene_id, name)
         count, height, width = image_chw.shape
         grid = Grid(height, width, Affine.identity())
         with write_raster(path, grid, count=count, dtype=str(image_chw.dtype), overviews=False) as writer:
@@ -138,40 +180,22 @@ def write_tables(
 
 
 def read_sample(path: Path) -> list[tuple[str, int]]:
-    """Read the rows that a submission must have, in their order.
+    """Read the rows that a submission must have, in their order, from a table that is plain or packed.
 
     Raises:
         DataError: If the header or a row is not DSTL's.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file, long_cells():
-        rows = csv.reader(file)
-        header = next(rows, [])
+    with open_rows(path) as (header, rows):
         if tuple(header) != HEADER:
             raise DataError(problem(path.name, "wrong header", got=",".join(header)[:80], need=",".join(HEADER)))
         try:
-            return [(row[0], int(row[1])) for row in rows if row]
+            return [(row[0], int(row[1])) for _, row in rows if row]
         except (IndexError, ValueError):
             raise DataError(problem(path.name, "a row is not ImageId,ClassType,WKT")) from None
 
 
-def _find_images(root: Path) -> dict[str, dict[str, Path]]:
-    """Return the images of each sensor by their ids."""
-    found: dict[str, dict[str, Path]] = {name: {} for name in SENSORS}
-    for suffix in (".png", ".tif"):  # where an image is there twice, the TIFF is the original
-        for path in sorted((root / "three_band").glob(f"*{suffix}")):
-            found["RGB"][path.stem] = path
-    for path in sorted((root / "sixteen_band").glob("*.tif")):
-        scene_id, _, name = path.stem.rpartition("_")
-        if name in found and name != "RGB":
-            found[name][scene_id] = path
-    return {
-        name: {i: path for i, path in sorted(paths.items()) if not path.name.startswith(PARTIAL_PREFIX)}
-        for name, paths in found.items()
-    }
-
-
 def _scene(
-    root: Path, scene_id: str, files: Mapping[str, Path], frame: tuple[float, float], *, has_labels: bool
+    root: Path, scene_id: str, files: Mapping[str, Path], frame: tuple[float, float], labels: tuple[LabelFile, ...]
 ) -> Scene:
     sensors: dict[str, SensorFile] = {}
     missing: dict[str, str] = {}
@@ -181,20 +205,10 @@ def _scene(
             own = None if sensors else Frame("dstl", (*frame, FINER[name]))
             sensors[name] = SensorFile(name, files[name], find_sensor(kind), None, own)
         else:
-            path = root / "three_band" / f"{scene_id}.tif" if name == "RGB" else _sixteen(root, scene_id, name)
+            path = root / THREE / f"{scene_id}.tif" if name == "RGB" else _sixteen(root, scene_id, name)
             missing[name] = path.relative_to(root).as_posix()
-    labels = (LabelFile(LABEL_TABLE, root / LABELS),) if has_labels else ()
     return Scene(scene_id, dstl_place(scene_id), sensors, labels, missing=missing)
 
 
 def _sixteen(root: Path, scene_id: str, name: str) -> Path:
-    return root / "sixteen_band" / f"{scene_id}_{name}.tif"
-
-
-def _labelled_ids(path: Path) -> set[str]:
-    if not path.is_file():
-        return set()
-    # Only the first field is wanted; the WKT behind it can have megabytes, more than the csv module takes.
-    with path.open(encoding="utf-8-sig") as file:
-        next(file, None)
-        return {line.partition(",")[0] for line in file if "," in line}
+    return root / SIXTEEN / f"{scene_id}_{name}.tif"

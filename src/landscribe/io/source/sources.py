@@ -9,7 +9,8 @@ from pathlib import Path
 from landscribe.core.recipe import DataTable, Recipe
 from landscribe.core.sensors import Sensor, find_sensor
 from landscribe.errors import DataError, RecipeError, problem
-from landscribe.io.source.dstl import SENSORS, list_dstl
+from landscribe.io.source.dstl import list_dstl
+from landscribe.io.source.dstl_files import SENSORS
 from landscribe.io.source.patterns import list_files, own_kinds
 from landscribe.io.source.scenes import SceneList, lacks
 

@@ -11,7 +11,7 @@ from landscribe.io.json_text import top_keys
 from landscribe.io.raster.rasters import MAGIC
 from landscribe.io.vector.coco import looks_like_coco
 from landscribe.io.vector.labelme import looks_like_labelme
-from landscribe.io.vector.wkt_csv import is_dstl_table
+from landscribe.io.vector.wkt_csv import TABLES, is_dstl_table
 from landscribe.io.vector.yolo import looks_like_yolo
 
 Kind = Literal["picture", "coco", "labelme", "yolo", "table", "vector"]
@@ -60,7 +60,7 @@ def kind_of(path: Path) -> Kind:
     if any(head.startswith(magic) for magic in MAGIC):
         return "picture"
     name = path.name.lower()
-    if name.endswith((".csv", ".csv.gz")):
+    if name.endswith(TABLES):
         return "table" if is_dstl_table(path) else "vector"
     if looks_like_coco(path):
         return "coco"

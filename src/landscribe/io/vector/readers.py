@@ -26,7 +26,7 @@ from landscribe.io.safety import check_size, require_local_file
 from landscribe.io.vector.foreign import refuse_drawn, refuse_foreign
 from landscribe.io.vector.geojson import LONLAT, read_geojson
 from landscribe.io.vector.layer import Layer, from_wkb, table_of
-from landscribe.io.vector.wkt_csv import read_csv_layer
+from landscribe.io.vector.wkt_csv import TABLES, read_csv_layer
 from landscribe.process import heard, is_ours
 
 AUTHORITY = re.compile(r"(\w+):(\w+)")
@@ -63,7 +63,7 @@ def read_layer(path: Path, layer: str | None, wanted: Collection[str]) -> Layer:
         return read_ogr(path, layer, wanted)
     if head.startswith(b"PAR1"):
         return read_parquet(path, wanted)
-    if path.name.lower().endswith((".csv", ".csv.gz")):
+    if path.name.lower().endswith(TABLES):
         return read_csv_layer(path)
     refuse_foreign(path)
     refuse_drawn(path)

@@ -6,15 +6,16 @@ count as a spreadsheet does: the header is row 1.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
 import re
 import threading
+import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -33,6 +34,8 @@ from landscribe.io.vector.layer import MAX_NESTING, Layer, table_of
 from landscribe.workers import free_memory_bytes, stop_if_asked
 
 HEADER = ("ImageId", "ClassType", "MultipolygonWKT")
+TABLES = (".csv", ".csv.gz", ".csv.zip")
+"""Endings of tables that are read."""
 GEOMETRY_COLUMNS = ("wkt", "geometry", "geom", "the_geom", "wkt_geom", "multipolygonwkt")
 BATCH_CHARACTERS = 32 << 20
 MAX_LINE = 1 << 28
@@ -70,10 +73,10 @@ def is_dstl_table(path: Path) -> bool:
 
 
 def read_wkt_csv(path: Path) -> WktRows:
-    """Read a table with the columns ImageId, ClassType, MultipolygonWKT, plain or gzipped.
+    """Read a table with the columns ImageId, ClassType, MultipolygonWKT, plain or packed.
 
     Args:
-        path: `.csv` or `.csv.gz`.
+        path: `.csv`, `.csv.gz` or `.csv.zip`.
 
     Raises:
         DataError: If it is no such table.
@@ -160,7 +163,7 @@ def write_csv_layer(path: Path, columns: dict[str, Sequence[object]], geometries
             writer.writerow([*(escape_cell(c) if isinstance(c, str) else c for c in cells), text])
 
 
-@contextmanager
+@contextlib.contextmanager
 def long_cells() -> Iterator[None]:
     """Let cells have up to `MAX_LINE` characters while tables are read; DSTL's have millions.
 
@@ -177,25 +180,51 @@ def long_cells() -> Iterator[None]:
                 csv.field_size_limit(before)
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_rows(path: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, list[str]]]]]:
-    """Open a table, plain or gzipped: its header, and its other rows as number and cells.
+    """Open a table, plain, gzipped or alone in a zip archive: its header, and its other rows as number and cells.
 
     Raises:
         DataError: If it cannot be read or has no header.
         LimitError: If it unpacks to more than half of the free memory.
     """
     require_local_file(path)
-    start = gzip.open if path.suffix.lower() == ".gz" else open
-    with long_cells(), start(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as text:
+    with long_cells(), _open_text(path) as text:
         try:
             reader = enumerate(csv.reader(_lines(text, path)), start=1)
             _, header = next(reader, (0, []))
             if not header:
                 raise DataError(problem(str(path), "no header"))
             yield header, reader
-        except (csv.Error, OSError, EOFError, zlib.error) as error:
+        except (csv.Error, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
             raise DataError(problem(str(path), "not a readable table", got=str(error))) from error
+
+
+@contextlib.contextmanager
+def _open_text(path: Path) -> Iterator[IO[str]]:
+    suffix = path.suffix.lower()
+    if suffix != ".zip":
+        start = gzip.open if suffix == ".gz" else open
+        with start(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as text:
+            yield text
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            archive = stack.enter_context(zipfile.ZipFile(path))
+            packed = stack.enter_context(archive.open(_only_table(archive, path)))
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:  # broken, odd packing, a password
+            what = "not a readable zip archive"
+            raise DataError(problem(str(path), what, got=str(error), do="unpack it")) from error
+        yield stack.enter_context(io.TextIOWrapper(packed, encoding="utf-8-sig", errors="replace", newline=""))
+
+
+def _only_table(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
+    inside = [entry for entry in archive.infolist() if entry.filename.lower().endswith(".csv")]
+    tables = [entry for entry in inside if not entry.filename.startswith("__MACOSX/")]
+    if len(tables) != 1:
+        got = ", ".join(entry.filename for entry in tables[:5]) or "none"
+        raise DataError(problem(str(path), "not one table in the zip archive", got=got, do="unpack it"))
+    return tables[0]
 
 
 def _lines(text: IO[str], path: Path) -> Iterator[str]:
@@ -295,7 +324,7 @@ def _precision(decimals: int | None) -> int:
     return ALL_DECIMALS if decimals is None else decimals
 
 
-@contextmanager
+@contextlib.contextmanager
 def create_text(path: Path) -> Iterator[IO[str]]:
     """Open a text file to write, gzipped where the name ends in `.gz`."""
     if path.suffix.lower() != ".gz":
