@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import rasterio.shutil
 import shapely
+from landscribe.io.run.projects import open_project
 
 from landscribe.core.features import make_features
 from landscribe.core.grid import dstl_grid
@@ -19,7 +20,6 @@ from landscribe.errors import DataError
 from landscribe.io.labels.labels import read_labels
 from landscribe.io.raster.gdal import gdal
 from landscribe.io.raster.rasters import open_raster
-from landscribe.io.run.projects import open_project
 from landscribe.io.settings import load_recipe
 from landscribe.io.source.dstl import list_dstl, read_grid_sizes, read_sample, write_scene, write_tables
 from landscribe.io.source.scenes import SceneList, sensor_grids
