@@ -113,6 +113,41 @@ def test_small_ground_can_be_left_out_and_outlines_moved(tmp_path: Path) -> None
     assert shapely.area(voted(tmp_path / "out.csv")[9]) / UNIT**2 == pytest.approx(121 - 4 * 0.125, rel=1e-6)
 
 
+def drawn_three_times(seed: int) -> list[shapely.MultiPolygon]:
+    """The same round things as three submissions have them: moved and ragged, and some of them side by side."""
+    rng = np.random.default_rng(seed)
+    centres = rng.uniform(0, 211, (41, 2))
+    submissions = []
+    for _ in range(3):
+        things = []
+        for col, row in centres + rng.normal(0, 1.3, centres.shape):
+            turn = np.sort(rng.uniform(0, 2 * np.pi, 37))
+            radius = rng.uniform(5.5, 8.5, 37)
+            things.append(shapely.Polygon(np.column_stack((col + radius * np.cos(turn), row + radius * np.sin(turn)))))
+        whole = shapely.union_all([thing for thing in things if thing.is_valid])
+        parts = [shapely.Polygon(np.round(part.exterior.coords)) for part in shapely.get_parts(whole)]
+        submissions.append(shapely.transform(shapely.union_all([p for p in parts if p.is_valid]), lambda xy: xy * UNIT))
+    return submissions
+
+
+@pytest.mark.parametrize(("buffer", "simplify"), [(1e-7, 1e-6), (0.0, 3e-6), (1e-6, 0.0)])
+def test_buffer_and_simplification_are_of_the_united_ground(tmp_path: Path, buffer: float, simplify: float) -> None:
+    """The fifth place's way, written with shapely: pairs, their union, buffer, simplification, buffer by nothing."""
+    three = drawn_three_times(7)
+    files = []
+    for k, whole in enumerate(three):
+        write_texts(tmp_path / f"{k}.csv", [("a", 9, shapely.to_wkt(whole, rounding_precision=30))])
+        files.append(tmp_path / f"{k}.csv")
+    vote(tmp_path / "out.csv", files, buffer=buffer, simplify=simplify, decimals=16)
+    expected = shapely.union_all([three[0] & three[1], three[0] & three[2], three[1] & three[2]])
+    if buffer:
+        expected = expected.buffer(buffer, cap_style="square", join_style="bevel")
+    expected = (expected.simplify(simplify) if simplify else expected).buffer(0)
+    found = voted(tmp_path / "out.csv")[9]
+    assert shapely.get_num_coordinates(found) == shapely.get_num_coordinates(expected)
+    assert (found ^ expected).area / expected.area < 1e-8
+
+
 def test_an_impossible_majority_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="impossible majority, got 2 of 1"):
         vote(tmp_path / "out.csv", [boxes(tmp_path / "1.csv", (0, 0, 1, 1))])
