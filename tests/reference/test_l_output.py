@@ -8,16 +8,19 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import shapely
 from typer.testing import CliRunner
 
 from landscribe.cli.app import app
+from landscribe.core.grid import dstl_grid
 from landscribe.core.legend import DSTL_LEGEND
 from landscribe.core.recipe import Recipe
 from landscribe.errors import RecipeError
 from landscribe.io.project import Project
+from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.io.source.submissions import EMPTY, check_submission, read_texts, write_texts
@@ -27,7 +30,7 @@ from landscribe.stages.prepare import prepare
 from landscribe.stages.score import score
 from landscribe.stages.submit import submit
 from landscribe.stages.train import train
-from landscribe.stages.vectorize import vectorize
+from landscribe.stages.vectorize import vectorize, vectorize_scene
 
 Variant = Callable[..., Project]
 DOCS = Path(__file__).parents[2] / "docs"
@@ -138,6 +141,37 @@ def test_l32_masks_and_outlines_of_the_method_are_a_pair(variant: Variant, tmp_p
     for name, value in found["opencv"].items():
         assert value > 0.9, (name, value)
         assert value > found["contour"][name] + 0.01, (name, value, found["contour"][name])
+
+
+@pytest.mark.parametrize(("name", "epsilon", "least"), [("tree", 2.0, 50.0), ("small-vehicle", 1.0, 10.0)])
+def test_l32_outlines_have_as_many_vertices_as_the_original(
+    tmp_path: Path, name: str, epsilon: float, least: float
+) -> None:
+    """The recipe's way against findContours and approxPolyDP on the same mask, and how far it moves an outline."""
+    field = cv2.GaussianBlur(np.random.default_rng(5).random((389, 421)), (0, 0), 3)
+    mask = field > np.quantile(field, 0.6)
+    bands = np.zeros((10, *mask.shape), np.uint8)
+    bands[DSTL_LEGEND.index(name)] = 255 * mask
+    grid = dstl_grid(*mask.shape, 0.0012, -0.0011)
+    with write_raster(tmp_path / "p.tif", grid, count=10, dtype="uint8") as writer:
+        writer.write(grid.window, bands)
+    recipe = load_recipe("dstl-lopuhin").recipe
+    exact = recipe.model_copy(update={"rules": ()})
+
+    def outlines(recipe: Recipe) -> np.ndarray:
+        return grid.ground_to_pixels(vectorize_scene(tmp_path / "p.tif", "s", recipe, DSTL_LEGEND)[0].geometry.array)
+
+    ours = outlines(recipe)
+    rings = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_KCOS)[0]
+    theirs = [ring for ring in (cv2.approxPolyDP(r, epsilon, True) for r in rings) if cv2.contourArea(ring) >= least]
+    per_ring = sum(len(ring) for ring in theirs) / len(theirs)
+    closed = int(shapely.get_num_interior_rings(ours).sum()) + len(ours)
+    assert len(ours) > 20
+    assert (shapely.get_num_coordinates(ours).sum() - closed) / closed < 1.15 * per_ring
+    assert (shapely.area(ours) >= least - 1e-6).all()
+    lines = shapely.union_all(shapely.boundary(outlines(exact)))
+    points = shapely.points(shapely.get_coordinates(shapely.segmentize(shapely.boundary(ours), 1.0)))
+    assert epsilon / 2 < shapely.distance(points, lines).max() < epsilon + 1e-6
 
 
 def square(size: int) -> str:

@@ -31,6 +31,15 @@ class SortBy(StrEnum):
     name = "name"
 
 
+class Compression(StrEnum):
+    """How the rasters of a world are packed."""
+
+    none = "none"
+    lzw = "lzw"
+    zstd = "zstd"
+    deflate = "deflate"
+
+
 def runs(
     folder: Annotated[Path, typer.Argument(help="Folder with runs below it.")],
     sort: Annotated[SortBy, typer.Option(help="Best, newest, or by name.")] = SortBy.score,
@@ -99,6 +108,9 @@ def world(
     width: Annotated[int, typer.Option(min=128, help="Columns of the RGB.")] = 812,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same world.")] = 0,
     unlabelled: Annotated[int, typer.Option(min=0, help="Scenes without labels, as test images.")] = 0,
+    compression: Annotated[
+        Compression, typer.Option(help="How the TIFFs are packed; `none` is what every reader can read.")
+    ] = Compression.zstd,
 ) -> None:
     """Write a synthetic world in the DSTL layout."""
     from landscribe.stages.world import write_world
@@ -106,7 +118,9 @@ def world(
 
     spec = WorldSpec(scenes=scenes, height=height, width=width, seed=seed)
     with reporting() as progress:
-        ids = write_world(folder, spec, unlabelled=unlabelled, workers=_workers(scenes), progress=progress)
+        ids = write_world(
+            folder, spec, unlabelled=unlabelled, packing=compression.value, workers=_workers(scenes), progress=progress
+        )
     tell(f"{folder}: {', '.join(ids)}")
 
 

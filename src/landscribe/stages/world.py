@@ -16,6 +16,7 @@ from landscribe.core.grid import dstl_grid
 from landscribe.core.legend import DSTL_LEGEND
 from landscribe.io.atomic import write_text
 from landscribe.io.project import Progress, silent
+from landscribe.io.raster.geotiff import Packing
 from landscribe.io.source.dstl import write_scene, write_tables
 from landscribe.process import settle_process
 from landscribe.workers import obey, stop_if_asked
@@ -23,7 +24,13 @@ from landscribe.worlds.world import WorldSpec, make_scene, scene_ids
 
 
 def write_world(
-    root: Path, spec: WorldSpec, *, unlabelled: int = 0, workers: int = 1, progress: Progress = silent
+    root: Path,
+    spec: WorldSpec,
+    *,
+    unlabelled: int = 0,
+    packing: Packing = "zstd",
+    workers: int = 1,
+    progress: Progress = silent,
 ) -> list[str]:
     """Write a synthetic world in the DSTL layout.
 
@@ -31,6 +38,7 @@ def write_world(
         root: Folder to write to.
         spec: Number and size of scenes, seed, shifts.
         unlabelled: How many scenes, the last ones, get no rows in the label table, as DSTL's test images.
+        packing: How the rasters are compressed; `none` is what every reader of TIFFs can read.
         workers: Processes that make scenes side by side.
         progress: Told of each scene.
 
@@ -40,7 +48,7 @@ def write_world(
     ids = scene_ids(spec)
     frames, parts, shifts = {}, [], ["scene,sensor,row_px,col_px"]
     labelled = ids[: len(ids) - unlabelled]
-    jobs = [(root, spec, number) for number in range(len(ids))]
+    jobs = [(root, spec, number, packing) for number in range(len(ids))]
     if workers > 1:
         # Spawned, since a forked child of a process with OpenMP threads can hang.
         context = get_context("spawn")
@@ -74,11 +82,13 @@ def _begin(stop: Event) -> None:
     obey(stop)
 
 
-def _write_one(job: tuple[Path, WorldSpec, int]) -> tuple[str, tuple[float, float], tuple[int, int], Any, Any]:
-    root, spec, number = job
+def _write_one(
+    job: tuple[Path, WorldSpec, int, Packing],
+) -> tuple[str, tuple[float, float], tuple[int, int], Any, Any]:
+    root, spec, number, packing = job
     scene = make_scene(spec, number)
     stop_if_asked()
-    write_scene(root, scene.scene_id, scene.images_chw)
+    write_scene(root, scene.scene_id, scene.images_chw, packing=packing)
     height, width = scene.images_chw["RGB"].shape[1:]
     return scene.scene_id, (scene.x_max, scene.y_min), (height, width), scene.polygons, scene.shifts_px
 

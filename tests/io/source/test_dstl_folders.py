@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import rasterio.shutil
 import shapely
-from landscribe.io.run.projects import open_project
 
 from landscribe.core.features import make_features
 from landscribe.core.grid import dstl_grid
 from landscribe.core.legend import DSTL_LEGEND
 from landscribe.errors import DataError
 from landscribe.io.labels.labels import read_labels
+from landscribe.io.project import open_project
 from landscribe.io.raster.gdal import gdal
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.settings import load_recipe

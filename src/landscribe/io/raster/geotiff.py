@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from affine import Affine
@@ -25,6 +25,9 @@ from landscribe.io.raster.gdal import GDAL_ERRORS, change_dataset, create_datase
 from landscribe.io.raster.georeference import grid_of, to_rasterio_crs
 from landscribe.io.raster.nodata import is_data
 from landscribe.workers import stop_if_asked
+
+Packing: TypeAlias = Literal["none", "lzw", "zstd", "deflate"]
+"""How the pixels of a TIFF are compressed, all without loss."""
 
 TILE, SMALL_TILE = 512, 256
 THREADS = 2
@@ -86,6 +89,8 @@ def write_raster(
     overviews: bool = True,
     scale: float | None = None,
     rgb: bool = False,
+    packing: Packing = "zstd",
+    by_band: bool = False,
 ) -> Iterator[RasterWriter]:
     """Write a tiled, compressed GeoTIFF, whole or not at all.
 
@@ -102,6 +107,8 @@ def write_raster(
         overviews: Add reduced copies for viewers where the raster is larger than a tile.
         scale: Factor from stored to true values, e.g. 1/255 for a probability in uint8.
         rgb: The first three bands are red, green, blue.
+        packing: How pixels are compressed; zstd becomes deflate where this GDAL cannot write it.
+        by_band: One band after the other in the file, rather than the bands of each pixel side by side.
 
     Yields:
         The writer.
@@ -111,7 +118,7 @@ def write_raster(
         OSError: If the disk is full.
     """
     with atomic_path(path) as temporary:
-        dataset = _create(temporary, grid, count, dtype, nodata=nodata, rgb=rgb)
+        dataset = _create(temporary, grid, count, dtype, nodata=nodata, rgb=rgb, packing=packing, by_band=by_band)
         try:
             with _write_errors():
                 _annotate(dataset, descriptions, colours, tags, scale)
@@ -133,7 +140,17 @@ def to_rasterio_window(window: Window) -> RasterioWindow:
     return RasterioWindow(window.col, window.row, window.width, window.height)
 
 
-def _create(path: Path, grid: Grid, count: int, dtype: str, *, nodata: float | None, rgb: bool) -> Any:
+def _create(
+    path: Path,
+    grid: Grid,
+    count: int,
+    dtype: str,
+    *,
+    nodata: float | None,
+    rgb: bool,
+    packing: Packing,
+    by_band: bool,
+) -> Any:
     # Viewers read small tiles faster; a raster smaller than one wastes what it does not fill.
     tile = TILE if max(grid.shape_hw) > SMALL_TILE else SMALL_TILE
     placed = grid.crs is not None or grid.transform != Affine.identity()
@@ -149,12 +166,14 @@ def _create(path: Path, grid: Grid, count: int, dtype: str, *, nodata: float | N
         "tiled": True,
         "blockxsize": tile,
         "blockysize": tile,
-        **compression(),
-        "predictor": 3 if np.issubdtype(dtype, np.floating) else 2,
+        "interleave": "band" if by_band else "pixel",
         "photometric": "RGB" if rgb else "MINISBLACK",
         "bigtiff": "IF_SAFER",
         "num_threads": THREADS,
     }
+    if packing != "none":
+        options |= compression() if packing == "zstd" else {"compress": packing}
+        options["predictor"] = 3 if np.issubdtype(dtype, np.floating) else 2
     with _write_errors():
         return create_dataset(path, "GTiff", **options)
 

@@ -24,7 +24,7 @@ from landscribe.core.sensors import find_sensor
 from landscribe.core.split.places import dstl_place
 from landscribe.errors import DataError, problem
 from landscribe.io.atomic import write_text
-from landscribe.io.raster.geotiff import write_raster
+from landscribe.io.raster.geotiff import Packing, write_raster
 from landscribe.io.source.dstl_files import (
     GRID_SIZES,
     LABELS,
@@ -142,19 +142,25 @@ def write_scene(
     root: Path,
     scene_id: str,
     images_chw: Mapping[str, AnyArray],
+    *,
+    packing: Packing = "zstd",
 ) -> None:
-    """Write the rasters of one scene in the DSTL layout, without georeference as DSTL's are.
+    """Write the rasters of one scene in the DSTL layout, without georeference and band after band as DSTL's are.
 
     Args:
         root: Folder of the data set.
         scene_id: Image id.
         images_chw: Sensor name (RGB, P, M, A) -> uint16 (C, H, W).
+        packing: How pixels are compressed.
     """
     for name, image_chw in images_chw.items():
         path = root / THREE / f"{scene_id}.tif" if name == "RGB" else _sixteen(root, scene_id, name)
         count, height, width = image_chw.shape
         grid = Grid(height, width, Affine.identity())
-        with write_raster(path, grid, count=count, dtype=str(image_chw.dtype), overviews=False) as writer:
+        dtype = str(image_chw.dtype)
+        with write_raster(
+            path, grid, count=count, dtype=dtype, overviews=False, packing=packing, by_band=True
+        ) as writer:
             writer.write(grid.window, image_chw)
 
 
