@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from landscribe import __version__
+from landscribe.core.seal import seal
 from landscribe.errors import IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_text
 from landscribe.io.models.finished import OPTION, FinishedModels, forget_finished, look_at_models
@@ -144,7 +144,7 @@ def write_run_json(project: Project, run: Run) -> None:
         "tuned": read_tuned(run) or None,
         "failed": {stage: run.failures(stage) for stage in stages if run.failures(stage)},
     }
-    write_text(run.path(RUN_FILE), json.dumps(content, indent=1))
+    write_text(run.path(RUN_FILE), seal(content))
 
 
 def predict_images(
@@ -154,6 +154,7 @@ def predict_images(
     overrides: Sequence[str] = (),
     *,
     anyway: bool = False,
+    trust: bool = False,
     reporting: Reporting = silently,
 ) -> Iterator[StageResult]:
     """Predict images without a recipe: what the models keep of the recipe that they were trained by says the rest.
@@ -167,6 +168,7 @@ def predict_images(
         out: Folder of the results.
         overrides: `table.key=value` each, over the recipe of the models.
         anyway: Predict images that lie outside of what the models were trained on too, with a caution.
+        trust: Take models that somebody has edited, too.
         reporting: Opens a callback of progress for each stage.
 
     Yields:
@@ -177,10 +179,10 @@ def predict_images(
             one name, or a file in `out` would be lost; all of it before anything is done.
     """
     images = find_images(given)
-    finished = look_at_models(models)
+    finished = look_at_models(models, trust=trust)
     loaded, notes = recipe_of_models(finished, overrides)
     if loaded.recipe.predict.snapshots:
-        look_at_models(models, snapshots=True)
+        look_at_models(models, snapshots=True, trust=trust)
     published = open_published(out, out / RUN_INSIDE)
     sources = {path.stem: path for path in images}
     published.require_same(sources)
@@ -194,6 +196,7 @@ def predict_images(
     published.sources |= {name: str(path) for name, path in sources.items()}
     published.write()
     if project.recipe.vectorize.tuned:
+        read_tuned(Run(finished.folder.parent))  # refuses one that was changed, by its own name
         write_text(run.path(TUNED), (finished.folder.parent / TUNED).read_text(encoding="utf-8"))
     for name in ("prepare", "predict", "vectorize"):
         with reporting() as progress:
@@ -202,7 +205,7 @@ def predict_images(
         write_run_json(project, run)
         yield result
     for scene_id in run.records("vectorize"):
-        published.lay(run.probability(scene_id), f"{scene_id}.tif", link=True)
+        published.lay(run.checked(run.probability(scene_id)), f"{scene_id}.tif", link=True)
         alone = run.features(scene_id).with_suffix(".gpkg")
         if alone.is_file():
             published.lay(alone, f"{scene_id}.gpkg")

@@ -26,6 +26,7 @@ from landscribe.stages.predict import predict
 from landscribe.stages.prepare import prepare
 from landscribe.stages.score import score
 from landscribe.stages.vectorize import vectorize
+from sealed_files import read_values, write_as_older
 from small_scenes import RECIPE, SHAPE_HW, train_small, write_image, write_labels
 
 NEW = """
@@ -221,9 +222,9 @@ def test_a_run_goes_back_to_models_of_its_own(home: Path, tmp_path: Path) -> Non
 
 def test_models_of_an_older_version_know_scenes_by_their_names(home: Path, tmp_path: Path) -> None:
     file = models_of(home) / "net" / "model.json"
-    content = json.loads(file.read_text())
+    content = read_values(file)
     del content["extra"]["knows"]
-    file.write_text(json.dumps(content))
+    write_as_older(file, content)
     run = open_run(tmp_path / "run")
     results = {result.stage: result for result in run_pipeline(opened(home), run, models_of(home))}
     assert scored(run)[0] == {"n1", "n2", "n4"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from typer.testing import CliRunner
 from landscribe.cli.app import app
 from landscribe.errors import DataError, PartialError
 from landscribe.io.raster.geotiff import write_raster
+from sealed_files import read_values, write_as_older
 from small_scenes import SHAPE_HW, train_small, write_image
 
 NEW = '[data]\nroot = "new"\nsensors.RGB = { path = "{scene}.tif", kind = "rgb8" }\n'
@@ -113,9 +113,9 @@ def test_what_was_predicted_anyway_is_refused_again_without(home: Path):
 
 def test_models_of_before_are_used_as_they_were(home: Path):
     for file in (home / "old_run" / "models").glob("*/model.json"):
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_values(file)
         assert content["extra"]["knows"].pop("ranges")["sensors"]["RGB"]["types"] == ["uint8"]
-        file.write_text(json.dumps(content), encoding="utf-8")
+        write_as_older(file, content)
     code, text = call(home, "run")
     assert code == 0, text
     assert "outside of what" not in text

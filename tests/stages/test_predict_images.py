@@ -21,6 +21,7 @@ from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
 from landscribe.pipeline import run_pipeline
 from landscribe.stages.train import train
+from sealed_files import read_values, write_sealed
 from small_scenes import SHAPE_HW, train_small, write_image
 
 
@@ -192,13 +193,13 @@ def test_no_image_and_no_other_file_is_written_over(home: Path) -> None:
 
 def test_models_of_several_sensors_or_of_labels_want_a_recipe(home: Path) -> None:
     file = home / "old_run" / "models" / "net" / "model.json"
-    content = json.loads(file.read_text())
+    content = read_values(file)
     content["spec"]["scales"]["RGB"] = 4.0
-    file.write_text(json.dumps(content))
+    write_sealed(file, content)
     assert "was read beside a finer reference, got pixels 4 times as large" in refused(predict("a/west.tif"))
     content["spec"]["scales"] = {"RGB": 1.0, "MS": 4.0}
     content["spec"]["sensors"].append(content["spec"]["sensors"][0] | {"name": "MS"})
-    file.write_text(json.dumps(content))
+    write_sealed(file, content)
     assert "the models read several sensors of a scene, got RGB, MS, need one; write a recipe" in refused(
         predict("a/west.tif")
     )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from landscribe.cli.console import reporting, say, tell_counts, tell_table, tell_text
-from landscribe.cli.flow import JsonOption, open_recipe, say_left_out, tell_score
+from landscribe.cli.flow import JsonOption, open_recipe
+from landscribe.cli.results import say_left_out, tell_score
 from landscribe.cli.submissions import SetOption
 from landscribe.errors import RecipeError, problem
 

@@ -11,13 +11,12 @@ import typer
 
 from landscribe.cli import submissions
 from landscribe.cli.console import reporting, say, tell, tell_json, tell_table
+from landscribe.cli.results import tell_plan, tell_score
 from landscribe.cli.submissions import RecipeArgument, SetOption
 from landscribe.errors import DataError, IntegrityError, PartialError, RecipeError, problem
 
 if TYPE_CHECKING:
     from landscribe.core.ground import Ground
-    from landscribe.core.score.rows import ClassRow, Means
-    from landscribe.core.score.score import Score
     from landscribe.io.project import Project, StageResult
     from landscribe.io.run.runs import Run
 
@@ -34,6 +33,9 @@ IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2")
 AnywayOption = Annotated[
     bool,
     typer.Option("--anyway", help="Predict scenes outside of what the models were trained on too, with a caution."),
+]
+TrustOption = Annotated[
+    bool, typer.Option("--trust", help="Take models that were edited since they were trained: it is meant so.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -59,14 +61,16 @@ _STAGES = {
 }
 
 
-def open_recipe(recipe: str, overrides: list[str] | None, models: Path | None = None) -> Project:
+def open_recipe(
+    recipe: str, overrides: list[str] | None, models: Path | None = None, *, trust: bool = False
+) -> Project:
     """Load a recipe, or that of a run folder, and bind it to its data and to finished models."""
     from landscribe.io.project import open_project, with_models
     from landscribe.io.settings import load_recipe, recipe_of_run
 
     load = recipe_of_run if Path(recipe).is_dir() else load_recipe
     project = open_project(load(Path(recipe), overrides or ()))
-    return project if models is None else with_models(project, models)
+    return project if models is None else with_models(project, models, trust=trust)
 
 
 def run_folder(recipe: str, run: Path | None) -> Path:
@@ -89,6 +93,7 @@ def check(
         ),
     ],
     models: ModelsOption = None,
+    trust: TrustOption = False,
     overrides: SetOption = None,
     as_json: JsonOption = False,
     sample: submissions.SampleOption = None,
@@ -103,7 +108,7 @@ def check(
         return
     from landscribe.stages.check import check as look
 
-    project = open_recipe(recipe, overrides, models)
+    project = open_recipe(recipe, overrides, models, trust=trust)
     with reporting() as progress:
         result = look(project, progress)
     if as_json:
@@ -176,10 +181,14 @@ def stats(
 
 
 def prepare(
-    recipe: RecipeArgument, run: RunOption = None, models: ModelsOption = None, overrides: SetOption = None
+    recipe: RecipeArgument,
+    run: RunOption = None,
+    models: ModelsOption = None,
+    overrides: SetOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Write every sensor at its own resolution, labels as shares, and statistics; draw which scenes validate."""
-    _do("prepare", recipe, run_folder(recipe, run), overrides, models)
+    _do("prepare", recipe, run_folder(recipe, run), overrides, models, trust=trust)
 
 
 def _stage_command(name: str) -> Callable[..., None]:
@@ -205,18 +214,26 @@ def predict(
     ] = None,
     overrides: SetOption = None,
     anyway: AnywayOption = False,
+    trust: TrustOption = False,
 ) -> None:
     """Predict the probability of every class for each scene; or, without a recipe, images by finished models."""
     if out is not None:
-        _predict_images(what, run, models, out, overrides, anyway=anyway)
+        _predict_images(what, run, models, out, overrides, anyway=anyway, trust=trust)
         return
     if len(what) > 1 or Path(what[0]).suffix.lower() in IMAGES:
         raise RecipeError(problem("predict", "images without --out", need="--out DIR, and --models DIR"))
-    _do("predict", what[0], run_folder(what[0], run), overrides, models, anyway=anyway)
+    _do("predict", what[0], run_folder(what[0], run), overrides, models, anyway=anyway, trust=trust)
 
 
 def _predict_images(
-    images: list[str], run: Path | None, models: Path | None, out: Path, overrides: list[str] | None, *, anyway: bool
+    images: list[str],
+    run: Path | None,
+    models: Path | None,
+    out: Path,
+    overrides: list[str] | None,
+    *,
+    anyway: bool,
+    trust: bool,
 ) -> None:
     from landscribe.pipeline import predict_images
 
@@ -225,7 +242,8 @@ def _predict_images(
     if run is not None:
         raise RecipeError(problem("predict", "--run goes with a recipe, --out with images", got="both"))
     results: list[StageResult] = []
-    for result in predict_images(images, models, out, overrides or (), anyway=anyway, reporting=reporting):
+    asked = predict_images(images, models, out, overrides or (), anyway=anyway, trust=trust, reporting=reporting)
+    for result in asked:
         _tell_result(result, {note for before in results for note in before.notes})
         results.append(result)
     tell(f"results: {out}")
@@ -240,10 +258,11 @@ def _do(
     models: Path | None = None,
     *,
     anyway: bool = False,
+    trust: bool = False,
 ) -> None:
     from landscribe.pipeline import do_stage
 
-    project = replace(open_recipe(recipe, overrides, models), anyway=anyway)
+    project = replace(open_recipe(recipe, overrides, models, trust=trust), anyway=anyway)
     folder = _open_run(run)
     with reporting() as progress:
         result = do_stage(name, project, folder, progress, models=models)
@@ -260,13 +279,14 @@ def run(
         bool, typer.Option("--dry-run", help="Say what would be read, written and what it costs.")
     ] = False,
     anyway: AnywayOption = False,
+    trust: TrustOption = False,
 ) -> None:
     """Do all stages of a recipe in order, leaving out what is up to date."""
     if models is None and Path(recipe).is_dir():
         models = _models_of(Path(recipe))
-    project = open_recipe(recipe, overrides, models)
+    project = open_recipe(recipe, overrides, models, trust=trust)
     if dry_run:
-        _tell_plan(project, models)
+        tell_plan(project, models)
         return
     run_all(replace(project, anyway=anyway), _open_run(run_folder(recipe, run)), models)
 
@@ -331,58 +351,3 @@ def _raise_failures(results: list[StageResult]) -> None:
         names = ", ".join(sorted(failed))
         text = problem(f"{len(failed)} failed, the others are done", names, do="see the lines above")
         raise IntegrityError(text) if any(result.damaged for result in results) else PartialError(text)
-
-
-def tell_score(score: Score) -> None:
-    """Write the score table."""
-    named: list[tuple[str, ClassRow | Means]] = [*score.classes.items(), ("mean", score.mean)]
-    rows = []
-    for name, row in named:
-        polygon, pixel = row.polygon, row.pixel
-        ends = "" if polygon.low is None or polygon.high is None else f"{polygon.low:.3f} to {polygon.high:.3f}"
-        on_pixels = _number(None if pixel is None else pixel.jaccard)
-        rows.append([name, _number(polygon.jaccard), ends, polygon.basis or "", on_pixels])
-    tell_table(["class", "Jaccard", "95 %", "over", "on pixels"], rows)
-    say_left_out(score)
-
-
-def say_left_out(score: Score) -> None:
-    """Say what counts on no side of a score, and where there is nothing to score."""
-    from landscribe.core.score.left_out import alarms, left_out_lines
-
-    for line in left_out_lines(score):
-        say(line)
-    for line in alarms(score):
-        say(f"WARNING: {line}")
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _tell_plan(project: Project, models: Path | None) -> None:
-    scenes = project.scenes.scenes
-    files = [file for scene in scenes for file in scene.sensors.values()]
-    size = sum(file.path.stat().st_size for file in files)
-    labelled = sum(bool(scene.label_files) for scene in scenes)
-    tell(f"reads {len(files)} rasters of {len(scenes)} scenes ({labelled} labelled), {size / 1e6:.1f} MB")
-    from landscribe.io.source.scenes import sensor_grids
-
-    pixels = 0
-    for scene in scenes:
-        grid = sensor_grids(scene)[scene.reference.name]
-        pixels += grid.height * grid.width
-    classes = len(project.legend)
-    written = f"{size / 1e6:.0f} MB of prepared rasters and up to {pixels * classes / 1e6:.0f} MB of probabilities"
-    tell(f"writes about {written}")
-    for table in project.recipe.models if models is None else ():
-        inner = table.chips.size - 2 * table.chips.context
-        steps = table.schedule.steps or max(1, round(pixels / (inner**2 * table.chips.batch)))
-        chips = steps * table.schedule.epochs * table.chips.batch
-        say_steps = f"{table.schedule.epochs} epochs of about {steps} steps"
-        tell(f"trains {table.name!r}: {say_steps}, {chips} chips of {table.chips.size} px")
-    views = project.recipe.predict.symmetries
-    networks = sum(len(table.members(project.recipe.seed)) for table in project.recipe.models)
-    if project.finished is not None:
-        networks = len(project.finished.digests)
-    tell(f"predicts up to {pixels / 1e6:.1f} Mpx x {views} views x {networks} networks")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import filecmp
-import json
 import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from landscribe.core.seal import seal, unseal
 from landscribe.errors import RecipeError, problem
 from landscribe.io.atomic import atomic_path, write_text
 
@@ -73,7 +73,7 @@ class Published:
 
     def write(self) -> None:
         """Keep what was laid."""
-        write_text(self.list_file, json.dumps({"files": self.stamps, "sources": self.sources}, indent=1))
+        write_text(self.list_file, seal({"files": self.stamps, "sources": self.sources}))
 
 
 def open_published(folder: Path, list_folder: Path) -> Published:
@@ -92,7 +92,7 @@ def open_published(folder: Path, list_folder: Path) -> Published:
     if not file.is_file():
         return Published(folder, file)
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = unseal(file.read_bytes(), str(file), do="take another folder, or delete it", sealed=False)
         stamps = {name: (int(size), int(when)) for name, (size, when) in content["files"].items()}
         return Published(folder, file, stamps, {str(k): str(v) for k, v in content["sources"].items()})
     except (ValueError, TypeError, KeyError, AttributeError):

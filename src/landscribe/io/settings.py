@@ -14,6 +14,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from landscribe.core.recipe import Recipe
+from landscribe.core.seal import unseal
 from landscribe.errors import RecipeError, problem
 
 MAX_RECIPE_BYTES = 1_000_000
@@ -95,7 +96,7 @@ def recipe_of_run(folder: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
     """
     file = folder / RUN_FILE
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = unseal(file.read_bytes(), str(file), do="give the recipe and --run", sealed=False)
         table, name, text, root = said["recipe"], said["recipe_name"], said["recipe_text"], Path(said["data_root"])
         images = tuple(Path(path) for path in said.get("images", ()))
     except (OSError, ValueError, KeyError, TypeError):

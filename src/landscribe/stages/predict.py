@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,8 @@ class LoadedModels:
     """Row of `[[models]]` that each network belongs to."""
     folders: tuple[Path, ...]
     """Of each network."""
+    described: tuple[str, ...]
+    """Digest of what was read of each network's description."""
     classes: tuple[tuple[str, ...], ...]
     """Of each network, in the order of its outputs."""
     sensors: tuple[tuple[str, ...], ...]
@@ -62,13 +65,21 @@ class LoadedModels:
     """Models without weights."""
     ranges: tuple[Ranges, ...] = ()
     """What each network was trained on, as `io.models.ranges` has it."""
+    trusted: bool = False
+    """Whether edited ones are meant so."""
 
     @cached_property
     def nets(self) -> tuple[SegmentationNet, ...]:
         """Built when they are first asked for: a run that is up to date has no need of them."""
         from landscribe.nn.network.bundle import from_files
 
-        return tuple(from_files(read_model(folder))[0] for folder in self.folders)
+        nets = []
+        for folder, digest in zip(self.folders, self.described, strict=True):
+            files = read_model(folder)
+            if sha256(files[DESCRIPTION]).hexdigest() != digest:
+                raise IntegrityError(problem(str(folder / DESCRIPTION), "changed while it was read", do="run again"))
+            nets.append(from_files(files, str(folder), trusted=self.trusted)[0])
+        return tuple(nets)
 
     @property
     def outputs(self) -> list[tuple[str, tuple[str, ...]]]:
@@ -134,6 +145,8 @@ def predict(project: Project, run: Run, progress: Progress = silent, *, models: 
         return make_items(run, stage, items, key_of, make)
 
     result = predict_by(table, "predict", scene_ids, run.probability)
+    if project.finished is not None:
+        result.notes += [f"{name}: edited, and trusted as --trust says" for name in project.finished.edited]
     done = run.records("predict")
     result.notes += [line for i in scene_ids if i in done for line in cautions_of(done[i])]
     plain = project.recipe.predict
@@ -202,24 +215,27 @@ def load_models(folder: Path, project: Project, *, own: bool) -> LoadedModels:
     names = [name for table in recipe.models for name in table.members(recipe.seed)] if own else None
     rows, folders, formulas, trained_on = [], [], [], set[str]()
     known, digests = [], {}
+    trusted = project.finished is not None and project.finished.trusted
     for name, paths in model_folders(folder, names, snapshots=recipe.predict.snapshots).items():
         for path in paths:
             file = path / (DESCRIPTION if (path / DESCRIPTION).is_file() else FORMULA)
-            digests[file.relative_to(folder).as_posix()] = file_digest(file)
             if file.name == FORMULA:
-                formulas.append(read_formula(file))
+                digests[file.relative_to(folder).as_posix()] = file_digest(file)
+                formulas.append(read_formula(file, trusted=trusted))
                 trained_on |= set(formulas[-1].trained_on)
                 continue
             rows.append(row_of(name))
             folders.append(path)
-            known.append(read_description(file))
+            known.append(read_description(file, trust=trusted))
+            digests[file.relative_to(folder).as_posix()] = known[-1].digest
             trained_on |= set(known[-1].trained_on)
     classes = tuple(each.classes for each in known)
     sensors = tuple(tuple(sensor.name for sensor in each.sensors) for each in known)
     ranges = tuple((each.knows or {}).get("ranges") or {} for each in known)
     return LoadedModels(
-        tuple(rows), tuple(folders), classes, sensors, digests, frozenset(trained_on), tuple(formulas), ranges
-    )
+        tuple(rows), tuple(folders), tuple(each.described for each in known), classes, sensors, digests,
+        frozenset(trained_on), tuple(formulas), ranges, trusted,
+    )  # fmt: skip
 
 
 def _outside(loaded: LoadedModels, scene: PreparedScene) -> list[str]:

@@ -15,6 +15,7 @@ import numpy as np
 from landscribe import __version__
 from landscribe.core.ground import add_ground
 from landscribe.core.score.score import Score, scene_jaccard
+from landscribe.core.seal import unseal
 from landscribe.core.split.looks import looks_apart, pool_looks
 from landscribe.core.split.places import unlikeness
 from landscribe.io.atomic import write_text
@@ -297,5 +298,4 @@ def _read_csv(run: Run, path: Path) -> list[dict[str, str]]:
 def _json(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    return unseal(path.read_bytes(), str(path), do="delete it; `landscribe run` writes it again", sealed=False)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from landscribe.core.score.rows import Means
-from landscribe.errors import DataError, problem
+from landscribe.core.seal import unseal
+from landscribe.errors import DataError, IntegrityError, problem
 
 SortBy = Literal["score", "date", "name"]
 
@@ -50,8 +51,8 @@ def list_runs(folder: Path, sort: SortBy = "score") -> tuple[list[RunRow], list[
     rows, problems = [], []
     for file in sorted(folder.rglob("run.json")):
         try:
-            rows.append(_row(file, folder, json.loads(file.read_text(encoding="utf-8"))))
-        except (DataError, ValueError, KeyError, TypeError, AttributeError) as error:
+            rows.append(_row(file, folder, unseal(file.read_bytes(), str(file), do="run again", sealed=False)))
+        except (DataError, IntegrityError, ValueError, KeyError, TypeError, AttributeError) as error:
             problems.append(problem(str(file), "not the record of a run", got=repr(error)[:80]))
     if not rows and not problems:
         raise DataError(problem(str(folder), "no run below it", need="folders with a run.json"))

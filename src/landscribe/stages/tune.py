@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -32,6 +31,7 @@ from landscribe.core.score.tuning import (
     flat_truth,
     tune_class,
 )
+from landscribe.core.seal import seal
 from landscribe.core.trace import trace
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.atomic import write_text
@@ -94,7 +94,7 @@ def tune(project: Project, run: Run, progress: Progress = silent) -> StageResult
 
     def make(_item: str) -> Made:
         content = _tune(project, run, scene_ids, len(folds), progress)
-        write_text(target, json.dumps(content, indent=1, allow_nan=False))
+        write_text(target, seal(content, allow_nan=False))
         used = sum(row["accepted"] for row in content["classes"].values())
         return Made((target,), {"scenes": len(scene_ids), "classes tuned": used})
 

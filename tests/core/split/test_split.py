@@ -31,7 +31,12 @@ def test_one_scene_stands_on_one_line() -> None:
 
 def test_an_edit_is_known_and_a_change_of_order_is_none() -> None:
     content = json.loads(write_split(DRAWN, "x"))
-    assert not read_split(json.dumps(content | {"train": content["train"][::-1], "why": "mine"}), "f")[0].edited
+    turned = read_split(json.dumps(content | {"train": content["train"][::-1]}), "f")[0]
+    assert (turned.edited, turned.notes) == (False, ())
+    for words in ({"why": "mine"}, {"about": "mine"}):
+        said = read_split(json.dumps(content | words), "f")[0]
+        assert not said.edited
+        assert said.notes == ("f: words in it were changed since it was drawn; scenes and sides were not",)
     for edit in (
         {"train": ["a"]},
         {"validate": []},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from landscribe.core.split.seen import Sighting
 from landscribe.errors import IntegrityError, RecipeError
 from landscribe.io.models.finished import forget_finished, keep_finished, look_at_models, read_finished
 from landscribe.io.run.runs import Run
+from sealed_files import read_values, write_sealed
 
 RGB = {"name": "RGB", "kind": "rgb8", "bands": ["red", "green", "blue"], "bits": 8}
 CLASSES = [
@@ -121,7 +123,28 @@ def test_two_ways_of_one_sensor_are_refused(tmp_path: Path) -> None:
         look_at_models(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"spec": 3}', '{"spec": {"name": "a", "classes": 3}}', "[" * 9999])
+@pytest.mark.parametrize("text", ["", "[]", "[" * 9999])
+def test_a_description_that_is_no_object_is_named(tmp_path: Path, text: str) -> None:
+    write_model(tmp_path / "a", ["tree"]).write_text(text)
+    with pytest.raises(IntegrityError, match=r"a/model.json: damaged"):
+        look_at_models(tmp_path)
+
+
+def test_an_edited_model_is_refused_unless_it_is_trusted(tmp_path: Path) -> None:
+    file = write_model(tmp_path / "m" / "a", ["tree"])
+    write_sealed(file, read_values(file) | {"format": 2})
+    shutil.copytree(tmp_path / "m", tmp_path / "elsewhere")
+    assert not look_at_models(tmp_path / "elsewhere").edited
+    file.write_text(file.read_text().replace("tree", "road"))
+    with pytest.raises(IntegrityError, match=r"a/model.json: was changed since it was written.*--trust"):
+        look_at_models(tmp_path / "m")
+    assert look_at_models(tmp_path / "m", trust=True).edited == ("a/model.json",)
+    other = tmp_path / "elsewhere" / "a" / "model.safetensors"
+    other.write_bytes(b"other")
+    assert look_at_models(tmp_path / "elsewhere", trust=True).edited == ("a/model.json",)
+
+
+@pytest.mark.parametrize("text", ["{}", '{"spec": 3}', '{"spec": {"name": "a", "classes": 3}}'])
 def test_a_damaged_description_is_named(tmp_path: Path, text: str) -> None:
     write_model(tmp_path / "a", ["tree"]).write_text(text)
     with pytest.raises(IntegrityError, match=r"a/model.json: not the description of a model"):

@@ -130,8 +130,23 @@ def test_reasons_stay_until_an_item_is_tried_again(run: Run) -> None:
 def test_a_damaged_record_is_named(run: Run) -> None:
     make_one(run, "k")
     (run.path(".done", "stage") / "a.json").write_text('{"stage"')
+    with pytest.raises(IntegrityError, match=r"a\.json: damaged.*its item will be made again"):
+        run.records("stage")
+    (run.path(".done", "stage") / "a.json").write_text('{"stage": "stage"}')
     with pytest.raises(IntegrityError, match="damaged record"):
         run.records("stage")
+
+
+def test_a_flipped_byte_anywhere_in_a_record_is_named(run: Run) -> None:
+    make_one(run, "k")
+    file = run.path(".done", "stage") / "a.json"
+    whole = file.read_bytes()
+    for position in range(len(whole)):
+        spoilt = bytearray(whole)
+        spoilt[position] ^= 1
+        file.write_bytes(spoilt)
+        with pytest.raises(IntegrityError, match=r"\.done/stage/a\.json"):
+            run.records("stage")
 
 
 def test_leftovers_of_a_killed_process_go_away(tmp_path: Path) -> None:

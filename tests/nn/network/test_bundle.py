@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from landscribe.core.recipe import InputTable, NetworkTable
+from landscribe.core.seal import seal
 from landscribe.core.sensors import SensorSpec
 from landscribe.errors import IntegrityError, RecipeError
 from landscribe.nn.network.bundle import ModelSpec, build_network, from_files, to_files
@@ -78,13 +79,37 @@ def test_a_flipped_byte_anywhere_is_refused():
             from_files({**files, "model.safetensors": bytes(spoilt)})
 
 
+def test_a_description_that_was_edited_is_refused_unless_it_is_trusted():
+    files = to_files(make_net())
+    edited = files | {"model.json": files["model.json"].replace(b'"context": 8', b'"context": 4')}
+    assert edited != files
+    with pytest.raises(IntegrityError, match=r"net/model\.json: was changed since it was written"):
+        from_files(edited, "net")
+    assert from_files(edited, "net", trusted=True)[1].context == 4
+    values = {name: value for name, value in json.loads(files["model.json"]).items() if name != "seal"}
+    bare = files | {"model.json": json.dumps(values).encode()}
+    with pytest.raises(IntegrityError, match="a broken seal"):
+        from_files(bare)
+    from_files(bare | {"model.json": json.dumps(values | {"format": 1}).encode()})  # as older versions wrote it
+
+
+def test_a_flipped_byte_anywhere_in_the_description_is_refused():
+    files = to_files(make_net())
+    text = files["model.json"]
+    for position in range(0, len(text), 7):
+        spoilt = bytearray(text)
+        spoilt[position] ^= 1
+        with pytest.raises(IntegrityError):
+            from_files({**files, "model.json": bytes(spoilt)})
+
+
 def resign(files, weights=None, **changes):
-    """Change a bundle as somebody would who also mends the hash."""
+    """Change a bundle as somebody would who also mends the hash and the seal."""
     document = json.loads(files["model.json"])
-    document |= changes
+    document = {name: value for name, value in (document | changes).items() if name != "seal"}
     content = files["model.safetensors"] if weights is None else weights
     document["sha256"] = hashlib.sha256(content).hexdigest()
-    return {"model.safetensors": content, "model.json": json.dumps(document).encode()}
+    return {"model.safetensors": content, "model.json": seal(document).encode()}
 
 
 class Canary:
@@ -109,8 +134,8 @@ def test_files_that_contradict_themselves_are_refused():
         from_files(resign(files, format=99))
     with pytest.raises(IntegrityError, match="not a model description"):
         from_files(resign(files, surprise=1))
-    with pytest.raises(IntegrityError, match="not a model description"):
-        from_files({**files, "model.json": b"\xff[" * 9})
+    with pytest.raises(IntegrityError, match=r"net/model\.json: damaged"):
+        from_files({**files, "model.json": b"\xff[" * 9}, "net")
     with pytest.raises(IntegrityError, match=r"need model\.json"):
         from_files({"model.safetensors": files["model.safetensors"]})
 

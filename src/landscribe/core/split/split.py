@@ -51,6 +51,11 @@ class Split:
         corners = sorted((scene, *asdict(window).values()) for scene, window in self.corners.items())
         return hashlib.sha256(json.dumps([*said, corners]).encode("utf-8")).hexdigest()
 
+    def sealed(self, drawn_from: str, about: str = ABOUT) -> str:
+        """Return the SHA-256 of all that its file says, its words included."""
+        text = json.dumps([about, self.digest, self.why, drawn_from])
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
     def corners_of(self, scenes: tuple[str, ...]) -> dict[str, list[int]]:
         """Return the corners of some scenes as plain numbers: row, column, height, width."""
         return {i: list(asdict(self.corners[i]).values()) for i in scenes if i in self.corners}
@@ -79,7 +84,7 @@ def write_split(split: Split, drawn_from: str) -> str:
         "validate": scenes(split.validate),
         "folds": listed([scenes(fold, 2) for fold in split.folds]),
         "corners": "{\n  " + ",\n  ".join(corners) + "\n }" if corners else "{}",
-        "drawn": _text({"from": drawn_from, "digest": split.digest}),
+        "drawn": _text({"from": drawn_from, "digest": split.digest, "seal": split.sealed(drawn_from)}),
     }
     return "{\n " + ",\n ".join(f'"{name}": {text}' for name, text in rows.items()) + "\n}\n"
 
@@ -120,7 +125,12 @@ def read_split(text: str, where: str) -> tuple[Split, str]:
         _corners(content.get("corners", {}), where),
         why,
     )
-    return Split(**split.__dict__ | {"edited": drawn.get("digest") != split.digest}), str(drawn.get("from", ""))
+    drawn_from = str(drawn.get("from", ""))
+    edited = drawn.get("digest") != split.digest
+    # Files of older versions seal what is drawn alone; whoever wrote a split by hand has sealed nothing.
+    kept = edited or drawn.get("seal") in (None, split.sealed(drawn_from, str(content.get("about"))))
+    notes = () if kept else (f"{where}: words in it were changed since it was drawn; scenes and sides were not",)
+    return Split(**split.__dict__ | {"edited": edited, "notes": notes}), drawn_from
 
 
 def _scenes(value: Any, side: str, where: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ classes stand in the recipe that they keep.
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,13 +15,14 @@ from typing import Any
 
 from landscribe.core.legend import DSTL_LEGEND, LandClass, Legend, default_colour
 from landscribe.core.owners import row_of
+from landscribe.core.seal import seal, unseal
 from landscribe.core.sensors import CATALOGUE
 from landscribe.core.split.leaks import lonlat_outline
 from landscribe.core.split.seen import Sighting
 from landscribe.errors import IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_text
 from landscribe.io.digests import file_digest
-from landscribe.io.models.formulas import FORMULA
+from landscribe.io.models.formulas import FORMULA, MEANT
 from landscribe.io.models.model_files import DESCRIPTION, WEIGHTS, model_folders
 from landscribe.io.models.ranges import learn_ranges, pixel_size
 from landscribe.io.run.prepared import open_prepared, read_facts
@@ -61,7 +62,11 @@ class Description:
     """The recipe that it was trained by, with all defaults; anything, in the file of another program."""
     reads_labels: bool
     digest: str
-    """Of the file."""
+    """Of the model: that of its description, which names the weights, and where they are others, of both."""
+    described: str
+    """Of the description alone."""
+    edited: bool = False
+    """Since it was trained; whoever uses it has said that it is meant so."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,10 @@ class FinishedModels:
     """Row of `[[models]]` -> classes."""
     recipe: Mapping[str, Any] | None = None
     """The recipe of one of the networks, with all defaults."""
+    edited: tuple[str, ...] = ()
+    """Descriptions below the folder that somebody has changed and that are trusted all the same."""
+    trusted: bool = False
+    """Whether somebody said that changed ones are meant so."""
 
     @property
     def legend(self) -> Legend:
@@ -122,17 +131,18 @@ def what_it_knows(run: Run, legend: Legend, trained_on: Iterable[str], like: Seq
     }
 
 
-def look_at_models(folder: Path, *, snapshots: bool = False) -> FinishedModels:
+def look_at_models(folder: Path, *, snapshots: bool = False, trust: bool = False) -> FinishedModels:
     """Read what finished models say of themselves, without building them.
 
     Args:
         folder: One folder for each model, or the folder of one.
         snapshots: Whether their snapshots are asked for, which then have to be there.
+        trust: Take models that somebody has edited, too.
 
     Raises:
         RecipeError: If it is no folder, no model is in it, or two of them read a sensor in two ways.
         DataError: If snapshots are asked for and missing.
-        IntegrityError: If a description is damaged, or weights are not those of their description.
+        IntegrityError: If a description is damaged or edited, or weights are not those of their description.
     """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "no such folder"
@@ -147,17 +157,29 @@ def look_at_models(folder: Path, *, snapshots: bool = False) -> FinishedModels:
         path / (DESCRIPTION if (path / DESCRIPTION).is_file() else FORMULA)
         for (path,) in model_folders(folder, None).values()
     ]
-    return _gather(folder, {file.relative_to(folder).as_posix(): read_description(file) for file in files})
+    found = {file.relative_to(folder).as_posix(): read_description(file, trust=trust) for file in files}
+    return replace(_gather(folder, found), trusted=trust)
 
 
-def read_description(file: Path) -> Description:
+def read_description(file: Path, *, trust: bool = False) -> Description:
     """Read the description of a model and compare its weights with it.
 
+    Args:
+        file: The description.
+        trust: Take one that was edited, and weights that are not its own.
+
     Raises:
-        IntegrityError: If it is damaged, or the weights are missing or others.
+        IntegrityError: If it is damaged or edited, or the weights are missing or others.
     """
+    raw, edited = file.read_bytes(), False
+    digest = hashlib.sha256(raw).hexdigest()
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = unseal(raw, str(file), do=MEANT)
+    except IntegrityError:
+        if not trust:
+            raise
+        content, edited = unseal(raw, str(file), do=MEANT, trusted=True), True
+    try:
         own = content["spec"] if file.name == DESCRIPTION else content
         kept = content["extra"] if file.name == DESCRIPTION else content
         found = Description(
@@ -168,7 +190,8 @@ def read_description(file: Path) -> Description:
             kept.get("knows") or None,
             kept.get("recipe"),
             content.get("kind") == "labels",
-            file_digest(file),
+            digest,
+            digest,
         )
         weights = content["sha256"] if file.name == DESCRIPTION else None
     except _DAMAGED as error:
@@ -177,8 +200,11 @@ def read_description(file: Path) -> Description:
     if weights is not None and not beside.is_file():
         raise IntegrityError(problem(str(beside), "missing", do="copy the whole folder"))
     if weights is not None and file_digest(beside) != weights:
-        raise IntegrityError(problem(str(beside), "not the weights of its description", do="copy it again"))
-    return found
+        if not trust:
+            raise IntegrityError(problem(str(beside), "not the weights of its description", do=MEANT))
+        other = hashlib.sha256(f"{digest} {file_digest(beside)}".encode()).hexdigest()
+        found, edited = replace(found, digest=other), True
+    return replace(found, edited=edited)
 
 
 def _sensors_of(content: Mapping[str, Any], own: Mapping[str, Any]) -> list[ModelSensor]:
@@ -214,6 +240,7 @@ def _gather(folder: Path, models: Mapping[str, Description]) -> FinishedModels:
         tuple(m.name for m in models.values() if m.reads_labels),
         {row_of(Path(name).parent.name or folder.name): tuple(m.classes) for name, m in models.items()},
         recipes[0] if recipes else None,
+        tuple(name for name, m in models.items() if m.edited),
     )
 
 
@@ -278,7 +305,7 @@ def _rows_of(recipe: Any) -> list[dict[str, Any]]:
 def keep_finished(run: Run, finished: FinishedModels) -> None:
     """Write into a run folder which finished models it uses."""
     values = asdict(finished) | {"folder": str(finished.folder), "recipe": None}
-    text = json.dumps(values, indent=1) + "\n"
+    text = seal(values)
     file = run.path(FINISHED)
     if not file.is_file() or file.read_text(encoding="utf-8") != text:
         write_text(file, text)
@@ -299,7 +326,7 @@ def read_finished(run: Run) -> FinishedModels | None:
     if not file.is_file():
         return None
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = unseal(file.read_bytes(), str(file), do=f"delete it and give {OPTION} again", sealed=False)
         return FinishedModels(
             Path(content["folder"]),
             dict(content["digests"]),
@@ -309,6 +336,8 @@ def read_finished(run: Run) -> FinishedModels | None:
             tuple(content["seen_by_name"]),
             tuple(content["read_labels"]),
             {row: tuple(names) for row, names in content["owned"].items()},
+            edited=tuple(content.get("edited", ())),
+            trusted=bool(content.get("trusted")),
         )
     except _DAMAGED as error:
         do = f"delete it and give {OPTION} again"

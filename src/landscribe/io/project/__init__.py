@@ -91,21 +91,22 @@ def open_project(loaded: LoadedRecipe) -> Project:
     return Project(loaded.recipe, loaded.root, loaded.name, loaded.text, images=loaded.images)
 
 
-def with_models(project: Project, folder: Path) -> Project:
+def with_models(project: Project, folder: Path, *, trust: bool = False) -> Project:
     """Bind a project to finished models, which then say which classes there are where the recipe does not.
 
     Args:
         project: The recipe with its data.
         folder: One folder for each model, or the folder of one.
+        trust: Take models that somebody has edited, too.
 
     Raises:
         RecipeError: If there is no model, one reads a sensor that the recipe does not have, or has with other bands,
             knows a class that the recipe does not, or two own a class.
-        IntegrityError: If a model is damaged.
+        IntegrityError: If a model is damaged or edited.
     """
     if project.finished is not None and project.finished.folder == folder.resolve():
         return project
-    return fit_models(project, look_at_models(folder, snapshots=project.recipe.predict.snapshots))
+    return fit_models(project, look_at_models(folder, snapshots=project.recipe.predict.snapshots, trust=trust))
 
 
 def fit_models(project: Project, finished: FinishedModels) -> Project:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Literal
@@ -12,6 +11,7 @@ import numpy as np
 from landscribe.core.arrays import FloatArray
 from landscribe.core.grid import Window
 from landscribe.core.legend import Legend
+from landscribe.core.seal import unseal
 from landscribe.core.split.leaks import (
     THUMBNAIL_PX,
     find_overlaps,
@@ -149,7 +149,7 @@ def refuse_taught(run: Run, split: Split, scene_ids: Iterable[str]) -> None:
             raise IntegrityError(problem(SPLIT, what, got=why, do="take it out of 'validate'"))
         return
     for file in sorted(run.path("models").glob(f"*/{DESCRIPTION}")) + sorted(run.path("models").glob(f"*/{FORMULA}")):
-        facts = json.loads(file.read_text(encoding="utf-8"))
+        facts = unseal(file.read_bytes(), str(file), do="run `landscribe train` again")
         facts = facts if file.name == FORMULA else facts["extra"]
         corners, known = split.corners_of(tuple(scene_ids)), facts.get("corners", {})
         for scene_id in set(scene_ids) & set(facts.get("trained_on", ())):
@@ -189,7 +189,7 @@ def _seen(run: Run, finished: FinishedModels, scene_ids: Iterable[str]) -> dict[
 
 def _with_note(split: Split, finished: FinishedModels | None) -> Split:
     """Say, where finished models are used, which scenes are not scored."""
-    return replace(split, notes=(split.why,)) if finished is not None and split.train else split
+    return replace(split, notes=(*split.notes, split.why)) if finished is not None and split.train else split
 
 
 def _drawn_from(project: Project, prepared: Mapping[str, Record], finished: FinishedModels | None) -> str:

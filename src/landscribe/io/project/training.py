@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from landscribe.core.recipe import ModelTable
+from landscribe.core.seal import seal, unseal
 from landscribe.core.split.split import Split
-from landscribe.errors import DataError, RecipeError, problem
+from landscribe.errors import DataError, IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_bytes, write_text
+from landscribe.io.digests import file_digest
 from landscribe.io.models.model_files import (
     MODEL_FILES,
     keep_snapshots,
@@ -126,7 +128,8 @@ class KeptTraining:
         names = {name: stem + name for name in files}
         for name, content in files.items():
             write_bytes(folder / names[name], content)
-        write_text(folder / MARKER, json.dumps({"key": self.key, "rows": self.rows, "files": names}))
+        digests = {names[name]: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        write_text(folder / MARKER, seal({"key": self.key, "rows": self.rows, "files": names, "digests": digests}))
         for old in folder.glob("epoch-*"):
             if not old.name.startswith(stem):
                 old.unlink()
@@ -157,13 +160,19 @@ def open_training(folder: Path, key: str, *, tensorboard: bool = False) -> KeptT
 
     Raises:
         RecipeError: If the package for that is not installed.
+        IntegrityError: If what is left was changed since.
     """
     board = _tensorboard(folder) if tensorboard else lambda _row: None
     # The marker is written last and names the files of its epoch, so that a kill between two files is harmless.
     marker = folder / STATE / MARKER
-    known = json.loads(marker.read_text(encoding="utf-8")) if marker.is_file() else {}
+    do = f"delete {folder / STATE} to begin anew"
+    known = unseal(marker.read_bytes(), str(marker), do=do, sealed=False) if marker.is_file() else {}
     if known.get("key") != key:
         return KeptTraining(folder, key, [], None, board)
+    for file, digest in known.get("digests", {}).items():
+        path = folder / STATE / file
+        if not path.is_file() or file_digest(path) != digest:
+            raise IntegrityError(problem(str(path), "is not what was written", do=do))
     state = {name: (folder / STATE / file).read_bytes() for name, file in known["files"].items()}
     return KeptTraining(folder, key, known["rows"], state, board)
 

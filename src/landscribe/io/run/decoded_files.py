@@ -12,6 +12,7 @@ import numpy as np
 
 from landscribe.core.arrays import ByteArray
 from landscribe.io.atomic import atomic_path, write_text
+from landscribe.io.digests import file_digest
 from landscribe.io.names import safe_name
 from landscribe.workers import free_memory_bytes
 
@@ -63,15 +64,16 @@ class BlockFiles:
         """
         path = self.folder / f"{self.prefix}-{safe_name(name)}.bin"
         marker = path.with_suffix(".json")
+        known = _read(marker)
         facts = {"key": self.key, "bytes": size}
-        if not (_read(marker) == facts and path.is_file() and path.stat().st_size == size):
+        if not (path.is_file() and known == facts | {"sha256": file_digest(path)}):
             with atomic_path(path) as temporary:
                 _reserve(temporary, size)
                 flat = np.memmap(temporary, np.uint8, "r+", shape=(size,))
                 fill(np.asarray(flat))
                 flat.flush()
                 del flat
-            write_text(marker, json.dumps(facts))
+            write_text(marker, json.dumps(facts | {"sha256": file_digest(path)}))
         return np.asarray(np.memmap(path, np.uint8, "c", shape=(size,)))
 
 

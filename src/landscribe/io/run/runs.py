@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from landscribe import __version__
+from landscribe.core.seal import seal, unseal
 from landscribe.errors import DataError, IntegrityError, problem
 from landscribe.io.atomic import sweep_partials, write_text
 from landscribe.io.digests import file_digest, stamp_of
@@ -25,6 +26,7 @@ from landscribe.io.names import safe_name
 from landscribe.workers import reads
 
 FORMAT = 1
+_REMAKE = "delete it; its item will be made again"
 COMBINED = "features.gpkg"
 """Polygons of all scenes that lie somewhere, in the folder of features."""
 
@@ -129,8 +131,8 @@ class Run:
 
     def write_record(self, record: Record) -> None:
         """Write the record of a finished item; its outputs must be in place."""
-        values = {**record.__dict__, "notes": list(record.notes)}
-        write_text(self._record_file(record.stage, record.item), json.dumps(values, indent=1, sort_keys=True))
+        values = json.loads(json.dumps({**record.__dict__, "notes": list(record.notes)}, sort_keys=True))
+        write_text(self._record_file(record.stage, record.item), seal(values))
 
     def forget(self, stage: str, item: str) -> None:
         """Remove the record of an item that is about to be made anew, so that no half of it counts."""
@@ -141,8 +143,7 @@ class Run:
         file = self._failure_file(stage)
         if not file.is_file():
             return {}
-        found: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
-        return found
+        return unseal(file.read_bytes(), str(file), do="delete it and run the stage again", sealed=False)
 
     def note_failures(self, stage: str, tried: Iterable[str], failed: Mapping[str, str]) -> None:
         """Keep why items failed, for people and for the report, until they are tried again.
@@ -155,7 +156,7 @@ class Run:
         before = self.failures(stage)
         now = {item: reason for item, reason in before.items() if item not in set(tried)} | dict(failed)
         if now:
-            write_text(self._failure_file(stage), json.dumps(now, indent=1, sort_keys=True))
+            write_text(self._failure_file(stage), seal(dict(sorted(now.items()))))
         elif before:
             self._failure_file(stage).unlink()
 
@@ -210,6 +211,10 @@ class Run:
         """Return the outputs of an item that are there and are not what was written."""
         return [n for n in record.outputs if (self.root / n).is_file() and not self._is_intact(n, record)]
 
+    def know(self, record: Record) -> None:
+        """Keep the digests of what this process has just written, so that it need not hash it again."""
+        self._hashed.update({name: (record.stamps[name], digest) for name, digest in record.outputs.items()})
+
     def renew_stamps(self, record: Record) -> Record:
         """Note that outputs of other stamps have their content still, as after a copy, so that none is hashed again."""
         stamps = {name: stamp_of(self.root / name) or () for name in record.outputs}
@@ -228,7 +233,7 @@ class Run:
         }
         failed = {file.stem: self.failures(file.stem) for file in sorted((self.root / ".failed").glob("*.json"))}
         manifest = {"format": FORMAT, "landscribe": __version__, "stages": stages, "failed": failed}
-        write_text(self.root / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True))
+        write_text(self.root / "manifest.json", seal(json.loads(json.dumps(manifest, sort_keys=True))))
 
     def _record_naming(self, name: str) -> Record | None:
         record = self.read_record(*self._makers[name]) if name in self._makers else None
@@ -292,16 +297,14 @@ def open_run(root: Path) -> Run:
 def _read_record(file: Path) -> Record | None:
     """Read a record; None where there is none, or none any more: other items may be under way."""
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = unseal(file.read_bytes(), str(file), do=_REMAKE, sealed=False)
         values["notes"] = tuple(values["notes"])
         values["stamps"] = {name: tuple(int(n) for n in stamp) for name, stamp in values["stamps"].items()}
         return Record(**values)
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError):
-        raise IntegrityError(
-            problem(str(file), "damaged record", do="delete it; its item will be made again")
-        ) from None
+        raise IntegrityError(problem(str(file), "damaged record", do=_REMAKE)) from None
 
 
 def is_first_process() -> bool:
@@ -374,4 +377,5 @@ def note_made(
     stamps = {name: stamp_of(path) for name, path in names.items()}
     record = Record(stage, item, key, outputs, stamps, dict(inputs), made.counts, made.notes, seconds)
     run.write_record(record)
+    run.know(record)
     return record

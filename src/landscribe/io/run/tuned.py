@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -10,10 +9,12 @@ from pydantic import ValidationError
 
 from landscribe.core.recipe import Recipe
 from landscribe.core.score.tuning import Choice, apply_choices
+from landscribe.core.seal import unseal
 from landscribe.errors import DataError, IntegrityError, problem
 from landscribe.io.run.runs import Run
 
 TUNED = "tuned.json"
+_TUNE_AGAIN = "delete it and run `landscribe tune` again"
 UNTUNED_PROBABILITY, UNTUNED_FEATURES = "untuned-probability", "untuned-features"
 """Stage names of the records of held-out scenes as the recipe alone makes them, to compare with."""
 
@@ -47,16 +48,12 @@ def read_tuned(run: Run) -> dict[str, Any]:
     """Read `tuned.json`, empty where nothing was tuned.
 
     Raises:
-        IntegrityError: If it is no JSON.
+        IntegrityError: If it is no JSON, or its seal is broken.
     """
     file = run.path(TUNED)
     if not file.is_file():
         return {}
-    try:
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        raise _damaged("no JSON") from None
-    return content
+    return unseal(file.read_bytes(), str(file), do=_TUNE_AGAIN, sealed=False)
 
 
 def accepted(tuned: dict[str, Any]) -> dict[str, Choice]:
@@ -78,4 +75,4 @@ def accepted(tuned: dict[str, Any]) -> dict[str, Choice]:
 
 
 def _damaged(got: str) -> IntegrityError:
-    return IntegrityError(problem(TUNED, "damaged", got=got, do="delete it and run `landscribe tune` again"))
+    return IntegrityError(problem(TUNED, "damaged", got=got, do=_TUNE_AGAIN))

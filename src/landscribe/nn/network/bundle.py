@@ -19,12 +19,14 @@ from torch import Tensor, nn
 from landscribe.core.grid import Window
 from landscribe.core.pixel_source import PixelSource
 from landscribe.core.recipe import InputTable, ModelTable, NetworkTable
+from landscribe.core.seal import seal, unseal
 from landscribe.core.sensors import SensorSpec
 from landscribe.errors import IntegrityError, LandscribeError, RecipeError, problem
 from landscribe.nn.network.stem import BandStatistics, Stem, choose_steps
 from landscribe.nn.network.unet import UNet, count_parameters, level_strides
 
-FORMAT = 1
+FORMAT, UNSEALED = 2, 1
+"""Of descriptions; before the second they had no seal."""
 WEIGHTS_NAME, SPEC_NAME = "model.safetensors", "model.json"
 
 
@@ -159,7 +161,7 @@ def to_files(net: SegmentationNet, extra: Mapping[str, Any] | None = None) -> di
         extra: JSON values to keep beside the structure (history, versions, thresholds).
 
     Returns:
-        `model.safetensors` and `model.json`; the latter has the SHA-256 of the former.
+        `model.safetensors` and `model.json`; the latter has the SHA-256 of the former and a seal on all.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
     weights = save_safetensors(tensors)
@@ -172,35 +174,47 @@ def to_files(net: SegmentationNet, extra: Mapping[str, Any] | None = None) -> di
         "sha256": hashlib.sha256(weights).hexdigest(),
         "extra": dict(extra or {}),
     }
-    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return {WEIGHTS_NAME: weights, SPEC_NAME: text.encode("utf-8")}
+    return {WEIGHTS_NAME: weights, SPEC_NAME: seal(document, allow_nan=False).encode("utf-8")}
 
 
-def from_files(files: Mapping[str, bytes]) -> tuple[SegmentationNet, ModelSpec, dict[str, Any]]:
+def from_files(
+    files: Mapping[str, bytes], where: str = "model", *, trusted: bool = False
+) -> tuple[SegmentationNet, ModelSpec, dict[str, Any]]:
     """Build the network of `to_files` again, in evaluation mode.
 
+    Args:
+        files: Name -> content.
+        where: Folder that they come from, for errors.
+        trusted: Take what somebody has edited, as far as it fits together.
+
     Raises:
-        IntegrityError: If a file is missing, damaged, or not a model of this project.
+        IntegrityError: If a file is missing, damaged, edited, or not a model of this project.
     """
+    name_of = {name: f"{where}/{name}" for name in (WEIGHTS_NAME, SPEC_NAME)}
     for name in (WEIGHTS_NAME, SPEC_NAME):
         if name not in files:
-            raise IntegrityError(problem("model", "file missing", got=sorted(files), need=name))
+            raise IntegrityError(problem(where, "file missing", got=sorted(files), need=name))
+    values = unseal(files[SPEC_NAME], name_of[SPEC_NAME], do="copy it again, or say --trust", trusted=trusted)
     try:
-        document = _Document.model_validate_json(files[SPEC_NAME])
-    except (ValidationError, UnicodeDecodeError, RecursionError) as error:
-        raise IntegrityError(problem(SPEC_NAME, "not a model description", got=str(error)[:200])) from error
-    if document.format != FORMAT:
-        raise IntegrityError(problem(SPEC_NAME, "format", got=document.format, need=FORMAT, do="update Landscribe"))
+        document = _Document.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        what = "not a model description"
+        raise IntegrityError(problem(name_of[SPEC_NAME], what, got=str(error)[:200])) from error
+    if document.format not in (FORMAT, UNSEALED):
+        need, do = FORMAT, "update Landscribe"
+        raise IntegrityError(problem(name_of[SPEC_NAME], "format", got=document.format, need=need, do=do))
     digest = hashlib.sha256(files[WEIGHTS_NAME]).hexdigest()
-    if digest != document.sha256:
-        raise IntegrityError(problem(WEIGHTS_NAME, "SHA-256", got=digest, need=document.sha256, do="copy it again"))
+    if digest != document.sha256 and not trusted:
+        do = "copy it again, or say --trust"
+        raise IntegrityError(problem(name_of[WEIGHTS_NAME], "SHA-256", got=digest, need=document.sha256, do=do))
     spec = document.spec.to_spec()
     unknown = {s.name: BandStatistics(*(np.zeros(len(s.bands), np.float32),) * 4) for s in spec.sensors}
     try:
         net = build_network(spec, unknown)
         net.load_state_dict(load_safetensors(files[WEIGHTS_NAME]), strict=True)
     except (SafetensorError, RuntimeError, LandscribeError) as error:
-        raise IntegrityError(problem(WEIGHTS_NAME, "does not fit its description", got=str(error)[:200])) from error
+        what = "does not fit its description"
+        raise IntegrityError(problem(name_of[WEIGHTS_NAME], what, got=str(error)[:200])) from error
     return net.eval(), spec, document.extra
 
 

@@ -1,0 +1,69 @@
+"""What is told of a score, and of what a run would do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from landscribe.cli.console import say, tell, tell_table
+
+if TYPE_CHECKING:
+    from landscribe.core.score.rows import ClassRow, Means
+    from landscribe.core.score.score import Score
+    from landscribe.io.project import Project
+
+
+def tell_score(score: Score) -> None:
+    """Write the score table."""
+    named: list[tuple[str, ClassRow | Means]] = [*score.classes.items(), ("mean", score.mean)]
+    rows = []
+    for name, row in named:
+        polygon, pixel = row.polygon, row.pixel
+        ends = "" if polygon.low is None or polygon.high is None else f"{polygon.low:.3f} to {polygon.high:.3f}"
+        on_pixels = _number(None if pixel is None else pixel.jaccard)
+        rows.append([name, _number(polygon.jaccard), ends, polygon.basis or "", on_pixels])
+    tell_table(["class", "Jaccard", "95 %", "over", "on pixels"], rows)
+    say_left_out(score)
+
+
+def say_left_out(score: Score) -> None:
+    """Say what counts on no side of a score, and where there is nothing to score."""
+    from landscribe.core.score.left_out import alarms, left_out_lines
+
+    for line in left_out_lines(score):
+        say(line)
+    for line in alarms(score):
+        say(f"WARNING: {line}")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def tell_plan(project: Project, models: Path | None) -> None:
+    """Say what a run would read, write and compute."""
+    scenes = project.scenes.scenes
+    files = [file for scene in scenes for file in scene.sensors.values()]
+    size = sum(file.path.stat().st_size for file in files)
+    labelled = sum(bool(scene.label_files) for scene in scenes)
+    tell(f"reads {len(files)} rasters of {len(scenes)} scenes ({labelled} labelled), {size / 1e6:.1f} MB")
+    from landscribe.io.source.scenes import sensor_grids
+
+    pixels = 0
+    for scene in scenes:
+        grid = sensor_grids(scene)[scene.reference.name]
+        pixels += grid.height * grid.width
+    classes = len(project.legend)
+    written = f"{size / 1e6:.0f} MB of prepared rasters and up to {pixels * classes / 1e6:.0f} MB of probabilities"
+    tell(f"writes about {written}")
+    for table in project.recipe.models if models is None else ():
+        inner = table.chips.size - 2 * table.chips.context
+        steps = table.schedule.steps or max(1, round(pixels / (inner**2 * table.chips.batch)))
+        chips = steps * table.schedule.epochs * table.chips.batch
+        say_steps = f"{table.schedule.epochs} epochs of about {steps} steps"
+        tell(f"trains {table.name!r}: {say_steps}, {chips} chips of {table.chips.size} px")
+    views = project.recipe.predict.symmetries
+    networks = sum(len(table.members(project.recipe.seed)) for table in project.recipe.models)
+    if project.finished is not None:
+        networks = len(project.finished.digests)
+    tell(f"predicts up to {pixels / 1e6:.1f} Mpx x {views} views x {networks} networks")
