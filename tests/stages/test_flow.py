@@ -239,6 +239,9 @@ def test_a_damaged_model_is_refused(home: Path, tmp_path: Path) -> None:
     assert done.stderr.count("\n") <= 2, done.stderr
 
 
+SPECTRAL = ("--set", "models.0.kind=index", "--set", 'models.0.classes=["tree"]')
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -251,6 +254,12 @@ def test_a_damaged_model_is_refused(home: Path, tmp_path: Path) -> None:
         (["run", "r.toml"], 2, "--run"),
         (["check", "r.toml", "--set", 'models.0.inputs.indices=["nvdi"]'], 2, "unknown index"),
         (["check", "r.toml", "--set", 'models.0.classes=["castle"]'], 2, "unknown class"),
+        (
+            ["check", "r.toml", *SPECTRAL, "--set", "models.0.spectral.index=nvdi"],
+            2,
+            "model 'all', spectral: unknown index, got 'nvdi'",
+        ),
+        (["check", "r.toml", "--set", 'validate.scenes=["a"]'], 2, 'split = "named" alone'),
         (
             ["check", "r.toml", "--set", "predict.precision=int8", "--set", "models.0.network.activation=elu"],
             2,

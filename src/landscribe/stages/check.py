@@ -18,13 +18,14 @@ from landscribe.core.register import looks_flipped
 from landscribe.core.rules import check_rules
 from landscribe.core.spectral.indices import band_positions
 from landscribe.core.split.leaks import THUMBNAIL_PX, find_overlaps, find_twins, make_thumbnail
-from landscribe.errors import BAD_FILE, LandscribeError, problem
+from landscribe.errors import BAD_FILE, LandscribeError, RecipeError, problem
 from landscribe.io.atomic import write_text
 from landscribe.io.digests import file_digest
 from landscribe.io.labels.findings import LabelFacts, label_errors, label_warnings, look_at_labels
 from landscribe.io.project import Progress, Project, StageResult, check_models, make_items, silent
 from landscribe.io.project.alignment import scene_sources
 from landscribe.io.project.label_facts import named_classes
+from landscribe.io.project.splits import require_named_scenes
 from landscribe.io.run.runs import Made, Run, make_key
 from landscribe.io.source.scenes import Scene, other_ground, sensor_grids, shared_ground
 from landscribe.io.source.sensor_files import open_sensor
@@ -112,6 +113,7 @@ def check(project: Project, progress: Progress = silent) -> CheckResult:
     findings += [Finding("error", text) for text in label_errors(facts, chosen, unit)]
     findings += [Finding("warning", text) for text in label_warnings(facts, scenes.scenes, legend, chosen)]
     if teaches:
+        findings += _check_split(project)
         findings += _check_duplicates(project)
         findings += _check_places(project, grids)
     labelled = sum(own.is_labelled for own in facts)
@@ -132,7 +134,12 @@ def check_run(project: Project, run: Run, progress: Progress = silent) -> StageR
         FORMAT,
         files=stamps,
         data=project.recipe.data.model_dump(mode="json"),
-        models=[m.name for m in project.recipe.models],
+        models=[
+            m.model_dump(mode="json", include={"name", "kind", "classes", "inputs", "spectral"})
+            for m in project.recipe.models
+        ],
+        rules=[rule.model_dump(mode="json") for rule in project.recipe.rules],
+        validate=project.recipe.validation.model_dump(mode="json"),
         classes=[table.model_dump(mode="json") for table in project.recipe.classes],
         finished=None if project.finished is None else dict(project.finished.digests),
     )
@@ -162,8 +169,20 @@ def _check_models(project: Project) -> None:
         names = table.inputs.sensors or tuple(project.recipe.data.sensors) or tuple(bands)
         if not set(names) <= set(bands):
             continue  # no scene has that sensor, which is said scene by scene
+        stack = tuple(band for name in names for band in bands[name])
         for index in table.inputs.indices:
-            band_positions(index, tuple(band for name in names for band in bands[name]))
+            band_positions(index, stack)
+        if table.kind == "index":
+            for index in table.spectral.indices:
+                band_positions(index, stack, where=f"model {table.name!r}, spectral")
+
+
+def _check_split(project: Project) -> Iterator[Finding]:
+    if project.recipe.models and project.finished is None:
+        try:
+            require_named_scenes(project, {scene.id for scene in project.scenes.scenes if scene.label_files})
+        except RecipeError as error:
+            yield Finding("error", str(error))
 
 
 def _check_extents(scene: Scene, grids: dict[str, Grid]) -> Iterator[Finding]:

@@ -45,6 +45,13 @@ def test_a_pattern_stays_in_its_folder(tmp_path: Path, pattern: str) -> None:
         match_files(tmp_path, pattern)
 
 
+@pytest.mark.parametrize("pattern", ["{town}{n}.tif", "x/{a}{b}/{c}.tif", "{a}{a}.tif"])
+def test_fields_side_by_side_are_refused(tmp_path: Path, pattern: str) -> None:
+    touch(tmp_path, "rio7.tif", "x/ab/c.tif")
+    with pytest.raises(RecipeError, match="side by side"):
+        match_files(tmp_path, pattern)
+
+
 def test_scenes_in_natural_order_with_places_and_labels(tmp_path: Path) -> None:
     touch(tmp_path, "rgb/s10.tif", "rgb/s9.tif", "lab/s9.geojson")
     scenes = list_files(

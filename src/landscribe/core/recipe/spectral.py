@@ -85,3 +85,9 @@ class SpectralTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Only for scenes that no row names."""
     search: SearchTable | None = None
     """Choose `rows`, `index` and `threshold` on the training scenes; rows of the recipe go first."""
+
+    @property
+    def indices(self) -> tuple[str, ...]:
+        """All that the rule may look at, each once."""
+        own = (self.index,) if self.search is None else self.search.indices
+        return tuple(dict.fromkeys((*own, *(row.index for row in self.rows if row.index is not None))))

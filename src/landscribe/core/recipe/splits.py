@@ -43,4 +43,6 @@ class ValidateTable(BaseModel, frozen=True, extra="forbid", strict=True):
         both = sorted(set(self.train) & set(self.scenes))
         if both:
             raise ValueError(f"{both[0]!r} stands in scenes and in train")
+        if self.split != "named" and (self.places or self.scenes):
+            raise ValueError(f'places and scenes are kept out by split = "named" alone, and it is {self.split!r}')
         return self

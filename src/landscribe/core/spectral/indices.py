@@ -75,35 +75,34 @@ INDICES: dict[str, Index] = {index.name: index for index in _INDICES}
 ALIASES: dict[str, tuple[str, ...]] = {"nir": ("nir", "nir2", "nir1", "nir_narrow")}
 
 
-def find_index(name: str) -> Index:
-    """Return the index of that name.
+def find_index(name: str, where: str = "inputs.indices") -> Index:
+    """Return the index of that name; `where` is the place of the recipe that errors name.
 
     Raises:
         RecipeError: If there is none.
     """
     if name not in INDICES:
-        raise RecipeError(problem("inputs.indices", "unknown index", got=repr(name), need=" | ".join(sorted(INDICES))))
+        raise RecipeError(problem(where, "unknown index", got=repr(name), need=" | ".join(sorted(INDICES))))
     return INDICES[name]
 
 
-def band_positions(name: str, band_names: tuple[str, ...]) -> tuple[int, ...]:
+def band_positions(name: str, band_names: tuple[str, ...], where: str = "inputs.indices") -> tuple[int, ...]:
     """Return where the bands of an index stand in a stack.
 
     Args:
         name: Index name.
         band_names: Names of the stack's bands; where a name occurs twice, the first counts.
+        where: Place of the recipe that errors name.
 
     Raises:
         RecipeError: If the index is unknown or the stack lacks a band of it.
     """
     found = []
-    for need in find_index(name).needs:
+    for need in find_index(name, where).needs:
         choices = [band for band in ALIASES.get(need, (need,)) if band in band_names]
         if not choices:
             raise RecipeError(
-                problem(
-                    "inputs.indices", f"{name!r} lacks band {need!r}", got=", ".join(band_names), do="add the sensor"
-                )
+                problem(where, f"{name!r} lacks band {need!r}", got=", ".join(band_names), do="add the sensor")
             )
         found.append(band_names.index(choices[0]))
     return tuple(found)

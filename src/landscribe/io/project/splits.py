@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -97,6 +97,24 @@ def draw_split(project: Project, prepared: Mapping[str, Record]) -> Split:
             chosen = {i for i, place in place_of.items() if place in places} - set(recipe.train)
         split = Split(tuple(i for i in place_of if i not in chosen), tuple(i for i in place_of if i in chosen))
     return replace(split, folds=_folds(project, prepared, split), why=_why(project, len(set(place_of.values()))))
+
+
+def require_named_scenes(project: Project, labelled: Collection[str]) -> None:
+    """Refuse a split that names, or stands for, places and scenes that are not there.
+
+    Raises:
+        RecipeError: With the first such place or scene.
+    """
+    recipe = project.recipe.validation
+    known_places, known_scenes = {s.place for s in project.scenes.scenes}, {s.id for s in project.scenes.scenes}
+    unknown = [n for n in recipe.places if n not in known_places]
+    unknown += [n for n in (*recipe.scenes, *recipe.train) if n not in known_scenes]
+    if unknown:
+        need = "one that `check` lists"
+        raise RecipeError(problem("[validate]", "unknown place or scene", got=unknown[0], need=need))
+    if recipe.split == "dstl-five" and not set(DSTL_FIVE) & set(labelled):
+        what, do = "'dstl-five', and none of its five images is here with labels", "on other data, validate.split=place"
+        raise RecipeError(problem("[validate].split", what, need=", ".join(DSTL_FIVE), do=do))
 
 
 def open_side(run: Run, scene_id: str, split: Split, side: Literal["train", "validate"]) -> PreparedScene:
@@ -280,23 +298,14 @@ def _folds(project: Project, prepared: Mapping[str, Record], split: Split) -> tu
 def _chosen(project: Project, prepared: Mapping[str, Record], place_of: Mapping[str, str]) -> set[str]:
     """Return the labelled scenes that a split names, draws or counts off."""
     recipe, legend = project.recipe.validation, project.legend
-    known_places, known_scenes = {s.place for s in project.scenes.scenes}, {s.id for s in project.scenes.scenes}
-    unknown = [n for n in recipe.places if n not in known_places]
-    unknown += [n for n in (*recipe.scenes, *recipe.train) if n not in known_scenes]
-    if unknown:
-        raise RecipeError(
-            problem("[validate]", "unknown place or scene", got=unknown[0], need="one that `check` lists")
-        )
+    require_named_scenes(project, place_of)
     if recipe.split == "named":
         # A scene may be named that has no labels itself; its place is meant then.
         places = set(recipe.places) | {s.place for s in project.scenes.scenes if s.id in recipe.scenes}
         wanted = places if recipe.whole_places else set(recipe.places)
         return {i for i, place in place_of.items() if place in wanted or i in recipe.scenes}
     if recipe.split == "dstl-five":
-        found = set(DSTL_FIVE) & set(place_of)
-        if not found:
-            raise RecipeError(problem("[validate].split", "none of the five images is here", need=", ".join(DSTL_FIVE)))
-        return found
+        return set(DSTL_FIVE) & set(place_of)
     fixed = {place_of[i] for i in recipe.train if i in place_of} if recipe.whole_places else set(recipe.train)
     free = {i: place if recipe.whole_places else i for i, place in place_of.items()}
     free = {i: unit for i, unit in free.items() if unit not in fixed}

@@ -98,10 +98,15 @@ def match_files(root: Path, pattern: str) -> list[tuple[Path, dict[str, str]]]:
     A field stands for one or more characters other than a slash; the same field twice must read the same.
 
     Raises:
-        RecipeError: If the pattern leaves the data folder.
+        RecipeError: If the pattern leaves the data folder, or two fields stand side by side.
     """
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
         raise RecipeError(problem("[data]", "a path leaves the data folder", got=repr(pattern), do="set [data].root"))
+    if "}{" in FIELD.sub("{}", pattern):
+        do = "put a sign between them, or take one field for both"
+        raise RecipeError(
+            problem("[data]", "two fields side by side: nothing ends the first", got=repr(pattern), do=do)
+        )
     seen: set[str] = set()
 
     def group(match: re.Match[str]) -> str:
