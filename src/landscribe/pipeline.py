@@ -96,7 +96,8 @@ def do_stage(
     if name != "check":
         own = models is None and name not in ("train", "predict")
         project = as_run(project, run) if own else _bound(project, run, models)
-    stage: Any = getattr(import_module(f"landscribe.stages.{name}"), "check_run" if name == "check" else name)
+    module = {"masks": "pictures"}.get(name, name)
+    stage: Any = getattr(import_module(f"landscribe.stages.{module}"), "check_run" if name == "check" else name)
     options: Mapping[str, Any] = {"models": models} if name == "predict" else {}
     result: StageResult = stage(project, run, progress, **options)
     return result

@@ -174,6 +174,30 @@ def test_l32_outlines_have_as_many_vertices_as_the_original(
     assert epsilon / 2 < shapely.distance(points, lines).max() < epsilon + 1e-6
 
 
+def test_l32_masks_of_what_validates_are_what_was_scored(run: Run, home: Path) -> None:
+    landscribe("pictures", home / "r.toml", "--run", run.root, "--masks")
+    folder = run.path("pictures", "masks")
+    kinds = ("true", "pixel", "poly")
+    names = {f"6010_0_1_{name}_{kind}_mask.png" for name in DSTL_LEGEND.names for kind in kinds}
+    assert {path.name for path in folder.iterdir()} == names | {"6010_0_1_image.png"}
+    assert cv2.imread(str(folder / "6010_0_1_image.png")).shape == (149, 163, 3)
+    scored = json.loads(run.path("score.json").read_text())["scenes"]["6010_0_1"]
+    seen = 0
+    for name in DSTL_LEGEND.names:
+        images = {kind: folder / f"6010_0_1_{name}_{kind}_mask.png" for kind in kinds}
+        masks = {kind: cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for kind, path in images.items()}
+        assert all(mask.shape == (149, 163) and set(np.unique(mask)) <= {0, 255} for mask in masks.values())
+        true, pixel, poly = (masks[kind] > 0 for kind in kinds)
+        if name != "structure":  # its labels are grown for training and for the score on pixels
+            both = [int(np.count_nonzero(m)) for m in (true & pixel, ~true & pixel, true & ~pixel)]
+            assert both == [scored[name]["pixel"][key] for key in ("tp", "fp", "fn")], name
+        # Polygons and pixels are two views of the same prediction; what lies between them is their rim.
+        rim = cv2.dilate(pixel.astype(np.uint8), np.ones((5, 5))) - cv2.erode(pixel.astype(np.uint8), np.ones((5, 5)))
+        assert not (poly != pixel)[rim == 0].any(), name
+        seen += bool(true.any()) + bool(pixel.any())
+    assert seen > 5
+
+
 def square(size: int) -> str:
     return f"MULTIPOLYGON (((0 0, {size} 0, {size} {size}, 0 {size}, 0 0)))"
 

@@ -47,6 +47,7 @@ def register(app: typer.Typer) -> None:
     app.command("prepare")(prepare)
     for name, help_text in _STAGES.items():
         app.command(name, help=help_text)(_stage_command(name))
+    app.command("pictures")(pictures)
     app.command("predict")(predict)
     app.command("run")(run)
 
@@ -57,7 +58,6 @@ _STAGES = {
     "vectorize": "Turn probabilities into polygons.",
     "submit": "Write and validate the DSTL submission.",
     "report": "Write the report of a run as one HTML file.",
-    "pictures": "Draw the polygons of each scene beside its picture, one PNG each.",
 }
 
 
@@ -196,6 +196,16 @@ def _stage_command(name: str) -> Callable[..., None]:
         _do(name, recipe, run_folder(recipe, run), overrides)
 
     return command
+
+
+def pictures(
+    recipe: RecipeArgument,
+    run: RunOption = None,
+    overrides: SetOption = None,
+    masks: Annotated[bool, typer.Option(help="Truth, pixels and polygons of validation scenes instead.")] = False,
+) -> None:
+    """Draw the polygons of each scene beside its picture, one PNG each."""
+    _do("masks" if masks else "pictures", recipe, run_folder(recipe, run), overrides)
 
 
 def predict(
