@@ -8,23 +8,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
+from affine import Affine
+from pyproj import CRS
 
 from landscribe.core.features import make_features
-from landscribe.core.grid import Window, dstl_grid
-from landscribe.core.legend import DSTL_LEGEND
+from landscribe.core.grid import Grid, Window, dstl_grid
+from landscribe.core.legend import DSTL_LEGEND, LandClass, Legend
 from landscribe.core.split.places import DSTL_FIVE, dstl_place, stratify
-from landscribe.errors import RecipeError
+from landscribe.errors import DataError, RecipeError
 from landscribe.io.project import Project, open_project
+from landscribe.io.project.leaks import refuse_leaks
 from landscribe.io.project.splits import draw_split, open_side, split_of
+from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.run.prepared import open_prepared
 from landscribe.io.run.runs import Record, Run, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.io.source.dstl import write_scene, write_tables
+from landscribe.io.vector.vectors import write_features
 from landscribe.stages.prepare import prepare
 
 IDS = sorted(
     {*DSTL_FIVE, "6140_1_2", "6110_3_1", "6010_1_2", "6010_4_2", "6040_1_0", "6040_1_3", "6060_2_3", "6070_2_3"}
 )
+ROAD = LandClass(1, "road", "#123456")
 FRAME = (0.0125, -0.0113)
 
 
@@ -178,3 +184,43 @@ def test_labels_can_be_grown_and_painted_for_training(home: Path, run: Run, tmp_
         assert record["counts"]["area road"] == pytest.approx(areas[name], abs=0.01)
     round_corners = (1 - np.pi / 4) * 0.5**2 * 4
     assert areas == pytest.approx({"share": 84, "grown": 105 - round_corners, "opencv": 105, "gdal": 84}, abs=0.1)
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six scenes, each a place; two pairs share half of their ground, and with it three scenes hang together."""
+    root = tmp_path_factory.mktemp("twins")
+    for number, east in enumerate((0, 1000, 1014, 2000, 3000, 986)):
+        grid = Grid(41, 53, Affine(0.5, 0, 500_000 + east, 0, -0.5, 5_000_000), CRS.from_epsg(32633))
+        with write_raster(root / f"s{number}.tif", grid, count=3, dtype="uint8") as writer:
+            writer.write(grid.window, np.random.default_rng(number).integers(1, 255, (3, 41, 53), dtype=np.uint8))
+        shape = grid.pixels_to_ground(np.array([shapely.box(3, 5, 17, 11)], dtype=object))
+        write_features(root / f"s{number}.gpkg", make_features(f"s{number}", ROAD, shape), legend=Legend((ROAD,)))
+    (root / "r.toml").write_text(
+        '[data]\nsensors.RGB = { path = "{scene}.tif", kind = "rgb8" }\n'
+        'labels = { path = "{scene}.gpkg", class = "road" }\n[[classes]]\nname = "road"\n'
+    )
+    return root
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("how", ["place", "random", "stratified"])
+def test_a_drawn_split_keeps_the_same_ground_on_one_side(twins: Path, how: str, seed: int) -> None:
+    together = {"s1", "s2", "s5"}
+    project = open_project(load_recipe(twins / "r.toml", [f"seed={seed}", f"validate.split={how}"]))
+    folder = open_run(twins / f"{how}{seed}")
+    prepare(project, folder)
+    drawn = split_of(project, folder)
+    assert drawn.validate
+    assert together <= set(drawn.train) or together <= set(drawn.validate)
+    refuse_leaks(project, folder, drawn)
+    if "kept on one side" in drawn.why:
+        assert "footprints share" in drawn.why
+
+
+def test_a_split_scene_by_scene_is_refused(twins: Path) -> None:
+    overrides = ["validate.split=named", 'validate.scenes=["s1"]', "validate.whole_places=false"]
+    project, folder = open_project(load_recipe(twins / "r.toml", overrides)), open_run(twins / "named")
+    prepare(project, folder)
+    with pytest.raises(DataError, match="footprints share"):
+        refuse_leaks(project, folder, split_of(project, folder))

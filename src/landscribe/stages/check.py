@@ -25,6 +25,7 @@ from landscribe.io.labels.findings import LabelFacts, label_errors, label_warnin
 from landscribe.io.project import Progress, Project, StageResult, check_models, make_items, silent
 from landscribe.io.project.alignment import scene_sources
 from landscribe.io.project.label_facts import named_classes
+from landscribe.io.project.leaks import MAX_TWINS, keeps_apart
 from landscribe.io.project.splits import require_named_scenes
 from landscribe.io.run.runs import Made, Run, make_key
 from landscribe.io.source.scenes import Scene, other_ground, sensor_grids, shared_ground
@@ -36,8 +37,6 @@ FORMAT = 2
 
 MIN_OVERLAP = 0.9
 """Share of the reference footprint that every sensor should cover."""
-MAX_TWINS = 100
-"""More scenes without a CRS are not compared by their looks: the pairs would take minutes."""
 
 
 @dataclass(frozen=True)
@@ -242,7 +241,8 @@ def _check_places(project: Project, grids: dict[str, Grid]) -> Iterator[Finding]
     else:
         yield Finding("warning", f"{len(afloat)} scenes without a CRS were not compared by their looks: too many")
     for leak in leaks:
-        text = problem(f"scenes {leak.first!r} and {leak.second!r}", leak.reason, do="give them one place")
+        do = "the split keeps them on one side" if keeps_apart(project) else "give them one place"
+        text = problem(f"scenes {leak.first!r} and {leak.second!r}", leak.reason, do=do)
         yield Finding("warning", text)
 
 

@@ -9,7 +9,8 @@ from landscribe.io.models.finished import what_it_knows
 from landscribe.io.models.formulas import Formula, write_formula
 from landscribe.io.project import Progress, Project, StageResult, check_models, follow_items, make_items, silent
 from landscribe.io.project.label_facts import require_training_ground
-from landscribe.io.project.splits import open_side, refuse_leaks, split_of
+from landscribe.io.project.leaks import refuse_leaks
+from landscribe.io.project.splits import open_side, split_of
 from landscribe.io.project.training import STATE, Job, open_training, training_jobs
 from landscribe.io.run.decoded_files import BlockFiles, Room, memory_room
 from landscribe.io.run.runs import Made, Run, is_first_process, make_key
@@ -102,8 +103,8 @@ def _train_network(project: Project, run: Run, job: Job, key: str, progress: Pro
     kept = open_training(job.folder, key, tensorboard=project.recipe.tensorboard and ranks.is_first)
     if ranks.is_first:
         kept.keep_snapshots(schedule.snapshots, len(kept.rows))
-    knows = what_it_knows(run, project.legend, job.split.train)
-    extra = {"recipe": recipe_dict(project.recipe), **job.origin, "knows": knows}
+    knows = {"knows": what_it_knows(run, project.legend, job.split.train)}
+    extra = {"recipe": recipe_dict(project.recipe), **job.origin} | knows
 
     def on_epoch(epoch: Epoch) -> None:
         held = decoded["validate"].scenes if "validate" in decoded else ()
@@ -125,9 +126,8 @@ def _train_network(project: Project, run: Run, job: Job, key: str, progress: Pro
             net = mean_of([from_files(files)[0] for files in kept.read_snapshots()])
         outputs = kept.finish(to_files(net, extra))
     wait_for_all(ranks)
-    if not ranks.is_first:
-        return Made(())
-    return Made(outputs, job.counts | {"steps": int(kept.rows[-1]["step"])}, tuple(notes))
+    made = job.counts | {"steps": int(kept.rows[-1]["step"])}
+    return Made(outputs, made, tuple(notes)) if ranks.is_first else Made(())
 
 
 def _settle_formula(project: Project, run: Run, job: Job) -> Made:

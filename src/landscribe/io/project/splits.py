@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -12,14 +13,7 @@ from landscribe.core.arrays import FloatArray
 from landscribe.core.grid import Window
 from landscribe.core.legend import Legend
 from landscribe.core.seal import unseal
-from landscribe.core.split.leaks import (
-    THUMBNAIL_PX,
-    find_overlaps,
-    find_shared,
-    find_twins,
-    make_thumbnail,
-    require_no_leak,
-)
+from landscribe.core.split.leaks import require_no_leak
 from landscribe.core.split.places import DSTL_FIVE, folds, split_places, stratify
 from landscribe.core.split.seen import find_seen
 from landscribe.core.split.split import Split, read_split, require_sound, write_split
@@ -30,18 +24,19 @@ from landscribe.io.models.formulas import FORMULA
 from landscribe.io.models.model_files import DESCRIPTION
 from landscribe.io.project import Project
 from landscribe.io.project.label_facts import AREA, LABELLED
+from landscribe.io.project.leaks import find_leaks, keeps_apart
 from landscribe.io.run.prepared import PreparedScene, open_prepared
 from landscribe.io.run.runs import Record, Run, is_first_process, make_key
 from landscribe.io.source.scenes import sensor_grids
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
 SPLIT = "split.json"
 NAMED = 6
 """Scenes named in one line at most."""
-MAX_TWINS = 100
-"""More scenes without a CRS are not compared by their looks: the pairs would take minutes."""
+ALL_APART: Mapping[str, str] = MappingProxyType({})
+"""Every place by itself."""
 
 
 def split_of(project: Project, run: Run) -> Split:
@@ -68,23 +63,29 @@ def split_of(project: Project, run: Run) -> Split:
             return _edited(project, prepared, split, finished, is_old=was_drawn_from != drawn_from)
         if was_drawn_from == drawn_from:
             return _with_note(split, finished)
-    split = draw_split(project, prepared) if finished is None else _tell_seen(project, run, prepared, finished)
+    split = _draw_apart(project, run, prepared) if finished is None else _tell_seen(project, run, prepared, finished)
     if is_first_process():
         write_text(file, write_split(split, drawn_from))
     return _with_note(split, finished)
 
 
-def draw_split(project: Project, prepared: Mapping[str, Record]) -> Split:
+def draw_split(project: Project, prepared: Mapping[str, Record], same_ground: Mapping[str, str] = ALL_APART) -> Split:
     """Draw the split that a recipe asks for, among the labelled scenes.
 
     Where the recipe names no scenes, whole places are drawn so that rare classes stand on both sides where they can
     (class areas come from the records of `prepare`). With the split `corner` every scene is on both sides.
 
+    Args:
+        project: The recipe with its data.
+        prepared: Records of `prepare`.
+        same_ground: Places that are taken for another one, since they show the same ground.
+
     Raises:
         RecipeError: If the recipe names a place, scene or class that does not exist, or nothing is left to train on.
     """
     recipe = project.recipe.validation
-    place_of = {s.id: s.place for s in project.scenes.scenes if s.id in _labelled(prepared)}
+    labelled = set(_labelled(prepared))
+    place_of = {s.id: same_ground.get(s.place, s.place) for s in project.scenes.scenes if s.id in labelled}
     everything = tuple(place_of)
     if recipe.split == "none":
         split = Split(everything)
@@ -96,7 +97,9 @@ def draw_split(project: Project, prepared: Mapping[str, Record]) -> Split:
             places = {place_of[i] for i in chosen}
             chosen = {i for i, place in place_of.items() if place in places} - set(recipe.train)
         split = Split(tuple(i for i in place_of if i not in chosen), tuple(i for i in place_of if i in chosen))
-    return replace(split, folds=_folds(project, prepared, split), why=_why(project, len(set(place_of.values()))))
+    return replace(
+        split, folds=_folds(project, prepared, split, same_ground), why=_why(project, len(set(place_of.values())))
+    )
 
 
 def require_named_scenes(project: Project, labelled: Collection[str]) -> None:
@@ -123,34 +126,28 @@ def open_side(run: Run, scene_id: str, split: Split, side: Literal["train", "val
     return replace(scene, without=corner) if side == "train" else replace(scene, within=corner)
 
 
-def refuse_leaks(project: Project, run: Run, split: Split) -> None:
-    """Refuse a split with the same ground on both sides, by footprint or by looks, unless `leak_check` is off.
+def _draw_apart(project: Project, run: Run, prepared: Mapping[str, Record]) -> Split:
+    """Draw a split; as long as the same ground stands on both sides, its places are taken for one and it is redrawn."""
+    place_of = {scene.id: scene.place for scene in project.scenes.scenes}
+    same: dict[str, str] = {}
+    reasons: list[str] = []
+    while True:
+        split = draw_split(project, prepared, same)
+        sides, leaks = find_leaks(project, run, split) if keeps_apart(project) else ({}, ())
+        if not leaks:
+            return replace(split, why="; ".join([split.why, *reasons[:NAMED], *_more(reasons)]))
+        known = len(reasons)
+        for leak in leaks:
+            first, second = (same.get(place_of[i], place_of[i]) for i in (leak.first, leak.second))
+            if first != second:
+                same |= {place: first for place in {*place_of.values()} if same.get(place, place) == second}
+                reasons.append(f"{leak.first!r} and {leak.second!r} kept on one side ({leak.reason})")
+        if len(reasons) == known:  # [validate].train has put them there
+            require_no_leak(leaks, sides, frozenset({"validate"}))
 
-    A place that somebody has put on both sides by hand is one too. Corners of one scene are known to be neighbours.
 
-    Raises:
-        DataError: With the names of two scenes.
-    """
-    table = project.recipe.validation
-    both = set(split.train) & set(split.validate)
-    sides = {i: "both" if i in both else side for i, side in split.sides.items()}
-    if not table.leak_check or len(set(sides.values())) < 2:
-        return
-    scenes = [open_prepared(run, i) for i in sides]
-    leaks = list(find_overlaps({scene.id: scene.grid for scene in scenes}, sides))
-    if split.edited and table.whole_places:
-        leaks += find_shared({scene.id: scene.place for scene in scenes}, sides)
-    afloat = [scene for scene in scenes if scene.grid.crs is None]
-    if len(afloat) <= MAX_TWINS:
-        largest = max((max(scene.grid.shape_hw) for scene in afloat), default=1)
-        thumbnails = {}
-        for scene in afloat:
-            image_chw, valid_hw = scene.read(scene.reference)
-            side = round(THUMBNAIL_PX * max(scene.grid.shape_hw) / largest)
-            thumbnails[scene.id] = make_thumbnail(image_chw.astype(np.float32), valid_hw, side)
-        leaks += find_twins(thumbnails, sides)
-    for validation in (frozenset({"validate"}), frozenset({"validate", "both"})):
-        require_no_leak(tuple(leaks), sides, validation)
+def _more(reasons: list[str]) -> list[str]:
+    return [f"and {len(reasons) - NAMED} more such pairs"] if len(reasons) > NAMED else []
 
 
 def refuse_taught(run: Run, split: Split, scene_ids: Iterable[str]) -> None:
@@ -276,7 +273,12 @@ def _corners(project: Project, scene_ids: Iterable[str]) -> dict[str, Window]:
     return corners
 
 
-def _folds(project: Project, prepared: Mapping[str, Record], split: Split) -> tuple[tuple[str, ...], ...]:
+def _folds(
+    project: Project,
+    prepared: Mapping[str, Record],
+    split: Split,
+    same_ground: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[tuple[str, ...], ...]:
     """Deal the training scenes by whole places.
 
     Where there are fewer training places than `[tune].folds`, there are as many folds as places; with one place, or
@@ -286,7 +288,8 @@ def _folds(project: Project, prepared: Mapping[str, Record], split: Split) -> tu
         raise RecipeError(
             problem("[tune].folds", "no folds of a split with corners", do="take another split, or 0 folds")
         )
-    place_of = {s.id: s.place for s in project.scenes.scenes if s.id in set(split.train)}
+    train = set(split.train)
+    place_of = {s.id: same_ground.get(s.place, s.place) for s in project.scenes.scenes if s.id in train}
     count = min(project.recipe.tune.folds, len(set(place_of.values())))
     if count < 2:
         return ()
