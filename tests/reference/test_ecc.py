@@ -86,7 +86,7 @@ def test_l12_each_sensor_is_compared_with_the_band_it_should_be() -> None:
     assert [moves[n].decision for n in ("M", "A")] == ["applied", "applied"]
     assert moves["A"].row_px == pytest.approx(-SHIFTS["A"][0], abs=0.5)
     flat = source("M", np.full((8, 83, 87), 7, np.float32))
-    lost = align_scene([sources["RGB"], flat, with_noise("A", (0,))], PrepareTable(align="ecc"))
+    lost = align_scene([with_noise("RGB", (0,)), flat, with_noise("A", (0,))], PrepareTable(align="ecc"))
     assert lost["M"].decision.startswith("failed")
     assert lost["A"].row_px == pytest.approx(-SHIFTS["A"][0], abs=0.5)
     red_only = [with_noise("RGB", (0,)), with_noise("A", (0,))]

@@ -12,6 +12,7 @@ import torch
 
 from landscribe.core.recipe import ChipTable
 from landscribe.errors import DataError
+from landscribe.io.settings import load_recipe
 from landscribe.nn.train.chips import cut_chips, draw_plan, load_bank
 from scenes import make_arrays
 
@@ -19,6 +20,8 @@ CPU = torch.device("cpu")
 PLAIN = {"gain": 0.0, "band_gain": 0.0, "scale": 0.0, "oversample": 0.0}
 """What neither method has, switched off."""
 L = {"size": 32, "context": 5, "sharp": 0.0, "edges": "inside", **PLAIN}
+MARGIN_PX = 20
+"""How near to the border method L's targets come."""
 SIZES = ((97, 211), (151, 83), (127, 131))
 
 
@@ -78,13 +81,31 @@ def test_l07_a_scene_without_room_is_told():
         draw_plan(small, ChipTable(**L), 0, 0)
 
 
-def test_l08_an_epoch_is_554_batches_which_see_64_percent_of_the_pixels():
-    area, inner, border, batch = 3349 * 3391, 64, 16, 128
-    half_epoch = math.floor(area / (inner + border) / batch / 2 / 2)
-    assert 2 * half_epoch == 554
-    nominal = 2 * half_epoch * batch * inner**2 / (25 * area)
+def test_l08_an_epoch_of_the_recipe_sees_64_percent_of_the_pixels():
+    """Chips are drawn as the recipe says and counted; the scene is smaller, and so is their number."""
+    networks = load_recipe("dstl-lopuhin").recipe.models
+    assert {(model.schedule.steps, model.chips.batch) for model in networks} == {(554, 128)}
+    chips = networks[0].chips
+    inner = chips.size - 2 * chips.context
+    nominal = 554 * 128 * inner**2 / (25 * 3349 * 3391)
     assert nominal == pytest.approx(1.02, abs=0.005)
-    # Uniform places: a pixel is missed by all chips with probability exp(-nominal).
+    scene = make_scene(0, (1201, 1301))
+    small = load_bank([scene], {"F": 1}, CPU)
+    # Chips keep away from the border; what counts is the ground that they can reach.
+    height, width = (size - 2 * MARGIN_PX for size in (1201, 1301))
+    count = round(nominal * height * width / inner**2)
+    table = chips.model_copy(update={"batch": count, "rotate_deg": 0.0, "flips": False})
+    plan = draw_plan(small, table, 0, 0)
+    assert len(plan.scene_b) == count
+    seen_hw = np.zeros((1201, 1301), np.int64)
+    for map_23 in plan.map_b6.reshape(-1, 2, 3):
+        col, row = np.rint(map_23 @ np.array([chips.context, chips.context, 1.0])).astype(int)
+        seen_hw[row : row + inner, col : col + inner] += 1
+    middle_hw = seen_hw[3 * inner : -3 * inner, 3 * inner : -3 * inner]
+    density = middle_hw.mean()
+    assert density == pytest.approx(nominal, rel=0.2)
+    # Uniform places: a pixel is missed by all chips with probability exp(-density), 36 % at the nominal one.
+    assert (middle_hw > 0).mean() == pytest.approx(1 - math.exp(-density), abs=0.03)
     assert 1 - math.exp(-nominal) == pytest.approx(0.64, abs=0.005)
 
 

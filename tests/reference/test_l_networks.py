@@ -64,6 +64,24 @@ def test_l29_every_network_has_its_number_of_parameters_and_maps_96_to_64(name):
     assert net({1: torch.empty(2, BANDS, INPUT, INPUT, device="meta")}, OUTPUT).shape == (2, 1, 64, 64)
 
 
+@pytest.mark.parametrize("batch_norm", [True, False])
+@pytest.mark.parametrize("name", ["DenseNet", "DenseUNet", "UNet"])
+def test_l29_no_activation_changes_what_another_layer_reads(name, batch_norm):
+    """The original's worked in place on maps that the skips joined again afterwards."""
+    net = tiny(**{**PUBLISHED[name][0], "batch_norm": batch_norm, "filters": 4}).eval()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+        x = torch.randn(1, 3, INPUT, INPUT)
+        given = x.clone()
+        found = net({1: x}, OUTPUT)
+        assert torch.equal(x, given)
+        for module in net.modules():
+            if hasattr(module, "inplace"):
+                module.inplace = False
+        assert torch.equal(net({1: given}, OUTPUT), found)
+
+
 def test_l02_unet_with_batch_norm():
     net = meta()
     assert count_parameters(net) == 7_855_137

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from landscribe.core.recipe import Recipe
 from landscribe.errors import RecipeError
 from landscribe.io.project import Project
 from landscribe.io.raster.geotiff import write_raster
+from landscribe.io.raster.rasters import open_raster
+from landscribe.io.run.prepared import open_prepared
 from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.io.source.submissions import EMPTY, check_submission, read_texts, write_texts
@@ -57,13 +60,40 @@ def test_l16_loss_and_jaccard_of_each_class_stand_in_the_history(run: Run) -> No
         losses = [float(row[f"loss/{name}"]) for name in DSTL_LEGEND.names]
         assert float(row["loss"]) == pytest.approx(np.mean(losses), abs=1e-4)
         assert len(set(losses)) == len(losses)
+    # The Jaccard of each class is that of the scene that validates, by the probabilities that the run then wrote.
+    scene = open_prepared(run, "6010_0_1")
+    share_khw, _ = scene.read_coverage()
+    with open_raster(run.probability(scene.id)) as raster:
+        found_khw = raster.read(raster.info.grid.window)[0] >= 128
+    for name, share_hw, found_hw in zip(DSTL_LEGEND.names, share_khw, found_khw, strict=True):
+        true_hw = share_hw >= 128
+        union = np.count_nonzero(true_hw | found_hw)
+        expected = np.count_nonzero(true_hw & found_hw) / union if union else np.nan
+        assert float(rows[-1][f"jaccard/{name}"]) == pytest.approx(expected, abs=2e-3, nan_ok=True), name
+
+
+def test_l21_seconds_are_those_of_the_clock(variant: Variant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = time.perf_counter
+    begin = clock()
+    monkeypatch.setattr(time, "perf_counter", lambda: begin + 1e6 * (clock() - begin))  # a second is eleven days
+    folder, one = open_run(tmp_path / "run"), variant("models.0.schedule.epochs=1")
+    for stage in (prepare, train):
+        stage(one, folder)
+    most = 1e6 * (clock() - begin)
+    (row,) = history(folder)
+    records = {stage: sum(r.seconds for r in folder.records(stage).values()) for stage in ("prepare", "train")}
+    assert 1e3 < float(row["seconds"]) < records["train"]
+    assert records["prepare"] > 1e3
+    assert records["train"] < most
 
 
 def test_l21_seconds_and_rates_are_written_down(run: Run) -> None:
     for row in history(run):
         assert float(row["chips_per_s"]) * float(row["seconds"]) == pytest.approx(3 * 4)
     seconds = json.loads(run.path("run.json").read_text())["seconds"]
-    assert {"prepare", "train", "predict", "vectorize", "score", "submit"} <= set(seconds)
+    for stage in ("prepare", "train", "predict", "vectorize", "score", "submit"):
+        assert seconds[stage] == pytest.approx(sum(r.seconds for r in run.records(stage).values()), abs=0.01)
+        assert seconds[stage] > 0
     assert all(record.counts["tiles"] == 4 for record in run.records("predict").values())
 
 
@@ -80,7 +110,8 @@ def test_l31_a_recipe_goes_through_a_run_and_back(home: Path, run: Run) -> None:
 
 
 def test_l31_training_on_everything_from_the_command_line(home: Path, run: Run, tmp_path: Path) -> None:
-    prepare_ = ("--run", tmp_path / "run", "--set", "validate.split=none", "--set", "models.0.schedule.epochs=1")
+    prepare_ = ("--run", tmp_path / "run", "--set", "validate.split=none", "--set", "validate.scenes=[]",
+                "--set", "models.0.schedule.epochs=1")  # fmt: skip
     landscribe("prepare", home / "r.toml", *prepare_)
     landscribe("train", home / "r.toml", *prepare_)
     extra = json.loads((tmp_path / "run" / "models" / "all" / "model.json").read_text())["extra"]
@@ -189,7 +220,7 @@ def test_l32_masks_of_what_validates_are_what_was_scored(variant: Variant, home:
     assert {path.name for path in folder.iterdir()} == names | {"6010_0_1_image.png"}
     assert cv2.imread(str(folder / "6010_0_1_image.png")).shape == (149, 163, 3)
     scored = json.loads(run.path("score.json").read_text())["scenes"]["6010_0_1"]
-    differ = set()
+    differ, seen_small = set(), 0
     for name in DSTL_LEGEND.names:
         images = {kind: folder / f"6010_0_1_{name}_{kind}_mask.png" for kind in kinds}
         masks = {kind: cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for kind, path in images.items()}
@@ -200,8 +231,13 @@ def test_l32_masks_of_what_validates_are_what_was_scored(variant: Variant, home:
             assert found == [scored[name]["pixel"][key] for key in ("tp", "fp", "fn")], name
         # Polygons are the pixels, without what is small, and but for a rim.
         assert not (poly & ~cv2.dilate(pixel.astype(np.uint8), np.ones((3, 3))).astype(bool)).any(), name
+        count, part_hw, parts, _ = cv2.connectedComponentsWithStats(pixel.astype(np.uint8), connectivity=4)
+        small = np.isin(part_hw, [k for k in range(1, count) if parts[k, cv2.CC_STAT_AREA] < 20])
+        assert not (poly & small).any(), name
+        seen_small += bool(small.any())
         differ |= {key for key, two in (("tp", (true, pixel)), ("pp", (pixel, poly))) if (two[0] != two[1]).any()}
     assert differ == {"tp", "pp"}
+    assert seen_small
 
 
 def square(size: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import platform
 import re
 import shutil
 from importlib import metadata
@@ -127,6 +129,38 @@ def test_t14_every_number_of_a_recipe_says_where_it_is_from(name: str) -> None:
     assert not missing
 
 
+TWO_STAGES = [(50, 1e-3), (50, 1e-4)]
+SCRIPTS = {
+    "building": (128, [(50, 1e-3)]),
+    "structure": (128, TWO_STAGES),
+    "road": (128, TWO_STAGES),
+    "track": (96, TWO_STAGES),
+    "tree": (128, [(50, 1e-2)]),
+    "crop": (128, TWO_STAGES),
+}
+"""Of each script of the method: chips in a batch; epochs and rate of each stage."""
+
+
+def test_t14_the_numbers_are_those_of_the_scripts() -> None:
+    recipe = load_recipe("dstl-ternaus").recipe
+    networks = {model.classes[0]: model for model in recipe.models if model.kind == "network"}
+    assert list(networks) == list(SCRIPTS)
+    for name, (batch, stages) in SCRIPTS.items():
+        model = networks[name]
+        assert [(stage.epochs, stage.rate) for stage in model.schedule.stages] == stages, name
+        assert (model.chips.batch, model.chips.size, model.chips.context) == (batch, 112, 16), name
+        assert (model.schedule.steps, model.schedule.optimizer, model.schedule.decay) == (400, "nadam", "constant")
+        assert (model.network.filters, model.network.depth, model.network.activation) == (32, 5, "elu"), name
+        assert (model.network.norm_momentum, model.network.norm_epsilon) == (0.01, 1e-3), name
+        assert (model.loss.bce, model.loss.dice, model.loss.log_jaccard) == (1.0, 0.0, 1.0), name
+    fast, slow = (model.spectral for model in recipe.models if model.kind == "index")
+    for rule in (fast, slow):
+        assert (rule.index, rule.threshold, rule.side, rule.gate.unit) == ("water", 0.11, "above", "px")
+    assert (fast.gate.above, fast.gate.up_to, slow.gate.above, slow.gate.up_to) == (500_000, None, None, 680_000)
+    predict = recipe.predict
+    assert (predict.patch, predict.symmetries, predict.views, predict.combine) == (80, 4, "mirrors", "geometric")
+
+
 def test_t14_recipes_lie_in_the_repository_and_come_with_the_package() -> None:
     build = (ROOT / "pyproject.toml").read_text()
     for name in RECIPES:
@@ -139,13 +173,18 @@ def test_t17_versions_are_pinned_and_written_down(run: Run) -> None:
     pinned = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
     needed = [re.split(r"[<>=\[ ;]", text)[0] for text in metadata.requires("landscribe") or () if "extra" not in text]
     assert not [name for name in needed if name not in pinned]
-    import json
-
-    assert {"python", "torch", "numpy"} <= set(json.loads(run.path("run.json").read_text())["versions"])
+    written = json.loads(run.path("run.json").read_text())["versions"]
+    assert written.pop("python") == platform.python_version()
+    # What is written down is what ran, not what is pinned.
+    assert {"torch", "numpy"} <= set(written)
+    assert written == {name: metadata.version(name) for name in written}
 
 
 def test_t18_the_paper_is_cited_and_that_its_body_was_not_read_is_said() -> None:
     for page in ("README.md", "docs/reference-methods.md"):
         text = " ".join((ROOT / page).read_text().split())
-        assert "1706.06169" in text
-        assert re.search(r"body of the paper was not consulted", text)
+        link = re.search(r"\[arXiv:1706\.06169\]\(https://arxiv\.org/abs/1706\.06169\)", text)
+        assert link or "https://arxiv.org/abs/1706.06169" in text, page
+        assert "body of the paper was not consulted" in text, page
+    # Whoever has the package alone finds it in the recipe.
+    assert "1706.06169" in load_recipe("dstl-ternaus").text

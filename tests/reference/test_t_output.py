@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,13 +27,15 @@ from landscribe.core.spectral.rules import rule_of
 from landscribe.io.project import Project, open_project
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.run.prepared import open_prepared
-from landscribe.io.run.runs import Run
+from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.io.source.scenes import sensor_grids
 from landscribe.io.source.submissions import EMPTY, read_texts, write_texts
 from landscribe.io.vector.wkt_csv import read_wkt_csv
 from landscribe.nn.predict.spectral import SpectralScene, spectral_field, spectral_scene
 from landscribe.stages.pictures import FILL, draw_scene, pictures
+from landscribe.stages.prepare import prepare
+from landscribe.stages.train import train
 from landscribe.stages.vectorize import vectorize_scene
 from scenes import make_arrays
 
@@ -257,13 +260,22 @@ def test_t13_minimum_areas_after_the_rules(class_name: str, limit: int) -> None:
     assert done.geometry.iloc[0].bounds[0] > 200
 
 
-def test_t16_spread_over_epochs_can_be_read_from_the_history(run: Run) -> None:
-    with run.path("models", "all", "history.csv").open() as file:
-        rows = list(csv.DictReader(file))
+def test_t16_each_row_of_the_history_is_of_its_epoch(variant: Callable[..., Project], tmp_path: Path) -> None:
+    """What an epoch is worth stands there as it was then: a run that ends earlier has the same rows so far."""
+    steady = ("models.0.schedule.decay=constant", "models.0.schedule.warmup=0.0", "models.0.schedule.steps=2")
+    rows = {}
+    for epochs in (1, 3):
+        project, folder = variant(*steady, f"models.0.schedule.epochs={epochs}"), open_run(tmp_path / str(epochs))
+        prepare(project, folder)
+        train(project, folder)
+        with folder.path("models", "all", "history.csv").open() as file:
+            rows[epochs] = list(csv.DictReader(file))
+    columns = [f"{kind}/{name}" for kind in ("loss", "jaccard") for name in DSTL_LEGEND.names]
+    assert [rows[1][0][column] for column in columns] == [rows[3][0][column] for column in columns]
     for name in DSTL_LEGEND.names:
-        values = np.array([float(row[f"loss/{name}"]) for row in rows])
-        assert len(values) == 2
-        assert np.isfinite(values.mean() + values.std())
+        values = [float(row[f"loss/{name}"]) for row in rows[3]]
+        assert len(set(values)) == 3
+        assert 0 < np.std(values) < np.mean(values)
 
 
 REGIONS = {
