@@ -59,13 +59,13 @@ def learn_ranges(folders: Iterable[Path], pixels_m: Iterable[float | None]) -> R
             if not row.get("percentiles"):
                 continue
             own = sensors.setdefault(
-                name, {"types": [], "bands": facts["bands"][name], "low": [math.inf], "high": [-math.inf]}
+                name, {"types": [], "bands": facts["bands"][name], "p1": [math.inf], "p99": [-math.inf]}
             )
             if row["type"] not in own["types"]:
                 own["types"].append(row["type"])
             low, _, high = np.array(row["percentiles"]).T
-            own["low"] = np.minimum(own["low"], low).tolist()
-            own["high"] = np.maximum(own["high"], high).tolist()
+            own["p1"] = np.minimum(own["p1"], low).tolist()
+            own["p99"] = np.maximum(own["p99"], high).tolist()
     sizes = [size for size in pixels_m if size is not None]
     return {"sensors": sensors, "pixel_m": [min(sizes), max(sizes)] if sizes else None}
 
@@ -109,7 +109,7 @@ def _of_sensor(scene: PreparedScene, name: str, row: Mapping[str, Any], own: Map
     if bands != own["bands"]:
         return [problem(name, "other bands", got=", ".join(bands), need=", ".join(own["bands"]))]
     factor = ORDER if row["type"] in own["types"] else ORDER_OF_ANOTHER_TYPE
-    for band, (low, middle, high), first, last in zip(bands, row["percentiles"], own["low"], own["high"], strict=True):
+    for band, (low, middle, high), first, last in zip(bands, row["percentiles"], own["p1"], own["p99"], strict=True):
         margin = max(last - first, abs(first), abs(last))
         ours, theirs = max(abs(low), abs(high)), max(abs(first), abs(last))
         far = not first - margin <= middle <= last + margin
