@@ -28,7 +28,7 @@ from landscribe.io.run.tuned import UNTUNED_FEATURES, UNTUNED_PROBABILITY, effec
 from landscribe.io.vector.vectors import read_own, write_features
 from landscribe.workers import scenes_at_once
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 BLOCK_BYTES = 16
 """Memory for a pixel of a block while it is traced."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import box
 
@@ -19,6 +19,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 @settings(max_examples=40, deadline=None)
 @given(seeds, st.sampled_from(["contour", "edge"]), st.floats(0.02, 1.5))
+@example(244929410, "contour", 0.5)  # a vertex on a line exactly, where the thinned line passed behind a centre
 def test_simplification_keeps_its_distance_and_the_topology(seed, mode, tolerance):
     field = random_field(seed)
     whole = trace(field, mode=mode, sharp=False)

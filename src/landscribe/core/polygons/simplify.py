@@ -237,10 +237,11 @@ def _bare_ring(
     height: int,
     width: int,
     fixed: NDArray[np.bool_],
+    straight: bool,
     ring: Floats,
     stays: NDArray[np.bool_],
 ) -> int:
-    """Copy an open ring without vertices that mean nothing: repeated, along the border, or on a line exactly.
+    """Copy an open ring without vertices that mean nothing: repeated, along the border, or (`straight`) on a line.
 
     Returns:
         Its number of vertices; `stays` is set for those that must not go.
@@ -257,7 +258,7 @@ def _bare_ring(
                 before = before - 1 if before > start else stop - 1
             if (xy[after, 0] == x and xy[after, 1] == y) or _along_border(xy, i, before, after, height, width):
                 continue
-        elif not stay and m > 0:
+        elif straight and not stay and m > 0:
             ax, ay = ring[m - 1, 0], ring[m - 1, 1]
             if _distance(ax, ay, xy[after, 0], xy[after, 1], x, y) <= EXACT_PX:
                 continue
@@ -304,7 +305,9 @@ def thin(
             ring, turned = np.empty((size, 2), np.float64), np.empty((size, 2), np.float64)
             keep, stays = np.empty(size, np.bool_), np.empty(size, np.bool_)
             stack = np.empty((size, 2), np.int64)
-        m = _bare_ring(xy, start, stop, height, width, fixed, ring, stays)
+        # A vertex on a line still says which centres another line must pass between.
+        straight = tolerance == 0.0 or kind != CONTOUR
+        m = _bare_ring(xy, start, stop, height, width, fixed, straight, ring, stays)
         if tolerance > 0.0:
             lowest, opposite = extremes(ring, m)
             for i in range(m + 1):
