@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from landscribe import __version__
+from landscribe.apart import start
 from landscribe.core.seal import seal
 from landscribe.errors import IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_text
@@ -179,6 +180,8 @@ def predict_images(
         RecipeError: If an image or the models are missing, the models want more than one image shows, two images have
             one name, or a file in `out` would be lost; all of it before anything is done.
     """
+    import_module("landscribe.stages.prepare")  # so that workers have it
+    start()
     images = find_images(given)
     finished = look_at_models(models, trust=trust)
     loaded, notes = recipe_of_models(finished, overrides)

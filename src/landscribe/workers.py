@@ -28,6 +28,9 @@ stopping = threading.Event()
 reads: ContextVar[dict[str, str] | None] = ContextVar("reads", default=None)
 """What the item that is worked on has read, name -> digest; threads of a pool share it with the one that opened it."""
 
+beat: Callable[[], None] | None = None
+"""In a worker of `landscribe.apart`: tells the process that waits for it that it is alive."""
+
 
 class _Event(Protocol):
     def is_set(self) -> bool: ...
@@ -91,6 +94,8 @@ def stop_if_asked() -> None:
     Raises:
         KeyboardInterrupt: As Ctrl-C does by itself in the main thread.
     """
+    if beat is not None:
+        beat()
     order: _Order | None = getattr(_own, "order", None)
     while order is not None:
         if order.given.is_set():

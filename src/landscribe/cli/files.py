@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from landscribe.cli.console import reporting, say, tell_counts, tell_table, tell_text
 from landscribe.cli.flow import JsonOption, open_recipe
+from landscribe.cli.in_worker import SECONDS, SecondsOption, in_worker
 from landscribe.cli.results import say_left_out, tell_score
 from landscribe.cli.submissions import SetOption
 from landscribe.errors import RecipeError, problem
@@ -40,11 +42,13 @@ def burn(
     like: Annotated[Path, typer.Option("--like", help="Raster whose grid the result has.")],
     class_field: Annotated[str | None, typer.Option(help="Column that names the class: one band each.")] = None,
     mode: Annotated[BurnMode, typer.Option(help="Covered share 0..255, or a 0/1 mask.")] = BurnMode.share,
+    seconds: SecondsOption = SECONDS,
 ) -> None:
     """Turn polygons into a raster: the covered share of each pixel, or a mask."""
     from landscribe.stages.files.burn import burn_file
 
-    tell_counts(burn_file(labels, like, out, class_field=class_field, mode=mode.value), out)
+    work = partial(burn_file, labels, like, out, class_field=class_field, mode=mode.value)
+    tell_counts(in_worker([labels, like], work, seconds), out)
 
 
 def score(
@@ -56,6 +60,7 @@ def score(
     class_field: Annotated[str | None, typer.Option(help="Column that names the class in both files.")] = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
+    seconds: SecondsOption = SECONDS,
 ) -> None:
     """Score a run, or any two vector files, submissions included."""
     if truth is None and run is None and Path(first).is_dir():
@@ -68,7 +73,8 @@ def score(
     if truth is not None:
         from landscribe.stages.files.score_files import score_files
 
-        _tell_score(score_files(Path(first), truth, class_field=class_field), as_json)
+        work = partial(score_files, Path(first), truth, class_field=class_field)
+        _tell_score(in_worker([Path(first), truth], work, seconds), as_json)
         return
     from landscribe.io.run.runs import open_run
     from landscribe.io.run.scored import SCORE, read_score

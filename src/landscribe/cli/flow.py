@@ -157,7 +157,17 @@ def stats(
 
     project = open_recipe(recipe, overrides)
     with reporting() as progress:
-        rows: list[Any] = list(shapes(project, progress) if images else measure(project, progress))
+        failed: dict[str, str] = {}
+        look = shapes if images else measure
+        rows: list[Any] = list(look(project, progress, failed=failed))
+    _tell_stats(rows, project.legend.names if not images else (), as_json=as_json, images=images)
+    for reason in failed.values():
+        say(f"failed: {reason}")
+    if failed:
+        raise PartialError(problem(f"{len(failed)} failed, the others are done", ", ".join(failed)))
+
+
+def _tell_stats(rows: list[Any], names: tuple[str, ...], *, as_json: bool, images: bool) -> None:
     if as_json:
         tell_json([row.__dict__ for row in rows])
         return
@@ -172,7 +182,6 @@ def stats(
     ):
         scenes = list(dict.fromkeys(row.scene for row in rows))
         cells = {(row.scene, row.class_name): scale * getattr(row, field) for row in rows}
-        names = list(project.legend.names)
         table = [[scene, *(f"{cells[scene, name]:.{decimals}f}" for name in names)] for scene in scenes]
         divisor = len(scenes) if together == "mean" else 1
         totals = [sum(cells[scene, name] for scene in scenes) / max(divisor, 1) for name in names]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from landscribe.cli.console import say, tell_counts
+from landscribe.cli.in_worker import SECONDS, SecondsOption, in_worker
 from landscribe.core.tracing import MOST_ROUNDS, Tracing
 from landscribe.errors import RecipeError, problem
 
@@ -110,30 +113,36 @@ def trace(
     shared: Annotated[
         bool, typer.Option("--shared", help="The same along pixel borders; shared borders stay shared.")
     ] = False,
+    seconds: SecondsOption = SECONDS,
 ) -> None:
     """Turn a raster into polygons, one class per band or per value of a class map. Defaults are those of a run."""
-    from landscribe.core.trace.meaning import default_mode
     from landscribe.stages.files.taken import Wish
     from landscribe.stages.files.trace import pixel_area_m2, trace_file
 
     wish = Wish(None if taken_for is None else taken_for.value, read_names(classes), read_nodata(nodata))
-    area = pixel_area_m2(raster) if unit is AreaUnit.m2 else 1.0
+    area = in_worker([raster], partial(pixel_area_m2, raster), seconds) if unit is AreaUnit.m2 else 1.0
     corners = connectivity.value
+    given = Tracing(
+        threshold=threshold,
+        mode=DEFAULT.mode if mode is None else mode.value,
+        min_area_px=min_area / area,
+        min_hole_px=None if min_hole is None else min_hole / area,
+        simplify_px=simplify,
+        connectivity="mean" if corners == "mean" else 4 if corners == "4" else 8,
+        smooth=smooth,
+        right_angles=right_angles,
+    )
+    work = partial(
+        trace_file, raster, out, partial(_tracing_of, given, mode), wish=wish, exclusive=exclusive,
+        shared_borders=shared, tell=say,
+    )  # fmt: skip
+    tell_counts(in_worker([raster], work, seconds), out)
 
-    def tracing_of(meaning: Meaning) -> Tracing:
-        return Tracing(
-            threshold=threshold,
-            mode=default_mode(meaning) if mode is None else mode.value,
-            min_area_px=min_area / area,
-            min_hole_px=None if min_hole is None else min_hole / area,
-            simplify_px=simplify,
-            connectivity="mean" if corners == "mean" else 4 if corners == "4" else 8,
-            smooth=smooth,
-            right_angles=right_angles,
-        )
 
-    counts = trace_file(raster, out, tracing_of, wish=wish, exclusive=exclusive, shared_borders=shared, tell=say)
-    tell_counts(counts, out)
+def _tracing_of(given: Tracing, mode: TraceMode | None, meaning: Meaning) -> Tracing:
+    from landscribe.core.trace.meaning import default_mode
+
+    return replace(given, mode=default_mode(meaning) if mode is None else mode.value)
 
 
 def read_names(text: str | None) -> dict[int, str]:

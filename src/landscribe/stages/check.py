@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from landscribe.apart import apart, at_once, start
 from landscribe.core.arrays import FloatArray
 from landscribe.core.grid import Grid
 from landscribe.core.ground import Ground, add_ground
@@ -20,7 +21,7 @@ from landscribe.core.spectral.indices import band_positions
 from landscribe.core.split.leaks import THUMBNAIL_PX, find_overlaps, find_twins, make_thumbnail
 from landscribe.errors import BAD_FILE, LandscribeError, RecipeError, problem
 from landscribe.io.atomic import write_text
-from landscribe.io.digests import file_digest
+from landscribe.io.digests import file_digest, stamp_of
 from landscribe.io.labels.findings import LabelFacts, label_errors, label_warnings, look_at_labels
 from landscribe.io.project import Progress, Project, StageResult, check_models, make_items, silent
 from landscribe.io.project.alignment import scene_sources
@@ -31,6 +32,9 @@ from landscribe.io.run.runs import Made, Run, make_key
 from landscribe.io.source.scenes import Scene, other_ground, sensor_grids, shared_ground
 from landscribe.io.source.sensor_files import open_sensor
 from landscribe.io.source.sensor_findings import SensorFacts, look_at_sensor, sensor_errors, sensor_warnings
+from landscribe.workers import abreast
+
+T = TypeVar("T")
 
 FORMAT = 2
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
@@ -80,31 +84,40 @@ def check(project: Project, progress: Progress = silent) -> CheckResult:
         DataError: If no scene is found at all.
         RecipeError: If the recipe does not fit itself (unknown class, sensor, index).
     """
+    start()
     scenes = project.scenes
     findings = [Finding("error", text) for text in scenes.broken.values()]
     findings += [Finding("warning", text) for text in scenes.problems]
     # Without labels there is nothing to train and nothing to split, and finished models know their classes.
     teaches = bool(scenes.label_tables)
-    legend = project.legend if teaches or project.recipe.classes else Legend(())
+    legend = Legend(())
+    try:
+        legend = project.legend if teaches or project.recipe.classes else legend
+    except BAD_FILE as error:
+        findings.append(Finding("error", str(error)))
     if len(legend):
         _check_models(project)
     grids: dict[str, Grid] = {}
     facts: list[LabelFacts] = []
     pixels: list[SensorFacts] = []
-    for number, scene in enumerate(scenes.scenes):
-        progress(f"check {scene.id}", number, len(scenes.scenes))
-        try:
-            own = sensor_grids(scene)
-            grids[scene.id] = own[scene.reference.name]
-            findings += _check_extents(scene, own)
-            pixels += [look_at_sensor(scene, name) for name in scene.sensors]
-            if all(shared_ground(scene, own).values()):
-                findings += _check_orientation(scene)
-            if scene.label_files:
-                facts.append(look_at_labels(scene, legend, grids[scene.id]))
-        except BAD_FILE as error:
-            grids.pop(scene.id, None)
-            findings.append(Finding("error", _at_scene(scene, error)))
+    by_id = {scene.id: scene for scene in scenes.scenes}
+
+    def look(scene_id: str) -> _Looked:
+        scene = by_id[scene_id]
+        return _in_worker(project, scene, look_at_scene, scene, legend)
+
+    with abreast(look, list(by_id), at_once()) as outcomes:
+        for number, (scene_id, outcome) in enumerate(outcomes):
+            progress(f"check {scene_id}", number, len(by_id))
+            try:
+                own = outcome()
+            except BAD_FILE as error:
+                findings.append(Finding("error", _at_scene(by_id[scene_id], error)))
+                continue
+            findings += own.findings
+            pixels += own.pixels
+            grids |= {} if own.grid is None else {scene_id: own.grid}
+            facts += [] if own.labels is None else [own.labels]
     findings += [Finding("error", text) for text in sensor_errors(pixels)]
     findings += [Finding("warning", text) for text in sensor_warnings(pixels)]
     unit = "px" if any(grid.crs is None for grid in grids.values()) else "m2"
@@ -126,9 +139,8 @@ def check_run(project: Project, run: Run, progress: Progress = silent) -> StageR
     Raises:
         DataError: If no scene can be used.
     """
-    files = [file.path for scene in project.scenes.scenes for file in scene.sensors.values()]
-    files += [path for scene in project.scenes.scenes for label in scene.label_files for path in label.paths]
-    stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    files = [path for scene in project.scenes.scenes for path in scene.paths]
+    stamps = [(str(path), stamp_of(path)[:2]) for path in files]
     key = make_key(
         FORMAT,
         files=stamps,
@@ -153,6 +165,42 @@ def check_run(project: Project, run: Run, progress: Progress = silent) -> StageR
         )
 
     return make_items(run, "check", ["all"], lambda _item: key, make)
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What was seen of one scene."""
+
+    grid: Grid | None
+    """Of its reference; None where the scene cannot be used."""
+    findings: tuple[Finding, ...]
+    pixels: tuple[SensorFacts, ...]
+    labels: LabelFacts | None
+
+
+def look_at_scene(scene: Scene, legend: Legend) -> _Looked:
+    """Look at the files of one scene; what was seen before one of them turned out to be bad is kept."""
+    grid: Grid | None = None
+    findings: list[Finding] = []
+    pixels: list[SensorFacts] = []
+    labels: LabelFacts | None = None
+    try:
+        own = sensor_grids(scene)
+        grid = own[scene.reference.name]
+        findings += _check_extents(scene, own)
+        pixels += [look_at_sensor(scene, name) for name in scene.sensors]
+        if all(shared_ground(scene, own).values()):
+            findings += _check_orientation(scene)
+        if scene.label_files and len(legend):
+            labels = look_at_labels(scene, legend, grid)
+    except BAD_FILE as error:
+        grid = None
+        findings.append(Finding("error", _at_scene(scene, error)))
+    return _Looked(grid, tuple(findings), tuple(pixels), labels)
+
+
+def _in_worker(project: Project, scene: Scene, work: Callable[..., T], *args: Any) -> T:
+    return apart(f"scene {scene.id!r}", work, *args, limits=project.limits, paths=scene.paths)
 
 
 def _at_scene(scene: Scene, error: LandscribeError) -> str:
@@ -213,7 +261,8 @@ def _check_duplicates(project: Project) -> Iterator[Finding]:
     by_size: dict[int, list[tuple[str, Scene]]] = defaultdict(list)
     for scene in project.scenes.scenes:
         file = scene.reference
-        by_size[file.path.stat().st_size].append((file.name, scene))
+        if file.path.is_file():  # one that vanishes has its own line
+            by_size[file.path.stat().st_size].append((file.name, scene))
     for group in by_size.values():
         if len(group) < 2:
             continue
@@ -237,7 +286,13 @@ def _check_places(project: Project, grids: dict[str, Grid]) -> Iterator[Finding]
     afloat = [scene for scene in scenes if grids[scene.id].crs is None]
     if len(afloat) <= MAX_TWINS:
         largest = max((max(grids[scene.id].shape_hw) for scene in afloat), default=1)
-        leaks += find_twins({scene.id: _thumbnail(scene, grids[scene.id], largest) for scene in afloat}, places)
+        thumbnails = {}
+        for scene in afloat:
+            try:
+                thumbnails[scene.id] = _in_worker(project, scene, _thumbnail, scene, grids[scene.id], largest)
+            except BAD_FILE as error:
+                yield Finding("error", _at_scene(scene, error))
+        leaks += find_twins(thumbnails, places)
     else:
         yield Finding("warning", f"{len(afloat)} scenes without a CRS were not compared by their looks: too many")
     for leak in leaks:

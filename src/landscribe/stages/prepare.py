@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 import shapely
 
+from landscribe.apart import apart, start
 from landscribe.core.arrays import BoolArray, ByteArray, GeometryArray
 from landscribe.core.burn import MaskMode, burn_mask, burn_share
 from landscribe.core.features import of_class
 from landscribe.core.grid import STRIP_ROWS, Grid, Window
+from landscribe.core.legend import Legend
+from landscribe.core.recipe import PrepareTable
 from landscribe.core.register import Move, move_grid
 from landscribe.errors import BAD_FILE, DataError, problem
 from landscribe.io.atomic import write_text
@@ -63,10 +66,11 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
         DataError: If no scene could be prepared.
         RecipeError: If `[validate]`, or a split that was edited by hand, cannot be carried out with these scenes.
     """
+    start()
     scenes = {scene.id: scene for scene in project.scenes.scenes}
     broken = project.scenes.broken
     legend = project.legend
-    need_bytes = max((_need_bytes(project, scene) for scene in scenes.values()), default=0)
+    need_bytes = max((_memory_of(project, scene) for scene in scenes.values()), default=0)
     at_once, threads = scenes_at_once(len(scenes), need_bytes)
     moves = align_scenes(project, run, progress, workers=at_once)
 
@@ -98,7 +102,9 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
     suspects: dict[str, dict[str, Sequence[Suspect]]] = {}
 
     def make(scene_id: str) -> Made:
-        made, found = _prepare_scene(project, run, scenes[scene_id], moves.get(scene_id, {}), threads)
+        scene = scenes[scene_id]
+        given = (project.recipe.prepare, legend, run.scene_folder(scene_id), scene, moves.get(scene_id, {}), threads)
+        made, found = apart(f"scene {scene_id!r}", _prepare_scene, *given, limits=project.limits, paths=scene.paths)
         for name, own in found.items():
             suspects.setdefault(name, {})[scene_id] = own
         for path, stamp in stamps[scene_id].items():
@@ -119,29 +125,30 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
 
 def _stamps(scene: Scene) -> dict[Path, tuple[int, ...]]:
     """Return what tells whether a file of a scene is still the one whose digest was taken."""
-    files = [path for file in scene.sensors.values() for path in file.paths]
-    files += [path for label in scene.label_files for path in label.paths]
-    return {path: stamp_of(path) for path in files}
+    return {path: stamp_of(path) for path in scene.paths}
 
 
-def _need_bytes(project: Project, scene: Scene) -> int:
+def _memory_of(project: Project, scene: Scene) -> int:
     """Return about how much memory a scene takes while it is prepared; 0 for one that cannot be opened."""
     try:
-        grids = sensor_grids(scene)
+        return apart(scene.id, _need_bytes, scene, len(project.legend), limits=project.limits, paths=scene.paths)
     except BAD_FILE:
         return 0
+
+
+def _need_bytes(scene: Scene, classes: int) -> int:
+    grids = sensor_grids(scene)
     strips = {name: min(grid.height, STRIP_ROWS) * grid.width for name, grid in grids.items()}
     most = max(strips[name] * len(file.sensor.bands) * STATISTICS_BYTES for name, file in scene.sensors.items())
     reference = grids[scene.reference.name]
     painted = any(label.table.is_picture for label in scene.label_files)
     rows = reference.height if painted else min(reference.height, STRIP_ROWS)
-    return most + rows * reference.width * len(project.legend)
+    return most + rows * reference.width * classes
 
 
 def _prepare_scene(
-    project: Project, run: Run, scene: Scene, moves: Mapping[str, Move], threads: int
+    table: PrepareTable, legend: Legend, folder: Path, scene: Scene, moves: Mapping[str, Move], threads: int
 ) -> tuple[Made, dict[str, list[Suspect]]]:
-    folder = run.scene_folder(scene.id)
     grids = sensor_grids(scene)
     require_shared_ground(scene, grids)
     reference = grids[scene.reference.name]
@@ -154,9 +161,9 @@ def _prepare_scene(
         for own in suspects[name]:
             pixels = round(own.share * statistics[name]["valid_pixels"])
             counts[f"pixels of {name} of {own.value:.10g} {TAKEN_FOR_DATA}"] = pixels
-    if project.recipe.prepare.pansharpen != "none":
-        outputs += write_sharpened(folder, grids, project.recipe.prepare.pansharpen)
-    labels = read_labels(scene, project.legend, grids[scene.reference.name]) if scene.label_files else None
+    if table.pansharpen != "none":
+        outputs += write_sharpened(folder, grids, table.pansharpen)
+    labels = read_labels(scene, legend, grids[scene.reference.name]) if scene.label_files else None
     notes = [f"{scene.id}: {name} is missing" for name in scene.missing]
     if labels is not None and not labels.is_labelled:
         notes.append(f"{scene.id}: {NOBODY_LOOKED}; it is only predicted")
@@ -164,8 +171,8 @@ def _prepare_scene(
     if labels is not None:
         outputs += [folder / COVERAGE, folder / LABELS]
         counts |= labels.file_counts | labels.counts
-        counts |= _write_coverage(project, folder, scene, grids[scene.reference.name], labels, threads)
-        write_features(folder / LABELS, labels.features, legend=project.legend)
+        counts |= _write_coverage(table, legend, folder, scene, grids[scene.reference.name], labels, threads)
+        write_features(folder / LABELS, labels.features, legend=legend)
         counts["label polygons"] = len(labels.features)
         counts[NO_FILE] = sum(label.path is None for label in scene.label_files)
         if labels.is_shared:
@@ -230,11 +237,9 @@ def _copy(file: SensorFile, grid: Grid, target: Path) -> tuple[dict[str, Any], l
 
 
 def _write_coverage(
-    project: Project, folder: Path, scene: Scene, grid: Grid, labels: Labels, threads: int
+    table: PrepareTable, legend: Legend, folder: Path, scene: Scene, grid: Grid, labels: Labels, threads: int
 ) -> dict[str, float]:
-    legend = project.legend
     pixels = {name: grid.ground_to_pixels(of_class(labels.features, name)) for name in legend.names}
-    table = project.recipe.prepare
     grown = {name: by for name, by in table.grow_px.items() if by and legend.by_name(name)}
     pixels |= {name: shapely.buffer(pixels[name], by) for name, by in grown.items()}
     area = dict.fromkeys(legend.names, 0.0)

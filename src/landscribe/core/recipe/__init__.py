@@ -10,7 +10,16 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, model_validator
 
-from landscribe.core.recipe.data import SHARP, ClassTable, DataTable, KindTable, LabelTable, PrepareTable, SensorTable
+from landscribe.core.recipe.data import (
+    SHARP,
+    ClassTable,
+    DataTable,
+    KindTable,
+    LabelTable,
+    LimitsTable,
+    PrepareTable,
+    SensorTable,
+)
 from landscribe.core.recipe.models import (
     ChipTable,
     InputTable,
@@ -49,6 +58,7 @@ __all__ = [
     "KindTable",
     "LabelTable",
     "LengthTable",
+    "LimitsTable",
     "LossTable",
     "ModelTable",
     "Name",
@@ -97,6 +107,7 @@ class Recipe(BaseModel, frozen=True, extra="forbid", strict=True):
     vectorize: VectorizeTable = VectorizeTable()
     rules: tuple[RuleTable, ...] = ()
     submit: SubmitTable = SubmitTable()
+    limits: LimitsTable = LimitsTable()
     validation: ValidateTable = Field(default=ValidateTable(), alias="validate")
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from landscribe.apart import Limits
 from landscribe.core.recipe.values import Colour, Count, FileName, Name, NonNegative, PerClass, Positive
 
 NOT_A_SENSOR = ("coverage", "labels", "scene")
@@ -210,3 +211,12 @@ class PrepareTable(BaseModel, frozen=True, extra="forbid", strict=True):
     grow_px: PerClass = {}
     """By how many pixels of the reference the training labels of a class are grown, negative to shrink: the fifth
     place of DSTL grew structures by 0.5. Scores on polygons go by the labels as they are."""
+
+
+class LimitsTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """`[limits]`: what reading one scene may take in a process of its own; one that takes more is named."""
+
+    seconds: Annotated[float, Field(gt=0)] = Limits().seconds
+    """Without a sign of life: a window or step done. Each megabyte of its files adds a second. Tried twice."""
+    memory_share: Annotated[float, Field(gt=0, le=1)] = Limits().memory_share
+    """Of the memory that is free, for all such processes together."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from landscribe.apart import Limits, apart
 from landscribe.core.legend import DSTL_LEGEND, LandClass, Legend, default_colour
 from landscribe.core.recipe import LabelTable, Recipe
-from landscribe.errors import RecipeError, problem
+from landscribe.errors import BAD_FILE, DataError, LandscribeError, RecipeError, problem
 from landscribe.io.labels.drawings import drawn_classes
 from landscribe.io.labels.labels import require_fitting
 from landscribe.io.source.scenes import SceneList
@@ -19,7 +20,7 @@ MANY, COLUMNS = 5, 10
 """Values and columns that are named."""
 
 
-def legend_of(recipe: Recipe, scenes: SceneList) -> Legend:
+def legend_of(recipe: Recipe, scenes: SceneList, limits: Limits) -> Legend:
     """Return the legend of a recipe: its `[[classes]]`, else what the labels themselves name.
 
     Raises:
@@ -40,7 +41,7 @@ def legend_of(recipe: Recipe, scenes: SceneList) -> Legend:
         raise RecipeError(problem("[[classes]]", "missing", need="the classes, since there are no labels to name them"))
     names: dict[str, str | None] = {}
     for number, table in enumerate(scenes.label_tables):
-        for name, colour in _named(table, number, scenes).items():
+        for name, colour in _named(table, number, scenes, limits).items():
             names[name] = names.get(name) or colour
     return Legend(
         tuple(
@@ -60,7 +61,7 @@ def classes_of_labels(tables: Sequence[LabelTable], legend: Legend) -> tuple[str
     return tuple(name for name in legend.names if name in named)
 
 
-def _named(table: LabelTable, number: int, scenes: SceneList) -> dict[str, str | None]:
+def _named(table: LabelTable, number: int, scenes: SceneList, limits: Limits) -> dict[str, str | None]:
     """Return the classes that one table of labels names, in order, with the colours that it gives them."""
     if table.colours is not None:
         return dict(table.colours)
@@ -72,13 +73,52 @@ def _named(table: LabelTable, number: int, scenes: SceneList) -> dict[str, str |
         return dict.fromkeys(table.layers)
     files = [scene.label_files[number] for scene in scenes.scenes if scene.label_files]
     paths = sorted({file.path for file in files if file.path is not None})
-    kind: Kind = kind_of(paths[0]) if paths else "vector"
+    kind, field = _way_to_read(paths, table, limits) if paths else ("vector", "")
     if kind not in ("vector", "picture"):
-        return dict.fromkeys(drawn_classes(kind, files) if kind != "table" else ())
-    if paths:
-        require_fitting(paths[0], table, kind)
-    field = table.class_field or _own_field(paths, table.layer)
-    return dict.fromkeys(sorted({v for path in paths for v in list_values(path, field, layer=table.layer)}))
+        where = str(paths[0].parent)
+        return dict.fromkeys(apart(where, drawn_classes, kind, files, limits=limits) if kind != "table" else ())
+    return dict.fromkeys(sorted(_values(paths, field, table.layer, limits)))
+
+
+def _way_to_read(paths: list[Path], table: LabelTable, limits: Limits) -> tuple[Kind, str]:
+    """Return the kind of label files and the column of their classes, as the first one that can be read shows them.
+
+    Raises:
+        DataError: If none can be read, with what is wrong with the first.
+    """
+    first: LandscribeError | None = None
+    for path in paths:
+        try:
+            return apart(str(path), _look_at, path, table, limits=limits, paths=(path,))
+        except BAD_FILE as error:
+            first = first or error
+    raise first or DataError(problem("labels", "no file"))
+
+
+def _look_at(path: Path, table: LabelTable) -> tuple[Kind, str]:
+    kind = kind_of(path)
+    if kind not in ("vector", "picture"):
+        return kind, ""
+    require_fitting(path, table, kind)
+    return kind, table.class_field or _own_field([path], table.layer)
+
+
+def _values(paths: list[Path], field: str, layer: str | None, limits: Limits) -> set[str]:
+    """Return the values of a column of all files that can be read; the others have their line where they are used."""
+    found: set[str] = set()
+    bad: LandscribeError | None = None
+    for path in paths:
+        try:
+            found |= set(apart(str(path), _list_values, path, field, layer, limits=limits, paths=(path,)))
+        except BAD_FILE as error:
+            bad = bad or error
+    if bad is not None and not found:
+        raise bad
+    return found
+
+
+def _list_values(path: Path, field: str, layer: str | None) -> list[str]:
+    return list_values(path, field, layer=layer)
 
 
 def _own_field(paths: list[Path], layer: str | None) -> str:

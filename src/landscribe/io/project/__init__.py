@@ -9,10 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
+from landscribe.apart import OF_THE_DISK, Limits
 from landscribe.core.legend import Legend
 from landscribe.core.owners import require_owners
 from landscribe.core.recipe import Recipe
-from landscribe.errors import BAD_FILE, IntegrityError, LandscribeError, LimitError, RecipeError, problem
+from landscribe.errors import BAD_FILE, DataError, IntegrityError, LandscribeError, LimitError, RecipeError, problem
 from landscribe.io.labels.legend import legend_of
 from landscribe.io.models.finished import OPTION, FinishedModels, keep_finished, look_at_models, read_finished
 from landscribe.io.run.runs import Made, Run, make_item
@@ -49,17 +50,24 @@ class Project:
     images: tuple[Path, ...] = ()
     """Images given one by one, each a scene, in place of what the recipe's pattern finds."""
 
+    @property
+    def limits(self) -> Limits:
+        """What reading one scene may take."""
+        return Limits(self.recipe.limits.seconds, self.recipe.limits.memory_share)
+
     @cached_property
     def scenes(self) -> SceneList:
         """All scenes, in natural order."""
-        return list_images(self.recipe, self.images) if self.images else list_scenes(self.recipe, self.root)
+        if self.images:
+            return list_images(self.recipe, self.images, self.limits)
+        return list_scenes(self.recipe, self.root)
 
     @cached_property
     def legend(self) -> Legend:
         """Classes in band order: of the recipe, else of finished models, else of the labels."""
         if self.finished is not None and not self.recipe.classes and self.recipe.data.source != "dstl":
             return self.finished.legend
-        return legend_of(self.recipe, self.scenes)
+        return legend_of(self.recipe, self.scenes, self.limits)
 
 
 @dataclass
@@ -208,20 +216,23 @@ def make_items(
             progress(f"{stage} {item}", number, len(names))
             try:
                 (result.made if outcome() else result.current).append(item)
+                continue
             except BAD_FILE as error:
-                error.add_note(f"{stage}, {item}")
-                result.failed[item] = str(error)
-                result.damaged += [item] if isinstance(error, IntegrityError) else []
                 last: LandscribeError = error
             except OSError as error:
-                raise LimitError(
-                    problem(f"{stage}, {item}", _disk_reason(error), do="free space, then run again")
-                ) from error
+                where, what = f"{stage}, {item}", f"the system refused: {error.strerror or error}"
+                if error.errno is None or error.errno in OF_THE_DISK:
+                    raise LimitError(problem(where, what, do="free space, then run again")) from error
+                last = DataError(problem(str(error.filename or where), what))
+            last.add_note(f"{stage}, {item}")
+            result.failed[item] = str(last)
+            result.damaged += [item] if isinstance(last, IntegrityError) else []
     progress(stage, len(names), len(names))
     run.note_failures(stage, names, result.failed)
     run.write_manifest()
     if names and len(result.failed) == len(names):
-        raise last if len(names) == 1 else type(last)(_all_reasons(result.failed)) from last
+        kind = IntegrityError if result.damaged else type(last)
+        raise last if len(names) == 1 else kind(_all_reasons(result.failed)) from last
     return result
 
 
@@ -244,10 +255,6 @@ def follow_items(
             if not run.is_current(stage, item, key_of(item)):
                 make(item)
     return StageResult(stage)
-
-
-def _disk_reason(error: OSError) -> str:
-    return f"the system refused: {error.strerror or error}"
 
 
 def scenes_of(project: Project, items: Iterable[str]) -> list[Scene]:

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from landscribe.apart import apart
 from landscribe.core.arrays import AnyArray, BoolArray
 from landscribe.core.grid import Grid, Window
+from landscribe.core.recipe import PrepareTable
 from landscribe.core.register import Move, Source, align_scene, fall_back
 from landscribe.errors import BAD_FILE
 from landscribe.io.atomic import write_text
@@ -63,19 +65,34 @@ def align_scenes(
         )
 
     def make(scene_id: str) -> Made:
+        scene = scenes[scene_id]
         try:
-            moves = align_scene(scene_sources(scenes[scene_id]), table)
+            moves = apart(f"scene {scene_id!r}", _align, scene, table, limits=project.limits, paths=scene.paths)
         except BAD_FILE:
             moves = {}  # what cannot be read here cannot be read by `prepare` either, which says so
         return Made((_write_moves(run.scene_folder(scene_id) / MOVES, moves),))
 
-    make_items(run, ALIGN, scenes, key_of, make, progress, workers=workers)
-    moves = {scene_id: read_moves(run.checked(run.scene_folder(scene_id) / MOVES)) for scene_id in scenes}
-    return moves | _by_place(scenes, run, moves, progress, workers)
+    failed = make_items(run, ALIGN, scenes, key_of, make, progress, workers=workers).failed
+    done = [scene_id for scene_id in scenes if scene_id not in failed]
+    moves = {scene_id: read_moves(run.checked(run.scene_folder(scene_id) / MOVES)) for scene_id in done}
+    return moves | _by_place(project, scenes, run, moves, progress, workers)
+
+
+def _align(scene: Scene, table: PrepareTable) -> dict[str, Move]:
+    return align_scene(scene_sources(scene), table)
+
+
+def _fall_back(scene: Scene, own: Mapping[str, Move], neighbours: Mapping[str, list[Move]]) -> dict[str, Move]:
+    return fall_back(scene_sources(scene), own, neighbours)
 
 
 def _by_place(
-    scenes: Mapping[str, Scene], run: Run, moves: Mapping[str, Mapping[str, Move]], progress: Progress, workers: int
+    project: Project,
+    scenes: Mapping[str, Scene],
+    run: Run,
+    moves: Mapping[str, Mapping[str, Move]],
+    progress: Progress,
+    workers: int,
 ) -> dict[str, dict[str, Move]]:
     """Return the moves of the scenes that lack one and have neighbours in their place that do not."""
     neighbours: dict[str, dict[str, list[Move]]] = {}
@@ -90,7 +107,8 @@ def _by_place(
         return make_key(FORMAT, own=str(moves[scene_id]), neighbours=str(neighbours[scene_id]))
 
     def make(scene_id: str) -> Made:
-        settled = fall_back(scene_sources(scenes[scene_id]), moves[scene_id], neighbours[scene_id])
+        scene, given = scenes[scene_id], (moves[scene_id], neighbours[scene_id])
+        settled = apart(f"scene {scene_id!r}", _fall_back, scene, *given, limits=project.limits, paths=scene.paths)
         return Made((_write_moves(run.scene_folder(scene_id) / PLACE_MOVES, settled),))
 
     if not neighbours:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from landscribe.apart import Limits, apart
 from landscribe.core.recipe import Recipe
 from landscribe.core.sensors import CATALOGUE, Sensor, find_sensor
 from landscribe.errors import BAD_FILE, DataError, RecipeError, problem
@@ -59,7 +60,7 @@ def image_table(name: str, kind: str, bands: Sequence[str], bits: int) -> dict[s
     return data
 
 
-def list_images(recipe: Recipe, images: Sequence[Path]) -> SceneList:
+def list_images(recipe: Recipe, images: Sequence[Path], limits: Limits) -> SceneList:
     """Return images as scenes of the recipe's only sensor, called by their file names.
 
     An image that cannot be read, or has another number of bands, is broken, and the others go on.
@@ -73,7 +74,10 @@ def list_images(recipe: Recipe, images: Sequence[Path]) -> SceneList:
     for path in images:
         any_band = table.nodata_bands == "any"
         file = SensorFile(name, path, sensor, table.nodata, None, any_band, table.alpha, table.bands, table.scale)
-        why = _what_is_wrong(file, sensor)
+        try:
+            why = apart(str(path), _what_is_wrong, file, sensor, limits=limits, paths=(path,))
+        except BAD_FILE as error:
+            why = str(error)
         if why:
             broken[path.stem] = why
         else:

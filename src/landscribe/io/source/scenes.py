@@ -51,6 +51,12 @@ class Scene:
     """Sensors that it lacks as the recipe allows."""
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """All its files that are there."""
+        sensors = [path for file in self.sensors.values() for path in file.paths]
+        return (*sensors, *(path for label in self.label_files for path in label.paths))
+
+    @property
     def reference(self) -> SensorFile:
         """The sensor whose grid is the grid of the result."""
         return next(iter(self.sensors.values()))

@@ -220,14 +220,16 @@ def list_values(path: Path, field: str, *, layer: str | None = None) -> list[str
     """Return the different values of a column as text, sorted.
 
     Raises:
-        DataError: If the file has no such column or cannot be read.
+        DataError: If the file has no such column, holds a name that is no text, or cannot be read.
     """
     content = read_layer(path, layer, {field})
     if field not in content.columns:
         raise DataError(no_column(str(path), field, content.columns))
     if field not in content.attributes:
         return []
-    return sorted({as_text(value) for value in content.attributes[field] if not is_missing(value)})
+    found = sorted({as_text(value) for value in content.attributes[field] if not is_missing(value)})
+    require_text(found, field, str(path))
+    return found
 
 
 def list_columns(path: Path, *, layer: str | None = None, most: int = 8) -> dict[str, list[str]]:
