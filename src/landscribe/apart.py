@@ -42,6 +42,8 @@ FLOOR_BYTES = 1 << 30
 """Of memory for a worker, however little is free."""
 OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
 """Errors of the system that are no file's fault: they stop everything."""
+CACHE_MB = "64"
+"""GDAL would keep a twentieth of the memory for blocks, in each worker; strips are read once and in whole blocks."""
 PR_SET_PDEATHSIG = 1
 
 
@@ -254,6 +256,7 @@ def _nurse(line: socket.socket, parent: int) -> NoReturn:
 def _work(line: Connection, parent: int, memory_bytes: int) -> NoReturn:
     _die_with(parent)
     _limit_memory(memory_bytes)
+    os.environ.setdefault("GDAL_CACHEMAX", CACHE_MB)
     signal.signal(signal.SIGTERM, _leave)
     lock, last = threading.Lock(), [0.0]
 

@@ -20,7 +20,8 @@ from landscribe.io.atomic import write_text
 from landscribe.io.models.finished import OPTION, FinishedModels, forget_finished, look_at_models
 from landscribe.io.project import Progress, Project, StageResult, as_run, fit_models, open_project, silent, use_models
 from landscribe.io.project.splits import split_of
-from landscribe.io.publish import open_published
+from landscribe.io.publish import Published, open_published
+from landscribe.io.run.owner import alone_in
 from landscribe.io.run.runs import COMBINED, Run, open_run
 from landscribe.io.run.scored import run_score
 from landscribe.io.run.tuned import TUNED, read_tuned
@@ -64,7 +65,13 @@ def run_pipeline(
 
     Raises:
         RecipeError: If `models` are none, or read other sensors than the recipe has, before anything is done.
+        LimitError: If another process is at work in the run folder.
     """
+    with alone_in(run):
+        yield from _run_stages(project, run, models, reporting)
+
+
+def _run_stages(project: Project, run: Run, models: Path | None, reporting: Reporting) -> Iterator[StageResult]:
     project = _bound(project, run, models)
     for name in stages_of(project, models):
         if name == "score" and not split_of(project, run).validate:
@@ -197,17 +204,32 @@ def predict_images(
     combined = run.path("features", COMBINED)
     published.require_free({f"{name}.tif": run.probability(name) for name in sources} | {COMBINED: combined})
     run = open_run(run.root)
+    with alone_in(run):
+        yield from _predict_and_lay(project, run, published, sources, notes, models, reporting)
+
+
+def _predict_and_lay(
+    project: Project,
+    run: Run,
+    published: Published,
+    sources: Mapping[str, Path],
+    notes: Sequence[str],
+    models: Path,
+    reporting: Reporting,
+) -> Iterator[StageResult]:
     published.sources |= {name: str(path) for name, path in sources.items()}
     published.write()
     if project.recipe.vectorize.tuned:
-        read_tuned(Run(finished.folder.parent))  # refuses one that was changed, by its own name
-        write_text(run.path(TUNED), (finished.folder.parent / TUNED).read_text(encoding="utf-8"))
+        beside = models.resolve().parent
+        read_tuned(Run(beside))  # refuses one that was changed, by its own name
+        write_text(run.path(TUNED), (beside / TUNED).read_text(encoding="utf-8"))
     for name in ("prepare", "predict", "vectorize"):
         with reporting() as progress:
             result = do_stage(name, project, run, progress, models=models)
         result.notes += notes
         write_run_json(project, run)
         yield result
+    combined = run.path("features", COMBINED)
     for scene_id in run.records("vectorize"):
         published.lay(run.checked(run.probability(scene_id)), f"{scene_id}.tif", link=True)
         alone = run.features(scene_id).with_suffix(".gpkg")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from landscribe.errors import DataError, LimitError
-from landscribe.io.safety import check_size, require_local_file
+from landscribe.io.safety import check_claim, check_output, check_size, require_local_file
 from landscribe.workers import free_memory_bytes
 
 
@@ -31,6 +31,26 @@ def test_a_bomb_is_known_by_its_ratio(monkeypatch: pytest.MonkeyPatch):
     check_size("a.tif", need, file_bytes=need // 20)  # an image
     check_size("a.tif", 1 << 30, file_bytes=100)  # zeros of a size that does no harm
     check_size("a.tif", need, file_bytes=121_000, limit_bytes=1 << 40)  # somebody means it
+
+
+def test_a_claim_is_refused_before_any_window_is_read():
+    check_claim("a.tif", 1 << 30, 100)
+    check_claim("mask.tif", 40_000**2, 40_000**2 // 1_030)  # zeros as deflate packs them
+    with pytest.raises(LimitError, match=r"a.tif: unpacks to 39682539 times its size"):
+        check_claim("a.tif", 100_000**2, 252)
+    with pytest.raises(LimitError, match=r"a.tif: unpacks to 29752 times its size"):
+        check_claim("a.tif", 3_600_000_000, 121_000)
+    check_claim("a.tif", 1 << 37, 1 << 30)
+    with pytest.raises(LimitError):
+        check_claim("a.tif", 1 << 37, 1 << 27)
+
+
+def test_what_the_disk_will_not_hold_is_not_begun(tmp_path: Path):
+    out = tmp_path / "not yet" / "out.tif"
+    check_output(out, 1 << 26)
+    with pytest.raises(LimitError, match=r"out.tif: too large for the disk, got \d+ GiB, need at most 20 times the"):
+        check_output(out, 1 << 60)
+    assert not out.parent.exists()
 
 
 def test_free_memory_is_a_size():

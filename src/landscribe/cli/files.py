@@ -76,11 +76,11 @@ def score(
         work = partial(score_files, Path(first), truth, class_field=class_field)
         _tell_score(in_worker([Path(first), truth], work, seconds), as_json)
         return
-    from landscribe.io.run.runs import open_run
+    from landscribe.io.run.runs import Run, open_run
     from landscribe.io.run.scored import SCORE, read_score
     from landscribe.pipeline import do_stage
 
-    folder = open_run(run)  # type: ignore[arg-type]
+    folder = Run(run) if run is not None and run.is_dir() else open_run(run)  # type: ignore[arg-type]
     with reporting() as progress:
         result = do_stage("score", open_recipe(first, overrides), folder, progress)
     for note in result.notes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -29,6 +30,8 @@ RunOption = Annotated[
 ModelsOption = Annotated[
     Path | None, typer.Option("--models", help="Finished models to use instead of training.", metavar="DIR")
 ]
+READING = ("report", "pictures", "masks")
+"""Stages that read what others wrote, also while another process is at work in the folder; `score` is one too."""
 IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2")
 AnywayOption = Annotated[
     bool,
@@ -279,11 +282,14 @@ def _do(
     anyway: bool = False,
     trust: bool = False,
 ) -> None:
+    from landscribe.io.run.owner import alone_in
+    from landscribe.io.run.runs import Run, open_run
     from landscribe.pipeline import do_stage
 
     project = replace(open_recipe(recipe, overrides, models, trust=trust), anyway=anyway)
-    folder = _open_run(run)
-    with reporting() as progress:
+    reads = name in READING
+    folder = Run(run) if reads and run.is_dir() else open_run(run)
+    with contextlib.nullcontext() if reads else alone_in(folder), reporting() as progress:
         result = do_stage(name, project, folder, progress, models=models)
     _tell_result(result)
     _raise_failures([result])

@@ -30,6 +30,8 @@ SQUARE = 1e-6
 
 STRIP_ROWS = 1024
 """Rows to hold at a time where a raster is read from top to bottom."""
+LOW_ROWS, STRIP_PIXELS = 256, 1 << 23
+"""Rows of a tile, and pixels to hold where a raster is only looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,10 @@ class Window:
         """Cut into windows of full width and at most so many rows, from top to bottom."""
         tops = range(self.row, self.row_stop, rows)
         return [Window(top, self.col, min(rows, self.row_stop - top), self.width) for top in tops]
+
+    def low_strips(self) -> list[Window]:
+        """Cut as `strips` does, into lower windows where they are wide, so that one holds about `STRIP_PIXELS`."""
+        return self.strips(min(STRIP_ROWS, max(LOW_ROWS, STRIP_PIXELS // self.width // LOW_ROWS * LOW_ROWS)))
 
     def intersection(self, other: Window) -> Window | None:
         """Return the common rectangle, or None where there is none."""

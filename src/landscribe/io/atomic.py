@@ -1,15 +1,29 @@
-"""Write beside, flush, rename: a file is the old one or the new one, never half of either."""
+"""Write beside, flush, rename: a file is the old one or the new one, never half of either.
+
+What is being written is named after its owner: machine, process and when that began. Another process removes it only
+once its owner is dead, or where another machine's is older than a day.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import glob
+import hashlib
 import os
+import re
+import socket
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PARTIAL_PREFIX = ".partial-"
-"""Files of this name are leftovers of a killed process; nothing reads them and `sweep_partials` removes them."""
+"""Files of this name are being written, or are leftovers of a killed process; nothing reads them."""
+KEPT_LETTERS = 80
+"""Of the name of the file to be."""
+DAY_S = 86_400.0
+_OWNED = re.compile(r"\.partial-(?P<machine>[0-9a-f]{8})-(?P<pid>\d+)-(?P<begun>\d+)-[0-9a-f]{12}-", re.ASCII)
 
 
 @contextlib.contextmanager
@@ -26,7 +40,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         OSError: If the disk is full or the folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{PARTIAL_PREFIX}{uuid.uuid4().hex}-{path.name[-80:]}")
+    owner = f"{_machine()}-{os.getpid()}-{_begun(os.getpid())}-{uuid.uuid4().hex[:12]}"
+    temporary = path.with_name(f"{PARTIAL_PREFIX}{owner}-{path.name[-KEPT_LETTERS:]}")
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -50,10 +65,68 @@ def write_text(path: Path, content: str) -> None:
 
 def sweep_partials(folder: Path) -> int:
     """Remove what killed processes left below `folder`; return how many files went."""
-    leftovers = [p for p in folder.rglob(f"{PARTIAL_PREFIX}*") if p.is_file()]
+    return _remove_dead(folder.rglob(f"{PARTIAL_PREFIX}*"))
+
+
+def sweep_beside(path: Path) -> int:
+    """Remove what killed processes left that were to write this file; return how many files went."""
+    name = glob.escape(path.name[-KEPT_LETTERS:])
+    return _remove_dead(path.parent.glob(f"{PARTIAL_PREFIX}*-{name}*"))
+
+
+def is_abandoned(partial: Path) -> bool:
+    """Tell whether nobody writes a file any more that was being written."""
+    owned = _OWNED.match(partial.name)
+    if owned is None:
+        return True  # as older versions called them
+    if owned["machine"] != _machine():
+        try:
+            return time.time() - partial.stat().st_mtime > DAY_S
+        except FileNotFoundError:
+            return False
+    return _begun(int(owned["pid"])) != int(owned["begun"])
+
+
+def _remove_dead(partials: Iterable[Path]) -> int:
+    leftovers = [partial for partial in partials if partial.is_file() and is_abandoned(partial)]
     for leftover in leftovers:
         leftover.unlink(missing_ok=True)
     return len(leftovers)
+
+
+@functools.cache
+def _machine() -> str:
+    """Return what tells this machine, or this container on it, from others that share the folder."""
+    try:
+        space = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        space = ""
+    return hashlib.sha256(f"{socket.gethostname()} {space}".encode()).hexdigest()[:8]
+
+
+def _begun(pid: int) -> int:
+    """Return when a process began, in the system's own count; 0 where it does not say, -1 where there is none."""
+    try:
+        # The name of the program comes before, in brackets, and may hold anything.
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        facts = text.rpartition(")")[2].split()
+        return -1 if facts[0] == "Z" else int(facts[19])
+    except (FileNotFoundError, ProcessLookupError):
+        return -1 if Path("/proc/self/stat").exists() or not _is_alive(pid) else 0
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name != "posix":
+        return True  # elsewhere to ask is to end it
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _flush_folder(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from landscribe.errors import DataError, LimitError, problem
@@ -15,6 +16,10 @@ ENDLESS_BYTES = 64 << 30
 """Below this a file may claim what it likes, as long as it is read in windows."""
 PLAUSIBLE_RATIO = 500
 """Images are packed 1 to 20 times; zeros up to 1,000 (deflate) or 30,000 times (zstd)."""
+ABSURD_RATIO = 10_000
+"""What is packed so often holds nothing that anybody has drawn or seen; above `PLAUSIBLE_BYTES` it is refused."""
+PACKED = 20
+"""What is written is packed so often at the most, so that more than so many times the free disk is not begun."""
 
 
 def require_local_file(path: Path) -> int:
@@ -61,10 +66,30 @@ def check_claim(where: str, claimed_bytes: int, file_bytes: int) -> None:
     """Refuse a file that is too good to be true before any window of it is read: going through it would take days.
 
     Raises:
-        LimitError: If it claims more than `ENDLESS_BYTES` and more than `PLAUSIBLE_RATIO` times its size.
+        LimitError: If it claims more than `ENDLESS_BYTES` and more than `PLAUSIBLE_RATIO` times its size, or more than
+            `PLAUSIBLE_BYTES` and `ABSURD_RATIO`.
     """
-    if claimed_bytes > ENDLESS_BYTES:
+    if claimed_bytes > ENDLESS_BYTES or (claimed_bytes > PLAUSIBLE_BYTES and claimed_bytes > ABSURD_RATIO * file_bytes):
         _refuse_bomb(where, claimed_bytes, file_bytes)
+
+
+def check_output(path: Path, need_bytes: int) -> None:
+    """Refuse to begin what the disk will not hold.
+
+    Args:
+        path: File to be written.
+        need_bytes: Its size before it is packed.
+
+    Raises:
+        LimitError: If it would not fit even packed as well as can be, with the numbers.
+    """
+    if need_bytes <= SMALL_BYTES:
+        return
+    folder = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(folder).free
+    if need_bytes > PACKED * free:
+        need = f"at most {PACKED} times the {_size(free)} that are free there"
+        raise LimitError(problem(str(path), "too large for the disk", got=_size(need_bytes), need=need))
 
 
 def _refuse_bomb(where: str, need_bytes: int, file_bytes: int) -> None:

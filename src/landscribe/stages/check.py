@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-import numpy as np
-
 from landscribe.apart import apart, at_once, start
 from landscribe.core.arrays import FloatArray
 from landscribe.core.grid import Grid
@@ -18,7 +16,7 @@ from landscribe.core.legend import Legend
 from landscribe.core.register import looks_flipped
 from landscribe.core.rules import check_rules
 from landscribe.core.spectral.indices import band_positions
-from landscribe.core.split.leaks import THUMBNAIL_PX, find_overlaps, find_twins, make_thumbnail
+from landscribe.core.split.leaks import THUMBNAIL_PX, find_overlaps, find_twins, thumbnail_of
 from landscribe.errors import BAD_FILE, LandscribeError, RecipeError, problem
 from landscribe.io.atomic import write_text
 from landscribe.io.digests import file_digest, stamp_of
@@ -304,5 +302,4 @@ def _check_places(project: Project, grids: dict[str, Grid]) -> Iterator[Finding]
 def _thumbnail(scene: Scene, grid: Grid, largest: int) -> FloatArray:
     # One ground resolution for all: a scene half as wide as the largest gets half as many pixels.
     with open_sensor(scene.reference) as raster:
-        image_chw, valid_hw = raster.read()
-    return make_thumbnail(image_chw.astype(np.float32), valid_hw, round(THUMBNAIL_PX * max(grid.shape_hw) / largest))
+        return thumbnail_of(raster.read, grid.shape_hw, round(THUMBNAIL_PX * max(grid.shape_hw) / largest))

@@ -7,7 +7,7 @@ from affine import Affine
 from pyproj import CRS
 
 from landscribe.core.grid import Grid
-from landscribe.core.split.leaks import Leak, find_overlaps, find_twins, make_thumbnail, require_no_leak
+from landscribe.core.split.leaks import Leak, find_overlaps, find_twins, make_thumbnail, require_no_leak, thumbnail_of
 from landscribe.errors import DataError
 
 UTM = CRS.from_epsg(32611)
@@ -106,3 +106,33 @@ def test_a_thumbnail_averages_what_is_valid():
     assert small[:, :96] == pytest.approx(7)
     assert np.isnan(small[:, 97:]).all()
     assert make_thumbnail(image_chw[:, :31, :17], valid_hw[:31, :17]).shape == (31, 17)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float32"])
+def test_a_large_raster_is_made_small_a_strip_at_a_time(dtype, monkeypatch):
+    monkeypatch.setattr("landscribe.core.split.leaks.STRIP_PIXELS", 523 * 71)
+    random = np.random.default_rng(7)
+    side, shape_hw = 16, (997, 523)
+    coarse = random.integers(10, 200, (2, 21, 12)).repeat(50, 1).repeat(50, 2)[:, : shape_hw[0], : shape_hw[1]]
+    image_chw = (coarse + random.integers(0, 30, coarse.shape)).astype(dtype)
+    valid_hw = np.ones(shape_hw, bool)
+    valid_hw[200:430, 100:390] = False
+    read = []
+
+    def strip(window):
+        read.append(window.height * window.width)
+        return image_chw[:, *window.slices], valid_hw[window.slices]
+
+    small = thumbnail_of(strip, shape_hw, side)
+    whole = make_thumbnail(image_chw.astype(np.float32), valid_hw, side)
+    assert small.shape == whole.shape == (16, 8)
+    assert np.isnan(small[5, 3])
+    both = np.isfinite(small) & np.isfinite(whole)
+    assert both.sum() > 95
+    assert np.abs(small - whole)[both].max() < 4
+    assert len(read) == 1
+    thin = thumbnail_of(
+        lambda window: (np.ones((1, *window.shape_hw), dtype), np.ones(window.shape_hw, bool)), (3, 9973)
+    )
+    assert thin.shape == (1, 128)
+    assert (thin == 1).all()

@@ -7,7 +7,7 @@ the season changes, and are compared at every shift and every quarter turn at on
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -16,13 +16,16 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
-from landscribe.core.arrays import BoolArray, FloatArray
-from landscribe.core.grid import Grid
+from landscribe.core.arrays import AnyArray, BoolArray, FloatArray
+from landscribe.core.grid import Grid, Window
 from landscribe.errors import DataError, problem
 
 MIN_SHARE = 0.01
 """Footprints that share less of the smaller one are neighbours, not the same ground."""
 THUMBNAIL_PX = 128
+FINER = 8
+"""Rasters are first averaged to so many pixels for one of the thumbnail, while they are read."""
+STRIP_PIXELS = 1 << 23
 MIN_OVERLAP = 0.25
 """Share of a thumbnail that must lie on the other one for a shift to be looked at."""
 ALIKE = 9.0
@@ -155,10 +158,48 @@ def make_thumbnail(image_chw: FloatArray, valid_hw: BoolArray, side: int = THUMB
     Returns:
         Float32, mean over bands, NaN where less than half of a pixel is valid.
     """
-    scale = min(1.0, side / max(valid_hw.shape))
-    size = max(1, round(valid_hw.shape[1] * scale)), max(1, round(valid_hw.shape[0] * scale))
     grey_hw = np.where(valid_hw, image_chw.mean(axis=0), 0).astype(np.float32)
-    share_hw = cv2.resize(valid_hw.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return _reduce(grey_hw, valid_hw.astype(np.float32), side)
+
+
+def thumbnail_of(
+    read: Callable[[Window], tuple[AnyArray, BoolArray]], shape_hw: tuple[int, int], side: int = THUMBNAIL_PX
+) -> FloatArray:
+    """Return what `make_thumbnail` does of a raster of any size, of which a strip at a time is held.
+
+    Args:
+        read: Takes a window; returns any numbers (C, h, w) and bool (h, w).
+        shape_hw: Height and width of the raster.
+        side: Longest side of the result in pixels.
+    """
+    factor = min(max(shape_hw) // (FINER * max(side, 1)), *shape_hw)
+    whole = Window(0, 0, *shape_hw)
+    if factor < 2:
+        image_chw, valid_hw = read(whole)
+        return make_thumbnail(image_chw.astype(np.float32), valid_hw, side)
+    greys: list[FloatArray] = []
+    shares: list[FloatArray] = []
+    # Whole blocks only: what is left at the far edges is less than a hundredth of a pixel of the result.
+    inside = Window(0, 0, shape_hw[0] // factor * factor, shape_hw[1] // factor * factor)
+    for window in inside.strips(factor * max(1, STRIP_PIXELS // (factor * inside.width))):
+        image_chw, valid_hw = read(window)
+        size = window.width // factor, window.height // factor
+        filled_chw = image_chw if valid_hw.all() else np.where(valid_hw, image_chw, 0)
+        narrow = filled_chw.dtype in (np.uint8, np.uint16, np.float32)
+        bands = (band_hw if narrow else band_hw.astype(np.float32) for band_hw in filled_chw)
+        small_chw = np.array([cv2.resize(band_hw, size, interpolation=cv2.INTER_AREA) for band_hw in bands])
+        grey_hw: FloatArray = small_chw.mean(axis=0, dtype=np.float32)
+        greys.append(grey_hw)
+        share_hw = cv2.resize(valid_hw.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        shares.append(share_hw.astype(np.float32))
+    return _reduce(np.concatenate(greys), np.concatenate(shares), side)
+
+
+def _reduce(grey_hw: FloatArray, valid_hw: FloatArray, side: int) -> FloatArray:
+    """Make smaller what is 0 where nothing is valid, and divide by the valid share."""
+    ratio = min(1.0, side / max(valid_hw.shape))
+    size = max(1, round(valid_hw.shape[1] * ratio)), max(1, round(valid_hw.shape[0] * ratio))
+    share_hw = cv2.resize(valid_hw, size, interpolation=cv2.INTER_AREA)
     total_hw = cv2.resize(grey_hw, size, interpolation=cv2.INTER_AREA)
     small_hw: FloatArray = np.divide(
         total_hw, share_hw, out=np.full(share_hw.shape, np.nan, np.float32), where=share_hw >= 0.5

@@ -45,7 +45,7 @@ def look_at_labels(scene: Scene, legend: Legend, grid: Grid) -> LabelFacts:
     if not labels.is_labelled:
         return LabelFacts(scene.id, is_labelled=False, counts=labels.counts, file_counts=labels.file_counts)
     with open_sensor(scene.reference) as raster:
-        valid = ((window, raster.read(window, bands=[1])[1]) for window in grid.window.strips())
+        valid = ((window, raster.read_valid(window)) for window in grid.window.low_strips())
         ground = measure_ground(labels, legend, grid, valid)
     return LabelFacts(
         scene.id,

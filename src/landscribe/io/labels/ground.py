@@ -33,6 +33,7 @@ def measure_ground(
         valid: Strips of the scene, and which of their pixels are imagery.
     """
     pixels = {name: grid.ground_to_pixels(of_class(labels.features, name)) for name in legend.names}
+    rows = {name: shapely.bounds(own)[:, [1, 3]] for name, own in pixels.items()}
     positive = dict.fromkeys(legend.names, 0.0)
     labelled = unlabelled = 0
     for window, valid_hw in valid:
@@ -40,6 +41,9 @@ def measure_ground(
         labelled += int(labelled_hw.sum())
         unlabelled += int(valid_hw.sum()) - int(labelled_hw.sum())
         for k, name in enumerate(legend.names):
+            tops, bottoms = rows[name].T
+            if labels.coverage_khw is None and not np.any((tops < window.row_stop) & (bottoms > window.row)):
+                continue
             if labels.coverage_khw is not None:
                 coverage_hw = labels.coverage_khw[(k, *window.slices)]
             else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+import functools
 
 from landscribe.core.split.leaks import (
     THUMBNAIL_PX,
@@ -10,8 +10,8 @@ from landscribe.core.split.leaks import (
     find_overlaps,
     find_shared,
     find_twins,
-    make_thumbnail,
     require_no_leak,
+    thumbnail_of,
 )
 from landscribe.core.split.split import Split
 from landscribe.io.project import Project
@@ -60,8 +60,9 @@ def find_leaks(project: Project, run: Run, split: Split) -> tuple[dict[str, str]
         largest = max((max(scene.grid.shape_hw) for scene in afloat), default=1)
         thumbnails = {}
         for scene in afloat:
-            image_chw, valid_hw = scene.read(scene.reference)
             side = round(THUMBNAIL_PX * max(scene.grid.shape_hw) / largest)
-            thumbnails[scene.id] = make_thumbnail(image_chw.astype(np.float32), valid_hw, side)
+            with scene.open_rasters([scene.reference]) as opened:
+                read = functools.partial(opened.read, scene.reference)
+                thumbnails[scene.id] = thumbnail_of(read, scene.grid.shape_hw, side)
         leaks += find_twins(thumbnails, sides)
     return sides, tuple(leaks)

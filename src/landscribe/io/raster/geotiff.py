@@ -24,6 +24,7 @@ from landscribe.io.atomic import atomic_path
 from landscribe.io.raster.gdal import GDAL_ERRORS, change_dataset, create_dataset, gdal, open_dataset, reason_of
 from landscribe.io.raster.georeference import grid_of, to_rasterio_crs
 from landscribe.io.raster.nodata import is_data
+from landscribe.io.safety import check_output
 from landscribe.workers import stop_if_asked
 
 Packing: TypeAlias = Literal["none", "lzw", "zstd", "deflate"]
@@ -116,7 +117,9 @@ def write_raster(
     Raises:
         DataError: If a part was not written, or the CRS cannot be written to a GeoTIFF.
         OSError: If the disk is full.
+        LimitError: If it is plain beforehand that the disk will not hold it.
     """
+    check_output(path, grid.height * grid.width * count * np.dtype(dtype).itemsize)
     with atomic_path(path) as temporary:
         dataset = _create(temporary, grid, count, dtype, nodata=nodata, rgb=rgb, packing=packing, by_band=by_band)
         try:

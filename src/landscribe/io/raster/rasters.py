@@ -133,6 +133,21 @@ class Raster:
             image_chw = image_chw[[k - 1 for k in wanted]]
         return (self._to_true(image_chw, wanted) if self._scaled else image_chw), valid_hw
 
+    def read_valid(self, window: Window) -> BoolArray:
+        """Read which pixels of a window are valid, (h, w), as `read` tells it, and no pixels where they do not matter.
+
+        Raises:
+            DataError: If the window reaches over the edge or the file is damaged.
+            LimitError: If it would not fit into memory.
+        """
+        if any(v is not None for v in self._nodata) or self._dataset.dtypes[0].startswith("float"):
+            return self.read(window, bands=[1])[1]
+        stop_if_asked()
+        self._check_request(window, [1], len(self._numbers))
+        self._check_memory(window, 1, None)
+        with refusing_odd_files(self.info.path), gdal():
+            return self._read_mask(to_rasterio_window(window), window)
+
     def _to_true(self, image_chw: AnyArray, wanted: Sequence[int]) -> AnyArray:
         pairs = np.array([self.info.scales[k - 1] for k in wanted])
         true_chw = image_chw * pairs[:, 0, None, None] + pairs[:, 1, None, None]

@@ -42,7 +42,7 @@ def thin(image_chw: AnyArray, valid_hw: BoolArray, window: Window, grid: Grid) -
     step = max(1, -(-max(grid.shape_hw) // SIDE_PX))
     rows = slice((-window.row) % step, None, step)
     cols = slice((-window.col) % step, None, step)
-    return image_chw[:, rows, cols], valid_hw[rows, cols]
+    return image_chw[:, rows, cols].copy(), valid_hw[rows, cols].copy()  # not views that keep whole strips
 
 
 def find_suspects(image_chw: AnyArray, valid_hw: BoolArray) -> list[Suspect]:

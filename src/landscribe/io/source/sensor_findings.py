@@ -50,10 +50,10 @@ def look_at_sensor(scene: Scene, name: str) -> SensorFacts:
     valid, parts = 0, []
     with open_sensor(file) as raster:
         info = raster.info
-        for window in info.grid.window.strips():
+        for window in info.grid.window.low_strips():
             image_chw, valid_hw = raster.read(window)
             parts.append(thin(image_chw, valid_hw, window, info.grid))
-            values = image_chw[:, valid_hw]
+            values = image_chw.reshape(len(image_chw), -1) if valid_hw.all() else image_chw[:, valid_hw]
             if values.size:
                 valid += values.shape[1]
                 low, high = np.minimum(low, values.min(axis=1)), np.maximum(high, values.max(axis=1))

@@ -10,13 +10,16 @@ import numpy as np
 from landscribe.core.arrays import ByteArray, GeometryArray
 from landscribe.core.burn import burn_mask, burn_share
 from landscribe.core.features import of_class
-from landscribe.core.grid import Grid, Window
-from landscribe.io.raster.geotiff import write_raster
+from landscribe.core.grid import STRIP_ROWS, Grid, Window
+from landscribe.io.atomic import sweep_beside
+from landscribe.io.raster.geotiff import TILE, write_raster
 from landscribe.io.raster.rasters import open_raster
+from landscribe.io.safety import check_size
 from landscribe.io.vector.vectors import read_features
 
 UNNAMED = "feature"
 """Class of polygons that no column tells apart."""
+STRIP_BYTES = 1 << 28
 BurnMode = Literal["share", "gdal", "touched", "opencv"]
 
 
@@ -46,12 +49,20 @@ def burn_file(
         labels, legend=None, crs=grid.crs, scene=like.stem, class_name=name, class_field=class_field
     )
     names = sorted(features["class_name"].unique()) or [UNNAMED]
+    sweep_beside(out)
+    check_size(str(out), min(grid.height, _rows(grid, len(names))) * grid.width * len(names))
     layers = [grid.ground_to_pixels(of_class(features, n)) for n in names]
     scale = 1 / 255 if mode == "share" else None
     with write_raster(out, grid, count=len(names), dtype="uint8", descriptions=names, scale=scale) as writer:
-        for window in grid.window.strips():
+        for window in grid.window.strips(_rows(grid, len(names))):
             writer.write(window, np.stack([_burn(layer, grid, window, mode) for layer in layers]))
     return {**{n: len(layer) for n, layer in zip(names, layers, strict=True)}, **counts}
+
+
+def _rows(grid: Grid, classes: int) -> int:
+    """Return how many rows of all classes to hold at a time, in whole tiles."""
+    fit = STRIP_BYTES // (grid.width * classes)
+    return STRIP_ROWS if fit >= STRIP_ROWS else max(TILE, fit // TILE * TILE)
 
 
 def _burn(geometries: GeometryArray, grid: Grid, window: Window, mode: BurnMode) -> ByteArray:

@@ -16,6 +16,7 @@ from landscribe.core.trace.classes import trace_classes
 from landscribe.core.trace.meaning import Meaning, default_mode
 from landscribe.core.trace.partition import trace_partition
 from landscribe.core.tracing import Tracing
+from landscribe.io.atomic import sweep_beside
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.vector.vectors import MINIMUM, write_features
 from landscribe.stages.files.taken import SurpriseError, Taken, Wish, codes_of, field_of, read_pixels, take_raster
@@ -88,6 +89,7 @@ def trace_file(
         area = traced.area_px * grid.pixel_area
         found = make_features(raster.stem, land_class, ground, score=traced.score, area=area, crs=grid.crs)
         parts.append(found.assign(**{MINIMUM: traced.minimum}))
+    sweep_beside(out)
     write_features(out, join_features(parts, grid.crs), legend=taken.legend)
     if not any(len(traced) for traced in traced_of):
         tell(f"no polygons in {out.name}: {_why_none(taken, traced_of, largest, tracing_of(taken.meaning))}")
