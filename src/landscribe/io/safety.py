@@ -59,7 +59,7 @@ def check_size(where: str, need_bytes: int, *, limit_bytes: int | None = None, f
             problem(where, "too large to read at once", got=_size(need_bytes), need=f"at most {_size(limit)}")
         )
     if limit_bytes is None and file_bytes is not None and need_bytes > PLAUSIBLE_BYTES:
-        _refuse_bomb(where, need_bytes, file_bytes)
+        _refuse_bomb(where, need_bytes, file_bytes, "cut it or read it in windows if it is meant so")
 
 
 def check_claim(where: str, claimed_bytes: int, file_bytes: int) -> None:
@@ -70,7 +70,7 @@ def check_claim(where: str, claimed_bytes: int, file_bytes: int) -> None:
             `PLAUSIBLE_BYTES` and `ABSURD_RATIO`.
     """
     if claimed_bytes > ENDLESS_BYTES or (claimed_bytes > PLAUSIBLE_BYTES and claimed_bytes > ABSURD_RATIO * file_bytes):
-        _refuse_bomb(where, claimed_bytes, file_bytes)
+        _refuse_bomb(where, claimed_bytes, file_bytes, "write it anew, packed with deflate, if it is meant so")
 
 
 def check_output(path: Path, need_bytes: int) -> None:
@@ -92,11 +92,11 @@ def check_output(path: Path, need_bytes: int) -> None:
         raise LimitError(problem(str(path), "too large for the disk", got=_size(need_bytes), need=need))
 
 
-def _refuse_bomb(where: str, need_bytes: int, file_bytes: int) -> None:
+def _refuse_bomb(where: str, need_bytes: int, file_bytes: int, do: str) -> None:
     if need_bytes > PLAUSIBLE_RATIO * file_bytes:
         what = f"unpacks to {need_bytes // file_bytes} times its size, which images do not"
         got = f"{_size(need_bytes)} in a file of {_size(file_bytes)}"
-        raise LimitError(problem(where, what, got=got, do="cut it or read it in windows if it is meant so"))
+        raise LimitError(problem(where, what, got=got, do=do))
 
 
 def _size(count: int) -> str:

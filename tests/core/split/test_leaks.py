@@ -129,10 +129,15 @@ def test_a_large_raster_is_made_small_a_strip_at_a_time(dtype, monkeypatch):
     assert np.isnan(small[5, 3])
     both = np.isfinite(small) & np.isfinite(whole)
     assert both.sum() > 95
-    assert np.abs(small - whole)[both].max() < 4
-    assert len(read) == 1
-    thin = thumbnail_of(
-        lambda window: (np.ones((1, *window.shape_hw), dtype), np.ones(window.shape_hw, bool)), (3, 9973)
-    )
+    # Less than a block is left out at the far edges, so that sharp borders move by a little.
+    apart = np.abs(small - whole)[both]
+    assert np.median(apart) < 2
+    assert apart.max() < 12
+    assert max(read) < 523 * 80
+
+    def ones(window):
+        return np.ones((1, *window.shape_hw), dtype), np.ones(window.shape_hw, bool)
+
+    thin = thumbnail_of(ones, (3, 9973))
     assert thin.shape == (1, 128)
     assert (thin == 1).all()
