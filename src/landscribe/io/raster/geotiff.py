@@ -176,7 +176,8 @@ def _create(
     }
     if packing != "none":
         options |= compression() if packing == "zstd" else {"compress": packing}
-        options["predictor"] = 3 if np.issubdtype(dtype, np.floating) else 2
+        whole = 2 if np.dtype(dtype).itemsize < 8 else 1  # older libtiff has none for whole numbers of 64 bits
+        options["predictor"] = 3 if np.issubdtype(dtype, np.floating) else whole
     with _write_errors():
         return create_dataset(path, "GTiff", **options)
 
