@@ -121,7 +121,7 @@ def test_invalid_pixels_do_not_count():
         (np.where(smooth(1) > 0.8, -3.4e38, smooth(1)), "looks like a nodata value"),
         (np.where(smooth(1) > 0.8, 65535, 100 * smooth(1)), "65535 looks like a nodata value"),
         (8 * smooth(1) - 4, "if they are logits"),
-        (255 * smooth(1), "-scale 0 255 0 1"),
+        (0.5 + 254 * smooth(1), "-scale 0 255 0 1"),
         ((10_000 * smooth(1)).astype(np.uint16), "--as classes makes a class of each value.*-scale 0 10000 0 1"),
         (np.stack([(10_000 * smooth(1)).astype(np.uint16)] * 2), "-scale 0 10000 0 1"),
     ],

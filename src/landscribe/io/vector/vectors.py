@@ -341,7 +341,11 @@ def _legend_of(frame: gpd.GeoDataFrame, legend: Legend | None) -> Legend:
 def _numbers(table: pd.DataFrame, name: str) -> AnyArray:
     if name not in table:
         return np.full(len(table), np.nan)
-    return pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    if pd.api.types.is_numeric_dtype(table[name]):
+        return numbers
+    # From text: pandas misses the last bit in older versions.
+    return np.array([float(v) if k else np.nan for v, k in zip(table[name], ~np.isnan(numbers), strict=True)])
 
 
 def _add_metadata(path: Path, caution: str) -> None:
