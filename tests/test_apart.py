@@ -28,7 +28,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         [sys.executable, odd_work.__file__, folder], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stderr == "from Python\n"
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -42,7 +42,9 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         ("segv", "DataError: segv.tif: the process that read it died, twice, got signal 11, SIGSEGV"),
         ("exit", "DataError: exit.tif: the process that read it died, twice, got exit status 7"),
         ("surprise", "DataError: surprise.tif: holds something that cannot be read, got KeyError: 'nobody thought of"),
-        ("vanish", "DataError: /no/such/file.tif: No such file or directory"),
+        ("vanish", "DataError: vanish.tif: /no/such/file.tif: No such file or directory"),
+        ("nameless", "DataError: nameless.tif: trace: field out of range, got 3"),
+        ("shout", "done"),
         ("disk", "OSError: [Errno 28] No space left on device"),
         ("slow", "done"),
         ("hang", "LimitError: hang.tif: no progress in 2 s, tried twice; raise limits.seconds"),

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from landscribe import workers
-from landscribe.errors import DataError, LandscribeError, LimitError, problem
+from landscribe.errors import BAD_FILE, DataError, LandscribeError, LimitError, problem
 from landscribe.process import is_ours
 from landscribe.workers import free_memory_bytes, stop_if_asked, usable_processors
 
@@ -140,6 +140,16 @@ def apart(where: str, work: Callable[..., T], *args: Any, limits: Limits = Limit
         LimitError: If it fell silent, twice, or memory did not suffice.
         OSError: If the disk is full or cannot be written.
     """
+    paths = tuple(paths)
+    try:
+        return _anywhere(where, work, args, limits, paths)
+    except BAD_FILE as error:
+        if any(name in str(error) for name in (where, *(path.name for path in paths))):
+            raise
+        raise type(error)(f"{where}: {error}") from error
+
+
+def _anywhere(where: str, work: Callable[..., T], args: tuple[Any, ...], limits: Limits, paths: tuple[Path, ...]) -> T:
     if not _home:
         return _guarded(where, work, args)
     if where in _given_up:
@@ -272,6 +282,7 @@ def _work(line: Connection, parent: int, memory_bytes: int) -> NoReturn:
 
     workers.beat = beat
     _tell_of_compiling(send)
+    _hush()
     try:
         while True:
             where, work, args = line.recv()
@@ -346,6 +357,14 @@ def _tell_of_compiling(send: Callable[[str, Any], None]) -> None:
             send("busy", False)
 
     event.register("numba:compile", Compiling())  # type: ignore[no-untyped-call]
+
+
+def _hush() -> None:
+    """Keep what libraries of C write to stderr to themselves; Python still reaches it."""
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 def _signal_name(number: int) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from landscribe.apart import Limits, apart, at_once, start
+from landscribe.errors import DataError
 from landscribe.process import settle_process
 from landscribe.workers import abreast, stop_if_asked
 
@@ -78,6 +79,18 @@ def slow(steps: int) -> str:
     return "done"
 
 
+def shout() -> str:
+    """Write to stderr past Python, as GDAL does."""
+    os.write(2, b"ERROR 1: from a library\n")
+    sys.stderr.write("from Python\n")
+    return "done"
+
+
+def object_to_the_field() -> None:
+    """Raise an error that knows no file."""
+    raise DataError("trace: field out of range, got 3")
+
+
 def once(flag: Path) -> str:
     """Die the first time."""
     if not flag.exists():
@@ -97,19 +110,25 @@ def main(folder: Path) -> None:
     begin = time.perf_counter()
     assert start()
     begun_s = time.perf_counter() - begin
-    quick = Limits(seconds=1.5, memory_share=1e-9)
+    quick, patient = (Limits(seconds=seconds, memory_share=1e-9) for seconds in (1.5, 60.0))
     works = {
         name: partial(work, *given)
         for name, work, *given in (
             ("fine", double, 4), ("nested", nested), ("abort", abort), ("segv", read_nowhere), ("exit", leave),
             ("eat", eat), ("surprise", surprise), ("vanish", vanish), ("disk", fill_the_disk), ("slow", slow, 10),
-            ("hang", hang), ("hang again", hang),
+            ("hang", hang), ("hang again", hang), ("shout", shout), ("nameless", object_to_the_field),
         )
     }  # fmt: skip
     said = {}
     for name, work in works.items():
         try:
-            said[name] = str(apart("hang.tif" if work.func is hang else f"{name}.tif", work, limits=quick))
+            said[name] = str(
+                apart(
+                    "hang.tif" if work.func is hang else f"{name}.tif",
+                    work,
+                    limits=quick if work.func in (hang, slow) else patient,
+                )
+            )
         except Exception as error:  # noqa: BLE001
             said[name] = f"{type(error).__name__}: {error}"
     said["once"] = str(apart("once.tif", once, folder / "flag"))

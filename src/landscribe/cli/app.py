@@ -48,7 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 internal, 2 usage or recipe, 3 bad data, 4 some scenes failed, 5 a limit was hit, "
-    "6 a file is damaged, 130 interrupted.",
+    "6 a file is damaged, 130 interrupted (Ctrl-C, SIGTERM).",
 )
 flow.register(app)
 files.register(app)

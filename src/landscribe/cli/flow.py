@@ -360,8 +360,8 @@ def _tell_result(result: StageResult, told: Collection[str] = ()) -> None:
     parts += [f"{len(result.current)} up to date"] if result.current else []
     parts += [f"{len(result.failed)} failed"] if result.failed else []
     say(f"{result.stage}: {', '.join(parts)}")
-    for reason in result.failed.values():
-        say(f"  failed: {reason}")
+    for item, reason in result.failed.items():
+        say(f"  failed: {reason}" if item.split(" (")[0] in reason else f"  failed: {item}: {reason}")
     for note in result.notes:
         if note not in told:
             say(f"  {note}")

@@ -194,6 +194,10 @@ def _row(text: str) -> tuple[str, int]:
 
 
 def _tell_counts(counts: dict[str, int], out: Path) -> None:
+    from landscribe.io.source.submissions import has_polygons
+
     for reason, count in counts.items():
         say(f"{reason}: {count}")
+    if not has_polygons(out):
+        say(f"WARNING: {out.name} is empty: no row has a polygon")
     tell(str(out))

@@ -80,6 +80,11 @@ def write_texts(path: Path, rows: Iterable[tuple[str, int, str]]) -> None:
         writer.writerows(rows)
 
 
+def has_polygons(path: Path) -> bool:
+    """Tell whether any row of a submission that we wrote has a polygon."""
+    return any(not is_empty(text) for text in read_texts(path).values())
+
+
 def check_submission(
     path: Path,
     asked: Sequence[Key] | None = None,

@@ -1,0 +1,200 @@
+"""What a run folder is put through: flipped bytes, kills, and processes at once, each compared with an unharmed run.
+
+    python benchmarks/torture.py [--flips 100] [--kills 200] [--pairs 20] [--seed 0]
+
+Every line says what was tried and how often it came out right; the exit code is 1 where something did not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+RECIPE = """
+seed = 1
+[data]
+source = "dstl"
+root = "world"
+[[models]]
+name = "all"
+inputs = { sensors = ["RGB", "M"], indices = ["ndvi"] }
+network = { filters = 4, depth = 3 }
+chips = { size = 64, context = 8, batch = 4 }
+schedule = { epochs = 2, steps = 3 }
+[predict]
+tile = 128
+symmetries = 1
+[vectorize]
+threshold = { default = 0.3 }
+"""
+COMMAND = (sys.executable, "-m", "landscribe")
+READERS = (
+    ("prepared/*/sensors/RGB.tif", "predict", ("predict",)),
+    ("prepared/*/sensors/M.tif", "predict", ("predict",)),
+    ("prepared/*/scene.json", "predict", ("predict",)),
+    ("prepared/*/coverage.tif", "train", ("train",)),
+    ("prepared/*/sensors/M.tif", "train", ("train",)),
+    ("prepared/*/labels.parquet", "score", ("score",)),
+    ("prepared/alignment.csv", "report", ("report",)),
+    ("models/all/model.json", "predict", ("predict",)),
+    ("models/all/model.safetensors", "predict", ("predict",)),
+    ("models/all/history.csv", "report", ("report",)),
+    ("probability/*.tif", "vectorize", ("vectorize",)),
+    ("features/*.parquet", "pictures", ()),
+    ("features/*.parquet", "report", ("report",)),
+    ("score.json", "report", ()),
+    ("run.json", "report", ("report",)),
+    (".done/prepare/*.json", "predict", ()),
+    (".done/train/*.json", "predict", ()),
+    (".done/predict/*.json", "vectorize", ()),
+    (".done/vectorize/*.json", "score", ()),
+)
+"""Files, the command that reads them next, and the stages whose records are taken away so that it does read."""
+
+
+def digests(run: Path) -> dict[str, str]:
+    """Return what of a run has to come out the same byte for byte."""
+    wanted = {".tif", ".parquet", ".safetensors", ".gz"}
+    names = [p for p in sorted(run.rglob("*")) if p.is_file() and (p.suffix in wanted or p.name == "score.json")]
+    return {p.relative_to(run).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in names}
+
+
+def landscribe(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command."""
+    return subprocess.run([*COMMAND, *arguments], cwd=home, capture_output=True, text=True, check=False)
+
+
+def flip(path: Path, dice: random.Random) -> int:
+    """Change one byte of a file and keep its size and time."""
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    position = dice.randrange(len(content))
+    content[position] ^= dice.randrange(1, 256)
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    return position
+
+
+def flips(home: Path, count: int, dice: random.Random) -> int:
+    """Flip a byte of a finished run, run the stage that reads it, and count how often it was named with exit code 6."""
+    found = 0
+    for number in range(count):
+        pattern, stage, forgotten = READERS[number % len(READERS)]
+        run = home / "flipped"
+        shutil.rmtree(run, ignore_errors=True)
+        shutil.copytree(home / "run", run)
+        for name in forgotten:
+            shutil.rmtree(run / ".done" / name)
+        victim = dice.choice([p for p in sorted(run.glob(pattern)) if _is_read(run, p, stage)])
+        position = flip(victim, dice)
+        recipe = "flipped" if victim.name == "run.json" else "r.toml"
+        done = landscribe(home, stage, recipe, *([] if recipe == "flipped" else ["--run", "flipped"]))
+        name = victim.relative_to(run).as_posix()
+        fine = done.returncode == 6 and victim.name in done.stderr and "Traceback" not in done.stderr
+        found += fine
+        if not fine:
+            print(f"  byte {position} of {name}, {stage}: exit {done.returncode}, {done.stderr.strip()[-300:]}")
+    return found
+
+
+def _is_read(run: Path, path: Path, stage: str) -> bool:
+    """Tell whether a stage reads the file of a scene: training the labelled ones, the others what was predicted."""
+    parts = path.relative_to(run).parts
+    if parts[0] != "prepared" or len(parts) < 3:
+        return True
+    return (
+        run / "prepared" / parts[1] / "coverage.tif" if stage == "train" else run / "probability" / f"{parts[1]}.tif"
+    ).exists()
+
+
+def kills(home: Path, count: int, dice: random.Random, reference: dict[str, str]) -> int:
+    """Kill runs at random moments, a few times each, finish them, and count the kills that harmed nothing."""
+    right = done = 0
+    whole_s = 1.2 * _seconds(home, "timed")
+    while done < count:
+        run = home / "killed"
+        shutil.rmtree(run, ignore_errors=True)
+        here = min(count - done, 10)
+        for _ in range(here):
+            with subprocess.Popen(
+                [*COMMAND, "run", "r.toml", "--run", "killed"], cwd=home, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            ) as process:  # fmt: skip
+                time.sleep(2 + dice.random() * (whole_s - 2) / 3)
+                process.send_signal(dice.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)))
+        finished = landscribe(home, "run", "r.toml", "--run", "killed")
+        same = finished.returncode == 0 and digests(run) == reference and not list(run.rglob(".partial-*"))
+        right += here * same
+        done += here
+        if not same:
+            print(f"  after {here} kills: exit {finished.returncode}, {finished.stderr.strip()[-300:]}")
+    return right
+
+
+def _seconds(home: Path, name: str) -> float:
+    begin = time.monotonic()
+    landscribe(home, "run", "r.toml", "--run", name)
+    return time.monotonic() - begin
+
+
+def pairs(home: Path, count: int, together: int, reference: dict[str, str]) -> int:
+    """Start several processes on one new run folder, and count how often the run came out as that of one process."""
+    right = 0
+    for _ in range(count):
+        run = home / "shared"
+        shutil.rmtree(run, ignore_errors=True)
+        command = [*COMMAND, "run", "r.toml", "--run", "shared"]
+        processes = [
+            subprocess.Popen(command, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            for _ in range(together)
+        ]
+        said = [process.communicate()[1] for process in processes]
+        codes = sorted(process.returncode for process in processes)
+        named = sum("another process is at work" in text for text in said)
+        fine = codes[0] == 0 and named == codes.count(5) == together - codes.count(0) and digests(run) == reference
+        right += fine
+        if not fine:
+            print(f"  {together} at once: exits {codes}, {[text.strip()[-200:] for text in said]}")
+    return right
+
+
+def main() -> None:
+    """Do what was asked for."""
+    parser = argparse.ArgumentParser()
+    for name, default in (("flips", 100), ("kills", 200), ("pairs", 20), ("seed", 0)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    asked = parser.parse_args()
+    dice, wrong = random.Random(asked.seed), 0
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        world = ("world", "world", "--scenes", "5", "--height", "157", "--width", "173", "--unlabelled", "1")
+        (home / "r.toml").write_text(RECIPE)
+        for arguments in (world, ("run", "r.toml", "--run", "run")):
+            done = landscribe(home, *arguments)
+            if done.returncode:
+                sys.exit(done.stderr)
+        reference = digests(home / "run")
+        for what, count, work in (
+            ("flipped bytes found", asked.flips, lambda n: flips(home, n, dice)),
+            ("kills, finished bit for bit", asked.kills, lambda n: kills(home, n, dice, reference)),
+            ("two processes at once", asked.pairs, lambda n: pairs(home, n, 2, reference)),
+            ("four processes at once", asked.pairs, lambda n: pairs(home, n, 4, reference)),
+        ):
+            begin = time.monotonic()
+            right = work(count) if count else 0
+            wrong += count - right
+            print(f"{what}: {right} of {count}, {time.monotonic() - begin:.0f} s", flush=True)
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
