@@ -275,7 +275,8 @@ def test_t16_each_row_of_the_history_is_of_its_epoch(variant: Callable[..., Proj
     for name in DSTL_LEGEND.names:
         values = [float(row[f"loss/{name}"]) for row in rows[3]]
         assert len(set(values)) == 3
-        assert 0 < np.std(values) < np.mean(values)
+        # A few steps change a loss by a little: what is twice as high is no mean of its epoch.
+        assert max(values) < 1.5 * min(values), name
 
 
 REGIONS = {
