@@ -130,6 +130,12 @@ def test_nothing_to_take_out_is_told(recipe: Path, override: str) -> None:
     [
         (MINIMAL + "[predict]\ntiles = 3\n", r"unknown key 'predict.tiles', did you mean 'tile'\?"),
         (MINIMAL + "[perdict]\n", "did you mean 'predict'"),
+        (
+            MINIMAL + 'sensors.S = { path = "{scene}.tif", knid = "rgb8" }\n',
+            r"sensors.S.knid', did you mean 'kind'",
+        ),
+        (MINIMAL + "[predict.class_symmetries]\n[vectorize]\nthreshold = 0.5\n", "a table, such as vectorize.thresh"),
+        (MINIMAL + '[[classes]]\nname = "a"\ncolour = "red"\n', "a colour is written '#1F77B4', got 'red'"),
         ('data.labels = { path = "a", valus = {} }\n', r"unknown key 'data.labels.valus', did you mean 'values'\?"),
         ('[[data.labels]]\npath = "a"\nvalus = {}\n', r"unknown key 'data.labels.0.valus', did you mean 'values'\?"),
         (MINIMAL + "[[models]]\nnetwork = { filtres = 3 }\n", "did you mean 'filters'"),
@@ -148,6 +154,12 @@ def test_mistakes_are_explained_in_one_line(recipe: Path, text: str, message: st
         load_recipe(recipe)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+def test_the_mark_of_windows_editors_is_no_mistake(recipe: Path) -> None:
+    seed = load_recipe(recipe).recipe.seed
+    recipe.write_bytes(b"\xef\xbb\xbf" + recipe.read_bytes())
+    assert load_recipe(recipe).recipe.seed == seed
 
 
 def test_all_mistakes_are_named_at_once(recipe: Path) -> None:

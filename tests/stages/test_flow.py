@@ -259,6 +259,7 @@ SPECTRAL = ("--set", "models.0.kind=index", "--set", 'models.0.classes=["tree"]'
             2,
             "model 'all', spectral: unknown index, got 'nvdi'",
         ),
+        (["check", "r.toml", "--set", "vectorize.threshold.castle=0.4"], 2, "unknown class, got 'castle'"),
         (["check", "r.toml", "--set", 'validate.scenes=["a"]'], 2, 'split = "named" alone'),
         (
             ["check", "r.toml", "--set", "predict.precision=int8", "--set", "models.0.network.activation=elu"],

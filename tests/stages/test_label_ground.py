@@ -157,6 +157,19 @@ def test_a_class_that_covers_all_labelled_ground_is_an_error(tmp_path: Path) -> 
         score(perfect, run)
 
 
+def test_validation_scenes_that_cannot_be_scored_are_told_before_training(tmp_path: Path) -> None:
+    images(tmp_path, "a", "b", count=3)
+    write_polygons(tmp_path / "lab" / "a.gpkg", [shapely.box(3, 5, 20, 30)], grid_at(0))
+    write_polygons(tmp_path / "lab" / "b.gpkg", [shapely.box(0, 0, W, H)], grid_at(1))
+    text = 'labels = { path = "lab/{scene}.gpkg", class = "house" }\n[validate]\nsplit = "named"\nscenes = ["b"]\n'
+    run = open_run(tmp_path / "run")
+    project = project_of(tmp_path, text)
+    prepare(project, run)
+    with pytest.raises(DataError, match=r"validation scenes, class 'house': covers all labelled.*change \[validate\]"):
+        train(project, run)
+    assert not list(run.path("models").glob("*/state"))
+
+
 def test_next_to_no_negative_ground_is_none(tmp_path: Path) -> None:
     for rows, errors in ((H - 2, 0), (H, 1)):
         folder = tmp_path / str(rows)
@@ -229,6 +242,8 @@ def test_missing_label_files_are_said_in_one_line(tmp_path: Path) -> None:
         "2 scenes (b, c): no label file, such as lab/b.gpkg; they are only predicted, "
         'unless labels.missing = "empty" says that nothing is there'
     ]
+    (lost,) = said(check(project_of(tmp_path, text.replace("lab/", "lba/"))), "error")
+    assert lost == "labels: no scene has any, nothing can be trained, need lba/{scene}.gpkg"
     empty = check(project_of(tmp_path, text.replace('"house"', '"house", missing = "empty"')))
     assert not empty.findings
     assert empty.labelled == 3

@@ -10,6 +10,7 @@ import geopandas as gpd
 import numpy as np
 import pyogrio
 import pytest
+import rasterio
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -122,6 +123,18 @@ def test_pictures_get_a_layer_of_their_own(home: Path) -> None:
     bounds = polygons_of(home / "out" / "picture.gpkg").total_bounds
     assert (bounds[:2] >= -1).all()
     assert bounds[2] <= SHAPE_HW[1] + 1
+
+
+def test_a_picture_tagged_as_transparency_is_not_left_out_in_silence(home: Path) -> None:
+    with rasterio.open(home / "b" / "four.tif") as dataset:
+        profile, bands = dataset.profile, dataset.read()
+    profile.pop("photometric", None)
+    with rasterio.open(home / "b" / "tagged.tif", "w", **profile, photometric="RGB", alpha="YES") as dataset:
+        dataset.write(bands)
+    done = predict("b/tagged.tif")
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.stderr.split())
+    assert "tagged: a last band tagged as transparency is a picture, perhaps near infrared, and left out" in said
 
 
 def test_wrong_band_counts_are_named_and_the_others_go_on(home: Path) -> None:

@@ -13,7 +13,7 @@ from typer.exceptions import Abort, Exit, TyperException
 from landscribe import __version__
 from landscribe.cli import files, flow, look, submissions, trace
 from landscribe.cli.console import say, stop_when_asked
-from landscribe.errors import INTERRUPTED_EXIT_CODE, LandscribeError
+from landscribe.errors import INTERRUPTED_EXIT_CODE, LandscribeError, LimitError, problem
 from landscribe.process import settle_process
 
 INTERRUPTED = "interrupted; what was finished is kept, the same command goes on from there"
@@ -78,6 +78,12 @@ def top(
         typer.echo(context.get_help())
 
 
+def _refusal(error: OSError) -> str:
+    """Say what the system refused, and of which file."""
+    where = "the system" if error.filename is None else str(error.filename)
+    return problem(where, str(error.strerror or error), do="choose another place, or change its rights")
+
+
 def main() -> None:
     """Run the command line and exit with the documented code."""
     settle_process()
@@ -105,4 +111,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
+    except OSError as error:
+        say(f"error: {_refusal(error)}")
+        code = LimitError.exit_code
     sys.exit(code)

@@ -42,6 +42,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     owner = f"{_machine()}-{os.getpid()}-{_begun(os.getpid())}-{uuid.uuid4().hex[:12]}"
     temporary = path.with_name(f"{PARTIAL_PREFIX}{owner}-{path.name[-KEPT_LETTERS:]}")
+    try:  # the system says here, and of the folder, what drivers say in many ways
+        temporary.touch()
+        temporary.unlink()
+    except PermissionError as error:
+        raise PermissionError(error.errno, f"cannot be written to: {error.strerror}", str(path.parent)) from None
     try:
         yield temporary
         with temporary.open("rb+") as file:

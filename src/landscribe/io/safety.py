@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from landscribe.errors import DataError, LimitError, problem
+from landscribe.errors import DataError, LimitError, RecipeError, problem
 from landscribe.workers import free_memory_bytes
 
 SMALL_BYTES = 1 << 26
@@ -90,6 +91,19 @@ def check_output(path: Path, need_bytes: int) -> None:
     if need_bytes > PACKED * free:
         need = f"at most {PACKED} times the {_size(free)} that are free there"
         raise LimitError(problem(str(path), "too large for the disk", got=_size(need_bytes), need=need))
+
+
+def require_output(out: Path, inputs: Sequence[Path], endings: Sequence[str] = ()) -> None:
+    """Refuse to write over what is read, or under a name that says another format.
+
+    Raises:
+        RecipeError: With both names, or the endings that there are.
+    """
+    for given in inputs:
+        if out.exists() and given.exists() and out.samefile(given):
+            raise RecipeError(problem(str(out), "would be written over", got="an input", do="choose another name"))
+    if endings and out.suffix.lower() not in endings:
+        raise RecipeError(problem(str(out), "unknown ending", got=repr(out.suffix), need=" or ".join(endings)))
 
 
 def _refuse_bomb(where: str, need_bytes: int, file_bytes: int, do: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -152,7 +152,7 @@ def _read_text(path: str | Path) -> tuple[Path | None, str]:
                 problem(str(path), "too large for a recipe", got=f"{file.stat().st_size} bytes", need=MAX_RECIPE_BYTES)
             )
         try:
-            return file, file.read_text(encoding="utf-8")
+            return file, file.read_text(encoding="utf-8-sig")  # Windows' editors begin with a mark
         except UnicodeDecodeError as error:
             raise RecipeError(problem(str(path), f"not UTF-8 text: {error.reason} at byte {error.start}")) from None
     if str(path) in builtin_recipes():
@@ -266,8 +266,8 @@ def _explain(error: Any, place: tuple[int | str, ...]) -> str:
     if error["type"] == "extra_forbidden":
         known = _fields_at(place[:-1])
         close = difflib.get_close_matches(str(place[-1]), known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
-        return f"unknown key {location!r}, {hint}"
+        hint = f", did you mean {close[0]!r}?" if close else f", known here: {', '.join(known)}" if known else ""
+        return f"unknown key {location!r}{hint}"
     if error["type"] == "missing":
         return f"{location!r} is missing"
     if error["type"] == "value_error":
@@ -276,17 +276,25 @@ def _explain(error: Any, place: tuple[int | str, ...]) -> str:
     if place[-1:] == ("[key]",):
         location = ".".join(str(part) for part in place[:-2])
         return f"{location!r}: a name that {error['msg'].lower().removeprefix('string ')}, got {error['input']!r}"
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"].startswith("^#"):
+        return f"{location!r}: a colour is written '#1F77B4', got {error['input']!r}"
+    if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        known = _fields_at(place)
+        return f"{location!r}: a table, such as {location}.{known[0] if known else 'key'} = ..., got {error['input']!r}"
     return f"{location!r}: {error['msg'].lower()}, got {error['input']!r}"
 
 
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:
     here: Any = Recipe
+    is_key = False  # of a table whose keys are names, such as [data].sensors
     for part in location:
-        if isinstance(part, int):
+        if isinstance(part, int) or is_key:
+            is_key = False
             continue
         if isinstance(here, type) and issubclass(here, BaseModel):
             named = {(field.alias or key): field.annotation for key, field in here.model_fields.items()}
-            here = _model_in(named.get(str(part)))
+            annotation = named.get(str(part))
+            here, is_key = _model_in(annotation), get_origin(annotation) is dict
     if isinstance(here, type) and issubclass(here, BaseModel):
         return [field.alias or key for key, field in here.model_fields.items()]
     return []

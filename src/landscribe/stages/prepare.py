@@ -28,7 +28,7 @@ from landscribe.io.labels.findings import NOBODY_LOOKED
 from landscribe.io.labels.ground import empty_side
 from landscribe.io.labels.labels import Labels, read_labels
 from landscribe.io.models.ranges import percentiles
-from landscribe.io.project import Progress, Project, StageResult, make_items, silent
+from landscribe.io.project import Progress, Project, StageResult, make_items, scenes_of, silent
 from landscribe.io.project.alignment import TABLE, align_scenes, sensor_keys, write_table
 from landscribe.io.project.label_facts import AREA, LABELLED, NO_FILE, ONE_SIDED, UNLABELLED, UNTOUCHED
 from landscribe.io.project.splits import split_of
@@ -40,7 +40,7 @@ from landscribe.io.run.runs import Made, Run, make_key, note_made
 from landscribe.io.run.sharpened import write_sharpened
 from landscribe.io.source.scenes import Scene, require_shared_ground, sensor_grids
 from landscribe.io.source.sensor_files import SensorFile, open_sensor
-from landscribe.io.source.sensor_findings import say_suspects
+from landscribe.io.source.sensor_findings import DROPPED, drops_band, say_suspects
 from landscribe.io.vector.vectors import write_features
 from landscribe.workers import scenes_at_once, stop_if_asked, thread_pool
 
@@ -120,6 +120,9 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
     note_made(run, "alignment", "all", "", Made((table,)))
     result.notes += split_of(project, run).notes
     result.notes += [line for name, own in suspects.items() for line in say_suspects(name, dict(sorted(own.items())))]
+    if project.images:  # of a recipe's files `check` says it
+        made = scenes_of(project, result.made)
+        result.notes += [f"{s.id}: {DROPPED}" for s in made if any(map(drops_band, s.sensors.values()))]
     return result
 
 

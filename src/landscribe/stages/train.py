@@ -8,7 +8,7 @@ from landscribe.core.spectral.rules import settle
 from landscribe.io.models.finished import what_it_knows
 from landscribe.io.models.formulas import Formula, write_formula
 from landscribe.io.project import Progress, Project, StageResult, check_models, follow_items, make_items, silent
-from landscribe.io.project.label_facts import require_training_ground
+from landscribe.io.project.label_facts import require_ground
 from landscribe.io.project.leaks import refuse_leaks
 from landscribe.io.project.splits import open_side, split_of
 from landscribe.io.project.training import STATE, Job, open_training, training_jobs
@@ -45,7 +45,7 @@ def train(project: Project, run: Run, progress: Progress = silent) -> StageResul
     prepared = run.require("prepare")
     split = split_of(project, run)
     jobs = training_jobs(project, run, split)
-    require_training_ground(project, prepared, split.train)
+    require_ground(project, prepared, split)
     refuse_leaks(project, run, split)
     check_models(project)
     if project.recipe.predict.patch is not None:

@@ -16,7 +16,7 @@ from landscribe.core.burn import burn_share
 from landscribe.core.grid import Grid
 from landscribe.core.trace import trace
 from landscribe.core.tracing import EXACT, PIXEL_EDGES, Tracing
-from landscribe.errors import DataError
+from landscribe.errors import DataError, RecipeError
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
 from landscribe.stages.files.burn import burn_file
@@ -136,3 +136,24 @@ def test_a_column_that_is_not_there_is_named(tmp_path: Path, like: Path, labels:
     with pytest.raises(DataError, match="art"):
         burn_file(labels, like, tmp_path / "b.tif", class_field="art")
     assert not (tmp_path / "b.tif").exists()
+
+
+def test_what_lies_beside_the_raster_is_counted(tmp_path: Path, like: Path, labels: Path) -> None:
+    frame = gpd.read_file(labels)
+    frame.loc[1, "geometry"] = shapely.affinity.translate(frame.geometry[1], 0.5, 0)
+    frame.to_file(tmp_path / "far.geojson", driver="GeoJSON")
+    counts = burn_file(tmp_path / "far.geojson", like, tmp_path / "b.tif", class_field="kind")
+    assert counts == {"house": 1, "yard": 0, "beside the raster": 1}
+    assert "beside the raster" not in burn_file(labels, like, tmp_path / "b.tif")
+
+
+def test_no_input_is_written_over_and_the_name_says_the_format(tmp_path: Path, like: Path, labels: Path) -> None:
+    before = like.read_bytes()
+    (tmp_path / "x").mkdir()
+    with pytest.raises(RecipeError, match="would be written over, got an input"):
+        burn_file(labels, like, tmp_path / "x" / ".." / "like.tif")
+    assert like.read_bytes() == before
+    with pytest.raises(RecipeError, match=r"unknown ending, got '.png', need .tif or .tiff"):
+        burn_file(labels, like, tmp_path / "b.png")
+    burn_file(labels, like, tmp_path / "b.TIF")
+    burn_file(labels, like, tmp_path / "b.TIF")  # a result of before may go

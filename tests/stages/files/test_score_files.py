@@ -69,6 +69,8 @@ def test_the_class_can_be_in_any_column_or_in_none(tmp_path):
     with pytest.raises(DataError, match=r"no class in both files, got house, field in ours.gpkg; feature in theirs"):
         score_files(predicted, truth)
     assert list(score_files(truth, truth).classes) == ["feature"]
+    with pytest.raises(DataError, match=r"--class-field: no such column in either file, got 'knid', need .*kind in th"):
+        score_files(predicted, truth, class_field="knid")
 
 
 def write_dstl(path: Path, rows: list[tuple[str, int, str]]) -> None:

@@ -96,14 +96,19 @@ class VectorizeTable(BaseModel, frozen=True, extra="forbid", strict=True):
             raise ValueError(
                 "shared_borders needs exclusive = true: only classes that exclude each other share borders"
             )
-        tables = (self.threshold, self.min_area, self.min_hole, self.simplify_px)
-        named = {name for table in tables if table is not None for name in table.model_extra or ()}
-        for name in ("", *sorted(named | set(self.right_angles))):
+        for name in ("", *sorted(self.named_classes)):
             try:
                 self.tracing(name, 1.0)
             except RecipeError as error:
                 raise ValueError(f"{name}: {error}" if name else str(error)) from error
         return self
+
+    @property
+    def named_classes(self) -> frozenset[str]:
+        """Classes that have settings of their own."""
+        tables = (self.threshold, self.min_area, self.min_hole, self.simplify_px)
+        named = {name for table in tables if table is not None for name in table.model_extra or ()}
+        return frozenset(named | set(self.right_angles))
 
     def tracing(self, class_name: str, pixel_area_m2: float) -> Tracing:
         """Return what this table says about that class, in pixels.

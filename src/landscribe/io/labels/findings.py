@@ -83,7 +83,8 @@ def no_negative(where: str, name: str, ground: Ground, unit: str) -> str:
         "covers all labelled ground, so that no false find could count",
         got=f"{ground.positive:,.0f} of {labelled:,.0f} {unit}",
         need="labelled ground without it",
-        do="let other values of a label picture count, say where somebody looked with labels.area, or add such scenes",
+        do="let other values of a label picture count, say where somebody looked with labels.area, change [validate], "
+        "or add such scenes",
     )
 
 

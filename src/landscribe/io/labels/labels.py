@@ -20,6 +20,7 @@ from landscribe.core.trace import trace
 from landscribe.errors import DataError, problem
 from landscribe.io.labels.drawings import read_drawn
 from landscribe.io.labels.grids import BEYOND, WARPED, lay_on
+from landscribe.io.labels.marks import NO_WIDTH, WIDENED
 from landscribe.io.labels.pictures import Painted, how_painted, read_label_picture
 from landscribe.io.labels.vectors import read_area, read_rows, read_vectors
 from landscribe.io.source.scenes import LabelFile, Scene
@@ -112,7 +113,9 @@ def _read_file(scene: Scene, file: LabelFile, legend: Legend, grid: Grid) -> Lab
         features, counts, of_all = drawn
         return Labels(features, None, None, areas, _nonzero(counts), _nonzero(of_all))
     features, counts = read_vectors(scene.id, file.path, file.table, legend, grid)
-    own, of_all = ({}, counts) if file.table.is_shared else (counts, {})
+    # Points and lines are counted where they lie, polygons of a shared file in the whole of it.
+    own = {reason: n for reason, n in counts.items() if not file.table.is_shared or reason in (WIDENED, NO_WIDTH)}
+    of_all = {reason: n for reason, n in counts.items() if reason not in own}
     return Labels(features, None, None, areas, _nonzero(own), _nonzero(of_all), file.table.is_shared and not areas)
 
 

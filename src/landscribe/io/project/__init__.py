@@ -173,7 +173,7 @@ def check_models(project: Project) -> None:
         if table.kind == "index" and len(classes) != 1:
             need = "one class; write a model for each"
             raise RecipeError(problem(f"model {table.name!r}", "a spectral rule owns", got=len(classes), need=need))
-    for name in project.recipe.predict.empty_edges:
+    for name in (*project.recipe.predict.empty_edges, *sorted(project.recipe.vectorize.named_classes)):
         project.legend.by_name(name)
     require_owners(classes_of, project.recipe.predict)
 

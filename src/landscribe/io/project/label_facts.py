@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from landscribe.core.ground import Ground, add_ground, without_negative, without_positive
+from landscribe.core.split.split import Split
 from landscribe.errors import DataError, problem, some
 from landscribe.io.labels.findings import no_negative
 from landscribe.io.project import Project
@@ -31,8 +32,8 @@ def ground_of(record: Record, names: Iterable[str]) -> dict[str, Ground]:
     return {name: Ground(area, max(labelled - area, 0.0), unlabelled) for name, area in areas.items()}
 
 
-def require_training_ground(project: Project, prepared: Mapping[str, Record], scene_ids: Sequence[str]) -> None:
-    """Refuse to train a class on scenes that show nothing of it, or nothing but it.
+def require_ground(project: Project, prepared: Mapping[str, Record], split: Split) -> None:
+    """Refuse to train a class on scenes that show nothing of it, or nothing but it; nor could the latter be scored.
 
     Raises:
         DataError: In one line, with the class and the cure.
@@ -40,15 +41,19 @@ def require_training_ground(project: Project, prepared: Mapping[str, Record], sc
     learnt = {
         n for table in project.recipe.models if table.kind == "network" for n in table.classes or project.legend.names
     }
-    ground = add_ground([ground_of(prepared[i], project.legend.names) for i in scene_ids])
-    ground = {name: own for name, own in ground.items() if name in learnt}
-    require_negative_ground(ground, "training scenes")
+    sides = {"training": split.train, "validation": () if split.corners else split.validate}
+    of_sides = {}
+    for side, scene_ids in sides.items():
+        ground = add_ground([ground_of(prepared[i], project.legend.names) for i in scene_ids])
+        of_sides[side] = {name: own for name, own in ground.items() if name in learnt}
+        require_negative_ground(of_sides[side], f"{side} scenes")
+    ground = of_sides["training"]
     chosen = named_classes(project)
     missing = [name for name in without_positive(ground) if name in chosen]
     if missing:
         what = f"no ground of class {' or '.join(repr(name) for name in missing)} to learn from"
         do = "label some, change [validate], or take the class out of the recipe"
-        raise DataError(problem("training scenes", what, got=some(list(scene_ids)), do=do))
+        raise DataError(problem("training scenes", what, got=some(list(split.train)), do=do))
 
 
 def require_negative_ground(ground: Mapping[str, Ground], where: str) -> None:

@@ -21,6 +21,8 @@ WHY = {
     "block": "in a rectangle and in all bands",
 }
 
+DROPPED = "a last band tagged as transparency is a picture, perhaps near infrared, and left out"
+
 
 @dataclass(frozen=True)
 class SensorFacts:
@@ -86,12 +88,19 @@ def _remarks(file: SensorFile, info: RasterInfo, image_chw: AnyArray) -> Iterato
             f"band {band!r} is 0 and 255 only, as transparency is",
             f"say alpha = true in {table}, with a kind of 3 bands",
         )
-    if file.alpha is None and file.bands is None and info.alpha_band is None:
-        with open_raster(file.path) as raster:
-            tagged = raster.info.alpha_band == raster.info.count == count + 1
-        if tagged:
-            do = f"take it in with a kind of {count + 1} bands such as 'naip', or say alpha = true in {table}"
-            yield "a last band tagged as transparency is a picture, perhaps near infrared, and left out", do
+    if drops_band(file):
+        yield DROPPED, f"take it in with a kind of {count + 1} bands such as 'naip', or say alpha = true in {table}"
+
+
+def drops_band(file: SensorFile) -> bool:
+    """Tell whether the file's last band is tagged as transparency and is a picture, which the kind has no place for."""
+    if file.alpha is not None or file.bands is not None:
+        return False
+    with open_sensor(file) as raster:
+        if raster.info.alpha_band is not None:
+            return False
+    with open_raster(file.path) as raster:
+        return raster.info.alpha_band == raster.info.count == len(file.sensor.bands) + 1
 
 
 def sensor_errors(facts: Sequence[SensorFacts]) -> Iterator[str]:
@@ -126,7 +135,9 @@ def _too_large(facts: Sequence[SensorFacts]) -> Iterator[str]:
     }
     if sensor is not None and large:
         what = f"numbers beyond the {sensor.bits} bits of {sensor.kind!r} in {some(list(large))}"
-        do = "harmless unless an index with constants is used"
+        do = (
+            "where only some scenes have them, those are of another kind; else harmless, but for indices with constants"
+        )
         yield problem(facts[0].file.name, what, got=f"{max(large.values()):g}", do=do)
 
 

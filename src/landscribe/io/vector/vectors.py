@@ -132,6 +132,8 @@ class Standing:
     """True for a DSTL table, which has a row for each image and class it is about, with or without polygons."""
     counts: dict[str, int]
     """What was left out or mended, by reason."""
+    columns: tuple[str, ...] = ()
+    """Of the file."""
 
 
 def read_standing(path: Path, *, class_field: str | None = None, crs: CRS | None = None) -> Standing:
@@ -179,8 +181,9 @@ def read_standing(path: Path, *, class_field: str | None = None, crs: CRS | None
     if is_dstl:  # a row of DSTL holds all objects of a class
         frame = frame.explode(ignore_index=True)
     return Standing(
-        frame, tuple(dict.fromkeys(scenes)) or ("",), is_dstl, {reason: n for reason, n in counts.items() if n}
-    )
+        frame, tuple(dict.fromkeys(scenes)) or ("",), is_dstl, {reason: n for reason, n in counts.items() if n},
+        tuple(content.columns),
+    )  # fmt: skip
 
 
 def _is_lonlat(content: Layer) -> bool:

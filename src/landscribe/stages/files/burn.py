@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import shapely
 
 from landscribe.core.arrays import ByteArray, GeometryArray
 from landscribe.core.burn import burn_mask, burn_share
@@ -14,9 +15,11 @@ from landscribe.core.grid import STRIP_ROWS, Grid, Window
 from landscribe.io.atomic import sweep_beside
 from landscribe.io.raster.geotiff import TILE, write_raster
 from landscribe.io.raster.rasters import open_raster
-from landscribe.io.safety import check_size
+from landscribe.io.safety import check_size, require_output
 from landscribe.io.vector.vectors import read_features
 
+OUTSIDE = "beside the raster"
+"""Polygons that lie wholly outside of it."""
 UNNAMED = "feature"
 """Class of polygons that no column tells apart."""
 STRIP_BYTES = 1 << 28
@@ -37,11 +40,13 @@ def burn_file(
             inside, `touched` where any part is covered, `opencv` as OpenCV paints rounded vertices.
 
     Returns:
-        Polygons burnt per class, and what was left out by reason.
+        Polygons burnt per class, and what was left out by reason: those beside the raster among it.
 
     Raises:
         DataError: If a file cannot be read, or the polygons have a CRS and the raster has none.
+        RecipeError: If the result would stand in place of an input, or is no GeoTIFF by its name.
     """
+    require_output(out, (labels, like), (".tif", ".tiff"))
     with open_raster(like) as raster:
         grid = raster.info.grid
     name = None if class_field else UNNAMED
@@ -56,7 +61,14 @@ def burn_file(
     with write_raster(out, grid, count=len(names), dtype="uint8", descriptions=names, scale=scale) as writer:
         for window in grid.window.strips(_rows(grid, len(names))):
             writer.write(window, np.stack([_burn(layer, grid, window, mode) for layer in layers]))
-    return {**{n: len(layer) for n, layer in zip(names, layers, strict=True)}, **counts}
+    outside = sum(_outside(layer, grid) for layer in layers)
+    burnt = {n: len(layer) - _outside(layer, grid) for n, layer in zip(names, layers, strict=True)}
+    return {**burnt, **counts, **({OUTSIDE: outside} if outside else {})}
+
+
+def _outside(layer: GeometryArray, grid: Grid) -> int:
+    """Return how many geometries, in pixels, lie beside the raster."""
+    return int((~shapely.intersects(layer, shapely.box(0, 0, grid.width, grid.height))).sum())
 
 
 def _rows(grid: Grid, classes: int) -> int:

@@ -28,7 +28,8 @@ def score_files(predicted: Path, truth: Path, class_field: str | None = None) ->
     Args:
         predicted: `.gpkg`, `.geojson`, `.parquet`, `.fgb`, or a table with WKT, plain or gzipped.
         truth: The same.
-        class_field: Column that names the class, where a file has it; else `class_name`, or DSTL's `ClassType`.
+        class_field: Column that names the class, where a file has it, and one of the two has to; else `class_name`, or
+            DSTL's `ClassType`.
 
     Returns:
         The score.
@@ -40,6 +41,7 @@ def score_files(predicted: Path, truth: Path, class_field: str | None = None) ->
     # What a file without polygons says of coordinates is of no matter.
     crs = theirs.features.crs if len(theirs.features) else None
     ours = read_standing(predicted, class_field=class_field, crs=crs)
+    _require_column(predicted, truth, ours, theirs, class_field)
     if len(ours.features) and len(theirs.features) and ours.features.crs is not None and crs is None:
         raise DataError(problem(str(truth), "no CRS", need=f"the one of {predicted}: {ours.features.crs.to_string()}"))
     ours, theirs = _same_class(*_same_scenes(ours, theirs))
@@ -65,6 +67,15 @@ def score_files(predicted: Path, truth: Path, class_field: str | None = None) ->
         _polygons_of("predicted, in scenes that are not scored", ours, alone[1]),
     ]
     return replace(score, conventions=said, left_out=add_left_out(rows))
+
+
+def _require_column(predicted: Path, truth: Path, ours: Standing, theirs: Standing, name: str | None) -> None:
+    if name is not None and not any(name in side.columns or not side.columns for side in (ours, theirs)):
+        there = [
+            f"{', '.join(side.columns[:10])} in {path.name}" for side, path in ((ours, predicted), (theirs, truth))
+        ]
+        need = f"one of {'; '.join(there)}"
+        raise DataError(problem("--class-field", "no such column in either file", got=repr(name), need=need))
 
 
 def _counts(read: Standing) -> dict[str, int]:
@@ -116,7 +127,8 @@ def _legend_of(predicted: Path, truth: Path, ours: Standing, theirs: Standing) -
     sides = [dict.fromkeys(side.features["class_name"].astype(str)) for side in (ours, theirs)]
     if all(sides) and not set(sides[0]) & set(sides[1]):
         got = f"{', '.join(list(sides[0])[:5])} in {predicted.name}; {', '.join(list(sides[1])[:5])} in {truth.name}"
-        raise DataError(problem("score", "no class in both files", got=got, do="name the column with --class-field"))
+        do = "name the column with --class-field, which a file that lacks it may replace by class_name"
+        raise DataError(problem("score", "no class in both files", got=got, do=do))
     names = [*sides[1], *(name for name in sides[0] if name not in sides[1])]
     # Nobody says which classes are countable, so objects are counted in all of them.
     return Legend(tuple(LandClass(k + 1, n, default_colour(k), countable=True) for k, n in enumerate(names)))
