@@ -4,7 +4,7 @@ BIN := .venv/bin
 QUICK := -m 'not slow' tests/core tests/io tests/cli tests/test_house.py tests/test_public.py tests/test_docs.py
 SPEED := burn trace rules score register chips train_step sweep first_pool scenes
 
-.PHONY: demo test quick check wheel oldest bench torture pages docs clean
+.PHONY: demo test quick check wheel oldest bench torture fuzz pages docs clean
 TORCH := torch==2.13.0
 PIP := -m pip install --quiet --disable-pip-version-check
 
@@ -46,6 +46,9 @@ oldest:
 	.venv-oldest/bin/python $(PIP) --constraint constraints-oldest.txt --editable . pytest pytest-xdist hypothesis scipy
 	.venv-oldest/bin/python -m pytest -n 2 $(QUICK) --ignore tests/test_house.py --ignore tests/test_docs.py \
 		-W default::DeprecationWarning -W default::FutureWarning
+
+fuzz: .venv/ready
+	$(BIN)/python benchmarks/fuzz.py 300
 
 torture: .venv/ready
 	$(BIN)/python benchmarks/torture.py

@@ -35,7 +35,7 @@ T = TypeVar("T")
 TRIES = 2
 BEAT_S = 1.0
 """Signs of life are sent this often at most."""
-LOOK_S = 0.25
+LOOK_S, MOST_S = 0.25, 1.0
 LEAVE_S = 2.0
 """Time for a worker to tidy up once it was asked to stop."""
 FLOOR_BYTES = 1 << 30
@@ -202,18 +202,21 @@ def _hand_out(home: _Nursery, task: tuple[Any, ...], seconds: float, memory_byte
 
 
 def _answer(home: _Nursery, worker: _Worker, task: tuple[Any, ...], seconds: float) -> tuple[str, Any]:
-    last, busy = time.monotonic(), False
+    # Counted in looks, so that a process that was stopped for a while does not take its worker for silent.
+    silent_s, looked, busy = 0.0, time.monotonic(), False
     try:
         worker.line.send(task)
         while True:
             stop_if_asked()
             if worker.line.poll(LOOK_S):
                 kind, value = worker.line.recv()
-                last = time.monotonic()
+                silent_s = 0.0
                 if kind not in ("alive", "busy"):
                     return kind, value
                 busy = value if kind == "busy" else busy
-            elif not busy and time.monotonic() - last > seconds:
+            now = time.monotonic()
+            silent_s, looked = silent_s + min(now - looked, MOST_S), now
+            if not busy and silent_s > seconds:
                 raise _LostError(home.end(worker), seconds)
     except (EOFError, ConnectionError):
         raise _LostError(home.end(worker), None) from None
@@ -297,6 +300,14 @@ def _work(line: Connection, parent: int, memory_bytes: int) -> NoReturn:
         os._exit(0)
     finally:
         os._exit(1)
+
+
+def of_the_system(where: str, error: OSError) -> LandscribeError:
+    """Return what the system refused as an error of ours: a limit that stops everything, or one file that is bad."""
+    what = f"the system refused: {error.strerror or error}"
+    if error.errno is None or error.errno in OF_THE_DISK:
+        return LimitError(problem(where, what, do="free space, then run again"))
+    return DataError(problem(where, what))
 
 
 def _guarded(where: str, work: Callable[..., T], args: tuple[Any, ...]) -> T:

@@ -65,6 +65,8 @@ def settle_process() -> None:
     # rasterio takes a scale of 1 and an origin of 0, 0 for no place; what was written is compared with what was meant.
     warnings.filterwarnings("ignore", message="The given matrix is equal to Affine.identity")
     warnings.filterwarnings("always", category=RuntimeWarning, module=r"pyogrio\b")
+    # What is too large for a number becomes infinite, is counted and left out.
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"shapely\b")
     warnings.showwarning = _hear
     _ours.set()
 

@@ -217,3 +217,12 @@ def test_names_of_sensors_that_lie_over_nothing(tmp_path: Path, names: list[str]
     rows = [f'sensors."{name}" = {{ path = "{{scene}}_{k}.tif", kind = "rgb8" }}' for k, name in enumerate(names)]
     (tmp_path / "r.toml").write_text("\n".join(["[data]", *rows]))
     assert list(load_recipe(tmp_path / "r.toml").recipe.data.sensors) == names
+
+
+@pytest.mark.parametrize(
+    "text", ["[data]\nroot = " + "[" * 2000 + "]" * 2000, "a = " + "{b = " * 900 + "1" + "}" * 900]
+)
+def test_a_recipe_that_is_nested_without_end_is_one_line(tmp_path, text):
+    (tmp_path / "r.toml").write_text(text)
+    with pytest.raises(RecipeError, match=r"r\.toml: nested too deeply"):
+        load_recipe(tmp_path / "r.toml")

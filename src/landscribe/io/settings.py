@@ -79,6 +79,8 @@ def parse_recipe(text: str, folder: Path, name: str, overrides: Sequence[str] = 
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(problem(name, f"not valid TOML: {error}")) from None
+    except RecursionError:
+        raise RecipeError(problem(name, "nested too deeply")) from None
     for override in overrides:
         _override(table, override)
     return LoadedRecipe(_validate(table, name), folder, Path(name).name, text)
@@ -242,6 +244,8 @@ def _validate(table: dict[str, Any], name: str) -> Recipe:
         return Recipe.model_validate_json(json.dumps(table))
     except TypeError:
         raise RecipeError(problem(name, "holds a date or time; no setting is one")) from None
+    except RecursionError:
+        raise RecipeError(problem(name, "nested too deeply")) from None
     except ValidationError as errors:
         lines = [_explain(error, _as_written(error["loc"], table)) for error in errors.errors(include_url=False)]
         raise RecipeError(problem(name, "; ".join(dict.fromkeys(lines)))) from None

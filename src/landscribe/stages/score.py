@@ -65,8 +65,8 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
         DataError: If no scene that validates was predicted, or a class covers all that is labelled in them.
         IntegrityError: If the models in the run folder were trained on one of them.
     """
-    prepared, vectorized = run.require("prepare"), run.require("vectorize")
-    split = split_of(project, run)
+    vectorized, split = run.require("vectorize"), split_of(project, run)
+    prepared = run.require("prepare", split.sides)
     scene_ids = [i for i in split.validate if i in vectorized]
     if not scene_ids:
         got, need = f"{len(vectorized)} predicted", "a predicted scene with labels that no model was trained on"

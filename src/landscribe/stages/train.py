@@ -42,8 +42,8 @@ def train(project: Project, run: Run, progress: Progress = silent) -> StageResul
         DataError: If there is no labelled scene to train on, or nothing of a class, or nothing without it.
         RecipeError: If a model names an unknown class or sensor.
     """
-    prepared = run.require("prepare")
     split = split_of(project, run)
+    prepared = run.require("prepare", split.sides)
     jobs = training_jobs(project, run, split)
     require_ground(project, prepared, split)
     refuse_leaks(project, run, split)

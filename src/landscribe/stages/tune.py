@@ -71,9 +71,9 @@ def tune(project: Project, run: Run, progress: Progress = silent) -> StageResult
         raise RecipeError(
             problem("[tune].folds", "nothing to tune on", got=0, need="2 or more, then run `train` again")
         )
-    prepared = run.require("prepare")
     folds = split_of(project, run).folds
     scene_ids = [i for left_out in folds for i in left_out]
+    prepared = run.require("prepare", scene_ids)
     records = run.records(OUT_OF_FOLD)
     wanted = (0, *fewer_views(recipe, project.legend.names))
     files = {i: {run.out_of_fold(i, n).relative_to(run.root).as_posix() for n in wanted} for i in scene_ids}

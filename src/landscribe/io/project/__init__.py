@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
-from landscribe.apart import OF_THE_DISK, Limits
+from landscribe.apart import Limits, of_the_system
 from landscribe.core.legend import Legend
 from landscribe.core.owners import require_owners
 from landscribe.core.recipe import Recipe
-from landscribe.errors import BAD_FILE, DataError, IntegrityError, LandscribeError, LimitError, RecipeError, problem
+from landscribe.errors import BAD_FILE, IntegrityError, LandscribeError, LimitError, RecipeError, problem
 from landscribe.io.labels.legend import legend_of
 from landscribe.io.models.finished import OPTION, FinishedModels, keep_finished, look_at_models, read_finished
 from landscribe.io.run.runs import Made, Run, make_item
@@ -220,10 +220,9 @@ def make_items(
             except BAD_FILE as error:
                 last: LandscribeError = error
             except OSError as error:
-                where, what = f"{stage}, {item}", f"the system refused: {error.strerror or error}"
-                if error.errno is None or error.errno in OF_THE_DISK:
-                    raise LimitError(problem(where, what, do="free space, then run again")) from error
-                last = DataError(problem(str(error.filename or where), what))
+                last = of_the_system(f"{stage}, {item}", error)
+                if isinstance(last, LimitError):
+                    raise last from error
             last.add_note(f"{stage}, {item}")
             result.failed[item] = str(last)
             result.damaged += [item] if isinstance(last, IntegrityError) else []
