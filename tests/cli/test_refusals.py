@@ -14,6 +14,8 @@ from pyproj import CRS
 from landscribe.core.grid import Grid
 from landscribe.io.raster.geotiff import write_raster
 
+pytestmark = pytest.mark.slow
+
 RECIPE = '[data]\nsensors.S = { path = "{scene}.tif", kind = "rgb8" }\n'
 
 

@@ -34,7 +34,7 @@ REASONS = (
     "damaged or cut short", "too many bands", "complex numbers",
 )  # fmt: skip
 
-pytestmark = pytest.mark.skipif(not ROOT.is_dir(), reason="LANDSCRIBE_BAD_INPUTS is absent")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not ROOT.is_dir(), reason="LANDSCRIBE_BAD_INPUTS is absent")]
 
 
 def manifest(name: str) -> list[dict[str, str]]:

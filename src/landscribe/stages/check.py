@@ -127,8 +127,9 @@ def check(project: Project, progress: Progress = silent) -> CheckResult:
         findings += _check_duplicates(project)
         findings += _check_places(project, grids)
     labelled = sum(own.is_labelled for own in facts)
-    if teaches and project.recipe.models and project.finished is None and not labelled and grids:
-        need = ", ".join(table.path for table in scenes.label_tables)
+    asked = project.recipe.data.labels
+    if asked and project.recipe.models and project.finished is None and not labelled and grids:
+        need = ", ".join(table.path for table in asked)
         findings.append(Finding("error", problem("labels", "no scene has any, nothing can be trained", need=need)))
     ground = add_ground([own.ground for own in facts])
     return CheckResult(len(scenes.scenes), labelled, legend.names, tuple(findings), ground, unit)

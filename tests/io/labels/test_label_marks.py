@@ -52,7 +52,7 @@ def test_a_metre_is_a_metre_in_every_crs(tmp_path: Path, epsg: int) -> None:
     labels = read(tmp_path, grid, "buffer_m = 7.0")
     (disc,) = labels.features.geometry
     assert geodesic_area(disc, grid.crs) == pytest.approx(49 * DISC, rel=0.005)
-    assert labels.file_counts == {WIDENED: 1}
+    assert labels.counts == {WIDENED: 1}
     centre = grid.ground_to_pixels(np.array([disc]))[0].centroid
     assert (centre.x, centre.y) == pytest.approx((40, 30), abs=0.02)
 
@@ -76,10 +76,10 @@ def test_a_column_of_widths_and_what_stands_in_for_it(tmp_path: Path) -> None:
     assert found[0].symmetric_difference(LINE.buffer(2)).area < 1e-9
     assert found[1].equals(HOUSE)  # what has an outline keeps it
     assert len(found) == 2
-    assert labels.file_counts == {WIDENED: 1, NO_WIDTH: 3}
+    assert labels.counts == {WIDENED: 1, NO_WIDTH: 3}
     labels = read(tmp_path, grid, 'width_field = "width", buffer_px = 1')
     assert [shape.area for shape in labels.features.geometry[1:4]] == pytest.approx([LINE.buffer(1).area] * 3)
-    assert labels.file_counts == {WIDENED: 4}
+    assert labels.counts == {WIDENED: 4}
     with pytest.raises(DataError, match="no such column, got 'wide', need one of width"):
         read(tmp_path, grid, 'width_field = "wide"')
 
@@ -90,7 +90,7 @@ def test_what_reaches_in_from_outside_is_kept_and_the_rest_is_not(tmp_path: Path
     write_polygons(tmp_path / "l.gpkg", points, grid)
     labels = read(tmp_path, grid, "buffer_m = 2.5")  # five pixels
     assert len(labels.features) == 2
-    assert labels.file_counts == {WIDENED: 2}
+    assert labels.counts == {WIDENED: 2}
 
 
 def test_lines_and_points_without_a_width_are_an_error(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from landscribe.core.legend import LandClass
 from landscribe.core.trace import trace
 from landscribe.io.vector.vectors import write_features
 
+pytestmark = pytest.mark.slow
+
 FORMATS = ("gpkg", "parquet", "geojson", "fgb", "csv", "csv.gz")
 HOUSE = LandClass(1, "house", "#B22222")
 UTM = Affine.translation(600_000, 4_000_000) @ Affine.scale(0.31, -0.31)

@@ -22,6 +22,8 @@ from landscribe.errors import DataError, LimitError
 from landscribe.io.vector.readers import read_layer
 from landscribe.io.vector.vectors import read_features
 
+pytestmark = pytest.mark.slow
+
 UTM = CRS.from_epsg(32636)
 SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
 
