@@ -82,8 +82,9 @@ class LabelTable(BaseModel, frozen=True, extra="forbid", strict=True):
     stands in where it is empty."""
     colours: dict[str, Colour] | None = None
     """Label picture: colour of each class."""
-    values: dict[str, int] | None = None
-    """Label picture with one band: pixel value of each class."""
+    values: dict[str, int | Literal["any"]] | None = None
+    """Label picture with one band: pixel value of each class. `any` is all values but 0 and those that are named, as
+    where each object has a number of its own."""
     bands: dict[str, Count] | None = None
     """Label picture with a band per class: its number from 1. A pixel is of each class whose band is not 0 there, or,
     in bands of 0 to 255, at least half."""

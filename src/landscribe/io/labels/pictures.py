@@ -20,6 +20,8 @@ CLEARLY = 2.0
 """... if the next one is this many times as far."""
 SOFT_VALUES = 16
 """A picture of values with so many more, none of which fills a square of 2 x 2 pixels, has soft borders."""
+DARK = 16.0
+"""What is this near to black in RGB is black that JPEG has touched, of which everybody expects no class."""
 VALUES_NAMED = 8
 """Other values or colours that are named one by one."""
 UNLABELLED, NO_CLASS = -1, -2
@@ -30,6 +32,8 @@ NODATA = (
     "pixels that the label file calls nodata or transparent, none of the classes unless labels.nodata says otherwise"
 )
 JPEG = b"\xff\xd8\xff"
+ANY = "any"
+"""In the place of a value: all but 0 and those that are named."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +89,11 @@ def read_label_picture(path: Path, table: LabelTable, names: tuple[str, ...]) ->
     else:
         code_hw, wanted = _codes(image_chw, info, table, names)
         hidden_hw = _hidden(info, valid_hw, np.isin(code_hw, list(wanted)))
-        if table.colours is not None or _is_soft(code_hw, wanted, path):
+        rest = next((names.index(name) for name, value in known.items() if value == ANY), None)
+        if table.colours is not None or (rest is None and _is_soft(code_hw, wanted, path)):
             index_hw, counts = _nearest_colours(code_hw, hidden_hw, wanted, grey=table.colours is None)
         else:
-            index_hw, counts = _exact_values(code_hw, hidden_hw, wanted)
+            index_hw, counts = _exact_values(code_hw, hidden_hw, wanted, rest)
         if counts.get(OFF_PALETTE, 0) == index_hw.size:
             raise DataError(problem(str(path), "no pixel has a class or is unlabelled", need=dict(known)))
         coverage_khw = np.zeros((len(names), *index_hw.shape), dtype=np.uint8)
@@ -149,7 +154,7 @@ def _codes(
     if len(image_chw) != 1 and not (len(image_chw) == 3 and (image_chw == image_chw[:1]).all()):
         do = "use colours, or bands for a picture with a band per class"
         raise DataError(problem(str(info.path), "bands of a picture of values", got=len(image_chw), need=1, do=do))
-    wanted = {value: names.index(name) for name, value in (table.values or {}).items()}
+    wanted = {value: names.index(name) for name, value in (table.values or {}).items() if isinstance(value, int)}
     if isinstance(table.unlabelled, int):
         wanted[table.unlabelled] = UNLABELLED
     return image_chw[0], wanted
@@ -190,10 +195,10 @@ def _nearest_colours(
     index_hw = np.full(code_hw.shape, NO_CLASS, dtype=np.int16)
     index_hw[~hidden_hw] = np.where(exact | near, nearest, UNLABELLED).astype(np.int16)[place[seen]]
     counts = {TAKEN: int(number[near].sum()), OFF_PALETTE: int(number[~exact & ~near].sum())}
+    told = other & ((np.linalg.norm(found_xc, axis=1) > DARK) | (UNLABELLED in wanted.values()))
     said = {
         (f"value {code}" if grey else f"colour #{code:06X}"): int(n)
-        for code, n in zip(codes[other], number[other], strict=True)
-        if _is_news(code, wanted)
+        for code, n in zip(codes[told], number[told], strict=True)
     }
     return index_hw, counts | _others(said)
 
@@ -237,9 +242,11 @@ def _tally(codes: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def _exact_values(
-    code_hw: AnyArray, hidden_hw: BoolArray, wanted: Mapping[int, int]
+    code_hw: AnyArray, hidden_hw: BoolArray, wanted: Mapping[int, int], rest: int | None
 ) -> tuple[IntArray, dict[str, int]]:
     index_hw = np.full(code_hw.shape, NO_CLASS, dtype=np.int16)
+    if rest is not None:
+        index_hw[code_hw != 0] = rest
     for value, stands_for in wanted.items():
         index_hw[code_hw == value] = stands_for
     index_hw[hidden_hw] = NO_CLASS

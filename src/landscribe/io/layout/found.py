@@ -38,6 +38,8 @@ class Inventory:
     vectors: tuple[Vectors, ...]
     left_out: tuple[str, ...] = ()
     """Groups that are neither, one line each."""
+    others: tuple[Group, ...] = ()
+    """Those of them that can be read."""
     assets: Mapping[Path, Asset] = field(default_factory=dict)
     """What STAC items say of files."""
 
@@ -56,6 +58,8 @@ class FoundSensor:
     wavelengths_nm: tuple[float, ...] = ()
     bits: int = 0
     files: int = 0
+    own: tuple[Path, ...] = ()
+    """These files, relative to the folder."""
 
 
 @dataclass(frozen=True)

@@ -44,9 +44,13 @@ def take_inventory(folder: Path, *, images: str | None = None, labels: str | Non
             return f"{side} {look.role}"
         return f"{info.count - (look.alpha is True)} {info.dtype} {side}"
 
-    found_images, found_masks, left_out = [], [], []
+    found_images, found_masks, left_out, others = [], [], [], []
     if unwanted:
         left_out.append(f"not used: {len(unwanted)} files that STAC items call overviews, thumbnails or masks")
+    virtual = [path for path in files if path.suffix.lower() == ".vrt"]
+    if virtual:
+        do = f"gdal_translate {virtual[0].name} {virtual[0].with_suffix('.tif').name} makes a raster of one"
+        left_out.append(f"not used: {len(virtual)} virtual rasters (VRT), which are not read; {do}")
     for group in find_groups(folder, rasters, raster_facts):
         look = look_at(folder, group.files)
         side = _side(look, group.files)
@@ -58,6 +62,14 @@ def take_inventory(folder: Path, *, images: str | None = None, labels: str | Non
             found_masks.append(Pictures(group, look_at(folder, group.files, most=MANY_FILES)))
         else:
             left_out.append(f"not used: {group.pattern} ({len(group.files)} files), {side}")
+            if look.role != "unreadable":
+                others.append(group)
+    constant = [found for found in found_images if found.look.role == "constant"]
+    if labels is None and images is None and len(constant) < len(found_images):
+        # Pictures of one number show no ground; beside imagery they may be masks of nothing, or of everything.
+        found_images = [found for found in found_images if found not in constant]
+        others += [found.group for found in constant]
+        left_out += [_say_constant(found) for found in constant]
     if not found_images and len(found_masks) == 1 and labels is None:
         # One set of pictures with few colours is imagery that has few colours.
         found_images, found_masks = found_masks, []
@@ -67,7 +79,16 @@ def take_inventory(folder: Path, *, images: str | None = None, labels: str | Non
             raise RecipeError(
                 problem(f"--set {what}", "no such files", got=wanted, need=f"a part of paths in {folder}")
             )
-    return Inventory(folder, tuple(found_images), tuple(found_masks), tuple(vectors), tuple(left_out), assets)
+    return Inventory(
+        folder, tuple(found_images), tuple(found_masks), tuple(vectors), tuple(left_out), tuple(others), assets
+    )
+
+
+def _say_constant(found: Pictures) -> str:
+    value = next(iter(found.look.values or found.look.colours or {}), "alike")
+    group = found.group
+    what = f"not used: {group.pattern} ({len(group.files)} files), all pixels are {value}"
+    return f"{what}: neither imagery nor labels by that; --set labels=PART takes them for masks"
 
 
 def list_files_below(folder: Path) -> list[Path]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
+from landscribe.core.arrays import FloatArray
+from landscribe.errors import RecipeError, problem
 from landscribe.io.layout.classes import OBJECT, ClassTable, find_table
 from landscribe.io.layout.found import FoundLabels, Inventory, Pictures
 from landscribe.io.layout.groups import Group
 from landscribe.io.layout.match import path_word, reach
-from landscribe.io.layout.pictures import Look
+from landscribe.io.layout.pictures import LOSSY_COLOUR, Look
 
 BLACK, WHITE = "#000000", "#FFFFFF"
 KNOWN_PALETTES = (
@@ -25,6 +29,10 @@ NOT_LABELLED = frozenset(
     ("unlabelled", "unlabeled", "unlabel", "unknown", "ignore", "void", "undefined", "nodata", "none")
 )
 NOTHING = frozenset(("background", "other", "none_of_these", "nothing"))
+OBJECTS = 8
+"""Fewer values are taken for classes, however they lie."""
+ONE_PATCH = 1.2
+"""Patches of a value and picture up to which values number objects: these may be cut by others."""
 IGNORED_VALUE = 255
 """Among small class numbers, the value that segmentation data use for pixels nobody labelled."""
 
@@ -38,6 +46,9 @@ def from_masks(
         inventory: Everything in the folder.
         reference: The files that decide the scenes.
         wishes: What the user said: `class`.
+
+    Raises:
+        RecipeError: If the user named pictures that are no labels.
     """
     matched: list[tuple[Pictures, str, int]] = []
     said: list[str] = []
@@ -57,10 +68,14 @@ def from_masks(
             matched.append((found, found.group.pattern, len(reference.files)))  # one picture of the ground of all
         else:
             said.append(f"not used: {found.group.pattern} ({len(found.group.files)} label pictures), no image fits")
-    usable = [(found, path, hits) for found, path, hits in matched if found.look.role != "objects"]
+    usable = [row for row in matched if row[0].look.role != "image"]
     for found, path, _ in matched:
-        if found.look.role == "objects":
-            said.append(f"not used: {path}, which numbers single objects; classes are wanted: 0 and 1, or colours")
+        if found.look.role == "image":
+            got, need = _pixels(found.look), "few values or colours, alike in patches"
+            if not usable and not inventory.vectors:
+                do = "take files of labels, or convert these to a value for each class"
+                raise RecipeError(problem(f"labels {path}", "pictures that are no masks", got=got, need=need, do=do))
+            said.append(f"not used: {path}, pictures that are no masks: {got}")
     most = max((hits for *_, hits in usable), default=0)
     usable = [row for row in usable if row[2] * 2 >= most]
     if len(usable) > 1 and not all(_is_binary(found.look) for found, *_ in usable):
@@ -91,10 +106,43 @@ def _describe_masks(
 ) -> tuple[FoundLabels, list[str]]:
     if look.role == "one-hot":
         return _one_hot(look, path, hits, table)
+    if numbers_objects(look) and table is None:
+        return _by_object(look, path, hits, word)
     numbered = table is not None and not table.colours and look.values is not None
     if look.colours and not numbered:
         return _by_colour(look, path, hits, word, table)
     return _by_value(look, path, hits, word, table)
+
+
+def numbers_objects(look: Look) -> bool:
+    """Tell whether values number single objects: many of them, each in one patch of a picture."""
+    several = len(set(look.values or {}) - {0}) >= OBJECTS and look.marks >= OBJECTS
+    return look.role == "objects" or (look.role == "values" and several and look.blobs <= ONE_PATCH * look.marks)
+
+
+def _by_object(look: Look, path: str, hits: int, word: str | None) -> tuple[FoundLabels, list[str]]:
+    name = word or OBJECT
+    values = f"values such as {_list(look.values)}" if look.values else "very many values"
+    said = [
+        f"labels {path}: pictures of {values} of {hits} scenes, each in one patch: they seem to number single objects",
+        f"  all but 0 are taken for one class, {name!r}; if they number classes, list them: values = {{ NAME = 1 }}",
+    ]
+    return FoundLabels(path, {"values": {name: "any"}}, {name: None}, hits), said
+
+
+def _pixels(look: Look) -> str:
+    if look.info is None:
+        return "no file that can be read"
+    number = f"{look.info.count} bands of {look.info.dtype}"
+    return f"{number} with many values" if look.info.dtype.startswith(("u", "i")) else f"{number}, not whole numbers"
+
+
+def _say_blurred(look: Look) -> list[str]:
+    if look.blurred == "lossy":
+        return ["  JPEG has blurred them: what is near is taken for the nearest, and what is between is unlabelled"]
+    if look.blurred == "soft":
+        return ["  their borders are soft: what is near is taken for the nearest, and what is between is unlabelled"]
+    return []
 
 
 def _by_value(
@@ -106,6 +154,10 @@ def _by_value(
     present = [value for value in found if value != 0] or [255]
     settings: dict[str, object] = {}
     said = [f"labels {path}: pictures of values {_list(found)} of {hits} scenes"]
+    said += _say_blurred(look)
+    if look.holes and (look.info is None or look.info.nodata is None or np.isnan(look.info.nodata)):
+        settings["nodata"] = "unlabelled"
+        said.append("  pixels without a number (NaN) are taken for unlabelled")
     ignored = IGNORED_VALUE if len(present) > 1 and max(set(present) - {IGNORED_VALUE}, default=255) < 200 else None
     if ignored in present:
         present.remove(IGNORED_VALUE)
@@ -137,7 +189,10 @@ def _by_colour(
     look: Look, path: str, hits: int, word: str | None, table: ClassTable | None
 ) -> tuple[FoundLabels, list[str]]:
     found = list(look.colours or {})
+    if look.blurred and table is not None:
+        found = list(dict.fromkeys(_nearest(colour, list(table.colours.values())) for colour in found))
     said = [f"labels {path}: pictures of {len(found)} colours of {hits} scenes"]
+    said += _say_blurred(look)
     names, source = _names_of_colours(found, table)
     if source:
         said.append(f"  classes are named by {source}")
@@ -163,6 +218,17 @@ def _by_colour(
     if set(colours.values()) == {WHITE}:
         shown = dict.fromkeys(colours)
     return FoundLabels(path, {"colours": colours, **settings}, shown, hits), said
+
+
+def _nearest(colour: str, listed: Sequence[str]) -> str:
+    """Return the listed colour that JPEG has blurred to this one, or it where none is near."""
+    away = {other: np.linalg.norm(_rgb(colour) - _rgb(other)) for other in listed}
+    best = min(away, key=lambda other: float(away[other]), default=colour)
+    return best if best in away and away[best] <= LOSSY_COLOUR else colour
+
+
+def _rgb(colour: str) -> FloatArray:
+    return np.array(list(bytes.fromhex(colour.removeprefix("#"))), dtype=np.float64)
 
 
 def _names_of_colours(found: Sequence[str], table: ClassTable | None) -> tuple[dict[str, str], str]:

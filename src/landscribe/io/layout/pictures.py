@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from landscribe.core.arrays import AnyArray
 from landscribe.core.grid import Window
+from landscribe.core.polygons.components import components
 from landscribe.errors import LandscribeError
 from landscribe.io.raster.rasters import Raster, RasterInfo, open_raster
 from landscribe.io.source.sensor_files import is_transparency
@@ -29,8 +31,24 @@ FLAT = 0.75
 """Share of neighbours with the same value from which on few values are taken for classes: imagery has noise."""
 RARE = 1 / 2000
 """Share of pixels below which a colour is a softened border, no class."""
-LOSSY = 16
-"""What JPEG adds to a value or takes from it, at most."""
+LOSSY, LOSSY_COLOUR = 16, 40
+"""What JPEG adds to a value or takes from it, at most; the same as a distance in RGB."""
+AT_END = 4
+"""What it adds to or takes from the patches of 0 and 255."""
+PEAK = 0.4
+"""Share of what lies around the colours of a mask that is these colours to the bit: a lossy mask is flat inside of
+patches, and imagery is not."""
+SOLID, MUCH_SOLID = 12, 0.5
+"""A pixel whose 3 x 3 neighbourhood differs by no more is inside of a patch, and of masks at least so many are."""
+APART = 46
+"""Values with soft borders between them differ by more."""
+FEW_SOFT = 8
+"""So many values that fill no patch are a soft border."""
+MOST_COLOURS = 24
+PATCH_PX = 1024
+"""Patches are counted in a corner of larger rasters."""
+MISSING = -(1 << 40)
+"""Stands for a pixel without a number."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +68,14 @@ class Look:
     """Colours of the values of a palette picture."""
     alpha: bool | None = None
     """Whether a last band beside one or three is transparency by its pixels; None where there is none."""
-    lossy: bool = False
-    """True for values that JPEG has blurred."""
+    blurred: Literal["", "lossy", "soft"] = ""
+    """Whether JPEG or soft borders have added other values or colours to those here."""
+    holes: float = 0.0
+    """Share of pixels without a number (NaN)."""
+    blobs: int = 0
+    """Patches of one value, over all files looked at and all values but 0, and ..."""
+    marks: int = 0
+    """... how many values these are, counted in each file: as many as patches where values number single objects."""
     why: str = ""
     """Why no file could be read."""
 
@@ -65,7 +89,7 @@ def look_at(folder: Path, files: Sequence[Path], *, most: int = FEW_FILES) -> Lo
         most: Files to look at, spread over all of them.
     """
     infos: list[RasterInfo] = []
-    values, colours = _Tally(), _Tally()
+    values, colours = _Tally(), _Tally(is_colour=True)
     alphas: list[bool] = []
     hot, why = True, ""
     for path in spread(files, most):
@@ -78,9 +102,9 @@ def look_at(folder: Path, files: Sequence[Path], *, most: int = FEW_FILES) -> Lo
                         alphas.append(is_transparency(alpha_hw))
                     code_hw = _codes(bands_chw)
                     if code_hw is not None and len(bands_chw) == 3:
-                        colours.add(code_hw)
+                        colours.add(code_hw, bands_chw)
                     elif code_hw is not None:
-                        values.add(code_hw)
+                        values.add(code_hw, bands_chw)
                         if raster.info.palette is not None:
                             colours.add(_colour_codes(raster.info.palette)[np.clip(code_hw, 0, 255)])
                     hot = hot and _is_one_hot(image_chw)
@@ -98,18 +122,29 @@ def look_at(folder: Path, files: Sequence[Path], *, most: int = FEW_FILES) -> Lo
 class _Tally:
     """How often whole numbers occur, and how often neighbours are alike."""
 
+    is_colour: bool = False
     counted: Counter[int] = field(default_factory=Counter)
+    solid: Counter[int] = field(default_factory=Counter)
+    """The same of pixels inside of patches."""
     pixels: int = 0
+    holes: int = 0
     alike: list[float] = field(default_factory=list)
+    blobs: int = 0
+    marks: int = 0
 
-    def add(self, code_hw: AnyArray) -> None:
-        codes, counts = np.unique(code_hw, return_counts=True)
-        kept = np.argsort(-counts, kind="stable")[
-            :MANY
-        ]  # of imagery only the commonest: the others are counted nowhere
-        self.counted.update(dict(zip(codes[kept].tolist(), counts[kept].tolist(), strict=True)))
-        self.pixels += code_hw.size
+    def add(self, code_hw: AnyArray, bands_chw: AnyArray | None = None) -> None:
+        there_hw = code_hw != MISSING
+        found = _commonest(code_hw[there_hw])
+        self.counted.update(found)
+        self.pixels += int(there_hw.sum())
+        self.holes += code_hw.size - int(there_hw.sum())
         self.alike.append(float(np.mean(code_hw[:, 1:] == code_hw[:, :-1])) if code_hw.shape[1] > 1 else 0.0)
+        if bands_chw is not None and bands_chw.dtype == np.uint8:
+            self.solid.update(_commonest(code_hw[_is_solid(bands_chw)]))
+        if not self.is_colour and self.alike[-1] >= FLAT:
+            corner_hw = np.where(there_hw, code_hw, 0)[:PATCH_PX, :PATCH_PX]
+            self.marks += len(set(np.unique(corner_hw).tolist()) - {0})
+            self.blobs += _count_patches(corner_hw)
 
     @property
     def shares(self) -> dict[int, float]:
@@ -118,6 +153,42 @@ class _Tally:
     @property
     def flatness(self) -> float:
         return float(np.mean(self.alike)) if self.alike else 0.0
+
+
+def _commonest(codes: AnyArray) -> dict[int, int]:
+    found, counts = np.unique(codes, return_counts=True)
+    kept = np.argsort(-counts, kind="stable")[:MANY]  # of imagery the others are counted nowhere
+    return dict(zip(found[kept].tolist(), counts[kept].tolist(), strict=True))
+
+
+def _is_solid(bands_chw: AnyArray) -> AnyArray:
+    """Tell which pixels are inside of patches, (H, W)."""
+    solid_hw = np.ones(bands_chw.shape[1:], dtype=np.bool_)
+    for band_hw in bands_chw:
+        padded = np.pad(band_hw, 1, mode="edge")
+        top = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
+        low = np.minimum(np.minimum(padded[:-2], padded[1:-1]), padded[2:])
+        top = np.maximum(np.maximum(top[:, :-2], top[:, 1:-1]), top[:, 2:])
+        low = np.minimum(np.minimum(low[:, :-2], low[:, 1:-1]), low[:, 2:])
+        solid_hw &= top - low <= SOLID
+    return solid_hw
+
+
+def _count_patches(code_hw: AnyArray) -> int:
+    """Return the number of connected patches of one value other than 0, neighbours along edges and corners."""
+    number_hw = np.arange(code_hw.size).reshape(code_hw.shape)
+    ones, others = [], []
+    for low, high in (
+        (np.s_[:, :-1], np.s_[:, 1:]),
+        (np.s_[:-1], np.s_[1:]),
+        (np.s_[:-1, :-1], np.s_[1:, 1:]),
+        (np.s_[:-1, 1:], np.s_[1:, :-1]),
+    ):
+        same = (code_hw[low] == code_hw[high]) & (code_hw[low] != 0)
+        ones.append(number_hw[low][same])
+        others.append(number_hw[high][same])
+    part = components(code_hw.size, np.concatenate(ones), np.concatenate(others))
+    return len(np.unique(part[code_hw.ravel() != 0]))
 
 
 def _judge(infos: list[RasterInfo], values: _Tally, colours: _Tally, alpha: bool | None) -> Look:
@@ -131,17 +202,25 @@ def _judge(infos: list[RasterInfo], values: _Tally, colours: _Tally, alpha: bool
         texts = _palette_text(palette)
         ordered = {texts[value]: share for value, share in by_value.items() if value in texts}
         return replace(look, role="colours", colours=ordered, values=by_value, palette=texts)
+    is_jpeg = infos[0].path.suffix.lower() in (".jpg", ".jpeg")
     if colours.pixels:
         common = {colour: share for colour, share in shown.items() if share > RARE}
-        few = len(common) <= MAX_CLASSES // 2 and sum(common.values()) > 0.97 and colours.flatness >= FLAT
-        return replace(look, role="colours", colours=common) if few else look
+        few = len(common) <= MOST_COLOURS and sum(common.values()) > 0.97 and colours.flatness >= FLAT
+        if few and not is_jpeg:
+            return replace(look, role="colours", colours=common)
+        modes = {f"#{code:06X}": share for code, share in _modes(colours).items()}
+        return replace(look, role="colours", colours=modes, blurred="lossy" if is_jpeg else "soft") if modes else look
     if not values.pixels:
         return look
-    if len(values.counted) <= MAX_CLASSES and (values.flatness >= FLAT or len(values.counted) <= 3):
+    look = replace(look, holes=values.holes / (values.holes + values.pixels), blobs=values.blobs, marks=values.marks)
+    few = len(values.counted) <= MAX_CLASSES and (values.flatness >= FLAT or len(values.counted) <= 3)
+    modes_v = _modes(values)
+    if modes_v and (is_jpeg or (len(values.counted) >= len(modes_v) + FEW_SOFT and _are_apart(modes_v))):
+        return replace(
+            look, role="values", values=dict(sorted(modes_v.items())), blurred="lossy" if is_jpeg else "soft"
+        )
+    if few:
         return replace(look, role="values", values=by_value)
-    modes = _blurred(values) if infos[0].path.suffix.lower() in (".jpg", ".jpeg") else {}
-    if modes:
-        return replace(look, role="values", values=modes, lossy=True)
     return replace(look, role="objects") if values.flatness > 0.9 else look
 
 
@@ -157,22 +236,49 @@ def _colour_codes(palette: Mapping[int, tuple[int, int, int]]) -> AnyArray:
     return codes
 
 
-def _blurred(values: _Tally) -> dict[int, float]:
-    """Return the values that JPEG has blurred, or nothing where there are more than a few."""
-    left, total = Counter(values.counted), values.pixels
+def _modes(tally: _Tally) -> dict[int, float]:
+    """Return the few values or colours that JPEG or soft borders have blurred -> share; nothing where that is not so.
+
+    What is inside of patches decides; a mask of thin things has hardly an inside, and all of it counts.
+    """
+    inside = sum(tally.solid.values())
+    found = _clusters(tally.solid, inside, tally.is_colour) if inside > MUCH_SOLID * tally.pixels else {}
+    return found or _clusters(tally.counted, tally.pixels, tally.is_colour)
+
+
+def _clusters(counted: Mapping[int, int], total: int, is_colour: bool) -> dict[int, float]:
+    """Return values or colours around which nearly all others lie, and which are common by themselves."""
+    if not counted:
+        return {}
+    codes, left = np.array(list(counted)), np.array(list(counted.values()), dtype=np.int64)
+    points_xc = np.column_stack([codes >> 16, (codes >> 8) & 255, codes & 255] if is_colour else [codes])
+    far = LOSSY_COLOUR if is_colour else LOSSY
     modes: dict[int, float] = {}
-    while left and len(modes) < 4:
-        value, n = left.most_common(1)[0]
-        near = [v for v in left if abs(v - value) <= LOSSY]
-        mass = sum(left[v] for v in near)
+    exact = 0
+    while left.any() and len(modes) <= MOST_COLOURS:
+        k = int(left.argmax())
+        near = np.linalg.norm(points_xc - points_xc[k], axis=1) <= far
+        mass = int(left[near].sum())
         if mass < total * RARE:
             break
-        if n * 2 < mass:
-            return {}
-        modes[value] = mass / total
-        for v in near:
-            del left[v]
-    return dict(sorted(modes.items())) if len(modes) > 1 and sum(modes.values()) > 0.97 else {}
+        modes[int(codes[k])] = mass / total
+        exact += int(left[k])
+        left[near] = 0
+    covered = sum(modes.values())
+    fits = 1 < len(modes) <= MOST_COLOURS and covered > 0.97 and exact > PEAK * covered * total
+    return {_to_end(code, is_colour): share for code, share in modes.items()} if fits else {}
+
+
+def _to_end(code: int, is_colour: bool) -> int:
+    """Move numbers that JPEG has put beside the ends of 8 bits to these: whoever wrote 254 meant 255."""
+    parts = [code >> 16, (code >> 8) & 255, code & 255] if is_colour else [code]
+    moved = [0 if part <= AT_END else 255 if 255 - AT_END <= part <= 255 else part for part in parts]
+    return (moved[0] << 16) | (moved[1] << 8) | moved[2] if is_colour else moved[0]
+
+
+def _are_apart(values: Mapping[int, float]) -> bool:
+    ordered = sorted(values)
+    return all(after - before > APART for before, after in pairwise(ordered))
 
 
 def spread(files: Sequence[Path], most: int) -> list[Path]:
@@ -201,7 +307,7 @@ def _split_alpha(image_chw: AnyArray) -> tuple[AnyArray, AnyArray | None]:
 
 
 def _codes(bands_chw: AnyArray) -> AnyArray | None:
-    """Return one whole number per pixel, or None where the bands cannot be classes."""
+    """Return one whole number per pixel, `MISSING` for NaN, or None where the bands cannot be classes."""
     if len(bands_chw) == 3 and bands_chw.dtype == np.uint8:
         red, green, blue = bands_chw.astype(np.int64)
         codes: AnyArray = (red << 16) | (green << 8) | blue
@@ -210,9 +316,12 @@ def _codes(bands_chw: AnyArray) -> AnyArray | None:
         return None
     band_hw = bands_chw[0]
     if band_hw.dtype.kind == "f":
-        whole = np.isfinite(band_hw)
-        if not whole.all() or (np.abs(band_hw) > 1e9).any() or (band_hw != np.rint(band_hw)).any():
+        there_hw = np.isfinite(band_hw)
+        band_hw = np.where(there_hw, band_hw, 0)
+        if not there_hw.any() or (np.abs(band_hw) > 1e9).any() or (band_hw != np.rint(band_hw)).any():
             return None
+        whole: AnyArray = np.where(there_hw, band_hw, MISSING).astype(np.int64)
+        return whole
     as_int: AnyArray = band_hw.astype(np.int64)
     return as_int
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from landscribe.errors import DataError, RecipeError, problem
-from landscribe.io.layout.found import FoundLabels, FoundSensor, Layout
+from landscribe.io.layout.found import FoundLabels, FoundSensor, Inventory, Layout
 from landscribe.io.layout.groups import Group
 from landscribe.io.layout.inventory import RASTERS, take_inventory
 from landscribe.io.layout.labels import find_labels
 from landscribe.io.layout.sensors import choose_reference, find_sensors
 from landscribe.io.source.dstl import list_dstl
 from landscribe.io.source.dstl_files import is_dstl
+from landscribe.io.source.patterns import match_files
 
 WISHES = ("images", "labels", "class", "class_field")
 """What a user may say where nothing in the folder does."""
@@ -36,12 +38,12 @@ def recognise(folder: Path, wishes: Mapping[str, str]) -> Layout:
         return _dstl(folder)
     inventory = take_inventory(folder, images=wishes.get("images"), labels=wishes.get("labels"))
     if not inventory.images:
-        got = "; ".join(inventory.left_out[:3]) or None
-        raise DataError(problem(str(folder), "no image found", got=got, need=", ".join(RASTERS)))
+        raise DataError(_no_image(folder, inventory))
     reference = choose_reference(inventory.images)
     sensors, left_out = find_sensors(folder, inventory.images, reference, inventory.assets)
     group = reference.group
     labels, said = find_labels(inventory, group, wishes)
+    sensors = _leave_others_out(inventory, sensors, [found.path for found in labels])
     said = [*(_say_sensor(sensor) for sensor in sensors), *said, *left_out, *inventory.left_out]
     if not labels:
         said.append("no labels found: the recipe predicts only, with --models; --set labels=PART names label files")
@@ -49,6 +51,38 @@ def recognise(folder: Path, wishes: Mapping[str, str]) -> Layout:
     return Layout(
         folder, tuple(sensors), group.scene, group.place, scenes, tuple(labels), _sides(group), said=tuple(said)
     )
+
+
+def _no_image(folder: Path, inventory: Inventory) -> str:
+    """Say why there is no image: what the rasters of the folder are, or that there is none of a kind that is read."""
+    if inventory.left_out:
+        why = [line.removeprefix("not used: ").replace(f"{folder}/", "") for line in inventory.left_out[:3]]
+        return problem(str(folder), f"no image found: {' | '.join(why)}")
+    return problem(str(folder), "no image found", need=", ".join(RASTERS))
+
+
+def _leave_others_out(
+    inventory: Inventory, sensors: Sequence[FoundSensor], label_paths: Sequence[str]
+) -> list[FoundSensor]:
+    """Name in `without` what a sensor's path fits beside its own files, and no other path of the recipe claims."""
+    used = [path for path in (*label_paths, *(sensor.path for sensor in sensors)) if "{" in path]
+    groups = [*(found.group for found in (*inventory.images, *inventory.masks)), *inventory.others]
+    settled = []
+    for sensor in sensors:
+        claimed = {path for other in used if other != sensor.path for path in _fitting(inventory.folder, other)}
+        strays = _fitting(inventory.folder, sensor.path) - set(sensor.own) - claimed
+        without: list[str] = []
+        for group in groups:
+            mine = [path.as_posix() for path in group.files if path in strays]
+            if mine:
+                is_apart = not _fitting(inventory.folder, group.pattern) & set(sensor.own)
+                without += [group.pattern] if is_apart else mine
+        settled.append(replace(sensor, settings={**sensor.settings, "without": without}) if without else sensor)
+    return settled
+
+
+def _fitting(folder: Path, pattern: str) -> set[Path]:
+    return {path.relative_to(folder) for path, _ in match_files(folder, pattern)}
 
 
 def _dstl(folder: Path) -> Layout:
@@ -82,8 +116,9 @@ def _say_sensor(sensor: FoundSensor) -> str:
     if "nodata" in sensor.settings:
         value = sensor.settings["nodata"]
         text += f"; {value} fills parts of it and is taken for nodata, if it is data take nodata out"
-    if "bands" in sensor.settings:
-        text += f"; bands reordered to {sensor.settings['bands']} by what the files say"
+    picked = sensor.settings.get("bands")
+    if isinstance(picked, list) and picked != sorted(picked):
+        text += f"; bands reordered to {picked} by what the files say"
     return text
 
 

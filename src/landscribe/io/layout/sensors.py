@@ -29,6 +29,8 @@ KINDS = {(3, "uint8"): "rgb8", (3, "uint16"): "rgb16", (1, "uint8"): "grey8", (4
 NAMES = {1: "PAN", 3: "RGB", 4: "RGBN"}
 MAX_FOOTPRINTS = 400
 MAX_LOOK_PIXELS = 1 << 26
+MIXED_FILES = 64
+"""Files of a sensor whose bands are compared."""
 MUCH = 0.05
 """Share of the pixels from which on a number along the edge is taken for nodata by `init`; `check` warns of less."""
 
@@ -66,12 +68,39 @@ def find_sensors(
         else:
             chosen.append((found, template))
     sensors: list[FoundSensor] = []
-    for found, path in chosen:
+    for shown, path in chosen:
+        found, common, said = _settle_bands(folder, shown, path)
+        left_out += said
         name = _name(found, [sensor.name for sensor in sensors], several=len(chosen) > 1)
         sensor = describe_sensor(name, path, found, assets.get(found.group.files[0]))
+        sensor = replace(sensor, settings={**sensor.settings, **common})
         settings = {**sensor.settings, **suspected_nodata(folder, found, sensor)}
-        sensors.append(replace(sensor, settings=settings))
+        sensors.append(replace(sensor, settings=settings, own=found.group.files))
     return sensors, left_out
+
+
+def _settle_bands(folder: Path, found: Pictures, path: str) -> tuple[Pictures, dict[str, object], list[str]]:
+    """Return imagery described by the commonest of its files where these differ in bands, settings for it, and a line.
+
+    Where some have a band behind red, green and blue, those three are what all have.
+    """
+    infos: dict[int, list[RasterInfo]] = {}
+    for file in spread(found.group.files, MIXED_FILES):
+        try:
+            with open_raster(folder / file, palette=True, alpha=False) as raster:
+                infos.setdefault(raster.info.count, []).append(raster.info)
+        except LandscribeError:
+            continue
+    if len(infos) < 2 or found.look.alpha is True:
+        return found, {}, []
+    shown = " and ".join(f"{len(infos[count])} with {count} bands" for count in sorted(infos))
+    line = f"sensor files like {path} differ: {shown}"
+    if set(infos) == {3, 4} and all(info.dtype == "uint8" for some in infos.values() for info in some):
+        look = replace(found.look, info=infos[3][0], alpha=None)
+        return replace(found, look=look), {"bands": [1, 2, 3]}, [f"{line}; bands = [1, 2, 3] takes what all have"]
+    most = max(infos, key=lambda count: len(infos[count]))
+    look = replace(found.look, info=infos[most][0], alpha=found.look.alpha if most in (2, 4) else None)
+    return replace(found, look=look), {}, [f"{line}; the others are refused: --set images=PART takes one kind"]
 
 
 def suspected_nodata(folder: Path, found: Pictures, sensor: FoundSensor) -> dict[str, object]:
