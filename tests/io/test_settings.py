@@ -226,3 +226,9 @@ def test_a_recipe_that_is_nested_without_end_is_one_line(tmp_path, text):
     (tmp_path / "r.toml").write_text(text)
     with pytest.raises(RecipeError, match=r"r\.toml: nested too deeply"):
         load_recipe(tmp_path / "r.toml")
+
+
+def test_a_number_of_thousands_of_digits_is_one_line(tmp_path):
+    (tmp_path / "r.toml").write_text("seed = " + "9" * 8000)
+    with pytest.raises(RecipeError, match=r"r\.toml: not valid TOML: Exceeds the limit"):
+        load_recipe(tmp_path / "r.toml")

@@ -77,7 +77,7 @@ def parse_recipe(text: str, folder: Path, name: str, overrides: Sequence[str] = 
     """
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # a number of thousands of digits is one that TOML's own error does not cover
         raise RecipeError(problem(name, f"not valid TOML: {error}")) from None
     except RecursionError:
         raise RecipeError(problem(name, "nested too deeply")) from None
@@ -179,7 +179,7 @@ def _override(table: dict[str, Any], override: str) -> None:
 def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text.strip()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,20 @@ def test_a_damaged_input_is_told_from_bad_data_where_others_go_on(run: Run) -> N
     assert result.made == ["c"]
     assert list(result.failed) == ["a", "b"]
     assert result.damaged == ["a"]
+
+
+def test_a_run_folder_that_was_copied_elsewhere_is_up_to_date_and_still_tells_damage(run: Run, tmp_path: Path) -> None:
+    copy_up(run)
+    shutil.copytree(run.root, tmp_path / "elsewhere")
+    there = Run(tmp_path / "elsewhere")
+    assert copy_up(there).current == ["a"]
+    flip_a_byte(there.path("first", "a.txt"))
+    with pytest.raises(IntegrityError, match=r"elsewhere/first/a\.txt"):
+        copy_up(Run(there.root))
+
+
+def test_a_clock_that_goes_back_changes_nothing(run: Run) -> None:
+    copy_up(run)
+    for path in run.root.rglob("*.txt"):
+        os.utime(path, (1, 1))
+    assert copy_up(Run(run.root)).current == ["a"]

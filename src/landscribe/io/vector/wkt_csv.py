@@ -307,6 +307,8 @@ def _why(text: str) -> str:
         shapely.from_wkt(text)
     except shapely.errors.GEOSException as error:
         return f"not WKT: {' '.join(str(error).split())[:120]}"
+    except UnicodeDecodeError:
+        return "not WKT"  # GEOS cut its own message in the middle of a letter
     return "not WKT"
 
 
