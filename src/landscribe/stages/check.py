@@ -289,7 +289,7 @@ def _check_places(project: Project, grids: dict[str, Grid]) -> Iterator[Finding]
     if len(afloat) <= MAX_TWINS:
         largest = max((max(grids[scene.id].shape_hw) for scene in afloat), default=1)
         thumbnails = {}
-        for scene in afloat:
+        for scene in afloat if len(afloat) > 1 else ():
             try:
                 thumbnails[scene.id] = _in_worker(project, scene, _thumbnail, scene, grids[scene.id], largest)
             except BAD_FILE as error:
