@@ -10,11 +10,13 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 from affine import Affine
+from pyproj import CRS
 
 from landscribe.core.arrays import AnyArray
 from landscribe.core.features import join_features, make_features
 from landscribe.core.grid import Window
 from landscribe.core.legend import Legend
+from landscribe.core.mosaic import as_one_map
 from landscribe.core.recipe import Recipe, VectorizeTable
 from landscribe.core.rules import apply_rules
 from landscribe.core.trace.classes import BLOCK_ROWS, trace_classes
@@ -23,13 +25,16 @@ from landscribe.io.models.ranges import cautions_of
 from landscribe.io.project import Progress, Project, StageResult, make_items, silent
 from landscribe.io.project.splits import split_of
 from landscribe.io.raster.rasters import open_raster
-from landscribe.io.run.runs import COMBINED, Made, Record, Run, make_key
+from landscribe.io.run.runs import COMBINED, Made, Record, Run, make_item, make_key
+from landscribe.io.run.sheets import sheets_of
 from landscribe.io.run.tuned import UNTUNED_FEATURES, UNTUNED_PROBABILITY, effective_recipe
 from landscribe.io.vector.vectors import read_own, write_features
 from landscribe.workers import scenes_at_once
 
 FORMAT = 3
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
+MAP = "map"
+"""Stage name of the record of `features.gpkg`: no stage of its own."""
 BLOCK_BYTES = 16
 """Memory for a pixel of a block while it is traced."""
 MOST_THREADS = 8
@@ -57,7 +62,7 @@ def vectorize(project: Project, run: Run, progress: Progress = silent) -> StageR
     recipe = effective_recipe(project.recipe, run)
     result = _make_features(project, run, recipe, "vectorize", predicted, progress)
     kept = [i for i in predicted if i not in result.failed]
-    _combine(project, run, kept, {i: cautions_of(predicted[i]) for i in kept})
+    result.notes += _combine(project, run, kept, {i: cautions_of(predicted[i]) for i in kept})
     if recipe != project.recipe and project.recipe.tune.folds:
         same_views = recipe.predict == project.recipe.predict
         found = predicted if same_views else run.records(UNTUNED_PROBABILITY)
@@ -161,21 +166,37 @@ def vectorize_scene(
     return features, dict(counts)
 
 
-def _combine(project: Project, run: Run, scene_ids: list[str], cautions: Mapping[str, list[str]]) -> None:
-    # One GeoPackage for the eye: all scenes of a georeferenced project. Pictures without georeference all lie at the
-    # origin, so each of them gets its own file instead.
+def _combine(project: Project, run: Run, scene_ids: list[str], cautions: Mapping[str, list[str]]) -> list[str]:
+    """Write the GeoPackages for the eye, unless they are up to date; return what is to be said of them."""
+    made = run.records("vectorize")
+    classes = [(c.id, c.name, c.colour) for c in project.legend]
+    key = make_key(FORMAT, features={i: made[i].outputs for i in scene_ids}, legend=classes, cautions=cautions)
+    record, _ = make_item(run, MAP, "all", key, lambda: _write_map(project.legend, run, scene_ids, cautions))
+    return list(record.notes)
+
+
+def _write_map(legend: Legend, run: Run, scene_ids: list[str], cautions: Mapping[str, list[str]]) -> Made:
+    # One GeoPackage of all scenes of a georeferenced project. Pictures without georeference all lie at the origin, so
+    # each of them gets its own file instead.
     features = {i: read_own(run.checked(run.features(i))) for i in scene_ids}
     frames = {str(frame.crs) for frame in features.values()}
     with_frame = {i: f for i, f in features.items() if not _is_picture(run, i)}
+    written, notes = [], []
     for scene_id in features.keys() - with_frame.keys():
-        target, said = run.features(scene_id).with_suffix(".gpkg"), "; ".join(cautions[scene_id])
-        write_features(target, features[scene_id], legend=project.legend, caution=said)
+        written.append(run.features(scene_id).with_suffix(".gpkg"))
+        write_features(written[-1], features[scene_id], legend=legend, caution="; ".join(cautions[scene_id]))
     if with_frame:
         same = len(frames) == 1
         parts = [f if same or f.crs is None else f.to_crs("EPSG:4326") for f in with_frame.values()]
         crs = next(iter(with_frame.values())).crs if same else None
         said = "; ".join(line for i in with_frame for line in cautions[i])
-        write_features(run.path("features", COMBINED), join_features(parts, crs), legend=project.legend, caution=said)
+        together, counts = join_features(parts, crs), Counter[str]()
+        if all(f.crs is not None for f in with_frame.values()):
+            together, counts = as_one_map(parts, sheets_of(run, list(with_frame), crs or CRS.from_epsg(4326)))
+        written.append(run.path("features", COMBINED))
+        write_features(written[-1], together, legend=legend, caution=said)
+        notes = [f"{COMBINED}: {n} polygons {reason}" for reason, n in counts.items() if n]
+    return Made(tuple(written), {}, tuple(notes))
 
 
 def _is_picture(run: Run, scene_id: str) -> bool:

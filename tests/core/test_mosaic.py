@@ -1,0 +1,129 @@
+"""Scenes that overlap or meet: each point belongs to one of them, and what a border cut is one polygon again."""
+
+from __future__ import annotations
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyproj import CRS
+from shapely.geometry import Polygon, box
+
+from landscribe.core.features import empty_features, make_features
+from landscribe.core.legend import LandClass
+from landscribe.core.mosaic import JOINED, TWICE, Sheet, as_one_map, overlapping
+
+UTM = CRS.from_epsg(32633)
+HOUSE, ROAD = LandClass(1, "house", "#AA0000"), LandClass(2, "road", "#333333")
+LEFT, RIGHT = box(0, 0, 140, 100), box(80, 0, 220, 100)
+
+
+def sheet(footprint: Polygon, valid: Polygon | None = None) -> Sheet:
+    return Sheet(footprint, 0.5, valid)
+
+
+def seen(scene: str, footprint: Polygon, *shapes: Polygon, land_class: LandClass = HOUSE) -> gpd.GeoDataFrame:
+    """What a perfect model finds in a scene."""
+    inside = [shape.intersection(footprint) for shape in shapes]
+    found = np.array([shape for shape in inside if shape.area > 0], dtype=object)
+    if not len(found):
+        return empty_features(UTM)
+    return make_features(scene, land_class, found, score=0.75, area=shapely.area(found), crs=UTM)
+
+
+def random_houses(seed: int, count: int = 23) -> list[Polygon]:
+    """Houses that touch nobody."""
+    rng = np.random.default_rng(seed)
+    houses: list[Polygon] = []
+    while len(houses) < count:
+        x, y, w, h = rng.uniform([0, 0, 4, 4], [205, 85, 15, 15])
+        house = shapely.affinity.rotate(box(x, y, x + w, y + h), rng.uniform(0, 90)).intersection(box(0, 0, 220, 100))
+        if all(house.distance(other) > 1 for other in houses):
+            houses.append(house)
+    return houses
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([80.0, 111.3, 140.0]), st.floats(-9, 9))
+def test_each_house_is_there_once_and_whole(seed: int, start: float, turn: float) -> None:
+    houses = random_houses(seed)
+    frames = [LEFT, shapely.affinity.rotate(box(start, -40, 260, 140), turn if start < 140 else 0, origin=(start, 50))]
+    parts = [seen(name, frame, *houses) for name, frame in zip("ab", frames, strict=True)]
+    found, counts = as_one_map(parts, [sheet(frame) for frame in frames])
+    whole = [house.intersection(shapely.union_all(frames)) for house in houses]
+    whole = [house for house in whole if house.area > 0.01]
+    shapes = found.geometry.to_numpy()
+    assert shapely.is_valid(shapes).all()
+    tree = shapely.STRtree(shapes)
+    for house in whole:
+        over = [
+            shapes[k] for k in tree.query(house, predicate="intersects") if shapes[k].intersection(house).area > 0.05
+        ]
+        assert len(over) == 1
+        assert over[0].symmetric_difference(house).area < 0.1
+    assert found["area"].sum() == pytest.approx(sum(house.area for house in whole), abs=0.5)
+    assert found["score"].to_numpy() == pytest.approx(0.75)
+    assert sum(len(part) for part in parts) >= len(found)
+    assert set(counts) <= {TWICE, JOINED}
+
+
+def test_one_view_of_a_house_counts_where_scenes_see_it_differently() -> None:
+    left = seen("a", LEFT, box(100, 40, 108, 50))
+    right = seen("b", RIGHT, box(101.5, 41, 109.5, 51))  # the same house, from another angle
+    found, counts = as_one_map([left, right], [sheet(LEFT), sheet(RIGHT)])
+    assert +counts == {TWICE: 1}
+    assert found["scene"].tolist() == ["a"]  # deeper in the left one: 110 is the middle
+
+
+def test_neighbours_are_not_merged_and_classes_stay_apart() -> None:
+    frames = [box(0, 0, 110, 100), box(110, 0, 220, 100)]
+    left = seen("a", frames[0], box(90, 10, 109, 30), box(100, 40, 110, 60))
+    right = seen("b", frames[1], box(111, 10, 130, 30), box(110, 59, 130, 90), land_class=HOUSE)
+    road = seen("b", frames[1], box(110, 40, 130, 58), land_class=ROAD)
+    for parts, expected in (([left, right], 4), ([left, road], 3)):
+        found, counts = as_one_map(parts, [sheet(frame) for frame in frames])
+        assert len(found) == expected
+        assert not counts[JOINED]
+
+
+def test_pieces_of_tiles_that_meet_are_one_polygon_of_the_larger_ones_scene() -> None:
+    frames = [box(0, 0, 110, 100), box(110, 0, 220, 100)]
+    left = seen("a", frames[0], box(90, 10, 110, 30))
+    right = seen("b", frames[1], box(110, 11, 115, 31))  # not to the pixel, since each was predicted alone
+    right["score"] = 0.25
+    found, counts = as_one_map([left, right], [sheet(frame) for frame in frames])
+    assert counts[JOINED] == 2
+    (row,) = found.itertuples()
+    assert (row.scene, row.area) == ("a", 500.0)
+    assert row.score == pytest.approx((400 * 0.75 + 100 * 0.25) / 500)
+    assert row.geometry.geom_type == "Polygon"
+
+
+def test_ground_without_data_is_the_others() -> None:
+    hole = box(80, 0, 105, 100)
+    house = box(96, 40, 104, 50)  # deeper in the left one, which has no data there
+    parts = [empty_features(UTM), seen("b", RIGHT, house)]
+    found, _ = as_one_map(parts, [sheet(LEFT, LEFT.difference(hole)), sheet(RIGHT)])
+    assert found["area"].tolist() == [80.0]
+    found, counts = as_one_map(parts, [sheet(LEFT), sheet(RIGHT)])
+    assert len(found) == 0
+    assert counts[TWICE] == 1
+
+
+def test_the_same_ground_twice_is_the_firsts() -> None:
+    house = box(20, 20, 30, 30)
+    found, counts = as_one_map([seen("a", LEFT, house), seen("b", LEFT, house)], [sheet(LEFT), sheet(LEFT)])
+    assert found["scene"].tolist() == ["a"]
+    assert +counts == {TWICE: 1}
+
+
+def test_scenes_apart_are_left_alone() -> None:
+    far = box(500, 0, 600, 100)
+    parts = [seen("a", LEFT, box(20, 20, 30, 30)), seen("b", far, box(520, 20, 530, 30))]
+    found, counts = as_one_map(parts, [sheet(LEFT), sheet(far)])
+    assert len(found) == 2
+    assert not +counts
+    assert overlapping([sheet(LEFT), sheet(far), sheet(RIGHT)]) == {0, 2}
+    assert overlapping([sheet(box(0, 0, 110, 100)), sheet(box(110, 0, 220, 100))]) == set()

@@ -1,0 +1,94 @@
+"""`features.gpkg` of scenes that overlap: each object once, those on a border whole, and said so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import shapely
+from affine import Affine
+from pyproj import CRS
+
+from landscribe.core.grid import Grid
+from landscribe.io.project import Project, open_project
+from landscribe.io.raster.geotiff import write_raster
+from landscribe.io.raster.rasters import open_raster
+from landscribe.io.run.runs import Run, open_run
+from landscribe.io.settings import load_recipe
+from landscribe.stages.predict import predict
+from landscribe.stages.prepare import prepare
+from landscribe.stages.train import train
+from landscribe.stages.vectorize import vectorize
+
+HOUSES = [(5, 7, 19, 21), (33, 10, 52, 24), (60, 8, 71, 19), (40, 30, 47, 41), (80, 12, 91, 30)]
+"""Columns and rows of the whole, 97 x 47 pixels of half a metre: left is 0 to 61, right is 31 to 97."""
+RECIPE = """
+[data]
+sensors.S = { path = "{scene}.tif", kind = "rgbn" }
+labels = { path = "houses.gpkg", class = "house" }
+[[data.kinds]]
+kind = "rgbn"
+bands = ["red", "green", "blue", "nir"]
+bits = 8
+[[models]]
+name = "rule"
+kind = "index"
+spectral = { index = "ndvi", threshold = 0.0, soft = 0.0 }
+[vectorize]
+min_area = { default = 0.0 }
+mode = "edge"
+[validate]
+split = "none"
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    whole = np.zeros((4, 47, 97), np.uint8) + np.array([200, 90, 90, 20], np.uint8)[:, None, None]
+    for left, top, right, bottom in HOUSES:
+        whole[:, top:bottom, left:right] = np.array([20, 90, 90, 200], np.uint8)[:, None, None]
+    for name, first, last in (("left", 0, 61), ("right", 31, 97)):
+        grid = Grid(47, last - first, Affine(0.5, 0, 500_000 + first / 2, 0, -0.5, 5_000_000), CRS.from_epsg(32633))
+        with write_raster(tmp_path / f"{name}.tif", grid, count=4, dtype="uint8") as writer:
+            writer.write(grid.window, whole[:, :, first:last])
+    pixels = np.array([shapely.box(*corners) for corners in HOUSES], dtype=object)
+    boxes = shapely.transform(pixels, lambda xy: xy * (0.5, -0.5) + (500_000, 5_000_000))
+    gpd.GeoDataFrame(geometry=boxes, crs=32633).to_file(tmp_path / "houses.gpkg")
+    (tmp_path / "r.toml").write_text(RECIPE)
+    return tmp_path
+
+
+def features_of(home: Path) -> tuple[gpd.GeoDataFrame, list[str], Project, Run]:
+    project, run = open_project(load_recipe(home / "r.toml")), open_run(home / "run")
+    for stage in (prepare, train, predict):
+        stage(project, run)
+    notes = vectorize(project, run).notes
+    return gpd.read_file(run.path("features", "features.gpkg"), layer="features"), notes, project, run
+
+
+def test_each_house_is_on_the_map_once(home: Path) -> None:
+    found, notes, _, run = features_of(home)
+    truth = gpd.read_file(home / "houses.gpkg").geometry
+    assert len(found) == len(HOUSES)
+    for house in truth:
+        (match,) = found.geometry[found.intersects(house.buffer(-0.1))]
+        assert match.symmetric_difference(house).area < 1e-3
+    assert found["area"].sum() == pytest.approx(truth.area.sum(), rel=2e-3)  # on the ellipsoid
+    own = sum(len(gpd.read_parquet(run.features(scene))) for scene in ("left", "right"))
+    assert own > len(HOUSES)  # each scene keeps all that it shows
+    assert any("joined across borders of scenes" in note for note in notes)
+    assert any("on ground that another scene owns" in note for note in notes)
+
+
+def test_where_one_scene_has_no_data_the_other_owns(home: Path) -> None:
+    with open_raster(home / "left.tif") as raster:
+        grid, (image, _) = raster.info.grid, raster.read()
+    image[:, 28:, 25:] = 0
+    with write_raster(home / "left.tif", grid, count=4, dtype="uint8", nodata=0) as writer:
+        writer.write(grid.window, image)
+    found, _, _, _ = features_of(home)
+    house = gpd.read_file(home / "houses.gpkg").geometry[3]  # the left scene lies deeper there, and is blind
+    (match,) = found.geometry[found.intersects(house.buffer(-0.1))]
+    assert match.symmetric_difference(house).area < 1e-3
