@@ -102,33 +102,42 @@ def choose_column(
     telling = [by_lower[name] for name in CLASS_FIELDS if name in by_lower]
     several = {name: values for name, values in columns.items() if len(values) > 1 and not NO_CLASS.fullmatch(name)}
     others = tuple(name for name, values in several.items() if _could_be_classes(values, look.count))
+    numbered = tuple(name for name, values in several.items() if _could_be_codes(values, look.count))
     for name in telling:
         if len(columns[name]) > 1 or not next(iter(columns[name])).isdigit():
             rest = tuple(other for other in others if other != name)
             return ClassColumn(name, tuple(sorted(columns[name])), f"column {name!r} names the class", rest)
     if word is not None and is_sure:
-        return ClassColumn(None, (word,), "by the name of the file", others)
+        return ClassColumn(None, (word,), "by the name of the file", others + numbered)
     tag = next((name for name, values in columns.items() if _is_tag(name, values)), None)
     if tag is not None:
-        return ClassColumn(None, (singular(pieces(tag)[0]),), f"by column {tag!r}", others)
+        return ClassColumn(None, (singular(pieces(tag)[0]),), f"by column {tag!r}", others + numbered)
     nouns = [name for name, values in several.items() if _are_nouns(values)]
     vague = [by_lower[name] for name in VAGUE_FIELDS if name in by_lower and by_lower[name] in others]
     for name in (*nouns, *(vague if len(vague) == len(others) == 1 else ())):
         rest = tuple(other for other in others if other != name)
         return ClassColumn(name, tuple(sorted(columns[name])), f"column {name!r} names things on the ground", rest)
+    # Numbers may be codes of classes or measures: a column that is called as codes are is worth a question.
+    codes = tuple(by_lower[name] for name in VAGUE_FIELDS if name in by_lower and by_lower[name] in numbered)
+    others += codes if others or word is None else ()
     if others:
         shown = "; ".join(f"{name}: {_some(columns[name])}" for name in others[:6])
         do = f"say which column: --set class_field={others[0]}, or one class for all: --set class=NAME"
         raise RecipeError(problem(where, "nothing says which column holds the class", got=shown, do=do))
     if word is not None:
-        return ClassColumn(None, (word,), "by the name of the file, a guess")
-    return ClassColumn(None, (OBJECT,), "nothing names it")
+        return ClassColumn(None, (word,), "by the name of the file, a guess", numbered)
+    return ClassColumn(None, (OBJECT,), "nothing names it", numbered)
 
 
 def _could_be_classes(values: Mapping[str, int], count: int) -> bool:
     # Numbers are measures or ids as a rule, and so is what hardly repeats.
     is_text = not all(re.fullmatch(r"-?\d+(\.\d+)?", value) for value in values)
     return is_text and len(values) <= 24 and (count < 8 or len(values) * 2 <= count)
+
+
+def _could_be_codes(values: Mapping[str, int], count: int) -> bool:
+    """Tell whether numbers could be codes of classes: few whole ones that repeat."""
+    return all(re.fullmatch(r"\d+", value) for value in values) and len(values) <= 24 and len(values) * 2 <= count
 
 
 def _are_nouns(values: Mapping[str, int]) -> bool:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from landscribe.errors import RecipeError, problem
 from landscribe.io.atomic import PARTIAL_PREFIX
+from landscribe.io.layout.classes import TABLES
 from landscribe.io.layout.found import Inventory, Pictures, Vectors
 from landscribe.io.layout.groups import Group, find_groups
 from landscribe.io.layout.pictures import FEW_FILES, MANY_FILES, Look, look_at
 from landscribe.io.layout.vectors import VECTORS, file_kind, look_at_vectors
 from landscribe.io.layout.words import means_labels, means_quality
 from landscribe.io.source.stac import NO_IMAGERY, read_assets
+from landscribe.io.vector.wkt_csv import has_wkt
 
 RASTERS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2")
 RUN_FILES = ("manifest.json", "split.json")
@@ -139,5 +141,7 @@ def _vectors(folder: Path, files: Sequence[Path], labels: str | None) -> list[Ve
         return max(dict.fromkeys(kinds), key=kinds.count)
 
     own = [path for path in files if path.suffix.lower() in VECTORS]
+    lists = [path for path in own if path.suffix.lower() == ".csv" and path.name.lower() in TABLES]
+    own = [path for path in own if path not in lists or has_wkt(folder / path)]
     own = [path for path in own if labels is None or labels in path.as_posix()]
     return [Vectors(group, tuple(look_at_vectors(folder, group.files))) for group in find_groups(folder, own, facts)]

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
-import shapely
-from pyproj import Transformer
-
-from landscribe.errors import LandscribeError, RecipeError, problem
+from landscribe.core.grid import Grid
+from landscribe.errors import RecipeError, problem
 from landscribe.io.layout.classes import OBJECT, choose_column
 from landscribe.io.layout.found import FoundLabels, Inventory, Vectors
 from landscribe.io.layout.groups import Group
-from landscribe.io.layout.match import path_word, reach
-from landscribe.io.layout.sensors import MAX_FOOTPRINTS, lonlat_box
+from landscribe.io.layout.match import Away, ground_of, lies_on, path_word, reach, why_away
 from landscribe.io.layout.vectors import DRAWN, VectorLook, look_at_vectors
 from landscribe.io.layout.words import class_word, pieces
-from landscribe.io.raster.rasters import open_raster, webmercator_tile_grid
 
 AREA_WORDS = frozenset(("aoi", "aois", "boundary", "extent", "bounds", "studyarea", "annotated", "footprint"))
 """Layers of polygons where somebody looked, in which there are no classes."""
@@ -55,11 +51,20 @@ def from_vectors(
             for path in found.group.files:
                 looks = found.looks if len(found.group.files) == 1 else tuple(look_at_vectors(inventory.folder, [path]))
                 shared += [(path, look) for look in looks]
-    near = [(path, look) for path, look in shared if _belongs(look, inventory.folder, reference)]
+    grids = list(ground_of(inventory.folder, reference)) if shared else []
+    near = [(path, look) for path, look in shared if _belongs(look, reference, grids)]
+    away: list[tuple[Path, Away]] = []
     for path, look in shared:
-        if not any(other is look for _, other in near):
-            where = "lies elsewhere" if look.bounds else "is of other pictures" if look.pictures else "holds nothing"
-            said.append(f"not used: {path.as_posix()}{_layer(look)}, {where}")
+        if any(other is look for _, other in near):
+            if look.crs is None and look.bounds and grids and grids[0].crs is not None:
+                said.append(f"  {path.as_posix()}{_layer(look)} says no CRS: taken for that of the images")
+            continue
+        where = "is of other pictures" if look.pictures else "holds nothing"
+        if look.bounds and grids:
+            found_away = why_away(path, look, grids)
+            away.append((path, found_away))
+            where = "; ".join(text for text in (found_away.what, found_away.do) if text)
+        said.append(f"not used: {path.as_posix()}{_layer(look)}, {where}")
     areas = [path for path, look in near if _is_area(path, look)]
     tables = [(found.looks, pattern, hits) for found, pattern, hits in per_scene]
     most = max((hits for *_, hits in tables), default=0)
@@ -77,6 +82,8 @@ def from_vectors(
         unused = [path for path, _ in near if path not in areas]
         said += [f"not used: {path.as_posix()}, beside a file for each scene" for path in dict.fromkeys(unused)]
     labels, lines = _tables(inventory, reference, tables, wishes)
+    if not labels and wishes.get("labels") and not inventory.masks:
+        _refuse_named(inventory, away)
     if labels and areas:
         labels = [replace(found, settings={**found.settings, "area": areas[0].as_posix()}) for found in labels]
         lines.append(f"  {areas[0].as_posix()} is taken for the area where somebody looked")
@@ -144,38 +151,29 @@ def _is_area(path: Path, look: VectorLook) -> bool:
     return alone and bool(words & AREA_WORDS) and not class_word(path.stem)[1]
 
 
-def _belongs(look: VectorLook, folder: Path, reference: Group) -> bool:
+def _refuse_named(inventory: Inventory, away: Sequence[tuple[Path, Away]]) -> None:
+    """Refuse files that the user named as labels and that cannot be any.
+
+    Raises:
+        RecipeError: With why, and what to do.
+    """
+    for path, found in away:
+        do = found.do or "take labels of this ground, or correct the CRS that they say"
+        raise RecipeError(problem(f"labels {path.as_posix()}", found.what, do=do))
+    for vectors in inventory.vectors:
+        for look in vectors.looks:
+            why = look.why if look.kind == "other" else f"{look.kind} of none of these images"
+            raise RecipeError(problem(f"labels {vectors.group.pattern}", why or "holds no labels"))
+
+
+def _belongs(look: VectorLook, reference: Group, grids: Sequence[Grid]) -> bool:
     """Tell whether a file that scenes share speaks of the images: of their names, or of their ground."""
     if look.pictures:
         stems = {path.stem.casefold() for path in reference.files}
         return any(PureWindowsPath(name).stem.casefold() in stems for name in look.pictures)
     if look.kind in DRAWN:
         return len(reference.files) == 1
-    if look.bounds is None:
-        return False
-    box = shapely.box(*look.bounds)
-    if look.crs is not None and not look.crs.is_geographic:
-        move = Transformer.from_crs(look.crs, 4326, always_xy=True)
-        box = shapely.box(*move.transform_bounds(*look.bounds))
-    return any(outline.intersects(box) for outline in outlines(folder, reference))
-
-
-def outlines(folder: Path, reference: Group) -> Iterator[shapely.Geometry]:
-    """Yield the ground of up to `MAX_FOOTPRINTS` images in longitude and latitude, or in pixels without a CRS."""
-    step = max(1, -(-len(reference.files) // MAX_FOOTPRINTS))
-    for path, fields in list(zip(reference.files, reference.fields, strict=True))[::step]:
-        try:
-            with open_raster(folder / path) as raster:
-                info = raster.info
-            if info.georeferenced:
-                yield lonlat_box(info.grid)
-            elif reference.is_tile:
-                x, y, z = (int(fields[name]) for name in "xyz")
-                yield lonlat_box(webmercator_tile_grid(x, y, z, *info.grid.shape_hw))
-            else:
-                yield info.grid.footprint
-        except LandscribeError:
-            continue
+    return look.bounds is not None and lies_on(look, grids)
 
 
 def _layer(look: VectorLook) -> str:
@@ -201,5 +199,7 @@ def _describe(
     if column.names == (OBJECT,):
         said.append("  nothing names their class; rename 'object' in class and [[classes]]")
     if column.others:
-        said.append(f"  other columns that could tell classes apart: {', '.join(column.others)}; class_field takes one")
+        names = ", ".join(column.others)
+        do = f'class_field = "{column.others[0]}" makes classes of it'
+        said.append(f"  other columns that could tell classes apart: {names}; {do}")
     return FoundLabels(path, settings, dict.fromkeys(column.names), hits), said

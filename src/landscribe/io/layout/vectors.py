@@ -21,10 +21,11 @@ from landscribe.io.vector.foreign import kind_of
 from landscribe.io.vector.labelme import read_labelme
 from landscribe.io.vector.layer import CATEGORY
 from landscribe.io.vector.readers import FLATGEOBUF, SHAPEFILE, SQLITE, read_layer, read_ogr
+from landscribe.io.vector.wkt_csv import has_wkt
 from landscribe.io.vector.yolo import find_names, read_names, read_yolo
 
-VECTORS = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet", ".geojsonl", ".txt", ".kml", ".kmz", ".gml",
-           ".xml", ".dxf")  # fmt: skip
+VECTORS = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet", ".geojsonl", ".csv", ".txt", ".kml", ".kmz",
+           ".gml", ".xml", ".dxf")  # fmt: skip
 """Endings of files that may be labels; some of them only to say what they are."""
 Kind: TypeAlias = Literal["polygons", "lines", "points", "empty", "coco", "labelme", "yolo", "stac", "other"]
 DRAWN = ("coco", "labelme", "yolo")
@@ -71,6 +72,8 @@ def file_kind(path: Path) -> str:
         return f"other: {error}"
     if path.suffix.lower() == ".txt" and kind != "yolo":
         return "other"
+    if path.suffix.lower() == ".csv" and kind == "vector" and not has_wkt(path):
+        return "other: no column of WKT or geometry"
     return "polygons" if kind == "vector" else kind
 
 
@@ -104,8 +107,11 @@ def _looks_of(path: Path, root: Path) -> Iterator[VectorLook]:
             yield VectorLook("stac")
         else:
             yield VectorLook("other", why=kind.partition(": ")[2] or f"{path.name} holds no labels")
-    except (LandscribeError, pyogrio.errors.DataSourceError, OSError) as error:
-        yield VectorLook("other", why=str(error))
+    except pyogrio.errors.DataSourceError:
+        do = "copy it again, or save it anew from the program that made it"
+        yield VectorLook("other", why=f"damaged or cut short; {do}")
+    except (LandscribeError, OSError) as error:
+        yield VectorLook("other", why=str(error).removeprefix(f"{path}: "))
 
 
 def _layers_of(path: Path) -> Iterator[VectorLook]:

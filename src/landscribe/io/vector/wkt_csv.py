@@ -17,6 +17,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -180,9 +181,24 @@ def long_cells() -> Iterator[None]:
                 csv.field_size_limit(before)
 
 
+def has_wkt(path: Path) -> bool:
+    """Say whether a file is a table with a column of WKT."""
+    try:
+        with open_rows(path) as (header, _):
+            return any(map(_is_geometry, header))
+    except (DataError, LimitError):
+        return False
+
+
+def _is_geometry(name: str) -> bool:
+    return name.strip(' "\r\n').lower() in GEOMETRY_COLUMNS
+
+
 @contextlib.contextmanager
 def open_rows(path: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, list[str]]]]]:
     """Open a table, plain, gzipped or alone in a zip archive: its header, and its other rows as number and cells.
+
+    Cells are parted by commas, or by the semicolons or tabs of spreadsheets where the header has a column of WKT so.
 
     Raises:
         DataError: If it cannot be read or has no header.
@@ -191,7 +207,10 @@ def open_rows(path: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, list[
     require_local_file(path)
     with long_cells(), _open_text(path) as text:
         try:
-            reader = enumerate(csv.reader(_lines(text, path)), start=1)
+            lines = _lines(text, path)
+            first = next(lines, "")
+            delimiter = next((sign for sign in ",;\t" if any(map(_is_geometry, first.split(sign)))), ",")
+            reader = enumerate(csv.reader(chain([first], lines), delimiter=delimiter), start=1)
             _, header = next(reader, (0, []))
             if not header:
                 raise DataError(problem(str(path), "no header"))
