@@ -141,7 +141,9 @@ def _vectors(folder: Path, files: Sequence[Path], labels: str | None) -> list[Ve
         return max(dict.fromkeys(kinds), key=kinds.count)
 
     own = [path for path in files if path.suffix.lower() in VECTORS]
-    lists = [path for path in own if path.suffix.lower() == ".csv" and path.name.lower() in TABLES]
-    own = [path for path in own if path not in lists or has_wkt(folder / path)]
+    tables = {path for path in own if path.suffix.lower() == ".csv" and not has_wkt(folder / path)}
+    lists = {path for path in tables if path.name.lower() in TABLES}
     own = [path for path in own if labels is None or labels in path.as_posix()]
-    return [Vectors(group, tuple(look_at_vectors(folder, group.files))) for group in find_groups(folder, own, facts)]
+    parts = ([path for path in own if path not in tables], sorted(tables - lists))
+    groups = [group for part in parts for group in find_groups(folder, part, facts)]
+    return [Vectors(group, tuple(look_at_vectors(folder, group.files))) for group in groups]
