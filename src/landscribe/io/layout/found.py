@@ -58,6 +58,8 @@ class FoundSensor:
     wavelengths_nm: tuple[float, ...] = ()
     bits: int = 0
     files: int = 0
+    ordered_by: str = ""
+    """What of the files put its bands in order: descriptions or tags."""
     own: tuple[Path, ...] = ()
     """These files, relative to the folder."""
 

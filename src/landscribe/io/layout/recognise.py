@@ -118,7 +118,11 @@ def _say_sensor(sensor: FoundSensor) -> str:
         text += f"; {value} fills parts of it and is taken for nodata, if it is data take nodata out"
     picked = sensor.settings.get("bands")
     if isinstance(picked, list) and picked != sorted(picked):
-        text += f"; bands reordered to {picked} by what the files say"
+        text += f"; bands reordered to {picked} by what the files say ({sensor.ordered_by})"
+    elif sensor.ordered_by:
+        text += f"; bands in the order of their {sensor.ordered_by}"
+    if len(sensor.bands) > 1:
+        text += f"; bands {', '.join(sensor.bands[:12])}{', ...' if len(sensor.bands) > 12 else ''}"
     return text
 
 

@@ -20,7 +20,7 @@ from landscribe.io.layout.pictures import FEW_FILES, spread
 from landscribe.io.layout.words import SENSOR_WORDS
 from landscribe.io.raster.rasters import RasterInfo, open_raster
 from landscribe.io.raster.suspects import find_suspects, thin
-from landscribe.io.source.sensor_files import SensorFile, open_sensor, other_order
+from landscribe.io.source.sensor_files import USUAL_TAGS, BandWords, SensorFile, open_sensor, other_order, words_of
 from landscribe.io.source.stac import Asset
 
 KINDS = {(3, "uint8"): "rgb8", (3, "uint16"): "rgb16", (1, "uint8"): "grey8", (4, "uint8"): "naip",
@@ -189,8 +189,8 @@ def describe_sensor(name: str, path: str, found: Pictures, asset: Asset | None =
     settings: dict[str, object] = {"alpha": found.look.alpha} if found.look.alpha is not None else {}
     if found.group.is_tile and not info.georeferenced:
         settings["frame"] = "webmercator-tile"
-    words = [colour_word(text or "", _satellite(info)) for text in info.descriptions[:count]]
-    if count == 4 and words == ["blue", "green", "red", "nir"] and _satellite(info):
+    found_words = words_of(info, count, _satellite(info))
+    if count == 4 and list(found_words.described) == ["blue", "green", "red", "nir"] and _satellite(info):
         return FoundSensor(name, path, "sentinel2-10m", settings, files=len(found.group.files))
     kind = KINDS.get((count, info.dtype))
     said = asset.bands if asset is not None and len(asset.bands) == count else ()
@@ -201,19 +201,32 @@ def describe_sensor(name: str, path: str, found: Pictures, asset: Asset | None =
         shown = replace(info, alpha_band=info.count if alpha else None)
         text, is_error = other_order("", SensorFile(name, info.path, CATALOGUE[kind]), shown)
         if not text or not is_error:
-            return sensor
+            return replace(sensor, ordered_by=_order_of(found_words)) if found_words.against else sensor
         wanted = [colour_word(band.name) for band in CATALOGUE[kind].bands]
-        tagged = [colour_word(colour) for colour in info.colours[:count]]
-        for shown_as in (words, tagged):
-            if None not in wanted and set(wanted) == set(shown_as):
-                order = [shown_as.index(word) + 1 for word in wanted]
-                return replace(sensor, settings={**settings, "bands": order})
+        if None not in wanted and set(wanted) == set(found_words.words):
+            order = [found_words.words.index(word) + 1 for word in wanted]
+            return replace(sensor, settings={**settings, "bands": order}, ordered_by=_order_of(found_words))
     bits = np.dtype(info.dtype).itemsize * 8 if np.dtype(info.dtype).kind in "iu" else 0
-    texts = [band for band, _ in said] or [text or "" for text in info.descriptions[:count]]
+    texts = [band for band, _ in said] or _texts_of(info, count, found_words)
+    if found.look.alpha is False and count == 4 and not texts[3] and set(found_words.words[:3]) == set(USUAL_TAGS):
+        texts[3] = "nir"
     names = _band_names(texts if count > 1 or texts[0] else [name])
     own = name.lower() if name.lower() not in CATALOGUE else f"own-{name.lower()}"
     lengths = tuple(nm for _, nm in said)
     return FoundSensor(name, path, own, settings, names, lengths, bits, len(found.group.files))
+
+
+def _order_of(found: BandWords) -> str:
+    if not any(found.described):
+        return "tags"
+    differ = any(a != b for a, b in zip(found.described, found.tagged, strict=True) if a and b)
+    return "descriptions, not tags" if differ else "descriptions"
+
+
+def _texts_of(info: RasterInfo, count: int, found: BandWords) -> list[str]:
+    """Return what names the bands of a sensor of its own: descriptions, and tags that are not those of any picture."""
+    tags = [None] * count if found.tags_are_usual else found.tagged
+    return [text or tag or "" for text, tag in zip(info.descriptions[:count], tags, strict=True)]
 
 
 def _satellite(info: RasterInfo) -> str:

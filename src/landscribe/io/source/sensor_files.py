@@ -8,6 +8,7 @@ beyond them is.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,7 @@ WHOLE_PIXELS = 1 << 20
 LOOK_PX = 256
 UNTAGGED_SUFFIXES = (".png", ".jpg", ".jpeg", ".jp2")
 """Formats whose first three bands are tagged red, green and blue whatever they hold."""
+USUAL_TAGS = ("red", "green", "blue")
 TRANSPARENT_SHARE = 0.99
 """Share of pixels that are 0 or the largest number from which on a band is taken for transparency."""
 
@@ -170,6 +172,45 @@ def check_bands(where: str, file: SensorFile, info: RasterInfo) -> None:
         raise DataError(text)
 
 
+@dataclass(frozen=True)
+class BandWords:
+    """What a raster says of its bands, each in one word for a colour, or None where it says none."""
+
+    described: tuple[str | None, ...]
+    tagged: tuple[str | None, ...]
+    tags_are_usual: bool
+    """True for red, green and blue in a file of bytes, as GDAL, JPEG and PNG tag any picture."""
+
+    @property
+    def words(self) -> tuple[str | None, ...]:
+        """What descriptions say, which go before tags, and what tags say of bands without one."""
+        return tuple(word or tag for word, tag in zip(self.described, self.tagged, strict=True))
+
+    @property
+    def against(self) -> str:
+        """What the tags say, where descriptions say something else; usual tags say nothing."""
+        pairs = [(a, b) for a, b in zip(self.described, self.tagged, strict=True) if a and b]
+        differ = any(a != b for a, b in pairs) and not self.tags_are_usual
+        return ", ".join(tag or "?" for tag in self.tagged) if differ else ""
+
+
+def words_of(info: RasterInfo, count: int, kind: str = "", picked: Sequence[int] | None = None) -> BandWords:
+    """Return what a raster says of its bands.
+
+    Args:
+        info: Of the raster.
+        count: Bands that are no transparency.
+        kind: Of the sensor, since numbers of bands mean something in those of Sentinel-2 only.
+        picked: Numbers that the bands have in the file, from 1; None where they stand as there.
+    """
+    described = tuple(colour_word(text or "", kind) for text in info.descriptions[:count])
+    tagged = tuple(colour_word(text) for text in info.colours[:count])
+    of_bytes = info.dtype == "uint8" or info.path.suffix.lower() in UNTAGGED_SUFFIXES
+    numbers = picked or range(1, count + 1)
+    usual = [tag == USUAL_TAGS[n - 1] for n, tag in zip(numbers, tagged, strict=False) if n <= len(USUAL_TAGS)]
+    return BandWords(described, tagged, of_bytes and any(usual) and all(usual))
+
+
 def other_order(where: str, file: SensorFile, info: RasterInfo) -> tuple[str, bool]:
     """Compare what a raster says of its bands with the kind.
 
@@ -185,12 +226,10 @@ def other_order(where: str, file: SensorFile, info: RasterInfo) -> tuple[str, bo
         A line that says what contradicts the kind, empty where nothing does, and whether it is an error.
     """
     kind = [colour_word(band.name, file.sensor.kind) for band in file.sensor.bands]
-    described = [colour_word(text or "", file.sensor.kind) for text in info.descriptions[: len(kind)]]
-    tagged = [colour_word(text) for text in info.colours[: len(kind)]]
-    by_default = tagged[:3] == ["red", "green", "blue"] and (
-        info.dtype == "uint8" or info.path.suffix.lower() in UNTAGGED_SUFFIXES
-    )
-    for said, verb, is_weak in ((described, "described", False), (tagged, "tagged", by_default)):
+    found = words_of(info, len(kind), file.sensor.kind, file.bands)
+    # What a description says of a band goes before its tag.
+    left = [None if word else tag for word, tag in zip(found.described, found.tagged, strict=True)]
+    for said, verb, is_weak in ((found.described, "described", False), (left, "tagged", found.tags_are_usual)):
         if all(a == b for a, b in zip(said, kind, strict=True) if a and b):
             continue
         order = [said.index(name) + 1 for name in kind if name in said]
@@ -204,4 +243,8 @@ def other_order(where: str, file: SensorFile, info: RasterInfo) -> tuple[str, bo
         got, need = ", ".join(name or "?" for name in said), ", ".join(file.sensor.band_names)
         text = problem(where, f"bands are {verb} in another order than the kind's", got=got, need=need, do=do)
         return text, not is_weak and file.bands is None
+    if found.against and file.bands is None:
+        what = f"bands are tagged as {found.against} and described in the kind's order, which is taken"
+        do = f"say bands = {list(range(1, len(kind) + 1))} in [data].sensors.{file.name} to settle it"
+        return problem(where, what, do=do), False
     return "", False
