@@ -139,7 +139,7 @@ def named_colour(name: str) -> str | None:
 
     Where a name has several known words, the last one is what is meant: a tree nursery building is a building.
     """
-    words = [singular(word) for word in re.findall(r"[a-z]+", name.lower())]
+    words = [singular(word) for word in re.findall(r"[^\W\d_]+", name.lower())]
     return next((COMMON[word] for word in reversed(words) if word in COMMON), None)
 
 

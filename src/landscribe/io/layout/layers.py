@@ -109,7 +109,7 @@ def _tables(
     width = max(BUFFER["m"], info.grid.pixel_length if info and info.grid.crs else 0.0) if metric else BUFFER["px"]
     for looks, path, hits in rows:
         for look in looks:
-            found, lines = _describe(inventory, look, path, hits, wishes, several=several)
+            found, lines = _describe(inventory, reference, look, path, hits, wishes, several=several)
             if look.kind in ("points", "lines"):
                 key, unit = ("buffer_m", "metres") if metric else ("buffer_px", "pixels")
                 found = replace(found, settings={**found.settings, key: round(width, 2)})
@@ -181,7 +181,14 @@ def _layer(look: VectorLook) -> str:
 
 
 def _describe(
-    inventory: Inventory, look: VectorLook, path: str, hits: int, wishes: Mapping[str, str], *, several: bool
+    inventory: Inventory,
+    reference: Group,
+    look: VectorLook,
+    path: str,
+    hits: int,
+    wishes: Mapping[str, str],
+    *,
+    several: bool,
 ) -> tuple[FoundLabels, list[str]]:
     where = f"labels {path}{_layer(look)}"
     if look.kind in DRAWN:
@@ -189,7 +196,8 @@ def _describe(
         return FoundLabels(path, {}, dict.fromkeys(look.classes), hits), [text]
     word, known = wishes.get("class"), True
     if word is None:
-        word, known = path_word(inventory.folder, f"{look.layer}.x" if look.layer else path, several=several)
+        named = f"{look.layer}.x" if look.layer else path
+        word, known = path_word(inventory.folder, named, reference, several=several)
     column = choose_column(look, word, where, is_sure=known, field=wishes.get("class_field"))
     settings: dict[str, object] = {"class_field": column.field} if column.field else {"class": column.names[0]}
     if look.layer:

@@ -87,7 +87,7 @@ def from_masks(
     table = find_table(inventory.folder, near)
     labels = []
     for found, path, hits in usable:
-        word = wishes.get("class") or path_word(inventory.folder, path, several=several)[0]
+        word = wishes.get("class") or path_word(inventory.folder, path, reference, several=several)[0]
         one, lines = _describe_masks(found.look, path, hits, word, table)
         labels.append(one)
         said += lines

@@ -42,14 +42,15 @@ def reach(group: Group, reference: Group) -> tuple[str, int]:
     return best, most
 
 
-def path_word(folder: Path, path: str, *, several: bool) -> tuple[str | None, bool]:
+def path_word(folder: Path, path: str, reference: Group, *, several: bool) -> tuple[str | None, bool]:
     """Return the class that a path tells, and whether it is a known noun.
 
     Its own name goes first, then its folders, then the folder of all. Of a file among several, such as one for each
-    class, its own name is taken in any case.
+    class, its own name is taken in any case. What images are called too names no class, unless it is a known noun.
     """
     parts = [re.sub(r"\{[^}]*\}", " ", part) for part in path.rpartition(".")[0].split("/")[::-1]]
-    word, known = class_word(*parts)
+    images = set(pieces(re.sub(r"\{[^}]*\}", " ", reference.pattern.rpartition(".")[0])))
+    word, known = class_word(*parts, no_class=images)
     if not known and several:
         telling = [part for part in parts if [word for word in pieces(part) if word not in GENERIC]]
         word = "_".join(word for word in pieces(telling[0]) if word not in GENERIC) if telling else None

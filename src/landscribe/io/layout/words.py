@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Collection
 
 from landscribe.core.legend import named_colour, singular
 
@@ -37,15 +39,22 @@ GENERIC = LABEL_WORDS | _words(
     "shp shape shapes vector vectors polygon polygons gpkg geo public aoi all layer layers features export final new "
     "raw the of and by ground rgb nir pan ms ortho orthophoto orthomosaic mosaic geotiff geotiffs tif tiff png jpg "
     "csv parquet fgb part train training val valid validation test map maps file files folder input inputs output "
-    "outputs footprints footprint outline outlines pansharpen coco instances default annotated manual digitized version"
+    "outputs footprints footprint outline outlines pansharpen coco instances default annotated manual digitized "
+    "version bild bilder luftbild luftbilder maske masken kachel kacheln vektor vektoren wahrheit daten neu nr"
 )
 """Words that name no class."""
-PIECES = re.compile(r"[A-Za-z]+")
+PIECES = re.compile(r"[^\W\d_]+")
+"""Words in any script."""
 
 
 def pieces(text: str) -> list[str]:
     """Return the words of a name in lower case, digits and signs left out."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
+    # Some systems write a letter and its dots as two signs.
+    whole = unicodedata.normalize("NFC", text)
+    spaced = "".join(
+        f" {sign}" if sign.isupper() and before.islower() else sign
+        for before, sign in zip(f" {whole}", whole, strict=False)
+    )
     return [word.lower() for word in PIECES.findall(spaced)]
 
 
@@ -60,7 +69,7 @@ def means_quality(text: str) -> bool:
     return bool(QUALITY_WORDS & tokens)
 
 
-def class_word(*names: str) -> tuple[str | None, bool]:
+def class_word(*names: str, no_class: Collection[str] = ()) -> tuple[str | None, bool]:
     """Return the class that names of files or folders tell, and whether it is a known noun.
 
     A known noun goes before others, whichever name has it (`buildings_v2` is "building"); of the first name without one
@@ -68,6 +77,7 @@ def class_word(*names: str) -> tuple[str | None, bool]:
 
     Args:
         names: From the most telling one on, without field names.
+        no_class: Words that name no class here unless they are known nouns, such as those in names of the images.
     """
     for name in names:
         words = pieces(name)
@@ -77,7 +87,11 @@ def class_word(*names: str) -> tuple[str | None, bool]:
             stop = next((k for k in range(start, len(known)) if not known[k]), len(known))
             return "_".join([*words[start : stop - 1], singular(words[stop - 1])]), True
     for name in names[:1]:
-        telling = [word for word in pieces(name) if word not in GENERIC and len(word) > 2]
+        telling = [
+            word
+            for word in pieces(name)
+            if word not in GENERIC and word not in no_class and (len(word) > 2 or not word.isascii())
+        ]
         if telling:
             return "_".join(telling), False
     return None, False
