@@ -82,7 +82,8 @@ def test_each_reason_is_one_line():
         ((0, 0, 3), (0, 0, 0), "nothing is predicted in any scored scene"),
         ((0, 3, 0), (0, 0, 0), "nothing is true in any scored scene"),
         ((0, 0, 0), (0, 0, 0), "nothing is predicted and nothing is true in any scored scene"),
-        ((0, 3, 0), (0, 0, 1), None),
+        ((0, 3, 0), (0, 0, 1), "nothing predicted touches anything true of its class"),
+        ((1, 3, 0), (0, 0, 1), None),
         ((1, 0, 0), (0, 0, 0), None),
     ],
 )

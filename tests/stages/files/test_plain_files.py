@@ -147,6 +147,14 @@ def test_what_lies_beside_the_raster_is_counted(tmp_path: Path, like: Path, labe
     assert "beside the raster" not in burn_file(labels, like, tmp_path / "b.tif")
 
 
+def test_points_alone_are_nothing_to_burn(tmp_path: Path, like: Path) -> None:
+    points = GRID.pixels_to_ground(np.array([shapely.Point(5, 5), shapely.LineString([(1, 1), (9, 9)])], dtype=object))
+    gpd.GeoDataFrame(geometry=points, crs=GRID.crs).to_file(tmp_path / "trees.gpkg")
+    with pytest.raises(DataError, match=r"trees.gpkg: holds no polygon to burn, got 2 lines.*widen them"):
+        burn_file(tmp_path / "trees.gpkg", like, tmp_path / "b.tif")
+    assert not (tmp_path / "b.tif").exists()
+
+
 def test_no_input_is_written_over_and_the_name_says_the_format(tmp_path: Path, like: Path, labels: Path) -> None:
     before = like.read_bytes()
     (tmp_path / "x").mkdir()

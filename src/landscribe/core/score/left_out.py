@@ -95,6 +95,10 @@ def alarms(score: Score) -> list[str]:
         return ["nothing is predicted in any scored scene: all that is true counts as missed"]
     if not true:
         return ["nothing is true in any scored scene: all that is predicted counts as false"]
+    if not any(row.tp for row in rows):
+        return [
+            "nothing predicted touches anything true of its class: look whether both are of one place, CRS and class"
+        ]
     return []
 
 

@@ -15,7 +15,7 @@ from landscribe.core.polygons.repair import REPAIRED, repair
 from landscribe.core.polygons.rings import polygon_parts
 from landscribe.errors import DataError, problem
 from landscribe.io.vector.geojson import LONLAT
-from landscribe.io.vector.layer import Layer
+from landscribe.io.vector.layer import NO_POLYGON, Layer
 
 FARTHEST = 1e12
 """Coordinates beyond this are no place on Earth in any unit, and leave no digits for a shape."""
@@ -61,7 +61,7 @@ def clean(
 
     keep(~shapely.is_empty(geometries), EMPTY)
     keep(_largest(geometries) <= FARTHEST, "coordinates not finite or beyond 1e12")
-    keep(_has_polygon(geometries) | (is_mark(geometries) if marks else False), "not a polygon")
+    keep(_has_polygon(geometries) | (is_mark(geometries) if marks else False), NO_POLYGON)
     _count_beside_polygons(geometries, counts)
     geometries = mend(geometries, counts)
     keep(~shapely.is_empty(geometries), "without area after repair")

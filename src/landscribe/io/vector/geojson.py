@@ -25,7 +25,7 @@ from landscribe.errors import DataError, LimitError, problem
 from landscribe.io.atomic import atomic_path
 from landscribe.io.json_text import MEMORY_PER_BYTE, no_collection
 from landscribe.io.safety import check_size
-from landscribe.io.vector.layer import MAX_NESTING, Layer, table_of
+from landscribe.io.vector.layer import MAX_NESTING, NO_POLYGON, Layer, table_of
 from landscribe.workers import stop_if_asked
 
 LONLAT = CRS.from_user_input("OGC:CRS84")
@@ -237,7 +237,7 @@ class _Builder:
                 raise _MalformedError("collection without geometries")
             return [rings for member in members for rings in self._polygons(member, depth + 1)]
         if kind in OTHER:
-            self.counts["not a polygon"] += 1
+            self.counts[NO_POLYGON] += 1
             return []
         if kind not in POLYGONAL:
             raise _MalformedError("not a geometry")

@@ -18,6 +18,8 @@ from landscribe.core.features import one_at_a_time
 
 SAFE_BYTES = 20_000
 """A geometry this small cannot be nested deeper than GEOS bears: a level takes nine bytes, 5,000 levels are fine."""
+NO_POLYGON = "not a polygon"
+"""Reason for which a geometry is left out."""
 MAX_NESTING = 32
 POINT, LINE, POLYGON = 1, 2, 3
 NESTING = (4, 5, 6, 7)

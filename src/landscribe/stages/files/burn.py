@@ -12,10 +12,12 @@ from landscribe.core.arrays import ByteArray, GeometryArray
 from landscribe.core.burn import burn_mask, burn_share
 from landscribe.core.features import of_class
 from landscribe.core.grid import STRIP_ROWS, Grid, Window
+from landscribe.errors import DataError, problem
 from landscribe.io.atomic import sweep_beside
 from landscribe.io.raster.geotiff import TILE, write_raster
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.safety import check_size, require_output
+from landscribe.io.vector.layer import NO_POLYGON
 from landscribe.io.vector.vectors import read_features
 
 OUTSIDE = "beside the raster"
@@ -53,6 +55,9 @@ def burn_file(
     features, counts = read_features(
         labels, legend=None, crs=grid.crs, scene=like.stem, class_name=name, class_field=class_field
     )
+    if not len(features) and counts.get(NO_POLYGON):
+        got, do = f"{counts[NO_POLYGON]} lines, points or empty shapes", "widen them to polygons first"
+        raise DataError(problem(str(labels), "holds no polygon to burn", got=got, do=do))
     names = sorted(features["class_name"].unique()) or [UNNAMED]
     sweep_beside(out)
     check_size(str(out), min(grid.height, _rows(grid, len(names))) * grid.width * len(names))
