@@ -152,3 +152,30 @@ def test_a_folder_of_virtual_rasters_is_told_how_to_convert_them(tmp_path: Path)
     (tmp_path / "a" / "t.vrt").write_text("<VRTDataset/>")
     with pytest.raises(DataError, match=r"no image found: 1 virtual rasters \(VRT\), .* gdal_translate t.vrt t.tif"):
         write_recipe(tmp_path / "a", tmp_path / "own.toml")
+
+
+def test_a_known_palette_is_known_after_jpeg(tmp_path: Path):
+    colours = ("#FFFFFF", "#0000FF", "#00FF00", "#FFFF00")
+    boxes = [[(x, y, x + 22, y + 20)] for x, y in ((5, 5), (60, 40), (100, 90))]
+    folder = folder_of(tmp_path / "a", "top", painted(colours, *boxes), suffix=".jpg")
+    said, data = written(folder)
+    assert data["labels"]["colours"]["building"] == "#0000FF"
+    assert "ISPRS" in said
+
+
+def test_colours_with_soft_borders_are_those_of_the_patches(tmp_path: Path):
+    image_chw = painted(("#000000", "#DC143C", "#1E90FF"), HOUSES, FIELDS)
+    soft = np.stack([cv2.GaussianBlur(band, (3, 3), 0.8) for band in image_chw])
+    said, data = written(folder_of(tmp_path / "a", "m", soft))
+    assert sorted(data["labels"]["colours"].values()) == ["#1E90FF", "#DC143C"]
+    assert "their borders are soft" in said
+
+
+def test_fill_and_clouds_do_not_make_a_mask_of_a_photo(tmp_path: Path):
+    for k in range(3):
+        for name in ("a", "b"):
+            image_chw = np.minimum(photo(k + len(name)), 250)
+            image_chw[:, :30], image_chw[:, 30:45] = 0, 255
+            save(tmp_path / "a" / name / f"s{k}.jpg", image_chw)
+    _, data = written(tmp_path / "a")
+    assert len(data["sensors"]) == 2

@@ -33,6 +33,8 @@ OBJECTS = 8
 """Fewer values are taken for classes, however they lie."""
 ONE_PATCH = 1.2
 """Patches of a value and picture up to which values number objects: these may be cut by others."""
+MOVED = 8.0
+"""Distance in RGB up to which the middle of a patch in a JPEG is of a known colour."""
 IGNORED_VALUE = 255
 """Among small class numbers, the value that segmentation data use for pixels nobody labelled."""
 
@@ -193,6 +195,11 @@ def _by_colour(
         found = list(dict.fromkeys(_nearest(colour, list(table.colours.values())) for colour in found))
     said = [f"labels {path}: pictures of {len(found)} colours of {hits} scenes"]
     said += _say_blurred(look)
+    if look.blurred and table is None:
+        # JPEG moves colours of a public palette by a few numbers.
+        for _, palette in KNOWN_PALETTES:
+            moved = [_nearest(colour, [*palette.values(), BLACK], MOVED) for colour in found]
+            found = moved if len(found) >= 3 and set(moved) <= {*palette.values(), BLACK} else found
     names, source = _names_of_colours(found, table)
     if source:
         said.append(f"  classes are named by {source}")
@@ -220,11 +227,11 @@ def _by_colour(
     return FoundLabels(path, {"colours": colours, **settings}, shown, hits), said
 
 
-def _nearest(colour: str, listed: Sequence[str]) -> str:
+def _nearest(colour: str, listed: Sequence[str], far: float = LOSSY_COLOUR) -> str:
     """Return the listed colour that JPEG has blurred to this one, or it where none is near."""
     away = {other: np.linalg.norm(_rgb(colour) - _rgb(other)) for other in listed}
     best = min(away, key=lambda other: float(away[other]), default=colour)
-    return best if best in away and away[best] <= LOSSY_COLOUR else colour
+    return best if best in away and away[best] <= far else colour
 
 
 def _rgb(colour: str) -> FloatArray:

@@ -38,8 +38,13 @@ AT_END = 4
 PEAK = 0.4
 """Share of what lies around the colours of a mask that is these colours to the bit: a lossy mask is flat inside of
 patches, and imagery is not."""
-SOLID, MUCH_SOLID = 12, 0.5
+VAGUE = 0.1
+"""The same share from which on a colour is none of a mask, and the share of all that such may be: fill and clouds are
+flat in imagery too, what lies between them is not."""
+SOLID, MUCH_SOLID = 12, 0.25
 """A pixel whose 3 x 3 neighbourhood differs by no more is inside of a patch, and of masks at least so many are."""
+MUCH_NEAR = 0.6
+"""Of all pixels of a mask at least so many are near what its patches show: imagery with fill and clouds has others."""
 APART = 46
 """Values with soft borders between them differ by more."""
 FEW_SOFT = 8
@@ -206,15 +211,16 @@ def _judge(infos: list[RasterInfo], values: _Tally, colours: _Tally, alpha: bool
     if colours.pixels:
         common = {colour: share for colour, share in shown.items() if share > RARE}
         few = len(common) <= MOST_COLOURS and sum(common.values()) > 0.97 and colours.flatness >= FLAT
-        if few and not is_jpeg:
+        found = _modes(colours)
+        if few and not (is_jpeg and found) and not _are_mixed(colours, set(found)):
             return replace(look, role="colours", colours=common)
-        modes = {f"#{code:06X}": share for code, share in _modes(colours).items()}
+        modes = {f"#{_to_end(code, is_colour=True) if is_jpeg else code:06X}": share for code, share in found.items()}
         return replace(look, role="colours", colours=modes, blurred="lossy" if is_jpeg else "soft") if modes else look
     if not values.pixels:
         return look
     look = replace(look, holes=values.holes / (values.holes + values.pixels), blobs=values.blobs, marks=values.marks)
     few = len(values.counted) <= MAX_CLASSES and (values.flatness >= FLAT or len(values.counted) <= 3)
-    modes_v = _modes(values)
+    modes_v = {_to_end(v, is_colour=False) if is_jpeg else v: share for v, share in _modes(values).items()}
     if modes_v and (is_jpeg or (len(values.counted) >= len(modes_v) + FEW_SOFT and _are_apart(modes_v))):
         return replace(
             look, role="values", values=dict(sorted(modes_v.items())), blurred="lossy" if is_jpeg else "soft"
@@ -243,7 +249,25 @@ def _modes(tally: _Tally) -> dict[int, float]:
     """
     inside = sum(tally.solid.values())
     found = _clusters(tally.solid, inside, tally.is_colour) if inside > MUCH_SOLID * tally.pixels else {}
+    if found and _share_near(tally, found) < MUCH_NEAR:
+        return {}
     return found or _clusters(tally.counted, tally.pixels, tally.is_colour)
+
+
+def _share_near(tally: _Tally, modes: Mapping[int, float]) -> float:
+    codes, number = np.array(list(tally.counted)), np.array(list(tally.counted.values()), dtype=np.int64)
+    near = np.zeros(len(codes), dtype=np.bool_)
+    for mode in modes:
+        near |= _distance(codes, mode, tally.is_colour) <= (LOSSY_COLOUR if tally.is_colour else LOSSY)
+    return float(number[near].sum()) / tally.pixels
+
+
+def _distance(codes: AnyArray, mode: int, is_colour: bool) -> AnyArray:
+    """Return how far values or colours are from one, as numbers or in RGB."""
+    if not is_colour:
+        return np.abs(codes - mode)
+    parts = [(codes >> shift & 255) - (mode >> shift & 255) for shift in (16, 8, 0)]
+    return np.sqrt(sum(part.astype(np.float64) ** 2 for part in parts))
 
 
 def _clusters(counted: Mapping[int, int], total: int, is_colour: bool) -> dict[int, float]:
@@ -251,29 +275,37 @@ def _clusters(counted: Mapping[int, int], total: int, is_colour: bool) -> dict[i
     if not counted:
         return {}
     codes, left = np.array(list(counted)), np.array(list(counted.values()), dtype=np.int64)
-    points_xc = np.column_stack([codes >> 16, (codes >> 8) & 255, codes & 255] if is_colour else [codes])
     far = LOSSY_COLOUR if is_colour else LOSSY
     modes: dict[int, float] = {}
-    exact = 0
+    exact = vague = 0
     while left.any() and len(modes) <= MOST_COLOURS:
         k = int(left.argmax())
-        near = np.linalg.norm(points_xc - points_xc[k], axis=1) <= far
+        near = _distance(codes, int(codes[k]), is_colour) <= far
         mass = int(left[near].sum())
         if mass < total * RARE:
             break
         modes[int(codes[k])] = mass / total
         exact += int(left[k])
+        vague += mass if left[k] < VAGUE * mass else 0
         left[near] = 0
     covered = sum(modes.values())
-    fits = 1 < len(modes) <= MOST_COLOURS and covered > 0.97 and exact > PEAK * covered * total
-    return {_to_end(code, is_colour): share for code, share in modes.items()} if fits else {}
+    fits = (
+        1 < len(modes) <= MOST_COLOURS and covered > 0.97 and exact > PEAK * covered * total and vague <= VAGUE * total
+    )
+    return modes if fits else {}
 
 
-def _to_end(code: int, is_colour: bool) -> int:
+def _to_end(code: int, *, is_colour: bool) -> int:
     """Move numbers that JPEG has put beside the ends of 8 bits to these: whoever wrote 254 meant 255."""
     parts = [code >> 16, (code >> 8) & 255, code & 255] if is_colour else [code]
     moved = [0 if part <= AT_END else 255 if 255 - AT_END <= part <= 255 else part for part in parts]
     return (moved[0] << 16) | (moved[1] << 8) | moved[2] if is_colour else moved[0]
+
+
+def _are_mixed(tally: _Tally, modes: set[int]) -> bool:
+    """Tell whether the common colours beside a few are mixtures along borders, which fill no patch."""
+    others = {code: n for code, n in tally.counted.items() if n > RARE * tally.pixels and code not in modes}
+    return bool(modes and others) and all(tally.solid[code] * 10 < n for code, n in others.items())
 
 
 def _are_apart(values: Mapping[int, float]) -> bool:
