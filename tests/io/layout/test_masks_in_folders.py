@@ -179,3 +179,18 @@ def test_fill_and_clouds_do_not_make_a_mask_of_a_photo(tmp_path: Path):
             save(tmp_path / "a" / name / f"s{k}.jpg", image_chw)
     _, data = written(tmp_path / "a")
     assert len(data["sensors"]) == 2
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_fill_and_smooth_ground_do_not_make_a_mask_of_a_photo(tmp_path: Path, suffix: str):
+    rows, cols = np.mgrid[:H, :W]
+    for k in range(3):
+        for name in ("a", "b"):
+            rng = np.random.default_rng(k)
+            ground = np.array([[[40]], [[75]], [[60]]]) + rng.normal(0, 9, (3, H // 2 + 1, W // 2 + 1))
+            image_chw = np.stack([cv2.resize(band, (W, H), interpolation=cv2.INTER_CUBIC) for band in ground])
+            image_chw = np.clip(cv2.GaussianBlur(np.moveaxis(image_chw, 0, -1), (5, 5), 1.3), 1, 254)
+            image_chw[rows + cols < 210] = 0
+            save(tmp_path / "a" / name / f"s{k}{suffix}", np.moveaxis(image_chw, -1, 0).astype(np.uint8))
+    _, data = written(tmp_path / "a")
+    assert len(data["sensors"]) == 2

@@ -75,6 +75,10 @@ def take_inventory(folder: Path, *, images: str | None = None, labels: str | Non
     if not found_images and len(found_masks) == 1 and labels is None:
         # One set of pictures with few colours is imagery that has few colours.
         found_images, found_masks = found_masks, []
+    if not found_images and labels is None:
+        # Fill and smooth water in a JPEG look like a mask that it has blurred.
+        found_images = [found for found in found_masks if found.look.blurred and not _is_called_labels(found.group)]
+        found_masks = [found for found in found_masks if found not in found_images]
     vectors = _vectors(folder, files, labels)
     for what, wanted, found in (("images", images, found_images), ("labels", labels, [*found_masks, *vectors])):
         if wanted is not None and not found:
@@ -84,6 +88,10 @@ def take_inventory(folder: Path, *, images: str | None = None, labels: str | Non
     return Inventory(
         folder, tuple(found_images), tuple(found_masks), tuple(vectors), tuple(left_out), tuple(others), assets
     )
+
+
+def _is_called_labels(group: Group) -> bool:
+    return means_labels(" ".join(path.as_posix() for path in group.files[:3]))
 
 
 def _say_constant(found: Pictures) -> str:

@@ -38,9 +38,15 @@ AT_END = 4
 PEAK = 0.4
 """Share of what lies around the colours of a mask that is these colours to the bit: a lossy mask is flat inside of
 patches, and imagery is not."""
+CORE, CORE_COLOUR = 6, 12
+DENSE, DENSE_IF_FLAT = 0.8, 0.6
+"""Of what lies around a colour of a lossy mask, so much is this near to it, or less where some is flat; fill and clouds
+are so in imagery too, but what lies between them is not."""
+FLAT_SHARE = 0.1
+SHARP = 0.5
+"""Without JPEG, patches of a mask are of one colour, and this share is only lost at soft borders."""
 VAGUE = 0.1
-"""The same share from which on a colour is none of a mask, and the share of all that such may be: fill and clouds are
-flat in imagery too, what lies between them is not."""
+"""Share of what lies outside of the commonest colour that may be less dense."""
 SOLID, MUCH_SOLID = 12, 0.25
 """A pixel whose 3 x 3 neighbourhood differs by no more is inside of a patch, and of masks at least so many are."""
 MUCH_NEAR = 0.6
@@ -211,7 +217,7 @@ def _judge(infos: list[RasterInfo], values: _Tally, colours: _Tally, alpha: bool
     if colours.pixels:
         common = {colour: share for colour, share in shown.items() if share > RARE}
         few = len(common) <= MOST_COLOURS and sum(common.values()) > 0.97 and colours.flatness >= FLAT
-        found = _modes(colours)
+        found = _modes(colours, is_jpeg=is_jpeg)
         if few and not (is_jpeg and found) and not _are_mixed(colours, set(found)):
             return replace(look, role="colours", colours=common)
         modes = {f"#{_to_end(code, is_colour=True) if is_jpeg else code:06X}": share for code, share in found.items()}
@@ -220,7 +226,9 @@ def _judge(infos: list[RasterInfo], values: _Tally, colours: _Tally, alpha: bool
         return look
     look = replace(look, holes=values.holes / (values.holes + values.pixels), blobs=values.blobs, marks=values.marks)
     few = len(values.counted) <= MAX_CLASSES and (values.flatness >= FLAT or len(values.counted) <= 3)
-    modes_v = {_to_end(v, is_colour=False) if is_jpeg else v: share for v, share in _modes(values).items()}
+    modes_v = {
+        _to_end(v, is_colour=False) if is_jpeg else v: share for v, share in _modes(values, is_jpeg=is_jpeg).items()
+    }
     if modes_v and (is_jpeg or (len(values.counted) >= len(modes_v) + FEW_SOFT and _are_apart(modes_v))):
         return replace(
             look, role="values", values=dict(sorted(modes_v.items())), blurred="lossy" if is_jpeg else "soft"
@@ -242,16 +250,17 @@ def _colour_codes(palette: Mapping[int, tuple[int, int, int]]) -> AnyArray:
     return codes
 
 
-def _modes(tally: _Tally) -> dict[int, float]:
+def _modes(tally: _Tally, *, is_jpeg: bool) -> dict[int, float]:
     """Return the few values or colours that JPEG or soft borders have blurred -> share; nothing where that is not so.
 
     What is inside of patches decides; a mask of thin things has hardly an inside, and all of it counts.
     """
     inside = sum(tally.solid.values())
-    found = _clusters(tally.solid, inside, tally.is_colour) if inside > MUCH_SOLID * tally.pixels else {}
+    kind = {"is_colour": tally.is_colour, "is_jpeg": is_jpeg}
+    found = _clusters(tally.solid, inside, **kind) if inside > MUCH_SOLID * tally.pixels else {}
     if found and _share_near(tally, found) < MUCH_NEAR:
         return {}
-    return found or _clusters(tally.counted, tally.pixels, tally.is_colour)
+    return found or _clusters(tally.counted, tally.pixels, **kind)
 
 
 def _share_near(tally: _Tally, modes: Mapping[int, float]) -> float:
@@ -270,7 +279,7 @@ def _distance(codes: AnyArray, mode: int, is_colour: bool) -> AnyArray:
     return np.sqrt(sum(part.astype(np.float64) ** 2 for part in parts))
 
 
-def _clusters(counted: Mapping[int, int], total: int, is_colour: bool) -> dict[int, float]:
+def _clusters(counted: Mapping[int, int], total: int, *, is_colour: bool, is_jpeg: bool) -> dict[int, float]:
     """Return values or colours around which nearly all others lie, and which are common by themselves."""
     if not counted:
         return {}
@@ -280,17 +289,23 @@ def _clusters(counted: Mapping[int, int], total: int, is_colour: bool) -> dict[i
     exact = vague = 0
     while left.any() and len(modes) <= MOST_COLOURS:
         k = int(left.argmax())
-        near = _distance(codes, int(codes[k]), is_colour) <= far
+        away = _distance(codes, int(codes[k]), is_colour)
+        near = away <= far
         mass = int(left[near].sum())
         if mass < total * RARE:
             break
         modes[int(codes[k])] = mass / total
         exact += int(left[k])
-        vague += mass if left[k] < VAGUE * mass else 0
+        core = int(left[away <= (CORE_COLOUR if is_colour else CORE)].sum())
+        least = DENSE_IF_FLAT if left[k] > FLAT_SHARE * mass else DENSE
+        vague += mass if core < least * mass or (left[k] < SHARP * mass and not is_jpeg) else 0
         left[near] = 0
     covered = sum(modes.values())
     fits = (
-        1 < len(modes) <= MOST_COLOURS and covered > 0.97 and exact > PEAK * covered * total and vague <= VAGUE * total
+        1 < len(modes) <= MOST_COLOURS
+        and covered > 0.97
+        and exact > PEAK * covered * total
+        and vague <= VAGUE * (sum(modes.values()) - max(modes.values())) * total
     )
     return modes if fits else {}
 
