@@ -14,6 +14,7 @@ from landscribe import __version__
 from landscribe.cli import files, flow, look, submissions, trace
 from landscribe.cli.console import say, stop_when_asked
 from landscribe.errors import INTERRUPTED_EXIT_CODE, LandscribeError, LimitError, problem
+from landscribe.io.atomic import as_meant
 from landscribe.process import settle_process
 
 INTERRUPTED = "interrupted; what was finished is kept, the same command goes on from there"
@@ -95,7 +96,7 @@ def main() -> None:
         if code == INTERRUPTED_EXIT_CODE:  # typer makes this of a KeyboardInterrupt
             say(INTERRUPTED)
     except LandscribeError as error:
-        say(f"error: {error}")
+        say(f"error: {as_meant(str(error))}")
         code = error.exit_code
     except Exit as stop:
         code = stop.exit_code
@@ -112,6 +113,6 @@ def main() -> None:
         sys.stderr.close()
         code = 0
     except OSError as error:
-        say(f"error: {_refusal(error)}")
+        say(f"error: {as_meant(_refusal(error))}")
         code = LimitError.exit_code
     sys.exit(code)

@@ -42,11 +42,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     owner = f"{_machine()}-{os.getpid()}-{_begun(os.getpid())}-{uuid.uuid4().hex[:12]}"
     temporary = path.with_name(f"{PARTIAL_PREFIX}{owner}-{path.name[-KEPT_LETTERS:]}")
-    try:  # the system says here, and of the folder, what drivers say in many ways
-        temporary.touch()
-        temporary.unlink()
-    except PermissionError as error:
-        raise PermissionError(error.errno, f"cannot be written to: {error.strerror}", str(path.parent)) from None
+    _require_writable(path.parent)
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -55,6 +51,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _flush_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _require_writable(folder: Path) -> None:
+    """Let the system say, and of the folder, what drivers say in many ways: by a file without a name, where it can."""
+    try:
+        os.close(os.open(folder, os.O_WRONLY | os.O_TMPFILE, 0o600))
+    except PermissionError as error:
+        raise PermissionError(error.errno, f"cannot be written to: {error.strerror}", str(folder)) from None
+    except (AttributeError, OSError):
+        return
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -77,6 +83,11 @@ def sweep_beside(path: Path) -> int:
     """Remove what killed processes left that were to write this file; return how many files went."""
     name = glob.escape(path.name[-KEPT_LETTERS:])
     return _remove_dead(path.parent.glob(f"{PARTIAL_PREFIX}*-{name}*"))
+
+
+def as_meant(text: str) -> str:
+    """Call files in a message by the names that they are to have, not by those under which they are written."""
+    return _OWNED.sub("", text)
 
 
 def is_abandoned(partial: Path) -> bool:
