@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import tomllib
 from pathlib import Path
@@ -130,3 +131,14 @@ def test_a_table_of_wkt_is_read_whatever_parts_its_cells(tmp_path: Path, sign: s
     assert data["labels"] == {"path": "l.csv", "class_field": "Klasse"}
     assert "not used: stations.csv, no column of WKT" in said
     assert "classes.csv" not in said
+
+
+def test_a_packed_table_is_read_and_what_nothing_reads_is_told(tmp_path: Path):
+    tiles(tmp_path / "a" / "img")
+    rows = [f'"{shape.wkt}",house' for shape in everywhere()]
+    with gzip.open(tmp_path / "a" / "l.csv.gz", "wt") as file:
+        file.write("\n".join(["WKT,class", *rows]))
+    (tmp_path / "a" / "chips.npy").write_bytes(b"\x93NUMPY")
+    said, data = written(tmp_path / "a")
+    assert data["labels"] == {"path": "l.csv.gz", "class_field": "class"}
+    assert "not used: 1 files of endings that are not read (.npy); unpack or convert them" in said

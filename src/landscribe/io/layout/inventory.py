@@ -14,9 +14,13 @@ from landscribe.io.layout.pictures import FEW_FILES, MANY_FILES, Look, look_at
 from landscribe.io.layout.vectors import VECTORS, file_kind, look_at_vectors
 from landscribe.io.layout.words import means_labels, means_quality
 from landscribe.io.source.stac import NO_IMAGERY, read_assets
-from landscribe.io.vector.wkt_csv import has_wkt
+from landscribe.io.vector.wkt_csv import has_wkt, is_table
 
 RASTERS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2")
+UNREAD = (".zip", ".7z", ".rar", ".tar", ".gz", ".npy", ".npz", ".h5", ".hdf5", ".hdf", ".nc", ".mat", ".img", ".ecw",
+          ".sid", ".bil", ".asc", ".bmp", ".gif", ".webp", ".heic", ".tab", ".mif", ".osm", ".pbf", ".gpx", ".svg",
+          ".dwg", ".topojson", ".xlsx", ".xls", ".pkl")  # fmt: skip
+"""Endings of files that may well be data and that nothing here reads."""
 RUN_FILES = ("manifest.json", "split.json")
 """A folder with these is a run, and nothing in it is data."""
 
@@ -53,6 +57,11 @@ def take_inventory(folder: Path, *, images: str | None = None, labels: str | Non
     if virtual:
         do = f"gdal_translate {virtual[0].name} {virtual[0].with_suffix('.tif').name} makes a raster of one"
         left_out.append(f"not used: {len(virtual)} virtual rasters (VRT), which are not read; {do}")
+    unread = [path for path in files if path.suffix.lower() in UNREAD and not is_table(path)]
+    if unread:
+        endings = ", ".join(sorted({path.suffix.lower() for path in unread}))
+        do = "unpack or convert them to GeoTIFF, PNG, JPEG, GeoPackage or GeoJSON"
+        left_out.append(f"not used: {len(unread)} files of endings that are not read ({endings}); {do}")
     for group in find_groups(folder, rasters, raster_facts):
         look = look_at(folder, group.files)
         side = _side(look, group.files)
@@ -148,8 +157,8 @@ def _vectors(folder: Path, files: Sequence[Path], labels: str | None) -> list[Ve
         kinds = [file_kind(folder / path).partition(":")[0] for path in paths[:FEW_FILES]]
         return max(dict.fromkeys(kinds), key=kinds.count)
 
-    own = [path for path in files if path.suffix.lower() in VECTORS]
-    tables = {path for path in own if path.suffix.lower() == ".csv" and not has_wkt(folder / path)}
+    own = [path for path in files if path.suffix.lower() in VECTORS or is_table(path)]
+    tables = {path for path in own if is_table(path) and not has_wkt(folder / path)}
     lists = {path for path in tables if path.name.lower() in TABLES}
     own = [path for path in own if labels is None or labels in path.as_posix()]
     parts = ([path for path in own if path not in tables], sorted(tables - lists))

@@ -112,7 +112,9 @@ def _say_sensor(sensor: FoundSensor) -> str:
     alpha = sensor.settings.get("alpha")
     if alpha is not None:
         other = "near infrared is kind = 'naip', alpha = false" if alpha else "alpha = true takes it for transparency"
-        text += f"; the last band is {'transparency' if alpha else 'a picture, taken for near infrared'}, {other}"
+        is_nir = sensor.kind == "naip" or "nir" in sensor.bands
+        shows = "transparency" if alpha else "a picture, taken for near infrared" if is_nir else "a picture"
+        text += f"; the last band is {shows}, {other}"
     if "nodata" in sensor.settings:
         value = sensor.settings["nodata"]
         text += f"; {value} fills parts of it and is taken for nodata, if it is data take nodata out"

@@ -21,7 +21,7 @@ from landscribe.io.vector.foreign import kind_of
 from landscribe.io.vector.labelme import read_labelme
 from landscribe.io.vector.layer import CATEGORY
 from landscribe.io.vector.readers import FLATGEOBUF, SHAPEFILE, SQLITE, read_layer, read_ogr
-from landscribe.io.vector.wkt_csv import has_wkt
+from landscribe.io.vector.wkt_csv import has_wkt, is_table
 from landscribe.io.vector.yolo import find_names, read_names, read_yolo
 
 VECTORS = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet", ".geojsonl", ".csv", ".txt", ".kml", ".kmz",
@@ -72,7 +72,7 @@ def file_kind(path: Path) -> str:
         return f"other: {error}"
     if path.suffix.lower() == ".txt" and kind != "yolo":
         return "other"
-    if path.suffix.lower() == ".csv" and kind == "vector" and not has_wkt(path):
+    if is_table(path) and kind == "vector" and not has_wkt(path):
         return "other: no column of WKT or geometry"
     return "polygons" if kind == "vector" else kind
 

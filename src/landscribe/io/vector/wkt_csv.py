@@ -181,6 +181,11 @@ def long_cells() -> Iterator[None]:
                 csv.field_size_limit(before)
 
 
+def is_table(path: Path) -> bool:
+    """Say whether a file is a table by its ending, packed or not."""
+    return path.name.lower().endswith(TABLES)
+
+
 def has_wkt(path: Path) -> bool:
     """Say whether a file is a table with a column of WKT."""
     try:
