@@ -308,3 +308,15 @@ def test_real_masks_with_zero_for_nodata_are_labelled_whole(data_root: Path):
         found = read_label_picture(path, LabelTable(path="m", values={"building": 255}), ("building",))
         assert found.labelled_hw.all()
         assert 0 < (found.coverage_khw[0] == 255).mean() < 0.5
+
+
+def test_a_wide_soft_border_is_unlabelled_in_its_middle(tmp_path: Path):
+    hard_hw = np.zeros((97, 89), np.uint8)
+    hard_hw[31:67, 23:71] = 255
+    soft_hw = cv2.GaussianBlur(hard_hw, (0, 0), 5)
+    soft_hw[30:32, 46:49] = 128  # as happens at corners
+    found = read(grey(tmp_path / "a.png", soft_hw), values={"building": 255})
+    middle_hw = (soft_hw > 60) & (soft_hw < 195)
+    assert middle_hw.sum() > 700
+    assert not found.labelled_hw[middle_hw].any()
+    assert found.coverage_khw[0, 49, 47] == 255

@@ -20,6 +20,8 @@ CLEARLY = 2.0
 """... if the next one is this many times as far."""
 SOFT_VALUES = 16
 """A picture of values with so many more, none of which fills a square of 2 x 2 pixels, has soft borders."""
+OTHER_SHARE = 0.01
+"""Grey of a soft border that is no value of its own fills less of a picture."""
 DARK = 16.0
 """What is this near to black in RGB is black that JPEG has touched, of which everybody expects no class."""
 VALUES_NAMED = 8
@@ -188,6 +190,8 @@ def _nearest_colours(
     place[codes] = np.arange(len(codes))
     found_xc, table_xc = _rgb(codes, grey=grey), _rgb(np.array(list(wanted)), grey=grey)
     other = np.isin(codes, _solid(code_hw)) & (_distance(found_xc, table_xc) > NEAR)
+    if grey:  # a wide soft border fills small squares with what lies between two values
+        other &= (number > OTHER_SHARE * seen.size) | (codes == 0)
     stands_for = np.array([*wanted.values(), *[NO_CLASS] * int(other.sum())])
     nearest, first, second = _nearest(found_xc, np.concatenate([table_xc, found_xc[other]]), stands_for)
     exact = first == 0
