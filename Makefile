@@ -44,7 +44,7 @@ oldest:
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python $(PIP) --constraint constraints-oldest.txt $(TORCH)
 	.venv-oldest/bin/python $(PIP) --constraint constraints-oldest.txt --editable . pytest pytest-xdist hypothesis scipy
-	.venv-oldest/bin/python -m pytest -n 2 $(QUICK) --ignore tests/test_house.py --ignore tests/test_docs.py \
+	.venv-oldest/bin/python -m pytest -n 2 $(filter-out tests/test_house.py tests/test_docs.py,$(QUICK)) \
 		-W default::DeprecationWarning -W default::FutureWarning
 
 fuzz: .venv/ready
