@@ -140,7 +140,7 @@ def check(
             f"{result.errors} errors, {len(result.findings) - result.errors} warnings"
         )
     if result.errors:
-        raise typer.Exit(DataError.exit_code)
+        raise typer.Exit(PartialError.exit_code if result.lost else DataError.exit_code)
 
 
 def _ground_row(name: str, ground: Ground) -> list[str]:

@@ -47,6 +47,8 @@ class Finding:
 
     level: Literal["error", "warning"]
     text: str
+    lost: str = ""
+    """The scene that cannot be used, where that is all there is to it: the others can."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,19 @@ class CheckResult:
     """Ground of each class in all labelled scenes."""
     unit: str = "m2"
     """Of the ground: `px` where a scene has no CRS."""
+    usable: int = 0
+    """Scenes that can be used."""
 
     @property
     def errors(self) -> int:
         """Number of errors."""
         return sum(finding.level == "error" for finding in self.findings)
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Scenes that cannot be used, where others can and nothing else is wrong."""
+        lost = [finding.lost for finding in self.findings if finding.level == "error"]
+        return tuple(dict.fromkeys(lost)) if all(lost) and self.usable else ()  # an empty name is another error
 
 
 def check(project: Project, progress: Progress = silent) -> CheckResult:
@@ -84,7 +94,7 @@ def check(project: Project, progress: Progress = silent) -> CheckResult:
     """
     start()
     scenes = project.scenes
-    findings = [Finding("error", text) for text in scenes.broken.values()]
+    findings = [Finding("error", text, scene_id) for scene_id, text in scenes.broken.items()]
     findings += [Finding("warning", text) for text in scenes.problems]
     # Without labels there is nothing to train and nothing to split, and finished models know their classes.
     teaches = bool(scenes.label_tables)
@@ -110,7 +120,7 @@ def check(project: Project, progress: Progress = silent) -> CheckResult:
             try:
                 own = outcome()
             except BAD_FILE as error:
-                findings.append(Finding("error", _at_scene(by_id[scene_id], error)))
+                findings.append(Finding("error", _at_scene(by_id[scene_id], error), scene_id))
                 continue
             findings += own.findings
             pixels += own.pixels
@@ -131,8 +141,9 @@ def check(project: Project, progress: Progress = silent) -> CheckResult:
     if asked and project.recipe.models and project.finished is None and not labelled and grids:
         need = ", ".join(table.path for table in asked)
         findings.append(Finding("error", problem("labels", "no scene has any, nothing can be trained", need=need)))
+    usable = set(grids) - {finding.lost for finding in findings}
     ground = add_ground([own.ground for own in facts])
-    return CheckResult(len(scenes.scenes), labelled, legend.names, tuple(findings), ground, unit)
+    return CheckResult(len(scenes.scenes), labelled, legend.names, tuple(findings), ground, unit, len(usable))
 
 
 def check_run(project: Project, run: Run, progress: Progress = silent) -> StageResult:
@@ -197,7 +208,7 @@ def look_at_scene(scene: Scene, legend: Legend) -> _Looked:
             labels = look_at_labels(scene, legend, grid)
     except BAD_FILE as error:
         grid = None
-        findings.append(Finding("error", _at_scene(scene, error)))
+        findings.append(Finding("error", _at_scene(scene, error), scene.id))
     return _Looked(grid, tuple(findings), tuple(pixels), labels)
 
 
@@ -242,7 +253,7 @@ def _check_extents(scene: Scene, grids: dict[str, Grid]) -> Iterator[Finding]:
     for name, share in shares.items():
         where = f"scene {scene.id!r}, {name}"
         if share == 0:
-            yield Finding("error", other_ground(scene, name))
+            yield Finding("error", other_ground(scene, name), scene.id)
         elif share < MIN_OVERLAP:
             yield Finding("warning", problem(where, "covers a part of the reference only", got=f"{share:.0%}"))
         to_reference = grids[name].pixel_map(reference)
