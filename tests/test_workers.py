@@ -94,10 +94,12 @@ def busy(ready=None):
         stop_if_asked()
 
 
-def interrupt_when(ready):
+def interrupt_when(ready, whom="main"):
     def interrupt():
         ready.wait()
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        time.sleep(0.5)  # the main thread waits by now; a signal to another one does not end its wait
+        thread = threading.main_thread() if whom == "main" else threading.current_thread()
+        signal.pthread_kill(thread.ident, signal.SIGINT)
 
     killer = threading.Thread(target=interrupt)
     killer.start()
@@ -112,7 +114,8 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
-def test_an_interruption_reaches_every_thread_and_begins_nothing_new(tmp_path, interruptible):
+@pytest.mark.parametrize("whom", ["main", "another"])
+def test_an_interruption_reaches_every_thread_and_begins_nothing_new(tmp_path, interruptible, whom):
     begun, cleaned = [], []
     ready = threading.Barrier(3, timeout=20)
 
@@ -125,7 +128,7 @@ def test_an_interruption_reaches_every_thread_and_begins_nothing_new(tmp_path, i
             raise
         return Made(())
 
-    killer = interrupt_when(ready)
+    killer = interrupt_when(ready, whom)
     begin = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         stage(tmp_path, make, 2)

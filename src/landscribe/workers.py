@@ -11,13 +11,16 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+
+LOOK_S = 0.25
+"""A wait for threads looks up so often."""
 
 MEMORY_SHARE = 0.5
 """Share of the free memory that scenes which are worked on at once may take."""
@@ -127,6 +130,20 @@ def thread_pool(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
         raise
 
 
+def result_of(future: Future[T]) -> T:
+    """Wait for a result, looking up now and then.
+
+    A signal that another thread gets, or that comes just as a wait begins, does not end it; Python heeds it as soon as
+    the main thread is awake.
+    """
+    while True:
+        try:
+            return future.result(timeout=LOOK_S)
+        except TimeoutError:  # of the wait, or of the work itself
+            if future.done():
+                return future.result()
+
+
 @contextlib.contextmanager
 def abreast(
     work: Callable[[str], T], items: Sequence[str], workers: int
@@ -150,7 +167,7 @@ def abreast(
         return
     with thread_pool(workers, "abreast") as pool:
         futures = [pool.submit(begin, item) for item in items]
-        yield ((item, future.result) for item, future in zip(items, futures, strict=True))
+        yield ((item, functools.partial(result_of, future)) for item, future in zip(items, futures, strict=True))
 
 
 def obey(event: _Event) -> None:

@@ -24,7 +24,7 @@ from landscribe.core.trace._strips import to_unit as to_unit
 from landscribe.core.trace.outlines import Outlines, count_from_centres, join, shape_outlines
 from landscribe.core.tracing import EXACT, Tracing, TracingOptions
 from landscribe.errors import DataError, problem
-from landscribe.workers import thread_pool
+from landscribe.workers import result_of, thread_pool
 
 STRIP_ROWS = 256
 """Rows per strip where the raster is in memory already."""
@@ -143,5 +143,5 @@ def _shape_beside(pieces: Iterable[Closed], shape_hw: tuple[int, int], tracing: 
         for piece in pieces:
             waiting.append(pool.submit(shape_outlines, piece, shape_hw, tracing))
             if len(waiting) > WAITING:
-                done.append(waiting.popleft().result())
-        return done + [future.result() for future in waiting]
+                done.append(result_of(waiting.popleft()))
+        return done + [result_of(future) for future in waiting]

@@ -25,7 +25,7 @@ from landscribe.nn.device import BYTES, Engine
 from landscribe.nn.network.bundle import SegmentationNet
 from landscribe.nn.predict.prepare_network import make_ready_for
 from landscribe.nn.predict.reading import SceneReader, TileInput, round_up, scene_reader
-from landscribe.workers import stop_if_asked, thread_pool
+from landscribe.workers import result_of, stop_if_asked, thread_pool
 
 VIEWS: dict[str, tuple[tuple[int, bool], ...]] = {
     "turns": tuple((turns, flip) for flip in (False, True) for turns in range(4)),
@@ -208,7 +208,7 @@ def _sweep(
         running = computer.submit(compute_all, windows[0], reader.submit(load, windows[0])) if windows else None
         for i, window in enumerate(windows):
             following = reader.submit(load, windows[i + 1]) if i + 1 < len(windows) else None
-            result = running.result() if running is not None else np.empty((0, *window.shape_hw), np.float32)
+            result = result_of(running) if running is not None else np.empty((0, *window.shape_hw), np.float32)
             running = computer.submit(compute_all, windows[i + 1], following) if following is not None else None
             yield window, result
 

@@ -12,7 +12,7 @@ from landscribe.nn.train.hard import NONE_YET, HardChips
 from landscribe.nn.train.losses import frame_of
 from landscribe.nn.train.ranks import share_of
 from landscribe.nn.train.setup import Setup
-from landscribe.workers import thread_pool
+from landscribe.workers import result_of, thread_pool
 
 AHEAD = 2
 """Batches that are being cut while a step runs."""
@@ -36,7 +36,7 @@ def cut_ahead(setup: Setup, hard: HardChips | None, done: int) -> Iterator[Itera
         for step in range(done, setup.total_steps):
             waiting.append(pool.submit(_cut, setup, hard, step))
             while waiting and (len(waiting) > AHEAD or (step + 1) % setup.epoch_steps == 0):
-                yield waiting.popleft().result().to(setup.engine.device)
+                yield result_of(waiting.popleft()).to(setup.engine.device)
 
     with thread_pool(AHEAD if device.type == "cpu" else 1, "chips") as pool:
         yield in_order(pool)
