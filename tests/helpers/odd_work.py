@@ -129,7 +129,7 @@ def main(folder: Path) -> None:
                     limits=quick if work.func in (hang, slow) else patient,
                 )
             )
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - whatever comes is what the test compares
             said[name] = f"{type(error).__name__}: {error}"
     said["once"] = str(apart("once.tif", once, folder / "flag"))
 
@@ -141,7 +141,7 @@ def main(folder: Path) -> None:
         for item, outcome in outcomes:
             try:
                 others.append(outcome())
-            except Exception:  # noqa: BLE001
+            except Exception:  # noqa: BLE001 - the test asks which items failed, not how
                 bad.append(item)
     pids = {apart("p", process_of, k) for k in range(50)}
     facts = {"said": said, "others": others, "bad": bad, "begun_s": begun_s, "own": os.getpid(), "pids": list(pids)}

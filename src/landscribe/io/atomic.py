@@ -59,7 +59,7 @@ def _require_writable(folder: Path) -> None:
         os.close(os.open(folder, os.O_WRONLY | os.O_TMPFILE, 0o600))
     except PermissionError as error:
         raise PermissionError(error.errno, f"cannot be written to: {error.strerror}", str(folder)) from None
-    except (AttributeError, OSError):
+    except (AttributeError, OSError):  # no such files here; whoever writes then finds out
         return
 
 

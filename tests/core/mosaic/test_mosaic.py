@@ -69,6 +69,32 @@ def test_each_house_is_there_once_and_whole(seed: int, start: float, turn: float
     assert set(counts) <= {TWICE, JOINED}
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_a_point_belongs_to_the_scene_in_which_it_lies_deepest(seed: int) -> None:
+    """Depth here is the distance from the outline, as shapely measures it."""
+    rng = np.random.default_rng(seed)
+    frames = [
+        shapely.affinity.rotate(box(x, y, x + w, y + h), turn)
+        for x, y, w, h, turn in rng.uniform([0, 0, 60, 60, 0], [50, 50, 120, 120, 90], (3, 5))
+    ]
+    points = [shapely.Point(xy) for xy in rng.uniform(0, 150, (60, 2))]
+    depths = np.array([[p.distance(f.exterior) * f.contains(p) for f in frames] for p in points])
+    order = np.sort(depths, axis=1)
+    clear = (order[:, -1] > 0.5) & (order[:, -1] - order[:, -2] > 0.5)
+    dots = [p.buffer(0.01) for p, is_clear in zip(points, clear, strict=True) if is_clear]
+    parts = [seen(name, frame, *dots) for name, frame in zip("abc", frames, strict=True)]
+    found, _ = as_one_map(parts, [sheet(frame) for frame in frames])
+    assert len(found) == len(dots)
+    owner = {
+        (round(g.centroid.x, 3), round(g.centroid.y, 3)): s for g, s in zip(found.geometry, found["scene"], strict=True)
+    }
+    for point, own in zip(points, depths, strict=True):
+        key = (round(point.x, 3), round(point.y, 3))
+        assert key not in owner or owner[key] == "abc"[int(own.argmax())]
+    assert len(owner) == len(dots)
+
+
 def test_one_view_of_a_house_counts_where_scenes_see_it_differently() -> None:
     left = seen("a", LEFT, box(100, 40, 108, 50))
     right = seen("b", RIGHT, box(101.5, 41, 109.5, 51))  # the same house, from another angle

@@ -106,7 +106,8 @@ def _groups(
             least = min(lengths[left], lengths[right])
             if classes[left] != classes[right] or least <= 4 * reach:
                 continue
-            near = shapely.buffer(shapes[right], 2 * reach, join_style="mitre")
+            with np.errstate(all="ignore"):  # GEOS divides by zero at edges that turn back
+                near = shapely.buffer(shapes[right], 2 * reach, join_style="mitre")
             if _along(shapes[left], border.intersection(near)) >= LEAST_SHARE * least:
                 parent[root(left)] = root(right)
     found: dict[int, list[int]] = {}

@@ -55,14 +55,14 @@ def lost_ground(sheets: Sequence[Sheet], pairs: Iterable[tuple[int, int]]) -> li
         if both is None:
             continue
         of_second = _deeper(second.footprint, first.footprint, both)
-        of_first = both.difference(of_second)
+        of_first = _deeper(first.footprint, second.footprint, both, or_equal=True)
         lost[i].append(of_second if second.valid is None else of_second.intersection(second.valid))
         lost[j].append(of_first if first.valid is None else of_first.intersection(first.valid))
     united = [shapely.union_all(parts) if parts else None for parts in lost]
     return [None if gone is None or gone.is_empty else gone for gone in united]
 
 
-def _deeper(deep: Polygon, other: Polygon, both: BaseGeometry) -> BaseGeometry:
+def _deeper(deep: Polygon, other: Polygon, both: BaseGeometry, *, or_equal: bool = False) -> BaseGeometry:
     """Return the part of an overlap that lies deeper in one convex polygon than in another.
 
     The depth in a convex polygon is the least of its distances from the lines of its edges. One is larger than another
@@ -73,7 +73,7 @@ def _deeper(deep: Polygon, other: Polygon, both: BaseGeometry) -> BaseGeometry:
     for edge in theirs:
         ring = shapely.get_coordinates(both)[:-1]
         for own in ours:
-            ring = _half(ring, own - edge)
+            ring = _half(ring, own - edge, or_equal=or_equal)
         if len(ring) >= 3:
             parts.append(Polygon(ring))
     return shapely.union_all(np.array([part if part.is_valid else part.buffer(0) for part in parts], dtype=object))
@@ -88,7 +88,7 @@ def _edges(polygon: Polygon) -> Floats:
     return np.column_stack([normal, -(normal * start).sum(axis=1)])
 
 
-def _half(ring: Floats, line: Floats) -> Floats:
+def _half(ring: Floats, line: Floats, *, or_equal: bool) -> Floats:
     """Cut an open convex ring (N, 2) to where a x + b y + c > 0."""
     if not len(ring):
         return ring
@@ -96,7 +96,7 @@ def _half(ring: Floats, line: Floats) -> Floats:
     after, next_side = np.roll(ring, -1, axis=0), np.roll(side, -1)
     kept = []
     for point, following, here, there in zip(ring, after, side, next_side, strict=True):
-        if here > 0:
+        if here > 0 or (or_equal and here == 0):
             kept.append(point)
         if (here > 0) != (there > 0) and here != there:
             kept.append(point + here / (here - there) * (following - point))
