@@ -79,7 +79,7 @@ def _table(table: type[BaseModel]) -> list[str]:
     parts = [
         f"## {title.rstrip('.')}",
         "",
-        rest.strip(),
+        rest.partition("\nRaises:")[0].strip(),  # the rest is for programs
         "",
         "| key | type | default | meaning |",
         "| --- | --- | --- | --- |",

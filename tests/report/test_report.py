@@ -17,11 +17,11 @@ from shapely import box
 
 from fake_report import LEGEND, NASTY, make_report, make_unscored
 from landscribe.core.legend import LandClass, Legend
+from landscribe.core.markup import Html, el, join
 from landscribe.core.score.rows import TunedRow, Tuning
 from landscribe.report import render_report
 from landscribe.report.cautions import cautions
 from landscribe.report.charts import Frame, Line, line_chart, nice_top
-from landscribe.report.markup import Html, el, join
 from landscribe.report.overlays import ClassGround, draw_layers, path_data, split_ground
 from landscribe.report.pictures import choose_bands, encode, hatch, shrink, shrink_factor, stretch
 from landscribe.report.views import curve_of

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args, get_origin
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from landscribe.core.recipe import Recipe
+from landscribe.core.recipe.mistakes import fields_at
 from landscribe.core.seal import unseal
 from landscribe.errors import RecipeError, problem
 
@@ -83,7 +81,7 @@ def parse_recipe(text: str, folder: Path, name: str, overrides: Sequence[str] = 
         raise RecipeError(problem(name, "nested too deeply")) from None
     for override in overrides:
         _override(table, override)
-    return LoadedRecipe(_validate(table, name), folder, Path(name).name, text)
+    return LoadedRecipe(Recipe.of(table, name), folder, Path(name).name, text)
 
 
 def recipe_of_run(folder: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
@@ -107,7 +105,7 @@ def recipe_of_run(folder: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
     for override in overrides:
         _override(table, override)
     moved = any(override.partition("=")[0].strip() == "data.root" for override in overrides)
-    loaded = LoadedRecipe(_validate(table, name), Path.cwd() if moved else root, name, text, images=images)
+    loaded = LoadedRecipe(Recipe.of(table, name), Path.cwd() if moved else root, name, text, images=images)
     return loaded if moved else replace(loaded, found=root)
 
 
@@ -124,7 +122,7 @@ def make_recipe(table: dict[str, Any], name: str, overrides: Sequence[str] = ())
     """
     for override in overrides:
         _override(table, override)
-    return LoadedRecipe(_validate(table, name), Path.cwd(), name, json.dumps(table, indent=1))
+    return LoadedRecipe(Recipe.of(table, name), Path.cwd(), name, json.dumps(table, indent=1))
 
 
 def builtin_recipes() -> list[str]:
@@ -214,7 +212,7 @@ def _take_out(here: Any, path: tuple[str, ...], override: str) -> None:
     if isinstance(here, list):
         raise RecipeError(problem("--set", "an item of a list needs a value", got=repr(override)))
     named = tuple(0 if _goes_into_list(path[:k]) else part for k, part in enumerate(path[:-1]))
-    if path[-1] not in here and path[-1] not in _fields_at(named):
+    if path[-1] not in here and path[-1] not in fields_at(Recipe, named):
         raise RecipeError(problem("--set", f"no setting {path[-1]!r} to take out", got=repr(override)))
     here.pop(path[-1], None)
 
@@ -236,79 +234,3 @@ def _positions(items: list[Any], text: str, override: str) -> list[int]:
     need = f"a number from 0 to {len(items) - 1}" if items else "a list with items"
     need += f", a name of {', '.join(names)}, or *" if names else ""
     raise RecipeError(problem("--set", "no such item", got=repr(override), need=need))
-
-
-def _validate(table: dict[str, Any], name: str) -> Recipe:
-    try:
-        # Through JSON, since strict models take lists for tuples there and nothing else that TOML can say.
-        return Recipe.model_validate_json(json.dumps(table))
-    except TypeError:
-        raise RecipeError(problem(name, "holds a date or time; no setting is one")) from None
-    except RecursionError:
-        raise RecipeError(problem(name, "nested too deeply")) from None
-    except ValidationError as errors:
-        lines = [_explain(error, _as_written(error["loc"], table)) for error in errors.errors(include_url=False)]
-        raise RecipeError(problem(name, "; ".join(dict.fromkeys(lines)))) from None
-
-
-def _as_written(location: tuple[int | str, ...], table: Any) -> tuple[int | str, ...]:
-    """Leave out the number of a table that is written alone where a list of them could be."""
-    kept: list[int | str] = []
-    for part in location:
-        if isinstance(part, int) and isinstance(table, dict):
-            continue
-        kept.append(part)
-        if isinstance(table, dict):
-            table = table.get(part)
-        else:
-            table = table[part] if isinstance(table, list) and isinstance(part, int) and part < len(table) else None
-    return tuple(kept)
-
-
-def _explain(error: Any, place: tuple[int | str, ...]) -> str:
-    location = ".".join(str(part) for part in place)
-    if error["type"] == "extra_forbidden":
-        known = _fields_at(place[:-1])
-        close = difflib.get_close_matches(str(place[-1]), known, n=1)
-        hint = f", did you mean {close[0]!r}?" if close else f", known here: {', '.join(known)}" if known else ""
-        return f"unknown key {location!r}{hint}"
-    if error["type"] == "missing":
-        return f"{location!r} is missing"
-    if error["type"] == "value_error":
-        said = str(error["ctx"]["error"])  # our own words, with names as they are written
-        return f"{location!r}: {said}" if location else said
-    if place[-1:] == ("[key]",):
-        location = ".".join(str(part) for part in place[:-2])
-        return f"{location!r}: a name that {error['msg'].lower().removeprefix('string ')}, got {error['input']!r}"
-    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"].startswith("^#"):
-        return f"{location!r}: a colour is written '#1F77B4', got {error['input']!r}"
-    if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
-        known = _fields_at(place)
-        return f"{location!r}: a table, such as {location}.{known[0] if known else 'key'} = ..., got {error['input']!r}"
-    return f"{location!r}: {error['msg'].lower()}, got {error['input']!r}"
-
-
-def _fields_at(location: tuple[int | str, ...]) -> list[str]:
-    here: Any = Recipe
-    is_key = False  # of a table whose keys are names, such as [data].sensors
-    for part in location:
-        if isinstance(part, int) or is_key:
-            is_key = False
-            continue
-        if isinstance(here, type) and issubclass(here, BaseModel):
-            named = {(field.alias or key): field.annotation for key, field in here.model_fields.items()}
-            annotation = named.get(str(part))
-            here, is_key = _model_in(annotation), get_origin(annotation) is dict
-    if isinstance(here, type) and issubclass(here, BaseModel):
-        return [field.alias or key for key, field in here.model_fields.items()]
-    return []
-
-
-def _model_in(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in get_args(annotation):
-        found = _model_in(inner)
-        if found is not None:
-            return found
-    return None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from landscribe.core.arrays import FloatArray
-from landscribe.report.markup import Html, el
+from landscribe.core.markup import Html, el
 
 
 @dataclass(frozen=True)

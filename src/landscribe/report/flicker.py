@@ -10,12 +10,12 @@ import numpy as np
 
 from landscribe.core.arrays import BoolArray, FloatArray
 from landscribe.core.grid import Grid, Window
+from landscribe.core.markup import Html, el
 from landscribe.core.register import Move, correction
 from landscribe.core.register.ecc import resample
 from landscribe.io.project.alignment import read_applied
 from landscribe.io.run.prepared import PreparedScene, open_prepared
 from landscribe.io.run.runs import Run
-from landscribe.report.markup import Html, el
 from landscribe.report.pictures import choose_bands, encode, stretch
 
 SIDE_PX = 64

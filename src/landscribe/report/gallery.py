@@ -6,10 +6,10 @@ import base64
 import math
 from collections.abc import Mapping
 
+from landscribe.core.markup import Html, Node, el
 from landscribe.core.score.rows import SceneRow
 from landscribe.core.score.score import scene_jaccard
 from landscribe.report.data import ClassLayer, ReportData, SceneView
-from landscribe.report.markup import Html, Node, el
 from landscribe.report.overlays import STEPS_PER_PX
 from landscribe.report.words import number, plural
 

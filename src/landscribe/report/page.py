@@ -9,10 +9,10 @@ from importlib import resources
 
 from landscribe import __version__
 from landscribe.core.legend import Legend, default_colour
+from landscribe.core.markup import Html, Node, el, join
 from landscribe.report.cautions import cautions
 from landscribe.report.data import ReportData
 from landscribe.report.gallery import gallery, toolbar
-from landscribe.report.markup import Html, Node, el, join
 from landscribe.report.panels import (
     alignment_panel,
     area_panel,

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from landscribe.core.markup import Html, Node, el
 from landscribe.core.score.rows import TunedRow
 from landscribe.report.charts import Frame, Line, area_bars, line_chart, nice_top, shares_bar
 from landscribe.report.data import ReportData, ThresholdCurve
 from landscribe.report.flicker import flicker_panel
-from landscribe.report.markup import Html, Node, el
 from landscribe.report.words import MISSING, area, duration, number, percent, plural, table
 
 MAX_ROWS = 500

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
+from landscribe.core.markup import Html, Node, el, join
 from landscribe.core.score.intervals import Basis
 from landscribe.core.score.rows import ClassRow, MeanRow, Means, PolygonRow
 from landscribe.core.score.score import Score, lost_to_polygons, scene_jaccard
 from landscribe.report.charts import interval_bar
 from landscribe.report.data import ReportData
-from landscribe.report.markup import Html, Node, el, join
 from landscribe.report.words import number, plural, table
 
 MAX_SCENE_ROWS = 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from landscribe.report.markup import Html, Node, el
+from landscribe.core.markup import Html, Node, el
 
 MISSING = "–"
 MANY_NAMES = 6

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landscribe.core.arrays import ByteArray, FloatArray
+from landscribe.core.arrays import ByteArray
 from landscribe.core.grid import Window
 from landscribe.core.legend import Legend
-from landscribe.core.owners import Owners, average_owners, find_owners, row_of
+from landscribe.core.owners import Owners, find_owners, row_of
 from landscribe.core.recipe import PredictTable
 from landscribe.core.score.tuning import fewer_views
 from landscribe.core.sensors import SensorSpec
@@ -115,7 +115,7 @@ def predict(project: Project, run: Run, progress: Progress = silent, *, models: 
     else:
         project = use_models(project, run, models)
     loaded = load_models(models or run.path("models"), project, own=models is None)
-    owners = _owners(loaded, project)
+    owners = owners_of(loaded, project)
     split = split_of(project, run)
     scene_ids = list(prepared) if models else _own_scenes(project, split, list(prepared))
     table = effective_recipe(project.recipe, run, needed=False).predict
@@ -174,7 +174,7 @@ def _predict_fold(
         raise IntegrityError(
             problem(where, "trained on the scenes to tune on", got=seen[0], do="run `landscribe train`")
         )
-    owners = _owners(loaded, project)
+    owners = owners_of(loaded, project)
     table = project.recipe.predict
     settings = table.model_dump(mode="json", exclude={"scenes"})
     # Beside what the recipe says, so that `tune` can compare.
@@ -250,7 +250,13 @@ def _caution(scene_id: str, outside: Sequence[str]) -> str:
     return f"{scene_id}: {CAUTION}: {'; '.join(outside)}" if outside else ""
 
 
-def _owners(loaded: LoadedModels, project: Project) -> tuple[Owners, ...]:
+def owners_of(loaded: LoadedModels, project: Project) -> tuple[Owners, ...]:
+    """Return, for each class of a project's legend, which outputs of models are averaged for it.
+
+    Raises:
+        RecipeError: If a model has a class that the legend lacks, or two rows own a class and the recipe does not allow
+            it.
+    """
     legend = project.legend.names
     unknown = sorted({name for _, classes in loaded.outputs for name in classes} - set(legend))
     if unknown:
@@ -280,17 +286,13 @@ def _predict_scene(
     caution: str = "",
 ) -> Made:
     from landscribe.nn.device import choose_engine
-    from landscribe.nn.predict.patches import STRIP_ROWS as PATCH_ROWS
-    from landscribe.nn.predict.patches import predict_patches
-    from landscribe.nn.predict.tiles import predict_tiles, tile_side, tile_windows
+    from landscribe.nn.predict.whole import in_patches, predict_windows, to_bytes, windows_of
 
     wanted = {sensor.name: sensor for net in loaded.nets for sensor in net.spec.sensors}
     _check_sensors(scene, wanted, other_bands=project.anyway)
     legend, grid = project.legend, scene.grid
     engine = choose_engine(precision=table.precision)
-    in_patches = table.patch is not None and bool(loaded.folders)
-    windows = grid.window.strips(PATCH_ROWS) if in_patches else None
-    windows = windows or tile_windows(grid.shape_hw, tile_side(loaded.nets, table, grid.shape_hw, engine))
+    windows = windows_of(loaded.nets, table, grid.shape_hw, engine)
     tiles = open_tiles(
         target,
         make_key(
@@ -309,14 +311,11 @@ def _predict_scene(
 
         fields = [_field(run, scene, formula, legend) for formula in loaded.formulas]
         bands = len(legend) + 1
-        keeps = len(windows) > 1 and not in_patches  # strips of patches begin with what the one above left over
+        # Strips of patches begin with what the one above left over.
+        keeps = len(windows) > 1 and not in_patches(loaded.nets, table)
         missing = [window for window in windows if not keeps or tiles.load(window, bands) is None]
-        predicted: Iterator[tuple[Window, Iterable[FloatArray]]] = ((window, ()) for window in missing)
-        if loaded.folders:
-            given = (loaded.nets, source, engine, table)
-            running = predict_patches(*given) if in_patches else predict_tiles(*given, missing)
-            # Its threads read the scene: they have to end before its rasters are closed.
-            predicted = files.enter_context(closing(running))
+        # Its threads read the scene: they have to end before its rasters are closed.
+        predicted = files.enter_context(closing(predict_windows(loaded.nets, source, engine, table, missing)))
         # In the order of windows, kept or not: the file then has the same bytes however often its making was cut off.
         for number, window in enumerate(windows, start=1):
             stack_khw = None if window in missing else tiles.load(window, bands)
@@ -324,10 +323,7 @@ def _predict_scene(
                 _, net_khw = next(predicted)
                 from_fields = (band_hw for field in fields for band_hw in field(window) / np.float32(255))
                 _, valid_hw = reference.read(scene.reference, window)
-                stack_khw = np.empty((bands, *window.shape_hw), np.uint8)
-                stack_khw[-1] = valid_hw
-                for k, p_hw in enumerate(average_owners([*net_khw, *from_fields], owners, table.combine)):
-                    stack_khw[k] = np.rint(p_hw * np.float32(255)) * valid_hw
+                stack_khw = to_bytes([*net_khw, *from_fields], valid_hw, owners, table)
                 if keeps:
                     tiles.save(window, stack_khw)
             writer.write(window, stack_khw[:-1])

@@ -6,9 +6,12 @@ pixels where they have none, unless the name says otherwise.
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from landscribe.core.recipe.data import (
     SHARP,
@@ -20,6 +23,7 @@ from landscribe.core.recipe.data import (
     PrepareTable,
     SensorTable,
 )
+from landscribe.core.recipe.mistakes import explain
 from landscribe.core.recipe.models import (
     ChipTable,
     InputTable,
@@ -42,6 +46,7 @@ from landscribe.core.recipe.rules import RULE_ACTIONS, AreaWindowTable, EraseTab
 from landscribe.core.recipe.spectral import GateTable, SearchTable, SpectralRowTable, SpectralTable, SwitchTable
 from landscribe.core.recipe.splits import ValidateTable
 from landscribe.core.recipe.values import Colour, Count, Name, Names, NonNegative, PerClass, Positive, Share
+from landscribe.errors import RecipeError, problem
 
 __all__ = [
     "RULE_ACTIONS",
@@ -90,7 +95,23 @@ __all__ = [
 
 
 class Recipe(BaseModel, frozen=True, extra="forbid", strict=True):
-    """One whole run."""
+    """One whole run.
+
+    In a program its tables may be given as plain lists and dictionaries, with the keys that TOML has.
+
+    Raises:
+        RecipeError: If they say something that a recipe does not know, all mistakes in one line.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> sensors = {"RGB": {"path": "img/{scene}.tif", "kind": "rgb8"}}
+        >>> recipe = ls.Recipe(data={"sensors": sensors}, models=[{"name": "houses", "classes": ["house"]}], seed=3)
+        >>> recipe.models[0].classes
+        ('house',)
+        >>> ls.Recipe(data={"sensors": sensors}, sede=3)
+        Traceback (most recent call last):
+        landscribe.errors.RecipeError: recipe: unknown key 'sede', did you mean 'seed'?
+    """
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     tensorboard: bool = False
@@ -128,3 +149,46 @@ class Recipe(BaseModel, frozen=True, extra="forbid", strict=True):
                     other = ", ".join(table.network.float_only)
                     raise ValueError(f"predict.precision = 'int8' does not go with {other} of model {table.name!r}")
         return self
+
+    def __init__(self, **tables: Any) -> None:
+        _fill(self, tables, "recipe")
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any], name: str = "recipe") -> Recipe:
+        """Read a whole recipe from plain values.
+
+        Args:
+            table: What it says, as TOML would.
+            name: What it is called in messages.
+
+        Raises:
+            RecipeError: If it says something that a recipe does not know.
+        """
+        recipe = cls.__new__(cls)
+        _fill(recipe, table, name)
+        return recipe
+
+
+def _fill(recipe: Recipe, table: Mapping[str, Any], name: str) -> None:
+    try:
+        # Through JSON, since strict models take lists for tuples there and nothing else that TOML can say.
+        text = json.dumps(dict(table), default=_plain)
+    except TypeError as error:
+        raise RecipeError(problem(name, str(error))) from None
+    except (RecursionError, ValueError):  # Python says of a circle that it is one, or runs out of frames
+        raise RecipeError(problem(name, "nested too deeply")) from None
+    try:
+        recipe.__pydantic_validator__.validate_json(text, self_instance=recipe)
+    except ValidationError as errors:
+        raise RecipeError(problem(name, explain(errors, json.loads(text), Recipe))) from None
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can say of a value that it does not know."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    if isinstance(value, PurePath):
+        return value.as_posix()
+    if hasattr(value, "tolist"):  # numbers and arrays of NumPy
+        return value.tolist()
+    raise TypeError(f"holds a {type(value).__name__}; no setting is one")

@@ -17,11 +17,12 @@ import json
 import math
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from landscribe.core.arrays import AnyArray, BoolArray
+from landscribe.core.grid import Grid
 from landscribe.errors import problem
 from landscribe.io.run.prepared import FACTS, PreparedScene
 from landscribe.io.run.runs import Record
@@ -34,6 +35,22 @@ ORDER, ORDER_OF_ANOTHER_TYPE = 16.0, 4.0
 PIXEL_FACTOR = 1.5
 CAUTION = "predicted all the same, outside of what the models were trained on"
 """How the lines of such scenes begin, after the scene's name."""
+
+
+class Looked(Protocol):
+    """What is asked of a scene beside its numbers."""
+
+    @property
+    def bands(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the bands of each sensor."""
+
+    @property
+    def reference(self) -> str:
+        """The sensor on whose grid results lie."""
+
+    @property
+    def grid(self) -> Grid:
+        """Its grid."""
 
 
 def percentiles(image_chw: AnyArray, valid_hw: BoolArray) -> list[list[float]]:
@@ -78,13 +95,24 @@ def outside_of(ranges: Ranges, scene: PreparedScene, sensors: Collection[str]) -
         scene: The scene.
         sensors: Those that the network reads.
     """
-    said = []
     statistics = json.loads(scene.checked(scene.folder / FACTS).read_text(encoding="utf-8"))["statistics"]
+    return outside(ranges, {name: statistics[name] for name in sensors if name in statistics}, scene)
+
+
+def outside(ranges: Ranges, statistics: Mapping[str, Mapping[str, Any]], scene: Looked) -> list[str]:
+    """Return what of any scene lies outside of what a network was trained on, with both facts.
+
+    Args:
+        ranges: As for `outside_of`.
+        statistics: `type` and `percentiles` of each sensor that the network reads, as `percentiles` returns them.
+        scene: Its bands and pixels.
+    """
+    said = []
     known = ranges.get("sensors", {})
-    for name in sensors:
-        row, own = statistics.get(name), known.get(name)
-        if own is not None and row is not None and row.get("percentiles"):
-            said += _of_sensor(scene, name, row, own)
+    for name, row in statistics.items():
+        own = known.get(name)
+        if own is not None and row.get("percentiles"):
+            said += _of_sensor(list(scene.bands[name]), name, row, own)
     size, trained = pixel_size(scene), ranges.get("pixel_m")
     if size is not None and trained is not None:
         low, high = trained
@@ -99,13 +127,12 @@ def cautions_of(record: Record) -> list[str]:
     return [note for note in record.notes if CAUTION in note]
 
 
-def pixel_size(scene: PreparedScene) -> float | None:
+def pixel_size(scene: Looked) -> float | None:
     """Return the pixel size of a scene's reference in metres; None without a CRS."""
     return None if scene.grid.crs is None else round(scene.grid.pixel_length, 6)
 
 
-def _of_sensor(scene: PreparedScene, name: str, row: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
-    bands = list(scene.bands[name])
+def _of_sensor(bands: list[str], name: str, row: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
     if bands != own["bands"]:
         return [problem(name, "other bands", got=", ".join(bands), need=", ".join(own["bands"]))]
     factor = ORDER if row["type"] in own["types"] else ORDER_OF_ANOTHER_TYPE
