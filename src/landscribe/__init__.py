@@ -1,10 +1,15 @@
 """Landscribe: imagery of several sensors and polygons in, networks and polygons with an honest score out.
 
-The public names are the nouns, the pair `burn_share` / `trace`, and the stages as functions:
+    import landscribe as ls
 
-    from landscribe import load_recipe, open_project, open_run, prepare, train, predict, vectorize, score
+    model = ls.load_model("runs/city/models")
+    found = model.predict("scene.tif")              # or an array, a data set of rasterio, a DataArray of xarray
+    houses = ls.trace(found)                        # a GeoDataFrame with the CRS of the scene
+    ls.score(houses, "truth.gpkg")
+    ls.run("city.toml", "runs/city", progress=True)
 
-They are imported when they are first used, so that ``import landscribe`` is quick.
+Beside these are the nouns, and the stages of a run as functions. Names are imported when they are first used, so that
+``import landscribe`` is quick, and nothing of the host's process is changed.
 """
 
 from __future__ import annotations
@@ -21,30 +26,39 @@ _HOMES = {
     "core.recipe": ("Recipe",),
     "core.score.score": ("Score",),
     "core.sensors": ("Band", "Sensor"),
-    "core.trace": ("Traced", "trace"),
     "core.tracing": ("Tracing",),
     "errors": ("DataError", "IntegrityError", "LandscribeError", "LimitError", "PartialError", "RecipeError"),
     "io.raster.geotiff": ("write_raster",),
-    "io.project": ("Project", "open_project"),
+    "io.project": ("Project", "StageResult"),
     "io.raster.rasters": ("open_raster",),
     "io.run.runs": ("Run", "open_run"),
     "io.source.scenes": ("Scene",),
-    "io.settings": ("load_recipe",),
+    "io.settings": ("LoadedRecipe", "load_recipe"),
+    "library.flow": ("init", "open_project", "run"),
+    "library.model": ("Model", "load_model"),
+    "library.polygons": ("burn", "trace"),
+    "library.progress": ("progress_bars",),
+    "library.rasters": ("ClassRaster",),
+    "library.scores": ("compare", "score"),
     "io.vector.vectors": ("read_features", "write_features"),
     "stages.check": ("check",),
     "stages.submissions.clean": ("clean",),
     "stages.submissions.merge": ("merge",),
+    "stages.pictures": ("masks", "pictures"),
     "stages.predict": ("predict",),
     "stages.prepare": ("prepare",),
     "stages.report": ("report",),
-    "stages.score": ("score",),
     "stages.stats": ("stats",),
     "stages.submit": ("submit",),
     "stages.train": ("train",),
+    "stages.tune": ("tune",),
     "stages.vectorize": ("vectorize",),
     "stages.submissions.vote": ("vote",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_OTHERWISE = {"score_run": ("stages.score", "score"), "trace_pixels": ("core.trace", "trace")}
+"""Public name -> where it stands under another one, which means something else here."""
+_HOME_OF |= {name: home for name, (home, _) in _OTHERWISE.items()}
 
 __all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604  # the names are plain text, from the table above
 
@@ -52,7 +66,8 @@ __all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604  # the names are p
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'landscribe' has no attribute {name!r}")
-    return getattr(import_module(f"landscribe.{_HOME_OF[name]}"), name)
+    own = _OTHERWISE[name][1] if name in _OTHERWISE else name
+    return getattr(import_module(f"landscribe.{_HOME_OF[name]}"), own)
 
 
 def __dir__() -> list[str]:

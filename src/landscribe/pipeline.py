@@ -240,30 +240,39 @@ def _predict_and_lay(
     published.write()
 
 
-def recipe_of_models(finished: FinishedModels, overrides: Sequence[str]) -> tuple[LoadedRecipe, list[str]]:
-    """Return a recipe for images of the one sensor that models read, with how they were trained to make polygons.
+def recipe_of_models(
+    finished: FinishedModels, overrides: Sequence[str], *, several: bool = False
+) -> tuple[LoadedRecipe, list[str]]:
+    """Return a recipe for images of the sensors that models read, with how they were trained to make polygons.
 
     Args:
         finished: The models.
         overrides: `table.key=value` each.
+        several: Let models in that read several sensors, or one beside a finer reference: whoever has images of each
+            of them.
 
     Returns:
         The recipe, and what is to be said of it.
 
     Raises:
-        RecipeError: If the models read other than one sensor, at the pixels of another, or give back labels.
+        RecipeError: If the models say no sensor, read several or one at the pixels of another where that is not let
+            in, or give back labels.
     """
     where, do = f"{OPTION} {finished.folder}", f"write a recipe and use `landscribe run RECIPE {OPTION} DIR`"
     if finished.read_labels:
         raise RecipeError(problem(where, f"model {finished.read_labels[0]!r} gives back labels, which images have not"))
-    if len(finished.sensors) != 1:
+    if not finished.sensors or (len(finished.sensors) > 1 and not several):
         got = ", ".join(sensor.name for sensor in finished.sensors) or "no model that says its sensor"
         raise RecipeError(problem(where, "the models read several sensors of a scene", got=got, need="one", do=do))
-    (sensor,) = finished.sensors
-    if sensor.scale is not None and abs(sensor.scale - 1) > SAME_PIXELS:
-        got = f"pixels {sensor.scale:.3g} times as large"
-        raise RecipeError(problem(where, f"{sensor.name!r} was read beside a finer reference", got=got, do=do))
-    table = {"data": image_table(sensor.name, sensor.kind, sensor.bands, sensor.bits)}
+    scale = finished.sensors[0].scale
+    if scale is not None and abs(scale - 1) > SAME_PIXELS and not several:
+        got, name = f"pixels {scale:.3g} times as large", finished.sensors[0].name
+        raise RecipeError(problem(where, f"{name!r} was read beside a finer reference", got=got, do=do))
+    table: dict[str, Any] = {"data": {"sensors": {}, "kinds": []}}
+    for sensor in finished.sensors:
+        own = image_table(sensor.name, sensor.kind, sensor.bands, sensor.bits)
+        table["data"]["sensors"] |= own["sensors"]
+        table["data"]["kinds"] += [row for row in own.get("kinds", ()) if row not in table["data"]["kinds"]]
     kept = {name: (finished.recipe or {}).get(name) for name in ("predict", "vectorize", "rules")}
     name, notes = "images", []
     try:

@@ -6,10 +6,12 @@ was called.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import ctypes
 import gc
 import hashlib
+import io
 import locale
 import logging
 import os
@@ -52,6 +54,8 @@ tile = 128
 symmetries = 1
 [vectorize]
 threshold = { default = 0.3 }
+[tune]
+folds = 2
 """
 OPTIONS = (
     "GDAL_DISABLE_READDIR_ON_OPEN", "GDAL_PAM_ENABLED", "GDAL_GEOREF_SOURCES", "GDAL_ERROR_ON_LIBJPEG_WARNING",
@@ -175,6 +179,10 @@ def make_files(folder: Path) -> None:
     profile = {"driver": "GTiff", "count": 1, "height": 61, "width": 47, "dtype": "uint8", "crs": "EPSG:32636"}
     with rasterio.open(folder / "x.tif", "w", **profile, transform=rasterio.Affine.scale(2)) as dataset:
         dataset.write(np.ones((1, 61, 47), np.uint8))
+    with rasterio.open(
+        folder / "rgb.tif", "w", **profile | {"count": 3}, transform=rasterio.Affine.scale(2)
+    ) as dataset:
+        dataset.write(np.random.default_rng(0).integers(1, 250, (3, 61, 47), dtype=np.uint8))
     copy(folder / "x.tif", folder / "x.vrt", driver="VRT")
     with rasterio.Env(TIFF_USE_OVR=True), rasterio.open(folder / "x.tif", "r+") as dataset:
         dataset.build_overviews([2])
@@ -213,6 +221,30 @@ def calls(folder: Path) -> dict[str, Callable[[], Any]]:
         for path, crs in (("x.gpkg", UTM), ("o.gpkg", None), ("o.fgb", None)):
             ls.read_features(folder / path, legend=None, crs=crs, scene="s", class_name="a")
 
+    def show_progress() -> None:
+        with contextlib.redirect_stderr(io.StringIO()), ls.progress_bars() as progress:
+            progress("predict a", 1, 2)
+
+    def run_with_bars() -> None:
+        with contextlib.redirect_stderr(io.StringIO()):
+            ls.run(folder / "r.toml", folder / "run", progress=True)
+
+    def predict_everything() -> None:
+        keep("raster", kept["model"].predict(next((folder / "world" / "three_band").glob("*.tif"))))._repr_html_()
+        with rasterio.open(folder / "rgb.tif") as dataset:
+            kept["model"].predict(dataset, anyway=True)
+            values = dataset.read()
+        kept["model"].predict(values, transform=rasterio.Affine.scale(0.31), crs=32636, anyway=True)
+        kept["raster"].write(folder / "written.tif")
+
+    def refused() -> None:
+        for wrong in (lambda: kept["model"].predict(np.ones((3, 5, 7))), lambda: ls.run("none.toml", folder / "none")):
+            try:
+                wrong()
+            except ls.LandscribeError:
+                continue
+            raise AssertionError
+
     def on(stage: str) -> Callable[[], Any]:
         return lambda: getattr(ls, stage)(kept["project"], kept["run"])
 
@@ -223,13 +255,27 @@ def calls(folder: Path) -> dict[str, Callable[[], Any]]:
         "open_run": lambda: keep("run", ls.open_run(folder / "run")),
         "check": lambda: ls.check(kept["project"]),
         "stats": lambda: ls.stats(kept["project"]),
-        **{name: on(name) for name in ("prepare", "train", "predict", "vectorize", "score", "submit", "report")},
+        **{name: on(name) for name in ("prepare", "train", "predict", "vectorize", "score_run", "submit", "report")},
+        **{name: on(name) for name in ("tune", "pictures", "masks")},
         "merge": lambda: ls.merge(folder / "merged.csv", [Source(sent), Source(sent)]),
         "vote": lambda: ls.vote(folder / "voted.csv", [sent, sent, sent]),
         "clean": lambda: ls.clean(kept["project"], sent, folder / "cleaned.csv"),
         "burn_share": lambda: ls.burn_share(square, (61, 47)),
         "burn_mask": lambda: keep("mask", ls.burn_mask(square, (61, 47))),
-        "trace": lambda: ls.trace(kept["mask"]),
+        "trace_pixels": lambda: ls.trace_pixels(kept["mask"]),
+        "init": lambda: ls.init(folder / "world", folder / "i.toml"),
+        "run": lambda: keep("again", ls.run(folder / "r.toml", folder / "run"))._repr_html_(),
+        "run with bars": run_with_bars,
+        "progress_bars": show_progress,
+        "load_model": lambda: keep("model", ls.load_model(folder / "run" / "models")),
+        "Model.predict": predict_everything,
+        "Model.polygons": lambda: keep("found", kept["model"].polygons(kept["raster"])),
+        "trace": lambda: ls.trace(kept["raster"], threshold=0.3),
+        "trace of a mask": lambda: ls.trace(kept["mask"].astype(bool), grid=grid),
+        "burn": lambda: ls.burn(kept["found"], kept["raster"]),
+        "score": lambda: ls.score(kept["found"], kept["found"])._repr_html_(),
+        "compare": lambda: ls.compare(kept["again"], kept["again"]),
+        "refused": refused,
         "write_raster": write_raster,
         "open_raster": open_raster,
         "write_features": lambda: [

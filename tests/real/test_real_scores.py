@@ -8,7 +8,7 @@ import shapely
 from affine import Affine
 
 from landscribe.core.score.areas import match_objects, polygon_areas
-from landscribe.io.vector.vectors import Standing, read_standing
+from landscribe.io.vector.standing import Standing, read_standing
 from landscribe.stages.files.score_files import score_files
 
 SETS = ("vegas/geojson/*.geojson", "rio/geojson/*.geojson", "kampala/labels.geojson")

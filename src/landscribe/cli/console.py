@@ -4,55 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from landscribe.workers import stop_if_asked, stopping
-
-PLAIN_EVERY_S = 15.0
-"""Without a terminal a line of progress is written this often."""
+from landscribe.library.progress import bars_on
+from landscribe.workers import stopping
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-@contextlib.contextmanager
-def reporting() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a progress callback: a bar on a terminal, a plain line now and then elsewhere."""
-    if err.is_terminal and not os.environ.get("CI"):
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=err, transient=True) as bar:
-            tasks: dict[str, Any] = {}
-
-            def draw(what: str, done: int, total: int) -> None:
-                stop_if_asked()
-                # The first word is the stage: one bar each, renamed as it goes.
-                stage = what.split(" ", 1)[0]
-                if stage not in tasks:
-                    tasks[stage] = bar.add_task(what, total=total)
-                bar.update(tasks[stage], description=_plain(what), completed=done, total=total)
-
-            yield draw
-        return
-    last = {"when": 0.0, "what": ""}
-
-    def write(what: str, done: int, total: int) -> None:
-        stop_if_asked()
-        now = time.monotonic()
-        if now - last["when"] >= PLAIN_EVERY_S:  # type: ignore[operator]
-            last["when"] = now
-            err.print(f"{_plain(what)}: {done} of {total}", markup=False)
-
-    yield write
+def reporting() -> contextlib.AbstractContextManager[Callable[[str, int, int], None]]:
+    """Open a progress callback: a bar on a terminal, a plain line now and then elsewhere."""
+    return bars_on(err)
 
 
 def say(text: str) -> None:

@@ -8,21 +8,15 @@ from typing import TYPE_CHECKING
 from landscribe.cli.console import say, tell, tell_table
 
 if TYPE_CHECKING:
-    from landscribe.core.score.rows import ClassRow, Means
     from landscribe.core.score.score import Score
     from landscribe.io.project import Project
 
 
 def tell_score(score: Score) -> None:
     """Write the score table."""
-    named: list[tuple[str, ClassRow | Means]] = [*score.classes.items(), ("mean", score.mean)]
-    rows = []
-    for name, row in named:
-        polygon, pixel = row.polygon, row.pixel
-        ends = "" if polygon.low is None or polygon.high is None else f"{polygon.low:.3f} to {polygon.high:.3f}"
-        on_pixels = _number(None if pixel is None else pixel.jaccard)
-        rows.append([name, _number(polygon.jaccard), ends, polygon.basis or "", on_pixels])
-    tell_table(["class", "Jaccard", "95 %", "over", "on pixels"], rows)
+    from landscribe.core.score.shown import HEADS, score_rows
+
+    tell_table(list(HEADS), score_rows(score))
     say_left_out(score)
 
 
@@ -34,10 +28,6 @@ def say_left_out(score: Score) -> None:
         say(line)
     for line in alarms(score):
         say(f"WARNING: {line}")
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def tell_plan(project: Project, models: Path | None) -> None:

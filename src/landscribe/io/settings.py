@@ -12,6 +12,7 @@ from typing import Any
 
 from landscribe.core.recipe import Recipe
 from landscribe.core.recipe.mistakes import fields_at
+from landscribe.core.recipe.shown import show_recipe
 from landscribe.core.seal import unseal
 from landscribe.errors import RecipeError, problem
 
@@ -37,11 +38,16 @@ class LoadedRecipe:
     """Where the data were when the recipe was first read, if it comes from a run."""
     images: tuple[Path, ...] = ()
     """Images that were given one by one in place of patterns."""
+    said: tuple[str, ...] = ()
+    """What was taken for what where nobody said it, if it was written for a folder."""
 
     @property
     def root(self) -> Path:
         """Folder that relative data paths start from."""
         return self.found or (self.folder / self.recipe.data.root).resolve()
+
+    def _repr_html_(self) -> str:
+        return show_recipe(self.recipe, f"Recipe {self.name}", [f"data in {self.root}", *self.said])
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> LoadedRecipe:

@@ -29,7 +29,7 @@ from landscribe.io.models.model_files import DESCRIPTION, model_folders, read_mo
 from landscribe.io.models.ranges import CAUTION, Ranges, cautions_of, outside_of
 from landscribe.io.project import Progress, Project, StageResult, make_items, silent, use_models
 from landscribe.io.project.splits import split_of
-from landscribe.io.raster.geotiff import write_raster
+from landscribe.io.raster.geotiff import write_probabilities
 from landscribe.io.run.kept_tiles import open_tiles
 from landscribe.io.run.prepared import PreparedScene, open_prepared
 from landscribe.io.run.runs import Made, Record, Run, make_key
@@ -303,11 +303,7 @@ def _predict_scene(
         # Networks read in a thread of their own; a raster that is open is read in one thread.
         source = files.enter_context(scene.open_rasters(wanted))
         reference = files.enter_context(scene.open_rasters([scene.reference]))
-        writer = files.enter_context(write_raster(
-            target, grid, count=len(legend), dtype="uint8", descriptions=legend.names, mask=True, scale=1 / 255,
-            tags={"LANDSCRIBE": "probability", "COLOURS": ",".join(c.colour for c in legend)}
-            | ({"CAUTION": caution} if caution else {}),
-        ))  # fmt: skip
+        writer = files.enter_context(write_probabilities(target, grid, legend, caution))
 
         fields = [_field(run, scene, formula, legend) for formula in loaded.formulas]
         bands = len(legend) + 1

@@ -43,6 +43,7 @@ from landscribe.core.recipe.polygons import (
     VectorizeTable,
 )
 from landscribe.core.recipe.rules import RULE_ACTIONS, AreaWindowTable, EraseTable, RuleTable, VoteTable, name_list
+from landscribe.core.recipe.shown import show_recipe
 from landscribe.core.recipe.spectral import GateTable, SearchTable, SpectralRowTable, SpectralTable, SwitchTable
 from landscribe.core.recipe.splits import ValidateTable
 from landscribe.core.recipe.values import Colour, Count, Name, Names, NonNegative, PerClass, Positive, Share
@@ -167,6 +168,9 @@ class Recipe(BaseModel, frozen=True, extra="forbid", strict=True):
         recipe = cls.__new__(cls)
         _fill(recipe, table, name)
         return recipe
+
+    def _repr_html_(self) -> str:
+        return show_recipe(self, "Recipe")
 
 
 def _fill(recipe: Recipe, table: Mapping[str, Any], name: str) -> None:

@@ -7,6 +7,7 @@ import re
 
 from pydantic import BaseModel
 
+_DOCSTRING = re.compile(r'^    """.*?"""', re.DOTALL | re.MULTILINE)
 _FIELD = re.compile(r'^    (\w+):[^\n]*(?:\n(?:        [^\n]*|    \)))*\n    """(.*?)"""', re.DOTALL | re.MULTILINE)
 
 
@@ -16,7 +17,7 @@ def notes_of(table: type[BaseModel]) -> dict[str, str]:
         source = inspect.getsource(table)
     except OSError:
         return {}
-    return {name: " ".join(text.split()) for name, text in _FIELD.findall(source)}
+    return {name: " ".join(text.split()) for name, text in _FIELD.findall(_DOCSTRING.sub("", source, count=1))}
 
 
 def short_note(text: str) -> str:

@@ -111,6 +111,11 @@ class Score:
         """Return the text of a `score.json`."""
         return to_text(_SCORE, self)
 
+    def _repr_html_(self) -> str:
+        from landscribe.core.score.shown import show_score  # which needs this module
+
+        return show_score(self)
+
     @classmethod
     def from_json(cls, text: str | bytes, where: str = "score.json") -> Score:
         """Read the text of a `score.json`; those written before intervals named their basis are read too.

@@ -19,6 +19,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from landscribe.core.arrays import AnyArray, BoolArray
 from landscribe.core.grid import Grid, Window
+from landscribe.core.legend import Legend
 from landscribe.errors import DataError, problem
 from landscribe.io.atomic import atomic_path
 from landscribe.io.raster.gdal import GDAL_ERRORS, change_dataset, create_dataset, gdal, open_dataset, reason_of
@@ -73,6 +74,24 @@ class RasterWriter:
             raise DataError(problem("raster writer", "wrong shape", got=valid_hw.shape, need=window.shape_hw))
         with _write_errors():
             self._dataset.write_mask(valid_hw.astype(np.bool_), window=to_rasterio_window(window))
+
+
+def write_probabilities(
+    path: Path, grid: Grid, legend: Legend, caution: str = ""
+) -> contextlib.AbstractContextManager[RasterWriter]:
+    """Write probabilities or covered shares, uint8 0..255 for 0..1, a band for each class; errors as `write_raster`.
+
+    Args:
+        path: Where it shall be.
+        grid: Size and georeference.
+        legend: Classes in band order; their names and colours go into the file.
+        caution: What is to be known of it, kept with the file.
+    """
+    tags = {"LANDSCRIBE": "probability", "COLOURS": ",".join(c.colour for c in legend)}
+    return write_raster(
+        path, grid, count=len(legend), dtype="uint8", descriptions=legend.names, mask=True, scale=1 / 255,
+        tags=tags | ({"CAUTION": caution} if caution else {}),
+    )  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -104,6 +104,11 @@ class Run:
         folder = self.root / "oof"
         return (folder / f"views{views}" if views else folder) / f"{safe_name(scene_id)}.tif"
 
+    def _repr_html_(self) -> str:
+        from landscribe.io.run.shown import show_run  # which needs this module
+
+        return show_run(self)
+
     def records(self, stage: str) -> dict[str, Record]:
         """Return the records of a stage by item.
 

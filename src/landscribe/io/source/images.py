@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from landscribe.apart import Limits, apart
 from landscribe.core.recipe import Recipe
-from landscribe.core.sensors import CATALOGUE, Sensor, find_sensor
+from landscribe.core.sensors import CATALOGUE, find_sensor
 from landscribe.errors import BAD_FILE, DataError, RecipeError, problem
+from landscribe.io.raster.rasters import RasterInfo
 from landscribe.io.source.patterns import own_kinds
 from landscribe.io.source.scenes import Scene, SceneList
 from landscribe.io.source.sensor_files import SensorFile, open_sensor
@@ -51,9 +53,9 @@ def _matches(text: str) -> list[Path]:
     return matches
 
 
-def image_table(name: str, kind: str, bands: Sequence[str], bits: int) -> dict[str, object]:
+def image_table(name: str, kind: str, bands: Sequence[str], bits: int) -> dict[str, Any]:
     """Return `[data]` of a recipe for images of one sensor, which need not be in the catalogue."""
-    data: dict[str, object] = {"sensors": {name: {"path": "{scene}", "kind": kind}}}
+    data: dict[str, Any] = {"sensors": {name: {"path": "{scene}", "kind": kind}}}
     known = CATALOGUE.get(kind)
     if known is None or known.band_names != tuple(bands):
         data["kinds"] = [{"kind": kind, "bands": list(bands), "bits": bits}]
@@ -75,7 +77,7 @@ def list_images(recipe: Recipe, images: Sequence[Path], limits: Limits) -> Scene
         any_band = table.nodata_bands == "any"
         file = SensorFile(name, path, sensor, table.nodata, None, any_band, table.alpha, table.bands, table.scale)
         try:
-            why = apart(str(path), _what_is_wrong, file, sensor, limits=limits, paths=(path,))
+            why = apart(str(path), _what_is_wrong, file, limits=limits, paths=(path,))
         except BAD_FILE as error:
             why = str(error)
         if why:
@@ -87,12 +89,17 @@ def list_images(recipe: Recipe, images: Sequence[Path], limits: Limits) -> Scene
     return SceneList(tuple(scenes), broken=broken)
 
 
-def _what_is_wrong(file: SensorFile, sensor: Sensor) -> str:
+def _what_is_wrong(file: SensorFile) -> str:
     try:
         with open_sensor(file) as raster:
-            bands = raster.info.count - (raster.info.alpha_band is not None)
+            return wrong_bands(file, raster.info)
     except BAD_FILE as error:
         return str(error)
+
+
+def wrong_bands(file: SensorFile, info: RasterInfo) -> str:
+    """Return what is wrong with the number of an image's bands, empty where it is that of the models."""
+    bands, sensor = info.count - (info.alpha_band is not None), file.sensor
     if bands == len(sensor.bands):
         return ""
     need = f"{len(sensor.bands)} for the models: {', '.join(sensor.band_names)}"

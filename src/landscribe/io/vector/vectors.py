@@ -5,7 +5,6 @@ The first bytes of a file choose its reader; a name chooses the writer. Whatever
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from pyproj import CRS
 
 from landscribe.core.arrays import AnyArray
 from landscribe.core.features import COLUMNS, empty_features, one_at_a_time
-from landscribe.core.legend import DSTL_LEGEND, LandClass, Legend, default_colour
+from landscribe.core.legend import LandClass, Legend, default_colour
 from landscribe.core.polygons.repair import round_valid
 from landscribe.errors import DataError, problem
 from landscribe.io.atomic import atomic_path
@@ -119,79 +118,6 @@ def to_features(
             data[WIDTH] = _numbers(attributes, width_field)[rows]
         frame = gpd.GeoDataFrame(data, geometry=geometries[rows], crs=crs)
     return frame, {reason: n for reason, n in counts.items() if n}
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Features of a file that needs no recipe to be understood."""
-
-    features: gpd.GeoDataFrame
-    scenes: tuple[str, ...]
-    """Scenes the file names, those without any polygon included; one empty name where it knows none."""
-    names_all: bool
-    """True for a DSTL table, which has a row for each image and class it is about, with or without polygons."""
-    counts: dict[str, int]
-    """What was left out or mended, by reason."""
-    columns: tuple[str, ...] = ()
-    """Of the file."""
-
-
-def read_standing(path: Path, *, class_field: str | None = None, crs: CRS | None = None) -> Standing:
-    """Read the polygons of a file by what it says itself: scenes from a column `scene`, or from DSTL's `ImageId`.
-
-    Args:
-        path: A local file.
-        class_field: Column of the class, where the file has it; else `class_name`, or DSTL's `ClassType`, or one class
-            called `feature` where nothing tells classes apart.
-        crs: CRS to reproject to; None keeps the file's own. A GeoJSON that is silent about its own holds longitude
-            and latitude, or pixels where its numbers are no such thing.
-
-    Raises:
-        DataError: If the file cannot be read, or `crs` is wanted and it holds polygons and has none.
-        LimitError: If the file is too large for the memory or nested too deeply.
-    """
-    content = read_layer(path, None, {*OWN_COLUMNS, *([class_field] if class_field else [])})
-    own = content.crs if content.crs_is_stated or _is_lonlat(content) else None
-    if crs is not None and own is None and len(content.geometries):
-        raise DataError(problem(str(path), "no CRS", need=crs.to_string(), do="add one, or take it off the other file"))
-    geometries, kept, counts = clean(content, crs or own, str(path))
-    is_dstl = {"ImageId", "ClassType"} <= set(content.columns)
-    table = content.attributes.rename(columns={"ImageId": "scene"}) if is_dstl else content.attributes
-    named = table["scene"] if "scene" in table else pd.Series([""] * len(table))
-    scenes = named.astype("string").fillna("")
-    field = next((f for f in (class_field, "class_name", "ClassType") if f and f in content.columns), None)
-    found = find_classes(
-        content.columns,
-        table.iloc[kept],
-        DSTL_LEGEND if is_dstl else None,
-        None if field else "feature",
-        field,
-        str(path),
-    )
-    rows = [k for k, land_class in enumerate(found) if land_class is not None]
-    counts["without class"] += len(found) - len(rows)
-    data = {
-        "scene": scenes.iloc[kept[rows]].to_numpy(),
-        "class_id": np.array([c.id for c in found if c is not None], dtype=np.int32),
-        "class_name": pd.Series([c.name for c in found if c is not None], dtype="string"),
-        "score": np.full(len(rows), np.nan),
-        "area": np.full(len(rows), np.nan),
-    }
-    frame = gpd.GeoDataFrame(data, geometry=geometries[rows], crs=crs or own)
-    if is_dstl:  # a row of DSTL holds all objects of a class
-        frame = frame.explode(ignore_index=True)
-    return Standing(
-        frame, tuple(dict.fromkeys(scenes)) or ("",), is_dstl, {reason: n for reason, n in counts.items() if n},
-        tuple(content.columns),
-    )  # fmt: skip
-
-
-def _is_lonlat(content: Layer) -> bool:
-    if content.crs is None:
-        return False
-    bounds = shapely.bounds(content.geometries[~shapely.is_missing(content.geometries)])
-    known = bounds[np.isfinite(bounds).all(axis=1)]
-    return bool((np.abs(known) <= (180, 90, 180, 90)).all())
 
 
 def read_own(path: Path) -> gpd.GeoDataFrame:

@@ -21,7 +21,7 @@ def compare_runs(first: Path, second: Path) -> Comparison:
     Raises:
         DataError: If there is no score, or the two have nothing in common.
     """
-    return compare_scores(_read(first), _read(second))
+    return compare_scores(read_scored(first), read_scored(second))
 
 
 def comparison_table(result: Comparison) -> tuple[list[str], list[list[str]]]:
@@ -39,7 +39,13 @@ def comparison_table(result: Comparison) -> tuple[list[str], list[list[str]]]:
     return ["class", "first", "second", "difference", "95 %", "real", "over"], rows
 
 
-def _read(path: Path) -> Score:
+def read_scored(path: Path) -> Score:
+    """Return the score of a run folder, or of a `score.json`.
+
+    Raises:
+        DataError: If there is none.
+        IntegrityError: If that of a run was changed.
+    """
     file = path / SCORE if path.is_dir() else path
     if not file.is_file():
         raise DataError(problem(str(path), f"no {SCORE}", do="run `landscribe score` first"))

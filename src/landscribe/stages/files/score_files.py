@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from pyproj import CRS
+
 from landscribe.core.legend import DSTL_LEGEND, LandClass, Legend, default_colour
 from landscribe.core.score.left_out import LeftOut, add_left_out, scenes_left_out
 from landscribe.core.score.score import NotScored, Score
@@ -12,7 +14,7 @@ from landscribe.core.score.scores import score_features
 from landscribe.core.split.places import dstl_place
 from landscribe.errors import DataError, problem
 from landscribe.io.vector.clean import EMPTY
-from landscribe.io.vector.vectors import Standing, read_standing
+from landscribe.io.vector.standing import Standing, read_standing
 
 UNNAMED = "feature"
 """Class of the polygons of a file that names none."""
@@ -38,19 +40,37 @@ def score_files(predicted: Path, truth: Path, class_field: str | None = None) ->
         DataError: If a file cannot be read, or the two have no class or no scene in common.
     """
     theirs = read_standing(truth, class_field=class_field)
+    ours = read_standing(predicted, class_field=class_field, crs=crs_of(theirs))
+    return score_standing(ours, theirs, (str(predicted), str(truth)), class_field)
+
+
+def crs_of(theirs: Standing) -> CRS | None:
+    """Return the CRS in which a truth is compared."""
     # What a file without polygons says of coordinates is of no matter.
-    crs = theirs.features.crs if len(theirs.features) else None
-    ours = read_standing(predicted, class_field=class_field, crs=crs)
-    _require_column(predicted, truth, ours, theirs, class_field)
+    return theirs.features.crs if len(theirs.features) else None
+
+
+def score_standing(ours: Standing, theirs: Standing, names: tuple[str, str], class_field: str | None = None) -> Score:
+    """Score what is predicted against the truth, wherever they come from; otherwise as `score_files`.
+
+    Args:
+        ours: What is predicted, in the CRS of the truth.
+        theirs: The truth.
+        names: Of both, for messages.
+        class_field: As it was read with.
+    """
+    crs = crs_of(theirs)
+    _require_column(names, ours, theirs, class_field)
     if len(ours.features) and len(theirs.features) and ours.features.crs is not None and crs is None:
-        raise DataError(problem(str(truth), "no CRS", need=f"the one of {predicted}: {ours.features.crs.to_string()}"))
+        raise DataError(problem(names[1], "no CRS", need=f"the one of {names[0]}: {ours.features.crs.to_string()}"))
+    short = (Path(names[0]).name, Path(names[1]).name)
     ours, theirs = _same_class(*_same_scenes(ours, theirs))
     scenes = [i for i in theirs.scenes if not ours.names_all or i in ours.scenes]
     if not set(scenes) & set(ours.scenes):
-        got = f"{', '.join(ours.scenes[:3])} in {predicted.name}; {', '.join(theirs.scenes[:3])} in {truth.name}"
+        got = f"{', '.join(ours.scenes[:3])} in {short[0]}; {', '.join(theirs.scenes[:3])} in {short[1]}"
         raise DataError(problem("score", "no scene in both files", got=got, need="the same ids"))
     score = score_features(
-        ours.features, theirs.features, _legend_of(predicted, truth, ours, theirs),
+        ours.features, theirs.features, _legend_of(short, ours, theirs),
         places={i: dstl_place(i) if ours.names_all else i for i in scenes},
     )  # fmt: skip
     counts = {side: _counts(read) for side, read in (("predicted", ours), ("truth", theirs))}
@@ -69,11 +89,10 @@ def score_files(predicted: Path, truth: Path, class_field: str | None = None) ->
     return replace(score, conventions=said, left_out=add_left_out(rows))
 
 
-def _require_column(predicted: Path, truth: Path, ours: Standing, theirs: Standing, name: str | None) -> None:
+def _require_column(names: tuple[str, str], ours: Standing, theirs: Standing, name: str | None) -> None:
+    pairs = list(zip((ours, theirs), names, strict=True))
     if name is not None and not any(name in side.columns or not side.columns for side in (ours, theirs)):
-        there = [
-            f"{', '.join(side.columns[:10])} in {path.name}" for side, path in ((ours, predicted), (theirs, truth))
-        ]
+        there = [f"{', '.join(side.columns[:10])} in {Path(where).name}" for side, where in pairs]
         need = f"one of {'; '.join(there)}"
         raise DataError(problem("--class-field", "no such column in either file", got=repr(name), need=need))
 
@@ -121,14 +140,14 @@ def _same_class(ours: Standing, theirs: Standing) -> tuple[Standing, Standing]:
     return ours, theirs
 
 
-def _legend_of(predicted: Path, truth: Path, ours: Standing, theirs: Standing) -> Legend:
+def _legend_of(names: tuple[str, str], ours: Standing, theirs: Standing) -> Legend:
     if ours.names_all and theirs.names_all:
         return DSTL_LEGEND
     sides = [dict.fromkeys(side.features["class_name"].astype(str)) for side in (ours, theirs)]
     if all(sides) and not set(sides[0]) & set(sides[1]):
-        got = f"{', '.join(list(sides[0])[:5])} in {predicted.name}; {', '.join(list(sides[1])[:5])} in {truth.name}"
+        got = f"{', '.join(list(sides[0])[:5])} in {names[0]}; {', '.join(list(sides[1])[:5])} in {names[1]}"
         do = "name the column with --class-field, which a file that lacks it may replace by class_name"
         raise DataError(problem("score", "no class in both files", got=got, do=do))
-    names = [*sides[1], *(name for name in sides[0] if name not in sides[1])]
+    found = [*sides[1], *(name for name in sides[0] if name not in sides[1])]
     # Nobody says which classes are countable, so objects are counted in all of them.
-    return Legend(tuple(LandClass(k + 1, n, default_colour(k), countable=True) for k, n in enumerate(names)))
+    return Legend(tuple(LandClass(k + 1, n, default_colour(k), countable=True) for k, n in enumerate(found)))
