@@ -1,13 +1,16 @@
-"""What a run folder is put through: flipped bytes, kills, and processes at once, each compared with an unharmed run.
+"""What a run folder is put through: flipped bytes, kills, processes at once, faults; compared with an unharmed run.
 
-    python benchmarks/torture.py [--flips 100] [--kills 200] [--pairs 20] [--seed 0]
+    python benchmarks/torture.py [--flips 100] [--kills 200] [--pairs 20] [--faults 100] [--seed 0]
 
-Every line says what was tried and how often it came out right; the exit code is 1 where something did not.
+Processes at once have a run of 40 scenes, the others one of 5. Faults are calls of the C library that fail or do half
+of what they should, in any process and library (`tests/helpers/system_faults.c`; needs gcc). Every line says what was
+tried and how often it came out right; the exit code is 1 where something did not.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import hashlib
 import os
 import random
@@ -18,6 +21,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import rasterio
 
 RECIPE = """
 seed = 1
@@ -59,6 +64,17 @@ READERS = (
     (".done/vectorize/*.json", "score", ()),
 )
 """Files, the command that reads them next, and the stages whose records are taken away so that it does read."""
+
+SHIM = Path(__file__).parents[1] / "tests" / "helpers" / "system_faults.c"
+FAULTS = (
+    ("write", 0), ("write", errno.EINTR), ("write", errno.ENOSPC), ("write", errno.EDQUOT), ("write", errno.EIO),
+    ("flush", errno.ENOSPC), ("sync", errno.EIO), ("sync", errno.EINTR), ("rename", errno.EIO),
+    ("rename", errno.ENOSPC), ("open", errno.EMFILE), ("open", errno.EROFS), ("open", errno.ENOENT),
+    ("open", errno.EINTR), ("open", errno.EACCES), ("unlink", errno.EACCES), ("mkdir", errno.ENOSPC),
+    ("truncate", errno.ENOSPC), ("clock", 0),
+)  # fmt: skip
+"""Calls, and the error of one of them; 0 writes less than was asked for, or sets the clock back a day from then on."""
+DOCUMENTED = (0, 3, 4, 5)
 
 
 def digests(run: Path) -> dict[str, str]:
@@ -167,27 +183,91 @@ def pairs(home: Path, count: int, together: int, reference: dict[str, str]) -> i
     return right
 
 
+def same_pixels(one: Path, other: Path) -> bool:
+    """Tell whether two files are rasters with the same pixels."""
+    if one.suffix != ".tif":
+        return False
+    with rasterio.open(one) as first, rasterio.open(other) as second:
+        return bool((first.read() == second.read()).all())
+
+
+def faults(home: Path, count: int, dice: random.Random) -> int:
+    """Let one call of a command go wrong, then repeat the command; count documented ends after which all is as it was.
+
+    The commands are a whole run that trains for tuning too, then `tune` and `submit` of one that is finished.
+    """
+    shim, counter, run = home / "faults.so", home / "count", home / "faulty"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", str(shim), str(SHIM), "-ldl"], check=True)
+    (home / "t.toml").write_text(RECIPE + "[tune]\nfolds = 2\n")
+    whole: dict[str, dict[str, str]] = {}
+    for command in ("run", "tune", "submit"):
+        shutil.copytree(home / "unharmed", home / f"before {command}") if whole else (home / "before run").mkdir()
+        done = landscribe(home, command, "t.toml", "--run", "unharmed")
+        if done.returncode:
+            sys.exit(done.stderr)
+        whole[command] = digests(home / "unharmed")
+
+    def harmed(command: str, call: str, kind: int, at: int) -> subprocess.CompletedProcess[str]:
+        shutil.rmtree(run, ignore_errors=True)
+        shutil.copytree(home / f"before {command}", run)
+        counter.write_bytes(bytes(8))
+        named = {"ROOT": run, "CALL": call, "KIND": kind, "AT": at, "COUNT": counter}
+        env = os.environ | {"LD_PRELOAD": str(shim)} | {f"FAULT_{name}": str(value) for name, value in named.items()}
+        full = [*COMMAND, command, "t.toml", "--run", "faulty"]
+        return subprocess.run(full, cwd=home, env=env, capture_output=True, text=True, check=False)
+
+    calls: dict[tuple[str, str], int] = {}
+    right = 0
+    for number in range(count):
+        call, kind = FAULTS[number % len(FAULTS)]
+        command = ("run", "tune", "run", "submit", "run")[number // len(FAULTS) % 5]
+        if (call, command) not in calls:
+            harmed(command, call, 0, 0)
+            calls[call, command] = int.from_bytes(counter.read_bytes(), sys.byteorder)
+        at = dice.randint(1, max(1, calls[call, command]))
+        first = harmed(command, call, kind, at)
+        again = landscribe(home, command, "t.toml", "--run", "faulty")
+        fine = first.returncode in DOCUMENTED and "Traceback" not in first.stderr and again.returncode == 0
+        other = [name for name, digest in digests(run).items() if whole[command].get(name) != digest]
+        if (call, kind) == ("write", errno.EINTR):  # libtiff writes the block again, behind the one that it gave up
+            other = [name for name in other if not same_pixels(run / name, home / "unharmed" / name)]
+        fine = fine and not other and digests(run).keys() == whole[command].keys() and not list(run.rglob(".partial-*"))
+        right += fine
+        if not fine:
+            what = f"{call} {at} of {calls[call, command]}, {os.strerror(kind) if kind else 'odd'}, {command}"
+            print(
+                f"  {what}: exit {first.returncode}, {first.stderr.strip()[-300:]}; then {again.returncode}", flush=True
+            )
+    return right
+
+
+def unharmed(home: Path, scenes: int) -> Path:
+    """Make a world of so many scenes and a finished run of it, `run`; return the folder of both."""
+    home.mkdir()
+    (home / "r.toml").write_text(RECIPE)
+    size = ("--height", "157", "--width", "173", "--unlabelled", str(scenes // 5))
+    for arguments in (("world", "world", "--scenes", str(scenes), *size), ("run", "r.toml", "--run", "run")):
+        done = landscribe(home, *arguments)
+        if done.returncode:
+            sys.exit(done.stderr)
+    return home
+
+
 def main() -> None:
     """Do what was asked for."""
     parser = argparse.ArgumentParser()
-    for name, default in (("flips", 100), ("kills", 200), ("pairs", 20), ("seed", 0)):
+    for name, default in (("flips", 100), ("kills", 200), ("pairs", 20), ("faults", 100), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     asked = parser.parse_args()
     dice, wrong = random.Random(asked.seed), 0
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        world = ("world", "world", "--scenes", "5", "--height", "157", "--width", "173", "--unlabelled", "1")
-        (home / "r.toml").write_text(RECIPE)
-        for arguments in (world, ("run", "r.toml", "--run", "run")):
-            done = landscribe(home, *arguments)
-            if done.returncode:
-                sys.exit(done.stderr)
-        reference = digests(home / "run")
+        few, many = (unharmed(Path(folder) / str(scenes), scenes) for scenes in (5, 40))
         for what, count, work in (
-            ("flipped bytes found", asked.flips, lambda n: flips(home, n, dice)),
-            ("kills, finished bit for bit", asked.kills, lambda n: kills(home, n, dice, reference)),
-            ("two processes at once", asked.pairs, lambda n: pairs(home, n, 2, reference)),
-            ("four processes at once", asked.pairs, lambda n: pairs(home, n, 4, reference)),
+            ("flipped bytes found", asked.flips, lambda n: flips(few, n, dice)),
+            ("kills, finished bit for bit", asked.kills, lambda n: kills(few, n, dice, digests(few / "run"))),
+            ("faults, finished bit for bit", asked.faults, lambda n: faults(few, n, dice)),
+            ("two processes at once", asked.pairs, lambda n: pairs(many, n, 2, digests(many / "run"))),
+            ("four processes at once", asked.pairs, lambda n: pairs(many, n, 4, digests(many / "run"))),
         ):
             begin = time.monotonic()
             right = work(count) if count else 0

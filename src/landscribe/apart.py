@@ -10,7 +10,6 @@ what is raised.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import itertools
 import os
@@ -27,7 +26,7 @@ from typing import Any, NoReturn, TypeVar
 
 from landscribe import workers
 from landscribe.errors import BAD_FILE, DataError, LandscribeError, LimitError, problem
-from landscribe.process import is_ours
+from landscribe.process import die_with, give_back_memory, hush, is_ours, limit_memory
 from landscribe.workers import free_memory_bytes, stop_if_asked, usable_processors
 
 T = TypeVar("T")
@@ -42,9 +41,8 @@ FLOOR_BYTES = 1 << 30
 """Of memory for a worker, however little is free."""
 OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
 """Errors of the system that are no file's fault: they stop everything."""
-CACHE_MB = "64"
+CACHE_MB = "16"
 """GDAL would keep a twentieth of the memory for blocks, in each worker; strips are read once and in whole blocks."""
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -245,7 +243,7 @@ def _nurse(line: socket.socket, parent: int) -> NoReturn:
     """Fork workers on demand and tell how they ended, until the other end is closed."""
     _home.clear()
     _inside.set()
-    _die_with(parent)
+    die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     me = os.getpid()
@@ -267,8 +265,9 @@ def _nurse(line: socket.socket, parent: int) -> NoReturn:
 
 
 def _work(line: Connection, parent: int, memory_bytes: int) -> NoReturn:
-    _die_with(parent)
-    _limit_memory(memory_bytes)
+    die_with(parent)
+    limit_memory(memory_bytes)
+    give_back_memory()
     os.environ.setdefault("GDAL_CACHEMAX", CACHE_MB)
     signal.signal(signal.SIGTERM, _leave)
     lock, last = threading.Lock(), [0.0]
@@ -285,7 +284,7 @@ def _work(line: Connection, parent: int, memory_bytes: int) -> NoReturn:
 
     workers.beat = beat
     _tell_of_compiling(send)
-    _hush()
+    hush()
     try:
         while True:
             where, work, args = line.recv()
@@ -337,23 +336,6 @@ def _leave(_number: int, _frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _die_with(parent: int) -> None:
-    """Ask the system to end this process when its parent ends, however that happens."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
-
-
-def _limit_memory(more_bytes: int) -> None:
-    import resource  # there is none on Windows
-
-    text = Path("/proc/self/status").read_text(encoding="ascii")
-    used = next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("VmData:"))
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    soft = used + more_bytes
-    resource.setrlimit(resource.RLIMIT_DATA, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
-
-
 def _tell_of_compiling(send: Callable[[str, Any], None]) -> None:
     """Numba compiles a kernel once in a while, for as long as a minute, and that is no fault of the file's."""
     if "numba" not in sys.modules:
@@ -368,14 +350,6 @@ def _tell_of_compiling(send: Callable[[str, Any], None]) -> None:
             send("busy", False)
 
     event.register("numba:compile", Compiling())  # type: ignore[no-untyped-call]
-
-
-def _hush() -> None:
-    """Keep what libraries of C write to stderr to themselves; Python still reaches it."""
-    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
 
 
 def _signal_name(number: int) -> str:

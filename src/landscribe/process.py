@@ -9,11 +9,15 @@ are left out when they are registered, so `settle_process` comes before either i
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import os
+import signal
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TextIO
 
 GDAL_SETTINGS = {
@@ -36,6 +40,11 @@ geotransform of a JPEG 2000 that has none unwritten, and rasterio reads what was
 SKIPPED = {"GDAL_SKIP": ("VRT", "GTI", "WMS", "WMTS", "WCS", "STACIT", "STACTA", "HTTP"), "OGR_SKIP": ("OGR_VRT",)}
 """Drivers that a process of our own goes without, added to those that the user left out: formats that point to other
 files or to the network."""
+
+PR_SET_PDEATHSIG = 1
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+KEPT_BYTES = 1 << 20
+"""Larger arrays go back to the system when a reader frees them."""
 
 _ours = threading.Event()
 _thread = threading.local()
@@ -105,3 +114,37 @@ def _hear(
 
 def _is_news(record: logging.LogRecord) -> bool:
     return "to unload from GDAL_SKIP" not in record.getMessage()
+
+
+def die_with(parent: int) -> None:
+    """Ask the system to end this process when its parent ends, however that happens."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def limit_memory(more_bytes: int) -> None:
+    """Refuse this process more than so many bytes beyond what it has."""
+    import resource  # there is none on Windows
+
+    text = Path("/proc/self/status").read_text(encoding="ascii")
+    used = next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("VmData:"))
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    soft = used + more_bytes
+    resource.setrlimit(resource.RLIMIT_DATA, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+
+def give_back_memory() -> None:
+    """Keep no freed array: the C library would, up to 32 MiB each, for strips that come once."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):  # there is none in musl
+        library.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
+        library.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+
+
+def hush() -> None:
+    """Keep what libraries of C write to stderr to themselves; Python still reaches it."""
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)

@@ -74,12 +74,13 @@ def check_claim(where: str, claimed_bytes: int, file_bytes: int) -> None:
         _refuse_bomb(where, claimed_bytes, file_bytes, "write it anew, packed with deflate, if it is meant so")
 
 
-def check_output(path: Path, need_bytes: int) -> None:
+def check_output(path: Path, need_bytes: int, *, packed: int = PACKED) -> None:
     """Refuse to begin what the disk will not hold.
 
     Args:
         path: File to be written.
         need_bytes: Its size before it is packed.
+        packed: How often it is packed at the most; 1 where it is not.
 
     Raises:
         LimitError: If it would not fit even packed as well as can be, with the numbers.
@@ -88,8 +89,9 @@ def check_output(path: Path, need_bytes: int) -> None:
         return
     folder = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
     free = shutil.disk_usage(folder).free
-    if need_bytes > PACKED * free:
-        need = f"at most {PACKED} times the {_size(free)} that are free there"
+    if need_bytes > packed * free:
+        times = "" if packed == 1 else f"{packed} times "
+        need = f"at most {times}the {_size(free)} that are free there"
         raise LimitError(problem(str(path), "too large for the disk", got=_size(need_bytes), need=need))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import sqlite3
 import struct
 import subprocess
@@ -12,15 +13,19 @@ from contextlib import closing
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
 import pyarrow.parquet
 import pytest
 from pyproj import CRS
-from shapely.geometry import box
+from shapely.geometry import Polygon, box
 
 from counting_server import counting_server
+from landscribe.core.features import make_features
+from landscribe.core.legend import LandClass
 from landscribe.errors import DataError, LimitError
 from landscribe.io.vector.readers import read_layer
-from landscribe.io.vector.vectors import read_features
+from landscribe.io.vector.vectors import read_features, write_features
+from vector_files import array
 
 pytestmark = pytest.mark.slow
 
@@ -258,3 +263,17 @@ def test_a_gzip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         file.write("WKT\n" + "POINT (0 0)\n" * 200_000)
     with pytest.raises(LimitError, match="a table too long, need at most 1000000 characters"):
         read(tmp_path / "a.csv.gz", None)
+
+
+@pytest.mark.parametrize("ending", ["gpkg", "fgb", "parquet", "geojson", "csv"])
+def test_polygons_that_the_disk_will_not_hold_are_not_begun(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+):
+    turn = np.linspace(0, 2 * np.pi, 4_300_000)  # 66 MiB
+    one = Polygon(np.column_stack((np.cos(turn), np.sin(turn))))
+    frame = make_features("s", LandClass(1, "thing", "#aa0000"), array(one))
+    free = 50 << 20 if ending in ("gpkg", "fgb") else 2 << 20  # tables and text may be packed
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: shutil._ntuple_diskusage(1 << 40, 1 << 40, free))
+    with pytest.raises(LimitError, match=rf"o\.{ending}: too large for the disk, got 66 MiB, need at most"):
+        write_features(tmp_path / f"o.{ending}", frame, legend=None)
+    assert not list(tmp_path.iterdir())

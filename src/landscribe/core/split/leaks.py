@@ -190,9 +190,20 @@ def thumbnail_of(
         small_chw = np.array([cv2.resize(band_hw, size, interpolation=cv2.INTER_AREA) for band_hw in bands])
         grey_hw: FloatArray = small_chw.mean(axis=0, dtype=np.float32)
         greys.append(grey_hw)
-        share_hw = cv2.resize(valid_hw.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-        shares.append(share_hw.astype(np.float32))
+        shares.append(_share(valid_hw, factor))
+        del image_chw, valid_hw, filled_chw, bands  # before the next strip is read
     return _reduce(np.concatenate(greys), np.concatenate(shares), side)
+
+
+def _share(valid_hw: BoolArray, factor: int) -> FloatArray:
+    """Return the valid share of squares of so many pixels, without a copy of all pixels as floats."""
+    height, width = valid_hw.shape[0] // factor, valid_hw.shape[1] // factor
+    share_hw = np.ones((height, width), np.float32)
+    if not valid_hw.all():
+        for i in range(height):
+            square_rows = valid_hw[i * factor : (i + 1) * factor].reshape(factor, width, factor)
+            share_hw[i] = square_rows.sum(axis=(0, 2)) / factor**2
+    return share_hw
 
 
 def _reduce(grey_hw: FloatArray, valid_hw: FloatArray, side: int) -> FloatArray:

@@ -59,6 +59,7 @@ def look_at_sensor(scene: Scene, name: str) -> SensorFacts:
             if values.size:
                 valid += values.shape[1]
                 low, high = np.minimum(low, values.min(axis=1)), np.maximum(high, values.max(axis=1))
+            del image_chw, valid_hw, values  # before the next strip is read
     small_chw = np.concatenate([image_chw for image_chw, _ in parts], axis=1)
     small_hw = np.concatenate([valid_hw for _, valid_hw in parts])
     said = [found for item in info.ignored if (found := say_ignored(info.path.parent, item)) is not None]

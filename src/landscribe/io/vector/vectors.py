@@ -23,6 +23,7 @@ from landscribe.core.legend import LandClass, Legend, default_colour
 from landscribe.core.polygons.repair import round_valid
 from landscribe.errors import DataError, problem
 from landscribe.io.atomic import atomic_path
+from landscribe.io.safety import PACKED, check_output
 from landscribe.io.vector.classes import as_text, find_classes, is_missing, no_column, require_text
 from landscribe.io.vector.clean import clean, is_mark, single, to_lonlat
 from landscribe.io.vector.geojson import write_geojson
@@ -215,13 +216,15 @@ def write_features(
     Raises:
         DataError: If the ending is not known, a name is no text, or a polygon for a GeoJSON crosses the 180th
             meridian.
-        OSError: If the disk is full.
+        LimitError, OSError: If the disk will not hold it, beforehand or at last.
     """
     for name in ("scene", "class_name"):
         require_text(features[name].unique(), name, str(path))
     ending = path.name.lower().removesuffix(".gz").rpartition(".")[2]
     columns = [*OWN_COLUMNS, *(name for name in (MINIMUM,) if name in features)]
     frame, counts = _frame_to_write(features, columns, str(path), in_degrees=ending == "geojson", decimals=decimals)
+    vertex_bytes = 16 * int(shapely.get_num_coordinates(frame.geometry.to_numpy()).sum())  # more as text
+    check_output(path, vertex_bytes, packed=1 if ending in ("gpkg", "fgb") else PACKED)
     if ending == "gpkg":
         _write_gpkg(path, frame, _legend_of(frame, legend), layer, caution)
     elif ending == "parquet":
