@@ -1,6 +1,7 @@
 """Write what the docs take from the code: python docs/make_reference.py.
 
-commands.md from `--help`, recipe.md from the recipe's models, score-schema.json from the rows of a score.
+commands.md from `--help`, reference.md from the public names, recipe.md from the recipe's models, score-schema.json
+from the rows of a score.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+import landscribe
 from landscribe.cli.app import app
 from landscribe.core import recipe
 from landscribe.core.recipe import data, models, polygons, rules, spectral, splits
@@ -54,6 +56,54 @@ def _label(parameter: Any) -> str:
     return ", ".join(parameter.opts)
 
 
+GROUPS = {
+    "In memory": "load_model Model ClassRaster trace burn score compare progress_bars",
+    "Recipes and whole runs": "init load_recipe Recipe LoadedRecipe open_project Project run open_run Run",
+    "Stages": "check stats prepare train tune predict vectorize score_run submit write_report pictures masks "
+    "StageResult",
+    "Nouns": "Grid Window Sensor Band Legend LandClass DSTL_LEGEND Scene Tracing Score",
+    "Files": "open_raster write_raster read_features write_features",
+    "In pixels": "burn_share burn_mask trace_pixels",
+    "Submissions of DSTL": "merge vote clean Source",
+    "Errors": "LandscribeError RecipeError DataError PartialError LimitError IntegrityError",
+}
+REFERENCE = """# Python reference
+
+Made from the docstrings. All names are taken from the package itself: `import landscribe as ls`, then `ls.trace`. They
+are imported when they are first used. [As a library](library.md) is the way in.
+
+Every example is run by the tests. `run` and `project` in them are those of a small world:
+
+```python
+>>> import landscribe as ls
+>>> project = ls.open_project("runs/city")      # a recipe, a file, or a run folder that keeps its own
+>>> run = ls.open_run("runs/city")
+>>> ls.train(project, run).current              # what was up to date; `made` is what was done
+['all', 'all~fold1', 'all~fold2']
+
+```
+"""
+
+
+def names() -> str:
+    """Return the reference of the public names.
+
+    Raises:
+        ValueError: If a name stands in no group, or one that is none.
+    """
+    grouped = [name for group in GROUPS.values() for name in group.split()]
+    public = [name for name in landscribe.__all__ if name != "__version__"]
+    if sorted(grouped) != sorted(public):
+        raise ValueError(f"GROUPS: {sorted(set(grouped) ^ set(public))}")
+    parts = [REFERENCE]
+    for title, group in GROUPS.items():
+        parts += [f"## {title}", ""]
+        for name in group.split():
+            home, own = landscribe.home_of(name)
+            parts += [f"### `{name}`", "", f"::: landscribe.{home}.{own}", ""]
+    return "\n".join(parts)
+
+
 def recipes() -> str:
     """Return the reference of the recipe."""
     parts = [
@@ -79,7 +129,7 @@ def _table(table: type[BaseModel]) -> list[str]:
     parts = [
         f"## {title.rstrip('.')}",
         "",
-        rest.partition("\nRaises:")[0].strip(),  # the rest is for programs
+        rest.partition("\nRaises:")[0].partition("\nExamples:")[0].strip(),  # the rest is for programs
         "",
         "| key | type | default | meaning |",
         "| --- | --- | --- | --- |",
@@ -129,7 +179,7 @@ def scores() -> str:
     for row, shape in ((score.Score, schema), *((_row(name), shape) for name, shape in schema["$defs"].items())):
         # Versions of pydantic differ in what they take from docstrings.
         shape.pop("description", None)
-        shape["description"] = " ".join((row.__doc__ or "").split())
+        shape["description"] = " ".join((row.__doc__ or "").partition("Examples:")[0].split())
         for key, note in _notes(row).items():
             shape["properties"][key]["description"] = note
     return json.dumps(schema, indent=1) + "\n"
@@ -142,4 +192,5 @@ def _row(name: str) -> type:
 if __name__ == "__main__":
     (DOCS / "commands.md").write_text(commands())
     (DOCS / "recipe.md").write_text(recipes())
+    (DOCS / "reference.md").write_text(names())
     (DOCS / "score-schema.json").write_text(scores())

@@ -21,7 +21,13 @@ def script(name: str) -> ModuleType:
 
 
 @pytest.mark.parametrize(
-    ("page", "make"), [("commands.md", "commands"), ("recipe.md", "recipes"), ("score-schema.json", "scores")]
+    ("page", "make"),
+    [
+        ("commands.md", "commands"),
+        ("recipe.md", "recipes"),
+        ("reference.md", "names"),
+        ("score-schema.json", "scores"),
+    ],
 )
 def test_the_reference_is_made_from_the_code(page: str, make: str) -> None:
     assert (DOCS / page).read_text(encoding="utf-8") == getattr(script("make_reference"), make)(), (

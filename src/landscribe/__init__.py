@@ -15,7 +15,10 @@ Beside these are the nouns, and the stages of a run as functions. Names are impo
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # to import typing takes as long as all else here
+    from typing import Any
 
 __version__ = "0.1.0"
 
@@ -43,11 +46,10 @@ _HOMES = {
     "io.vector.vectors": ("read_features", "write_features"),
     "stages.check": ("check",),
     "stages.submissions.clean": ("clean",),
-    "stages.submissions.merge": ("merge",),
+    "stages.submissions.merge": ("Source", "merge"),
     "stages.pictures": ("masks", "pictures"),
     "stages.predict": ("predict",),
     "stages.prepare": ("prepare",),
-    "stages.report": ("report",),
     "stages.stats": ("stats",),
     "stages.submit": ("submit",),
     "stages.train": ("train",),
@@ -56,18 +58,27 @@ _HOMES = {
     "stages.submissions.vote": ("vote",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_OTHERWISE = {"score_run": ("stages.score", "score"), "trace_pixels": ("core.trace", "trace")}
-"""Public name -> where it stands under another one, which means something else here."""
+_OTHERWISE = {
+    "score_run": ("stages.score", "score"),
+    "trace_pixels": ("core.trace", "trace"),
+    "write_report": ("stages.report", "report"),
+}
+"""Public name -> where it stands under another one, which means something else here; `report` is a room."""
 _HOME_OF |= {name: home for name, (home, _) in _OTHERWISE.items()}
 
 __all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604  # the names are plain text, from the table above
 
 
+def home_of(name: str) -> tuple[str, str]:
+    """Return the module below the package in which a public name stands, and what it is called there."""
+    return _OTHERWISE.get(name) or (_HOME_OF[name], name)
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'landscribe' has no attribute {name!r}")
-    own = _OTHERWISE[name][1] if name in _OTHERWISE else name
-    return getattr(import_module(f"landscribe.{_HOME_OF[name]}"), own)
+    home, own = home_of(name)
+    return getattr(import_module(f"landscribe.{home}"), own)
 
 
 def __dir__() -> list[str]:

@@ -36,37 +36,76 @@ def some(names: list[str]) -> str:
 
 
 class LandscribeError(Exception):
-    """Anything Landscribe itself raises; exit code 1 when nothing more precise applies."""
+    """Anything Landscribe itself raises; exit code 1 when nothing more precise applies.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> try:
+        ...     ls.load_recipe("no-such-recipe.toml")
+        ... except ls.LandscribeError as error:
+        ...     print(type(error).__name__, error.exit_code)
+        RecipeError 2
+    """
 
     exit_code = 1
 
 
 class RecipeError(LandscribeError):
-    """The recipe or the command line is wrong."""
+    """The recipe or the command line is wrong.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> issubclass(ls.RecipeError, ls.LandscribeError), ls.RecipeError.exit_code
+        (True, 2)
+    """
 
     exit_code = 2
 
 
 class DataError(LandscribeError):
-    """The input data cannot be used as they are."""
+    """The input data cannot be used as they are.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> ls.DataError.exit_code
+        3
+    """
 
     exit_code = 3
 
 
 class PartialError(LandscribeError):
-    """Some scenes failed, the others are done; the message names the failed ones."""
+    """Some scenes failed, the others are done; the message names the failed ones.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> ls.PartialError.exit_code
+        4
+    """
 
     exit_code = 4
 
 
 class LimitError(LandscribeError):
-    """A limit on memory, size, disk or time was hit."""
+    """A limit on memory, size, disk or time was hit.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> ls.LimitError.exit_code
+        5
+    """
 
     exit_code = 5
 
 
 class IntegrityError(LandscribeError):
-    """A file is not what its manifest says: damaged, half-written or foreign."""
+    """A file is not what its manifest says: damaged, half-written or foreign.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> ls.IntegrityError.exit_code
+        6
+    """
 
     exit_code = 6
 

@@ -195,7 +195,6 @@ def make_files(folder: Path) -> None:
 def calls(folder: Path) -> dict[str, Callable[[], Any]]:
     """Return a call of every public function, in an order in which each finds what it needs."""
     import landscribe as ls
-    from landscribe.stages.submissions.merge import Source
     from landscribe.stages.world import write_world
     from landscribe.worlds.world import WorldSpec
 
@@ -255,9 +254,9 @@ def calls(folder: Path) -> dict[str, Callable[[], Any]]:
         "open_run": lambda: keep("run", ls.open_run(folder / "run")),
         "check": lambda: ls.check(kept["project"]),
         "stats": lambda: ls.stats(kept["project"]),
-        **{name: on(name) for name in ("prepare", "train", "predict", "vectorize", "score_run", "submit", "report")},
-        **{name: on(name) for name in ("tune", "pictures", "masks")},
-        "merge": lambda: ls.merge(folder / "merged.csv", [Source(sent), Source(sent)]),
+        **{name: on(name) for name in ("prepare", "train", "predict", "vectorize", "score_run", "submit")},
+        **{name: on(name) for name in ("write_report", "tune", "pictures", "masks")},
+        "merge": lambda: ls.merge(folder / "merged.csv", [ls.Source(sent), ls.Source(sent)]),
         "vote": lambda: ls.vote(folder / "voted.csv", [sent, sent, sent]),
         "clean": lambda: ls.clean(kept["project"], sent, folder / "cleaned.csv"),
         "burn_share": lambda: ls.burn_share(square, (61, 47)),

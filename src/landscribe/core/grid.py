@@ -36,7 +36,16 @@ LOW_ROWS, STRIP_PIXELS = 256, 1 << 23
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A rectangle of whole pixels on a grid; it may reach over the grid's edge."""
+    """A rectangle of whole pixels on a grid; it may reach over the grid's edge.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> window = ls.Window(row=10, col=20, height=30, width=40)
+        >>> window.pad(5).shape_hw
+        (40, 50)
+        >>> window.intersection(ls.Window(0, 0, 15, 25))
+        Window(row=10, col=20, height=5, width=5)
+    """
 
     row: int
     col: int
@@ -89,6 +98,15 @@ class Grid:
     """Height, width, the affine map from pixel (col, row) to ground (x, y), and the CRS or None.
 
     A picture without georeference has the identity; a DSTL image has an affine and no CRS.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> from affine import Affine
+        >>> grid = ls.Grid(100, 200, Affine(0.5, 0, 500000, 0, -0.5, 4000000))
+        >>> grid.footprint.bounds
+        (500000.0, 3999950.0, 500100.0, 4000000.0)
+        >>> grid.crop(ls.Window(10, 20, 30, 40)).transform.c
+        500010.0
     """
 
     height: int

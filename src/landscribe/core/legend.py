@@ -41,7 +41,13 @@ COMMON = {
 
 @dataclass(frozen=True, slots=True)
 class LandClass:
-    """One kind of thing on the ground."""
+    """One kind of thing on the ground.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> ls.LandClass(1, "house", "#B22222", countable=True).name
+        'house'
+    """
 
     id: int
     """Number as in vector files and in DSTL's ClassType, 0 or above."""
@@ -57,7 +63,19 @@ class LandClass:
 
 @dataclass(frozen=True)
 class Legend:
-    """The classes of a run, in band order. Ids and names are unique."""
+    """The classes of a run, in band order. Ids and names are unique.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> legend = ls.Legend((ls.LandClass(1, "house", "#B22222"), ls.LandClass(2, "road", "#4D4D4D")))
+        >>> legend.names, legend.index("road")
+        (('house', 'road'), 1)
+        >>> len(ls.DSTL_LEGEND), ls.DSTL_LEGEND.names[0]
+        (10, 'building')
+        >>> legend.by_name("raod")
+        Traceback (most recent call last):
+        landscribe.errors.RecipeError: classes: unknown class, got 'raod', need house | road
+    """
 
     classes: tuple[LandClass, ...]
     is_partial: bool = False

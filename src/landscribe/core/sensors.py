@@ -15,7 +15,13 @@ from landscribe.errors import RecipeError, problem
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """One band of a sensor."""
+    """One band of a sensor.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> ls.Band("nir", 842.0).wavelength_nm
+        842.0
+    """
 
     name: str
     wavelength_nm: float = 0.0
@@ -23,7 +29,14 @@ class Band:
 
 @dataclass(frozen=True)
 class Sensor:
-    """What one raster of a scene holds."""
+    """What one raster of a scene holds.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> drone = ls.Sensor("drone", (ls.Band("red", 660), ls.Band("nir", 840)), gsd_m=0.05, bits=8)
+        >>> drone.band_names
+        ('red', 'nir')
+    """
 
     kind: str
     """Name in recipes."""

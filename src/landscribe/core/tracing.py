@@ -28,6 +28,14 @@ class Tracing:
 
     Raises:
         RecipeError: If a value is out of range, or two of them exclude each other.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> ls.Tracing(threshold=0.4).mode
+        'contour'
+        >>> ls.Tracing(threshold=40)
+        Traceback (most recent call last):
+        landscribe.errors.RecipeError: tracing: threshold out of range, got 40, need above 0, at most 1
     """
 
     threshold: float = 0.5

@@ -25,7 +25,13 @@ SOURCE_TREE = Path(__file__).parents[3]
 
 @dataclass(frozen=True)
 class LoadedRecipe:
-    """A recipe and where it came from."""
+    """A recipe and where it came from.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> ls.load_recipe("default").name
+        'default'
+    """
 
     recipe: Recipe
     folder: Path
@@ -61,6 +67,15 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> LoadedRecipe
 
     Raises:
         RecipeError: If the file is missing, is no TOML, or says something the recipe does not know.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> loaded = ls.load_recipe("default", ["models.*.schedule.epochs=3", "seed=7"])
+        >>> loaded.recipe.seed
+        7
+        >>> ls.load_recipe("default", ["sede=7"])
+        Traceback (most recent call last):
+        landscribe.errors.RecipeError: default: unknown key 'sede', did you mean 'seed'?
     """
     file, text = _read_text(path)
     folder = file.parent.resolve() if file else Path.cwd()

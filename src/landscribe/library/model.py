@@ -47,7 +47,20 @@ ON_REFERENCE = 1e-6
 
 @dataclass(frozen=True, repr=False)
 class Model:
-    """Finished models that together own the classes of a run; made by `load_model`."""
+    """Finished models that together own the classes of a run; made by `load_model`.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> model = ls.load_model(run.root / "models")
+        >>> model.sensors
+        {'RGB': ('red', 'green', 'blue')}
+        >>> image = project.scenes.by_id("6010_0_0").reference.path
+        >>> found = model.predict(image)
+        >>> found.values_khw.dtype.name, found.shape
+        ('uint8', (10, 128, 131))
+        >>> model.polygons(found).attrs["counts"]["building: kept"] >= 0
+        True
+    """
 
     project: Project
     """The recipe that images are predicted by, with the models."""
@@ -270,6 +283,12 @@ def load_model(
         RecipeError: If there is no model, they cannot stand side by side, or the device is absent.
         DataError: If snapshots are asked for and missing.
         IntegrityError: If a file is damaged or edited.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> model = ls.load_model("runs/city/models", overrides=["predict.symmetries=4"])
+        >>> model.recipe.predict.symmetries, model.classes[:2]
+        (4, ('building', 'structure'))
     """
     finished = look_at_models(Path(models), trust=trust)
     loaded, notes = recipe_of_models(finished, overrides, several=True)

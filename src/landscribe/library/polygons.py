@@ -94,7 +94,7 @@ def trace(
         >>> roof = np.zeros((13, 17), bool)
         >>> roof[3:9, 4:11] = True
         >>> found = ls.trace(roof, transform=(0.5, 0, 500000, 0, -0.5, 4000000), crs=32636, mode="edge")
-        >>> found.crs.to_epsg(), found["area"].tolist(), found.geometry.iloc[0].bounds
+        >>> found.crs.to_epsg(), found["area"].round(1).tolist(), found.geometry.iloc[0].bounds
         (32636, [10.5], (500002.0, 3999995.5, 500005.5, 3999998.5))
         >>> ls.trace(roof)
         Traceback (most recent call last):

@@ -91,6 +91,12 @@ def check(project: Project, progress: Progress = silent) -> CheckResult:
     Raises:
         DataError: If no scene is found at all.
         RecipeError: If the recipe does not fit itself (unknown class, sensor, index).
+
+    Examples:
+        >>> import landscribe as ls
+        >>> result = ls.check(project)
+        >>> result.scenes, result.labelled, result.errors
+        (4, 3, 0)
     """
     start()
     scenes = project.scenes

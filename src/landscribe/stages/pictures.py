@@ -53,6 +53,11 @@ def pictures(project: Project, run: Run, progress: Progress = silent) -> StageRe
 
     Returns:
         What was made, what was up to date, what failed.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> ls.pictures(project, run).failed
+        {}
     """
     vectorized = run.require("vectorize")
     colours = [(c.name, c.colour) for c in project.legend]
@@ -87,6 +92,11 @@ def masks(project: Project, run: Run, progress: Progress = silent) -> StageResul
 
     Raises:
         DataError: If no scene that validates was predicted.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> ls.masks(project, run).failed
+        {}
     """
     vectorized = run.require("vectorize")
     recipe = effective_recipe(project.recipe, run)

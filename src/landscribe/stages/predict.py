@@ -107,6 +107,11 @@ def predict(project: Project, run: Run, progress: Progress = silent, *, models: 
         IntegrityError: If a model file is not what its description says.
         RecipeError: If a model has a class that the legend lacks, or two rows own a class and the recipe does not allow
             it.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> ls.predict(project, run).current[:2]
+        ['6020_0_0', '6020_0_1']
     """
     prepared = run.require("prepare")
     if models is None:

@@ -65,6 +65,11 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
     Raises:
         DataError: If no scene could be prepared.
         RecipeError: If `[validate]`, or a split that was edited by hand, cannot be carried out with these scenes.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> ls.prepare(project, run).current
+        ['6010_0_0', '6010_0_1', '6020_0_0', '6020_0_1']
     """
     start()
     scenes = {scene.id: scene for scene in project.scenes.scenes}

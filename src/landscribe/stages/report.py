@@ -70,6 +70,11 @@ def report(project: Project, run: Run, progress: Progress = silent) -> StageResu
 
     Returns:
         What was made, or that it was up to date.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> ls.write_report(project, run).failed
+        {}
     """
     run.require("prepare")
     stages = {stage: {i: (r.key, dict(r.outputs)) for i, r in run.records(stage).items()} for stage in STAGES}

@@ -64,6 +64,13 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
     Raises:
         DataError: If no scene that validates was predicted, or a class covers all that is labelled in them.
         IntegrityError: If the models in the run folder were trained on one of them.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> ls.score_run(project, run).failed
+        {}
+        >>> ls.compare(run, run).mean.difference
+        0.0
     """
     vectorized, split = run.require("vectorize"), split_of(project, run)
     prepared = run.require("prepare", split.sides)

@@ -91,6 +91,12 @@ def stats(
 
     Raises:
         DataError: If labels cannot be read, or with `failed` those of no scene.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> row = ls.stats(project)[0]
+        >>> row.scene, row.class_name
+        ('6010_0_0', 'building')
     """
     start()
     labelled = [scene for scene in project.scenes.scenes if scene.label_files]

@@ -36,6 +36,11 @@ def submit(project: Project, run: Run, progress: Progress = silent) -> StageResu
 
     Raises:
         DataError: If there is no sample submission, or what was written does not pass the check.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> ls.submit(project, run).failed
+        {}
     """
     sample = project.scenes.sample_submission
     if sample is None:

@@ -65,6 +65,11 @@ def tune(project: Project, run: Run, progress: Progress = silent) -> StageResult
     Raises:
         RecipeError: If `[tune].folds` is 0.
         DataError: If there are no out-of-fold probabilities.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> ls.tune(project, run).failed
+        {}
     """
     recipe = project.recipe
     if not recipe.tune.folds:

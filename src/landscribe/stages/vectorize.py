@@ -57,6 +57,11 @@ def vectorize(project: Project, run: Run, progress: Progress = silent) -> StageR
 
     Raises:
         DataError: If `[vectorize].tuned` is set and nothing was tuned.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> ls.vectorize(project, run).current
+        ['6020_0_0', '6020_0_1']
     """
     predicted = run.require("predict")
     recipe = effective_recipe(project.recipe, run)

@@ -38,6 +38,12 @@ def burn_share(geometries: GeometryArray, shape_hw: tuple[int, int], *, window: 
 
     Raises:
         DataError: If a coordinate is NaN, infinite or absurdly large.
+
+    Examples:
+        >>> import landscribe as ls, numpy as np
+        >>> from shapely.geometry import box
+        >>> ls.burn_share(np.array([box(1, 0, 2.5, 1)], dtype=object), (1, 4)).tolist()
+        [[0, 255, 128, 0]]
     """
     frame = _frame(shape_hw, window)
     out_hw = np.zeros(frame.shape_hw, dtype=np.uint8)
@@ -85,6 +91,12 @@ def burn_mask(
         `gdal`: the rule of GDALdllImageFilledPolygon in GDAL's alg/llrasterize.cpp. `opencv`: the masks of the DSTL
         solutions, with the two accidents of their joint fillPoly calls (overlapping shells cancel, islands in holes
         vanish) left out.
+
+    Examples:
+        >>> import landscribe as ls, numpy as np
+        >>> from shapely.geometry import box
+        >>> ls.burn_mask(np.array([box(1, 0, 2.4, 1)], dtype=object), (1, 4), mode="touched").tolist()
+        [[0, 1, 1, 0]]
     """
     frame = _frame(shape_hw, window)
     out_hw = np.zeros(frame.shape_hw, dtype=np.uint8)

@@ -86,7 +86,14 @@ class Conventions:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How much of what was predicted is true, per class and together."""
+    """How much of what was predicted is true, per class and together.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> score = ls.Score.from_json((run.root / "score.json").read_text())
+        >>> 0 <= score.mean.polygon.jaccard <= 1, list(score.classes)[:2]
+        (True, ['building', 'structure'])
+    """
 
     __pydantic_config__ = ROW
 

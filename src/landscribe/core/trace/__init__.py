@@ -74,6 +74,14 @@ def trace(
     Raises:
         DataError: If the field is not two-dimensional, of another type or outside of 0..1.
         RecipeError: If an option is out of range.
+
+    Examples:
+        >>> import landscribe as ls, numpy as np
+        >>> mask = np.zeros((7, 11), bool)
+        >>> mask[2:5, 3:9] = True
+        >>> traced = ls.trace_pixels(mask, mode="edge")
+        >>> traced.area_px.tolist(), traced.geometries[0].bounds
+        ([18.0], (3.0, 2.0, 9.0, 5.0))
     """
     if field_hw.ndim != 2 or 0 in field_hw.shape:
         raise DataError(problem("trace", "not a raster", got=f"shape {field_hw.shape}", need="(rows, columns)"))

@@ -37,7 +37,12 @@ MOST_REASONS = 20
 
 @dataclass(frozen=True)
 class Project:
-    """A recipe with its data found."""
+    """A recipe with its data found.
+
+    Examples:
+        >>> [scene.id for scene in project.scenes.scenes][:2], project.legend.names[:2]
+        (['6010_0_0', '6010_0_1'], ('building', 'structure'))
+    """
 
     recipe: Recipe
     root: Path
@@ -72,7 +77,14 @@ class Project:
 
 @dataclass
 class StageResult:
-    """What a stage did, item by item."""
+    """What a stage did, item by item.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> result = ls.vectorize(project, run)
+        >>> result.made, result.failed
+        ([], {})
+    """
 
     stage: str
     made: list[str] = field(default_factory=list)

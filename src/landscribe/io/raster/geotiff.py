@@ -96,7 +96,7 @@ def write_probabilities(
 
 @contextlib.contextmanager
 def write_raster(
-    path: Path,
+    path: str | Path,
     grid: Grid,
     *,
     count: int,
@@ -137,7 +137,18 @@ def write_raster(
         DataError: If a part was not written, or the CRS cannot be written to a GeoTIFF.
         OSError: If the disk is full.
         LimitError: If it is plain beforehand that the disk will not hold it.
+
+    Examples:
+        >>> import landscribe as ls, numpy as np
+        >>> from affine import Affine
+        >>> grid = ls.Grid(3, 5, Affine(2, 0, 500000, 0, -2, 4000000))
+        >>> with ls.write_raster("small.tif", grid, count=1, dtype="uint8", descriptions=["height"]) as writer:
+        ...     writer.write(grid.window, np.full((1, 3, 5), 7, np.uint8))
+        >>> with ls.open_raster("small.tif") as raster:
+        ...     raster.info.descriptions
+        ('height',)
     """
+    path = Path(path)
     check_output(path, grid.height * grid.width * count * np.dtype(dtype).itemsize)
     with atomic_path(path) as temporary:
         dataset = _create(temporary, grid, count, dtype, nodata=nodata, rgb=rgb, packing=packing, by_band=by_band)

@@ -196,7 +196,7 @@ class Raster:
 
 @contextlib.contextmanager
 def open_raster(
-    path: Path,
+    path: str | Path,
     *,
     nodata: float | None = None,
     nodata_in_any: bool = False,
@@ -220,7 +220,15 @@ def open_raster(
         DataError: If it is not such a file, damaged, holds complex numbers, CMYK or Lab colours, is placed by ground
             control points only, or lacks a band.
         LimitError: If it claims more than `MAX_BANDS` bands, or a size that no imagery of its bytes has.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> with ls.open_raster(run.probability("6020_0_0")) as raster:
+        ...     values_khw, valid_hw = raster.read(ls.Window(0, 0, 3, 5))
+        >>> values_khw.shape, values_khw.dtype.name
+        ((10, 3, 5), 'uint8')
     """
+    path = Path(path)
     with contextlib.ExitStack() as files:
         with refusing_odd_files(path), gdal():
             dataset = files.enter_context(contextlib.closing(_open(path)))

@@ -62,7 +62,12 @@ class Made:
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder."""
+    """A run folder.
+
+    Examples:
+        >>> sorted(ls.Run(run.root).records("train"))[0]
+        'all'
+    """
 
     root: Path
     _makers: dict[str, tuple[str, str]] = field(default_factory=dict, repr=False, compare=False)
@@ -289,8 +294,14 @@ class Run:
         return known[1]
 
 
-def open_run(root: Path) -> Run:
-    """Open or begin a run folder and remove what killed processes left in it."""
+def open_run(root: str | Path) -> Run:
+    """Open or begin a run folder and remove what killed processes left in it.
+
+    Examples:
+        >>> ls.open_run("runs/city").path("score.json").is_file()
+        True
+    """
+    root = Path(root)
     if root.exists() and not root.is_dir():
         raise DataError(problem(str(root), "is a file", need="a folder for the run"))
     root.mkdir(parents=True, exist_ok=True)

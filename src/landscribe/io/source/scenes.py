@@ -35,7 +35,13 @@ class LabelFile:
 
 @dataclass(frozen=True)
 class Scene:
-    """A piece of ground: rasters of several sensors, the first being the reference, and where its labels lie."""
+    """A piece of ground: rasters of several sensors, the first being the reference, and where its labels lie.
+
+    Examples:
+        >>> scene = project.scenes.by_id("6010_0_0")
+        >>> scene.place, scene.reference.name, list(scene.sensors)
+        ('6010_0_0', 'RGB', ['RGB', 'P', 'M', 'A'])
+    """
 
     id: str
     place: str

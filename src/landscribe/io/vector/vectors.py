@@ -39,7 +39,7 @@ MINIMUM = "minimum"
 
 
 def read_features(
-    path: Path,
+    path: str | Path,
     *,
     legend: Legend | None,
     crs: CRS | None,
@@ -73,7 +73,16 @@ def read_features(
         DataError: If the file cannot be read, the class of a polygon is not in the legend, or the file has a CRS and
             the scene has none.
         LimitError: If the file is too large for the memory or nested too deeply.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> features, counts = ls.read_features(
+        ...     run.features("6020_0_0"), legend=None, crs=None, scene="6020_0_0", class_field="class_name"
+        ... )
+        >>> list(features.columns)
+        ['scene', 'class_id', 'class_name', 'score', 'area', 'geometry']
     """
+    path = Path(path)
     wanted = {*OWN_COLUMNS, *(field for field in (class_field, width_field) if field)}
     content = read_layer(path, layer, wanted)
     return to_features(
@@ -187,7 +196,7 @@ def list_fields(path: Path, *, layer: str | None = None) -> list[str]:
 
 
 def write_features(
-    path: Path,
+    path: str | Path,
     features: gpd.GeoDataFrame,
     *,
     legend: Legend | None,
@@ -217,7 +226,14 @@ def write_features(
         DataError: If the ending is not known, a name is no text, or a polygon for a GeoJSON crosses the 180th
             meridian.
         LimitError, OSError: If the disk will not hold it, beforehand or at last.
+
+    Examples:
+        >>> import landscribe as ls, numpy as np
+        >>> found = ls.trace(np.ones((7, 11), bool), transform=(1, 0, 500000, 0, -1, 4000000), crs=32636)
+        >>> ls.write_features("found.gpkg", found, legend=None)
+        {}
     """
+    path = Path(path)
     for name in ("scene", "class_name"):
         require_text(features[name].unique(), name, str(path))
     ending = path.name.lower().removesuffix(".gz").rpartition(".")[2]

@@ -37,6 +37,12 @@ def clean(project: Project, source: Path, target: Path, progress: Progress = sil
     Raises:
         DataError: If the file has bad rows, or polygons in an image that the data folder lacks.
         RecipeError: If a rule names an unknown class.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> counts = ls.clean(project, run.root / "submission.csv.gz", Path("cleaned.csv"))
+        >>> Path("cleaned.csv").is_file()
+        True
     """
     legend = project.legend
     check_rules(project.recipe.rules, legend)

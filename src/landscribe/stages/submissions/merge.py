@@ -15,7 +15,13 @@ from landscribe.io.source.submissions import EMPTY, Key, is_empty, read_texts, w
 
 @dataclass(frozen=True)
 class Source:
-    """A submission, and which of its classes to take."""
+    """A submission, and which of its classes to take.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> ls.Source(Path("submission.csv"), frozenset({1, 5})).class_ids == {1, 5}
+        True
+    """
 
     path: Path
     class_ids: frozenset[int] | None = None
@@ -49,6 +55,13 @@ def merge(
 
     Raises:
         DataError: If a file is no submission, or a row in `skip` or `keep` is not asked for.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> first = ls.Source(run.root / "submission.csv.gz")
+        >>> counts = ls.merge(Path("merged.csv"), [first, first])
+        >>> Path("merged.csv").read_text().splitlines()[0]
+        'ImageId,ClassType,MultipolygonWKT'
     """
     counts = Counter[str]()
     texts = [read_texts(source.path) for source in sources]

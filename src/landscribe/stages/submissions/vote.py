@@ -58,6 +58,13 @@ def vote(
     Source:
         DSTL's fifth place votes with 2 of 3: it unites what each two of them share, and gives the whole a buffer of
         1e-7 and a simplification of 1e-6.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> own = run.root / "submission.csv.gz"
+        >>> counts = ls.vote(Path("voted.csv"), [own, own, own], at_least=2)
+        >>> Path("voted.csv").is_file()
+        True
     """
     if not 1 <= at_least <= len(sources):
         raise DataError(problem("vote", "impossible majority", got=f"{at_least} of {len(sources)}"))
