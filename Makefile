@@ -12,7 +12,7 @@ PIP := -m pip install --quiet --disable-pip-version-check
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or later is needed"'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python $(PIP) --constraint constraints.txt $(TORCH)
-	$(BIN)/python $(PIP) --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python $(PIP) --constraint constraints.txt --editable '.[dev,docs]'
 	touch $@
 
 demo: .venv/ready

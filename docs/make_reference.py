@@ -67,6 +67,16 @@ GROUPS = {
     "Submissions of DSTL": "merge vote clean Source",
     "Errors": "LandscribeError RecipeError DataError PartialError LimitError IntegrityError",
 }
+MEMBERS = {
+    "Model": "classes legend sensors recipe notes predict polygons",
+    "Project": "recipe root scenes legend",
+    "Recipe": "of",
+    "LoadedRecipe": "recipe root name text said",
+    "Run": "root path probability features records failures",
+    "Score": "mean classes scenes left_out to_json from_json",
+    "Scene": "id place sensors label_files reference",
+}
+"""What is shown of nouns that have more than a program wants; of others all."""
 REFERENCE = """# Python reference
 
 Made from the docstrings. All names are taken from the package itself: `import landscribe as ls`, then `ls.trace`. They
@@ -76,9 +86,9 @@ Every example is run by the tests. `run` and `project` in them are those of a sm
 
 ```python
 >>> import landscribe as ls
->>> project = ls.open_project("runs/city")      # a recipe, a file, or a run folder that keeps its own
+>>> project = ls.open_project("runs/city")  # keeps its recipe
 >>> run = ls.open_run("runs/city")
->>> ls.train(project, run).current              # what was up to date; `made` is what was done
+>>> ls.train(project, run).current  # what was up to date
 ['all', 'all~fold1', 'all~fold2']
 
 ```
@@ -100,7 +110,10 @@ def names() -> str:
         parts += [f"## {title}", ""]
         for name in group.split():
             home, own = landscribe.home_of(name)
-            parts += [f"### `{name}`", "", f"::: landscribe.{home}.{own}", ""]
+            parts += [f"::: landscribe.{home}.{own}", "    options:", f"      heading: {name}", f"      toc_label: {name}"]
+            members = MEMBERS.get(name, "").split()
+            parts += [f"      members: [{', '.join(members)}]"] if members else []
+            parts += [""]
     return "\n".join(parts)
 
 

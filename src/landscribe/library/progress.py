@@ -124,8 +124,9 @@ def _bars_below_the_cell() -> Iterator[Told]:
             handle.update(shown.HTML(bars_html(bars, now)))
 
     yield draw
-    if bars:
-        handle.update(shown.HTML(bars_html(bars, time.monotonic())))
+    if bars:  # what tells at its beginnings only has come to its end as well
+        ended = {stage: (what, total, total, began) for stage, (what, _, total, began) in bars.items()}
+        handle.update(shown.HTML(bars_html(ended, time.monotonic())))
 
 
 def bars_html(bars: dict[str, tuple[str, int, int, float]], now: float) -> Html:
