@@ -110,7 +110,12 @@ def names() -> str:
         parts += [f"## {title}", ""]
         for name in group.split():
             home, own = landscribe.home_of(name)
-            parts += [f"::: landscribe.{home}.{own}", "    options:", f"      heading: {name}", f"      toc_label: {name}"]
+            parts += [
+                f"::: landscribe.{home}.{own}",
+                "    options:",
+                f"      heading: {name}",
+                f"      toc_label: {name}",
+            ]
             members = MEMBERS.get(name, "").split()
             parts += [f"      members: [{', '.join(members)}]"] if members else []
             parts += [""]

@@ -26,7 +26,12 @@ def test_its_cells_run(tmp_path: Path) -> None:
     assert len(cells) == len(code_of(NOTEBOOK))
     assert cells.count("jpeg") == 4
     assert cells.count("html") >= 6
-    for text in ("did you mean 'seed'?", "wrong number of bands, got 2", "type of pixels, got int64", "NaN or infinite"):
+    for text in (
+        "did you mean 'seed'?",
+        "wrong number of bands, got 2",
+        "type of pixels, got int64",
+        "NaN or infinite",
+    ):
         assert text in done.stdout
     assert (tmp_path / "runs" / "city" / "report.html").is_file()
 
