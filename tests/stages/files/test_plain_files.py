@@ -165,3 +165,11 @@ def test_no_input_is_written_over_and_the_name_says_the_format(tmp_path: Path, l
         burn_file(labels, like, tmp_path / "b.png")
     burn_file(labels, like, tmp_path / "b.TIF")
     burn_file(labels, like, tmp_path / "b.TIF")  # a result of before may go
+
+
+def test_a_class_map_with_a_colour_table_lends_its_grid(tmp_path: Path, labels: Path) -> None:
+    with write_raster(tmp_path / "map.tif", GRID, count=1, dtype="uint8", colours={1: "#AA0000"}) as writer:
+        writer.write(GRID.window, np.ones((1, 61, 47), np.uint8))
+    burn_file(labels, tmp_path / "map.tif", tmp_path / "b.tif")
+    with open_raster(tmp_path / "b.tif") as raster:
+        assert raster.info.grid.transform == GRID.transform

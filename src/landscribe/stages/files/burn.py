@@ -49,7 +49,7 @@ def burn_file(
         RecipeError: If the result would stand in place of an input, or is no GeoTIFF by its name.
     """
     require_output(out, (labels, like), (".tif", ".tiff"))
-    with open_raster(like) as raster:
+    with open_raster(like, palette=True) as raster:
         grid = raster.info.grid
     name = None if class_field else UNNAMED
     features, counts = read_features(
