@@ -45,7 +45,7 @@ def read_raster(path: Path) -> None:
 
 def read_vector(path: Path) -> None:
     """Read polygons of any vector file, GeoJSON and WKT in CSV among them."""
-    from landscribe.io.vector.vectors import read_standing
+    from landscribe.io.vector.standing import read_standing
 
     read_standing(path)
 

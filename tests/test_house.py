@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import importlib.util
 import re
 import subprocess
 import sys
@@ -113,7 +115,8 @@ PACKAGE_OF = {"cv2": "opencv-python-headless"}
 
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
-    nodes = [node for path in SOURCES for node in ast.walk(ast.parse(path.read_text()))]
+    ours = [path for path in SOURCES if path.parent.name != "qgis"]  # which QGIS imports, with what QGIS has
+    nodes = [node for path in ours for node in ast.walk(ast.parse(path.read_text()))]
     roots = {name.name.partition(".")[0] for node in nodes if isinstance(node, ast.Import) for name in node.names}
     roots |= {str(node.module).partition(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
     packages = {PACKAGE_OF.get(root, root) for root in roots - set(sys.stdlib_module_names) - {"landscribe"}}
@@ -172,3 +175,12 @@ def test_every_recipe_setting_is_in_the_reference() -> None:
     ]
     names = {field.alias or name for table in tables for name, field in table.model_fields.items()}
     assert not [name for name in sorted(names) if f"`{name}`" not in reference]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.name)
+def test_benchmarks_import_what_is_there(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("landscribe"):
+            module = importlib.import_module(str(node.module))
+            for alias in node.names:
+                assert hasattr(module, alias.name) or importlib.util.find_spec(f"{node.module}.{alias.name}")

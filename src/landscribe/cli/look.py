@@ -1,4 +1,4 @@
-"""Commands that look around: `doctor`, `init`, `world`, `demo`."""
+"""Commands that look around: `doctor`, `init`, `world`, `demo`, `runs`, `review`, `qgis`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ def register(app: typer.Typer) -> None:
     app.command("world")(world)
     app.command("demo")(demo)
     app.command("runs")(runs)
+    app.command("review")(review)
+    app.command("qgis")(qgis)
 
 
 class SortBy(StrEnum):
@@ -139,6 +141,33 @@ def demo(
         say(f"world: {len(ids)} scenes in {folder / 'world'}")
     project = open_recipe("demo", [f"data.root={(folder / 'world').resolve().as_posix()}"])
     run_all(project, open_run(folder / "run"))
+
+
+def review(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    out: Annotated[Path, typer.Option("--out", help="GeoPackage to write.")] = Path("review.gpkg"),
+) -> None:
+    """Write what a run found as a GeoPackage to correct in QGIS, with a verdict for each polygon."""
+    from landscribe.io.run.runs import Run
+    from landscribe.stages.files.review import review as write_review
+
+    for path, n in write_review(Run(run), out).items():
+        say(f"{n} polygons to look at")
+        tell(str(path))
+
+
+def qgis(
+    profile: Annotated[str, typer.Option(help="Profile of QGIS.")] = "default",
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Folder of QGIS's plugins, where it is another.", metavar="DIR")
+    ] = None,
+) -> None:
+    """Install the plugin for QGIS: Train, Predict and Review in its Processing toolbox."""
+    from landscribe.stages.files.qgis import install_plugin, plugins_folder
+
+    tell(str(install_plugin(to or plugins_folder(profile))))
+    say("start QGIS again, tick Landscribe under Plugins, Manage and Install Plugins, and open the Processing toolbox")
+    say("without a window: qgis_process plugins enable landscribe_qgis")
 
 
 def _workers(scenes: int) -> int:

@@ -93,7 +93,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path, ending: str, monke
     with pytest.raises(OSError, match="disk full"):
         write_features(path, features(None).iloc[:1], legend=LEGEND)
     assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert {p.name for p in tmp_path.iterdir()} - {"o.qml"} == {path.name}
 
 
 def test_an_unknown_ending_is_refused(tmp_path: Path):
@@ -131,6 +131,15 @@ def test_a_geopackage_carries_its_style(tmp_path: Path):
     assert colours[categories["tree"]] == "27,120,55,110"
     assert root.find("renderer-v2").get("attr") == "class_name"
     assert root.find("renderer-v2").get("enableorderby") == "1"
+
+
+def test_a_flatgeobuf_has_its_style_beside_it_and_an_own_style_stays(tmp_path: Path):
+    write_features(tmp_path / "o.fgb", features(UTM), legend=LEGEND)
+    style = Xml.fromstring((tmp_path / "o.qml").read_text().partition("\n")[2])
+    assert [c.get("value") for c in style.iter("category")] == [c.name for c in LEGEND]
+    (tmp_path / "o.qml").write_text("mine")
+    write_features(tmp_path / "o.fgb", features(UTM), legend=LEGEND)
+    assert (tmp_path / "o.qml").read_text() == "mine"
 
 
 def test_other_programs_read_the_geopackage(tmp_path: Path):

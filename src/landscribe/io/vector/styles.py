@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 from landscribe.core.legend import Legend
+from landscribe.io.atomic import write_text
 
 FILL_ALPHA = 110
 OUTLINE_MM = 0.26
@@ -17,7 +18,7 @@ CREATE TABLE layer_styles (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     f_table_catalog TEXT(256), f_table_schema TEXT(256), f_table_name TEXT(256), f_geometry_column TEXT(256),
     styleName TEXT(30), styleQML TEXT, styleSLD TEXT, useAsDefault BOOLEAN, description TEXT, owner TEXT(30),
-    ui TEXT(30), update_time DATETIME DEFAULT CURRENT_TIMESTAMP
+    ui TEXT(30), update_time DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now'))
 )
 """
 
@@ -71,6 +72,13 @@ def embed_style(path: Path, layer: str, geometry_column: str, legend: Legend) ->
             " styleQML, styleSLD, useAsDefault, description, owner) VALUES ('', '', ?, ?, 'classes', ?, '', 1, '', '')",
             (layer, geometry_column, make_qml(legend)),
         )
+
+
+def write_style(path: Path, legend: Legend) -> None:
+    """Write the style of a file beside it, where QGIS looks for it, unless there is one, perhaps somebody's own."""
+    style = path.with_suffix(".qml")
+    if not style.exists():
+        write_text(style, make_qml(legend))
 
 
 def _fill(layer: Xml.Element, colour: str) -> None:

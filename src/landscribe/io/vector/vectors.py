@@ -29,7 +29,7 @@ from landscribe.io.vector.clean import clean, is_mark, single, to_lonlat
 from landscribe.io.vector.geojson import write_geojson
 from landscribe.io.vector.layer import Layer
 from landscribe.io.vector.readers import read_layer
-from landscribe.io.vector.styles import embed_style
+from landscribe.io.vector.styles import embed_style, write_style
 from landscribe.io.vector.wkt_csv import write_csv_layer
 
 OWN_COLUMNS = tuple(name for name in COLUMNS if name != "geometry")
@@ -208,7 +208,8 @@ def write_features(
 
     Shells run counter-clockwise and holes clockwise in every format, as GeoJSON demands and Simple Features advises.
     `.gpkg` carries a QGIS style, `.parquet` is GeoParquet with a box per feature, `.geojson` is in longitude and
-    latitude where there is a CRS, `.fgb` is sorted in space, `.csv` and `.csv.gz` hold WKT and no CRS.
+    latitude where there is a CRS, `.fgb` is sorted in space and has its style beside it,
+    `.csv` and `.csv.gz` hold WKT and no CRS.
 
     Args:
         path: The file; whole or not at all.
@@ -253,6 +254,7 @@ def write_features(
     elif ending == "fgb":
         with atomic_path(path) as temporary:
             _write_ogr(temporary, frame, layer, "FlatGeobuf", str(path))
+        write_style(path, _legend_of(frame, legend))
     elif ending == "geojson":
         write_geojson(path, frame)
     elif ending == "csv":
