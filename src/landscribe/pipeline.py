@@ -17,6 +17,7 @@ from landscribe.apart import start
 from landscribe.core.seal import seal
 from landscribe.errors import IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_text
+from landscribe.io.bundle.models import models_at
 from landscribe.io.models.finished import OPTION, FinishedModels, forget_finished, look_at_models
 from landscribe.io.project import Progress, Project, StageResult, as_run, fit_models, open_project, silent, use_models
 from landscribe.io.project.splits import split_of
@@ -173,7 +174,7 @@ def predict_images(
 
     Args:
         given: Image files, or patterns of them.
-        models: Folder of finished models, all of which read the same one sensor.
+        models: Folder or bundle of finished models, all of which read the same one sensor.
         out: Folder of the results.
         overrides: `table.key=value` each, over the recipe of the models.
         anyway: Predict images that lie outside of what the models were trained on too, with a caution.
@@ -190,7 +191,22 @@ def predict_images(
     import_module("landscribe.stages.prepare")  # so that workers have it
     start()
     images = find_images(given)
+    with models_at(models) as folder:
+        yield from _predict_images(images, folder or models, models, out, overrides, anyway, trust, reporting)
+
+
+def _predict_images(
+    images: Sequence[Path],
+    models: Path,
+    named: Path,
+    out: Path,
+    overrides: Sequence[str],
+    anyway: bool,
+    trust: bool,
+    reporting: Reporting,
+) -> Iterator[StageResult]:
     finished = look_at_models(models, trust=trust)
+    finished = replace(finished, given=named.resolve() if named != models else None)
     loaded, notes = recipe_of_models(finished, overrides)
     if loaded.recipe.predict.snapshots:
         look_at_models(models, snapshots=True, trust=trust)
@@ -199,8 +215,8 @@ def predict_images(
     published.require_same(sources)
     run = Run(out / RUN_INSIDE)
     done = {i: Path(published.sources[i]) for i in run.records("vectorize") if i in published.sources}
-    images = (*(path for i, path in done.items() if i not in sources and path.is_file()), *images)
-    project = fit_models(replace(open_project(loaded), images=images, anyway=anyway), finished)
+    before = [path for i, path in done.items() if i not in sources and path.is_file()]
+    project = fit_models(replace(open_project(loaded), images=(*before, *images), anyway=anyway), finished)
     combined = run.path("features", COMBINED)
     published.require_free({f"{name}.tif": run.probability(name) for name in sources} | {COMBINED: combined})
     run = open_run(run.root)
@@ -258,7 +274,7 @@ def recipe_of_models(
         RecipeError: If the models say no sensor, read several or one at the pixels of another where that is not let
             in, or give back labels.
     """
-    where, do = f"{OPTION} {finished.folder}", f"write a recipe and use `landscribe run RECIPE {OPTION} DIR`"
+    where, do = f"{OPTION} {finished.named}", f"write a recipe and use `landscribe run RECIPE {OPTION} DIR`"
     if finished.read_labels:
         raise RecipeError(problem(where, f"model {finished.read_labels[0]!r} gives back labels, which images have not"))
     if not finished.sensors or (len(finished.sensors) > 1 and not several):
@@ -288,7 +304,7 @@ def recipe_of_models(
 
 
 def _used(finished: FinishedModels) -> dict[str, Any]:
-    return {"folder": str(finished.folder), "digests": dict(finished.digests)}
+    return {"folder": str(finished.named), "digests": dict(finished.digests)}
 
 
 def _mean_score(run: Run) -> Any:

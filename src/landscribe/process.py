@@ -76,6 +76,10 @@ def settle_process() -> None:
     warnings.filterwarnings("always", category=RuntimeWarning, module=r"pyogrio\b")
     # What is too large for a number becomes infinite, is counted and left out.
     warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"shapely\b")
+    # What torch's exporter of graphs says of packages that it has no need of here, and of its own code.
+    logging.getLogger("torch.onnx._internal.exporter._registration").addFilter(_is_no_skip)
+    warnings.filterwarnings("ignore", message=r".*LeafSpec.* is deprecated", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=r"# The axis name: \w+ will not be used", category=UserWarning)
     warnings.showwarning = _hear
     _ours.set()
 
@@ -148,3 +152,7 @@ def hush() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
+
+
+def _is_no_skip(record: logging.LogRecord) -> bool:
+    return "Skipping torchvision" not in record.getMessage()

@@ -28,7 +28,8 @@ RunOption = Annotated[
     ),
 ]
 ModelsOption = Annotated[
-    Path | None, typer.Option("--models", help="Finished models to use instead of training.", metavar="DIR")
+    Path | None,
+    typer.Option("--models", help="Finished models, or a bundle, to use instead of training.", metavar="DIR|ZIP"),
 ]
 READING = ("report", "pictures", "masks")
 """Stages that read what others wrote, also while another process is at work in the folder; `score` is one too."""
@@ -65,7 +66,12 @@ _STAGES = {
 
 
 def open_recipe(
-    recipe: str, overrides: list[str] | None, models: Path | None = None, *, trust: bool = False
+    recipe: str,
+    overrides: list[str] | None,
+    models: Path | None = None,
+    *,
+    trust: bool = False,
+    given: Path | None = None,
 ) -> Project:
     """Load a recipe, or that of a run folder, and bind it to its data and to finished models."""
     from landscribe.io.project import open_project, with_models
@@ -73,7 +79,8 @@ def open_recipe(
 
     load = recipe_of_run if Path(recipe).is_dir() else load_recipe
     project = open_project(load(Path(recipe), overrides or ()))
-    return project if models is None else with_models(project, models, trust=trust)
+    bundle = given if given != models else None
+    return project if models is None else with_models(project, models, trust=trust, given=bundle)
 
 
 def run_folder(recipe: str, run: Path | None) -> Path:
@@ -109,11 +116,13 @@ def check(
     if submissions.is_submission(recipe):
         submissions.check(Path(recipe), sample, decimals, max_mb, as_json=as_json)
         return
+    from landscribe.io.bundle.models import models_at
     from landscribe.stages.check import check as look
 
-    project = open_recipe(recipe, overrides, models, trust=trust)
-    with reporting() as progress:
-        result = look(project, progress)
+    with models_at(models) as folder:
+        project = open_recipe(recipe, overrides, folder, trust=trust, given=models)
+        with reporting() as progress:
+            result = look(project, progress)
     if as_json:
         rows = [{"level": f.level, "text": f.text} for f in result.findings]
         ground = {name: asdict(own) for name, own in result.ground.items()}
@@ -282,15 +291,17 @@ def _do(
     anyway: bool = False,
     trust: bool = False,
 ) -> None:
+    from landscribe.io.bundle.models import models_at
     from landscribe.io.run.owner import alone_in
     from landscribe.io.run.runs import Run, open_run
     from landscribe.pipeline import do_stage
 
-    project = replace(open_recipe(recipe, overrides, models, trust=trust), anyway=anyway)
-    reads = name in READING
-    folder = Run(run) if reads and run.is_dir() else open_run(run)
-    with contextlib.nullcontext() if reads else alone_in(folder), reporting() as progress:
-        result = do_stage(name, project, folder, progress, models=models)
+    with models_at(models) as ready:
+        project = replace(open_recipe(recipe, overrides, ready, trust=trust, given=models), anyway=anyway)
+        reads = name in READING
+        folder = Run(run) if reads and run.is_dir() else open_run(run)
+        with contextlib.nullcontext() if reads else alone_in(folder), reporting() as progress:
+            result = do_stage(name, project, folder, progress, models=ready)
     _tell_result(result)
     _raise_failures([result])
 
@@ -308,12 +319,15 @@ def run(
 ) -> None:
     """Do all stages of a recipe in order, leaving out what is up to date."""
     if models is None and Path(recipe).is_dir():
-        models = _models_of(Path(recipe))
-    project = open_recipe(recipe, overrides, models, trust=trust)
-    if dry_run:
-        tell_plan(project, models)
-        return
-    run_all(replace(project, anyway=anyway), _open_run(run_folder(recipe, run)), models)
+        models = models_of(Path(recipe))
+    from landscribe.io.bundle.models import models_at
+
+    with models_at(models) as folder:
+        project = open_recipe(recipe, overrides, folder, trust=trust, given=models)
+        if dry_run:
+            tell_plan(project, folder)
+            return
+        run_all(replace(project, anyway=anyway), _open_run(run_folder(recipe, run)), folder)
 
 
 def run_all(project: Project, folder: Run, models: Path | None = None) -> None:
@@ -337,8 +351,8 @@ def run_all(project: Project, folder: Run, models: Path | None = None) -> None:
     _raise_failures(results)
 
 
-def _models_of(folder: Path) -> Path | None:
-    """Return the finished models that a run folder has used, if it has."""
+def models_of(folder: Path) -> Path | None:
+    """Return the finished models that a run folder has used, if it has: a folder or a bundle."""
     from landscribe.io.models.finished import read_finished
     from landscribe.io.run.runs import Run
 

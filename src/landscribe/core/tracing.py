@@ -126,6 +126,11 @@ PIXEL_EDGES = replace(EXACT, mode="edge")
 """The exact outlines of pixels: burning them gives the same pixels again."""
 
 
+def smallest_byte(threshold: float) -> int:
+    """Return the smallest byte, 0..255 for 0..1, that is at or above a threshold of at most 1."""
+    return next(byte for byte in range(256) if byte / 255 >= threshold)
+
+
 class TracingOptions(TypedDict, total=False):
     """The settings of `Tracing` as keywords, for type checkers."""
 

@@ -11,6 +11,7 @@ from typing import Any
 from landscribe.core.recipe import Recipe
 from landscribe.errors import DataError, IntegrityError, PartialError, problem
 from landscribe.io import project as projects
+from landscribe.io.bundle.models import is_bundle, models_at
 from landscribe.io.project import Progress, Project, StageResult
 from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import LoadedRecipe, load_recipe, make_recipe, recipe_of_run
@@ -53,7 +54,7 @@ def open_project(
     Args:
         recipe: A recipe, a mapping of its tables, a TOML file, the name of a built-in one, or a run folder.
         overrides: `table.key=value` each, as for `load_recipe`.
-        models: Finished models to use instead of training.
+        models: Finished models, a folder or a bundle, to use instead of training.
         trust: Take models that somebody has edited, too.
 
     Raises:
@@ -67,7 +68,10 @@ def open_project(
         4
     """
     project = projects.open_project(open_recipe(recipe, overrides))
-    return project if models is None else projects.with_models(project, Path(models), trust=trust)
+    if models is None:
+        return project
+    with models_at(Path(models)) as folder:
+        return projects.with_models(project, folder or Path(models), trust=trust, given=_bundle(models))
 
 
 def init(
@@ -128,7 +132,7 @@ def run(
         recipe: A recipe, a mapping of its tables, a TOML file, the name of a built-in one, a run folder or a project.
         run_dir: The run folder; made if it is not there.
         overrides: `table.key=value` each, as for `load_recipe`.
-        models: Finished models to use instead of training.
+        models: Finished models, a folder or a bundle, to use instead of training.
         anyway: Predict scenes that lie outside of what the models were trained on too, with a note.
         trust: Take models that somebody has edited, too.
         progress: Told of what is done; True shows bars, in Jupyter below the cell.
@@ -151,11 +155,17 @@ def run(
     """
     own = None if models is None else Path(models)
     project = recipe if isinstance(recipe, Project) else open_project(recipe, overrides=overrides)
-    project = project if own is None else projects.with_models(project, own, trust=trust)
-    folder = open_run(Path(run_dir))
-    results = list(run_pipeline(replace(project, anyway=anyway), folder, own, reporting=_reporting(progress)))
+    with models_at(own) as ready:
+        if ready is not None:
+            project = projects.with_models(project, ready, trust=trust, given=_bundle(models))
+        folder = open_run(Path(run_dir))
+        results = list(run_pipeline(replace(project, anyway=anyway), folder, ready, reporting=_reporting(progress)))
     _raise_failures(results)
     return folder
+
+
+def _bundle(models: str | Path | None) -> Path | None:
+    return Path(models) if models is not None and is_bundle(Path(models)) else None
 
 
 def _reporting(progress: Progress | bool) -> Reporting:

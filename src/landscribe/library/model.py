@@ -17,10 +17,12 @@ from landscribe.core.grid import Grid, Window
 from landscribe.core.legend import Legend
 from landscribe.core.owners import require_owners
 from landscribe.core.recipe import Recipe
+from landscribe.core.rules.polygonize import polygonize
 from landscribe.core.sensors import Sensor, describe_sensors, find_sensor
 from landscribe.core.shown import box, lines, table
 from landscribe.core.spectral.rules import needs_lowest, rule_of
 from landscribe.errors import DataError, RecipeError, problem
+from landscribe.io.bundle.models import models_at
 from landscribe.io.models.finished import FinishedModels, look_at_models
 from landscribe.io.models.ranges import CAUTION, outside, percentiles
 from landscribe.io.project import Progress, Project, open_project, silent
@@ -38,7 +40,7 @@ from landscribe.nn.predict.whole import predict_windows, to_bytes, windows_of
 from landscribe.nn.scene import SceneArrays
 from landscribe.pipeline import recipe_of_models
 from landscribe.stages.predict import LoadedModels, load_models, owners_of
-from landscribe.stages.vectorize import MOST_THREADS, vectorize_bands
+from landscribe.stages.vectorize import MOST_THREADS
 from landscribe.workers import usable_processors
 
 ON_REFERENCE = 1e-6
@@ -178,7 +180,7 @@ class Model:
             return raster.values_khw[list(bands)][:, *window.slices] * raster.valid_hw[window.slices]
 
         threads = max(1, min(usable_processors(), MOST_THREADS))
-        features, counts = vectorize_bands(
+        features, counts = polygonize(
             read, raster.grid, raster.name, self.recipe, self.legend, raster.name, threads=threads
         )
         features.attrs["counts"] = counts
@@ -274,7 +276,7 @@ def load_model(
     """Load the finished models of a run, to predict images with them.
 
     Args:
-        models: Folder of them, such as `runs/city/models`.
+        models: Folder of them, such as `runs/city/models`, or a bundle that `landscribe export` wrote.
         overrides: `table.key=value` each, over the recipe that they keep: `predict.symmetries=1`.
         trust: Take models that somebody has edited, too.
         device: `cpu`, `cuda`, `cuda:1`, `mps`; None takes what a run takes.
@@ -290,10 +292,15 @@ def load_model(
         >>> model.recipe.predict.symmetries, model.classes[:2]
         (4, ('building', 'structure'))
     """
-    finished = look_at_models(Path(models), trust=trust)
+    with models_at(Path(models)) as folder:
+        return _loaded(folder or Path(models), overrides, trust, device)
+
+
+def _loaded(models: Path, overrides: Sequence[str], trust: bool, device: str | None) -> Model:
+    finished = look_at_models(models, trust=trust)
     loaded, notes = recipe_of_models(finished, overrides, several=True)
     if loaded.recipe.predict.snapshots:
-        look_at_models(Path(models), snapshots=True, trust=trust)
+        look_at_models(models, snapshots=True, trust=trust)
     require_owners(finished.owned, loaded.recipe.predict)
     recipe = effective_recipe(loaded.recipe, Run(finished.folder.parent), needed=False)
     project = replace(open_project(loaded), recipe=recipe, finished=finished)

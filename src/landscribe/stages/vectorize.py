@@ -13,13 +13,13 @@ from affine import Affine
 from pyproj import CRS
 
 from landscribe.core.arrays import AnyArray
-from landscribe.core.features import join_features, make_features
-from landscribe.core.grid import Grid, Window
+from landscribe.core.features import join_features
+from landscribe.core.grid import Window
 from landscribe.core.legend import Legend
 from landscribe.core.mosaic import as_one_map
 from landscribe.core.recipe import Recipe, VectorizeTable
-from landscribe.core.rules import apply_rules
-from landscribe.core.trace.classes import BLOCK_ROWS, BandReader, trace_classes
+from landscribe.core.rules.polygonize import polygonize
+from landscribe.core.trace.classes import BLOCK_ROWS
 from landscribe.errors import DataError, IntegrityError
 from landscribe.io.models.ranges import cautions_of
 from landscribe.io.project import Progress, Project, StageResult, make_items, silent
@@ -146,52 +146,7 @@ def vectorize_scene(
             image_chw, valid_hw = raster.read(window, bands=[band + 1 for band in bands])
             return np.where(valid_hw, image_chw, np.uint8(0))
 
-        return vectorize_bands(read, raster.info.grid, scene_id, recipe, legend, place, threads=threads)
-
-
-def vectorize_bands(
-    read: BandReader,
-    grid: Grid,
-    scene_id: str,
-    recipe: Recipe,
-    legend: Legend,
-    place: str | None = None,
-    *,
-    threads: int = 1,
-) -> tuple[gpd.GeoDataFrame, dict[str, int]]:
-    """Trace probabilities wherever they are and apply the class rules; results as `vectorize_scene`.
-
-    Args:
-        read: Gives some bands, numbered from 0, of a window, uint8 (C, h, w), 0 where there is no data.
-        grid: Where they lie.
-        scene_id: Scene id for the features.
-        recipe: Thresholds, minimum areas, rules.
-        legend: Classes in band order.
-        place: Place of the scene, for rules that name places.
-        threads: Classes that are traced at once.
-    """
-    counts: Counter[str] = Counter()
-    parts, table = [], recipe.vectorize
-    traced_of = trace_classes(
-        read,
-        grid.shape_hw,
-        [table.tracing(name, grid.pixel_area) for name in legend.names],
-        exclusive=table.exclusive,
-        shared_borders=table.shared_borders,
-        threads=threads,
-    )
-    for land_class, traced in zip(legend, traced_of, strict=True):
-        counts.update({f"{land_class.name}: {reason}": n for reason, n in traced.dropped.items() if n})
-        ground = grid.pixels_to_ground(traced.geometries)
-        area = traced.area_px * grid.pixel_area
-        parts.append(make_features(scene_id, land_class, ground, score=traced.score, area=area, crs=grid.crs))
-    places = {} if place is None else {scene_id: place}
-    features, steps = apply_rules(join_features(parts, grid.crs), recipe.rules, legend, {scene_id: grid}, places=places)
-    for number, step in enumerate(steps, start=1):
-        counts.update({f"rule {number}: {reason}": n for reason, n in step.items() if isinstance(n, int) and n})
-    for land_class in legend:
-        counts[f"{land_class.name}: kept"] = int((features["class_name"] == land_class.name).sum())
-    return features, dict(counts)
+        return polygonize(read, raster.info.grid, scene_id, recipe, legend, place, threads=threads)
 
 
 def _combine(project: Project, run: Run, scene_ids: list[str], cautions: Mapping[str, list[str]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
@@ -287,3 +288,7 @@ class PredictTable(BaseModel, frozen=True, extra="forbid", strict=True):
     def views_of(self, class_name: str) -> int:
         """Return how many views are averaged for that class."""
         return self.class_symmetries.get(class_name, self.symmetries)
+
+    def empty_of(self, class_names: Sequence[str]) -> list[bool]:
+        """Return of which classes nothing is predicted at the edges of a scene."""
+        return [self.edges == "empty" or name in self.empty_edges for name in class_names]

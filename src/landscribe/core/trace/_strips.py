@@ -16,6 +16,7 @@ from landscribe.core.trace._chains import Chains, Closed, Parts, no_chains, no_p
 from landscribe.core.trace._contour_loop import Field, contour_rows
 from landscribe.core.trace._edge_loop import edge_rows
 from landscribe.core.trace._rows import LABEL, Row, empty_row
+from landscribe.core.tracing import smallest_byte
 from landscribe.errors import DataError, problem
 from landscribe.workers import stop_if_asked
 
@@ -197,7 +198,7 @@ def native(field: AnyArray, level: float) -> tuple[AnyArray, float, np.uint8 | n
     if field.dtype == np.bool_:
         return np.ascontiguousarray(field).view(np.uint8), 1.0, np.uint8(1)
     if field.dtype == np.uint8:
-        return field, 1 / 255, np.uint8(np.searchsorted(np.arange(256) / 255, level))
+        return field, 1 / 255, np.uint8(smallest_byte(level))
     unit = to_unit(field)
     threshold = np.float32(level)
     return unit, 1.0, threshold if threshold >= level else np.nextafter(threshold, np.float32(2))

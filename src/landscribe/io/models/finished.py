@@ -92,6 +92,13 @@ class FinishedModels:
     """Descriptions below the folder that somebody has changed and that are trusted all the same."""
     trusted: bool = False
     """Whether somebody said that changed ones are meant so."""
+    given: Path | None = None
+    """The bundle that the folder was unpacked from; None where the folder itself was given."""
+
+    @property
+    def named(self) -> Path:
+        """What to give again to use the same models."""
+        return self.given or self.folder
 
     @property
     def legend(self) -> Legend:
@@ -304,7 +311,7 @@ def _rows_of(recipe: Any) -> list[dict[str, Any]]:
 
 def keep_finished(run: Run, finished: FinishedModels) -> None:
     """Write into a run folder which finished models it uses."""
-    values = asdict(finished) | {"folder": str(finished.folder), "recipe": None}
+    values = asdict(finished) | {"folder": str(finished.named), "recipe": None, "given": None}
     text = seal(values)
     file = run.path(FINISHED)
     if not file.is_file() or file.read_text(encoding="utf-8") != text:

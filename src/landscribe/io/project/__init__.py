@@ -111,13 +111,14 @@ def open_project(loaded: LoadedRecipe) -> Project:
     return Project(loaded.recipe, loaded.root, loaded.name, loaded.text, images=loaded.images)
 
 
-def with_models(project: Project, folder: Path, *, trust: bool = False) -> Project:
+def with_models(project: Project, folder: Path, *, trust: bool = False, given: Path | None = None) -> Project:
     """Bind a project to finished models, which then say which classes there are where the recipe does not.
 
     Args:
         project: The recipe with its data.
         folder: One folder for each model, or the folder of one.
         trust: Take models that somebody has edited, too.
+        given: The bundle that the folder was unpacked from, if it was.
 
     Raises:
         RecipeError: If there is no model, one reads a sensor that the recipe does not have, or has with other bands,
@@ -126,12 +127,13 @@ def with_models(project: Project, folder: Path, *, trust: bool = False) -> Proje
     """
     if project.finished is not None and project.finished.folder == folder.resolve():
         return project
-    return fit_models(project, look_at_models(folder, snapshots=project.recipe.predict.snapshots, trust=trust))
+    finished = look_at_models(folder, snapshots=project.recipe.predict.snapshots, trust=trust)
+    return fit_models(project, replace(finished, given=given if given is None else given.resolve()))
 
 
 def fit_models(project: Project, finished: FinishedModels) -> Project:
     """Bind a project to finished models that were looked at, as `with_models`."""
-    where = f"{OPTION} {finished.folder}"
+    where = f"{OPTION} {finished.named}"
     ours = {name: file.sensor for scene in project.scenes.scenes for name, file in scene.sensors.items()}
     ours |= {name: sensor for scene in project.scenes.scenes for name, sensor in scene.absent.items()}
     for sensor in finished.sensors:

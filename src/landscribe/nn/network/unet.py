@@ -77,6 +77,8 @@ class UNet(nn.Module):
     def __init__(self, channels: Mapping[int, int], classes: int, table: NetworkTable) -> None:
         super().__init__()
         layout = layout_of(table)
+        self.joins = True
+        """Whether a decoder may do without upsampling (`joined.py`); a graph for other programs is smaller with it."""
         self.strides, self.pools = level_strides(table), layout.pools
         if 1 not in channels or not set(channels) <= set(self.strides):
             raise RecipeError(problem("network", "no level for an input", got=sorted(channels), need=self.strides))
@@ -178,7 +180,8 @@ class UNet(nn.Module):
         Raises:
             RecipeError: If the size does not divide.
         """
-        cuts = self.cuts((int(stacks[1].shape[-2]), int(stacks[1].shape[-1])), keep)
+        height, width = stacks[1].shape[-2:]  # not through int(): where a network is written down, they are symbols
+        cuts = self.cuts((height, width), keep)
         skips = self._encode(stacks)
         x = cut(skips[-1], *cuts.lowest)
         for level in reversed(range(len(self.up))):
@@ -187,7 +190,7 @@ class UNet(nn.Module):
             x = self.rise[level](x)
             if self.layout.up == "nearest" and self.layout.skip != "none":
                 skip = cut(self.skip[level](skips[level]), *level_cut.near)
-                x = _join(self.up[level], x, pool, skip, level_cut.offset_hw)
+                x = _join(self.up[level], x, pool, skip, level_cut.offset_hw, joins=self.joins)
             else:
                 if self.layout.up == "nearest":
                     x = functional.interpolate(x, scale_factor=pool, mode="nearest")
@@ -282,7 +285,7 @@ def _way_up(channels: int, level: int, layout: Layout, table: NetworkTable) -> n
     return nn.Sequential(*parts)
 
 
-def _join(block: nn.Module, low: Tensor, pool: int, skip: Tensor, offset_hw: tuple[int, int]) -> Tensor:
+def _join(block: nn.Module, low: Tensor, pool: int, skip: Tensor, offset_hw: tuple[int, int], *, joins: bool) -> Tensor:
     """Return what a block makes of [`low` upsampled by `pool` and cut to the place of `skip`, `skip`].
 
     Args:
@@ -291,8 +294,9 @@ def _join(block: nn.Module, low: Tensor, pool: int, skip: Tensor, offset_hw: tup
         pool: Factor of nearest upsampling.
         skip: (B, C', h, w).
         offset_hw: Row and column of `skip` on the upsampled grid.
+        joins: Whether to do without upsampling where that is possible.
     """
-    if isinstance(block, Convolutions) and block.shortcut is None and can_join(block.body[0], pool, low):
+    if joins and isinstance(block, Convolutions) and block.shortcut is None and can_join(block.body[0], pool, low):
         y = convolve_joined(block.body[0], low, skip, offset_hw)  # type: ignore[arg-type]
         for module in list(block.body)[1:]:
             y = module(y)

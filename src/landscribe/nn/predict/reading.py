@@ -95,7 +95,8 @@ class SceneReader:
     def load_many(self, net: SegmentationNet, windows: Sequence[Window]) -> dict[int, Tensor]:
         """Return the stacks of windows of one size in one row, from left to right; sensors are read once."""
         stem: ReadyStem = net.stem  # type: ignore[assignment]  # `make_ready` sees to that
-        seen = {name: self._source(net, name, windows) for name in net.sensor_steps}
+        cubic = net.cubic_sensors
+        seen = {name: self._source(name, windows, step, name in cubic) for name, step in net.sensor_steps.items()}
         stacks = {stride: _by_table(stem, stride, seen) for stride in stem.channels}
         found = {stride: stack.to(self.engine.device) for stride, stack in stacks.items() if stack is not None}
         rest = [stride for stride in stacks if stride not in found]
@@ -128,9 +129,23 @@ class SceneReader:
                 stem.write(stride, images, valid, found[stride][:, :, top // stride : stop // stride])
         return found
 
-    def _source(self, net: SegmentationNet, name: str, windows: Sequence[Window]) -> Source:
+    def read_raw(self, name: str, window: Window, *, step: int = 1, cubic: bool = False) -> tuple[Tensor, Tensor]:
+        """Return what a network gets of one sensor before its stem.
+
+        Args:
+            name: Of the sensor.
+            window: Of the mirrored reference grid; its sides are multiples of `step`.
+            step: Reference pixels on a side that become one.
+            cubic: Mix sixteen neighbours in place of four.
+
+        Returns:
+            Raw values, float32 (1, C, h / step, w / step), and validity, bool (1, 1, h / step, w / step).
+        """
+        return self._source(name, [window], step, cubic).rows(0, window.height)
+
+    def _source(self, name: str, windows: Sequence[Window], step: int, cubic: bool) -> Source:
         """Read a sensor once for all windows."""
-        step, first = net.sensor_steps[name], windows[0]
+        first = windows[0]
         whole = Window(first.row, first.col, first.height, windows[-1].col_stop - first.col)
         if step == 1 and self.maps[name] == Affine.identity() and self.source.grids[name].shape_hw == self.shape_hw:
             return self._in_place(name, whole, windows)
@@ -139,7 +154,7 @@ class SceneReader:
         from_reference = Affine.translation(-there.col, -there.row) @ self.maps[name]
         raster = Raster(image_chw, valid_hw, from_reference, self.shape_hw)
         device = None if self.engine.device.type == "cpu" else self.engine.device
-        return _Resampled(pack_rasters([raster], device, cubic=name in net.cubic_sensors), windows, step)
+        return _Resampled(pack_rasters([raster], device, cubic=cubic), windows, step)
 
     def _in_place(self, name: str, whole: Window, windows: Sequence[Window]) -> _InPlace:
         rows, cols = (
@@ -200,8 +215,21 @@ def _by_table(stem: ReadyStem, stride: int, seen: Mapping[str, Source]) -> Tenso
 
 def input_window(net: SegmentationNet, tile: Window, shape_hw: tuple[int, int]) -> Window:
     """Return what a network must see to predict a tile: all that reaches it, up to the mirrored frame of the scene."""
+    return reaching_window(tile, shape_hw, net.divisor, net.spec.context, net.receptive_radius)
+
+
+def reaching_window(tile: Window, shape_hw: tuple[int, int], divisor: int, context: int, radius: int) -> Window:
+    """Return the part of a mirrored scene that reaches a tile, on the pooling grid.
+
+    Args:
+        tile: Part of the scene that begins on the pooling grid.
+        shape_hw: Size of the scene.
+        divisor: Of the pooling grid, in pixels.
+        context: By which the scene is mirrored at its edges.
+        radius: Pixels around one that reach it.
+    """
     (row, row_stop), (col, col_stop) = (
-        _input_span(net, start, stop, size)
+        _input_span(start, stop, size, divisor, context, radius)
         for start, stop, size in (
             (tile.row, tile.row_stop, shape_hw[0]),
             (tile.col, tile.col_stop, shape_hw[1]),
@@ -210,10 +238,10 @@ def input_window(net: SegmentationNet, tile: Window, shape_hw: tuple[int, int]) 
     return Window(row, col, row_stop - row, col_stop - col)
 
 
-def _input_span(net: SegmentationNet, start: int, stop: int, size: int) -> tuple[int, int]:
-    frame, reach = round_up(net.spec.context, net.divisor), net.receptive_radius
-    first, last = -frame, round_up(size + frame, net.divisor)
-    return max(first, start - round_up(reach, net.divisor)), min(last, round_up(stop + reach, net.divisor))
+def _input_span(start: int, stop: int, size: int, divisor: int, context: int, radius: int) -> tuple[int, int]:
+    frame = round_up(context, divisor)
+    first, last = -frame, round_up(size + frame, divisor)
+    return max(first, start - round_up(radius, divisor)), min(last, round_up(stop + radius, divisor))
 
 
 def round_up(value: int, divisor: int) -> int:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from landscribe.core.arrays import FloatArray
+from landscribe.core.arrays import BoolArray, FloatArray
 from landscribe.core.grid import Window
 from landscribe.core.pixel_source import PixelSource
 from landscribe.core.recipe import PredictTable
@@ -259,13 +259,24 @@ def blank_frame(
         net: Its context and classes.
         predict: Its `edges` and `empty_edges`.
     """
-    empty = [predict.edges == "empty" or name in predict.empty_edges for name in net.spec.classes]
+    empty_khw = empty_frame(window, shape_hw, net.spec.context, predict.empty_of(net.spec.classes))
+    if empty_khw is not None:
+        p_khw[empty_khw] = 0
+
+
+def empty_frame(window: Window, shape_hw: tuple[int, int], margin: int, empty_k: Sequence[bool]) -> BoolArray | None:
+    """Return where nothing is predicted in a window, (K, h, w); None where that is nowhere.
+
+    Args:
+        window: Part of a scene.
+        shape_hw: Size of the scene.
+        margin: Width of its frame.
+        empty_k: Classes whose frame is empty.
+    """
     rows = np.arange(window.row, window.row_stop)[:, None]
     cols = np.arange(window.col, window.col_stop)[None, :]
-    margin = net.spec.context
     frame_hw = np.minimum(np.minimum(rows, shape_hw[0] - 1 - rows), np.minimum(cols, shape_hw[1] - 1 - cols)) < margin
-    if any(empty) and frame_hw.any():
-        p_khw[np.array(empty)[:, None, None] & frame_hw] = 0
+    return np.array(empty_k)[:, None, None] & frame_hw if any(empty_k) and frame_hw.any() else None
 
 
 def views_at_once(net: SegmentationNet, engine: Engine, views: int, pixels: int) -> int:

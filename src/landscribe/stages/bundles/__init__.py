@@ -1,0 +1,1 @@
+"""A run carried elsewhere: one zip, and the proof that it gives what it promises."""
