@@ -4,7 +4,7 @@ BIN := .venv/bin
 QUICK := -m 'not slow' tests/core tests/io tests/cli tests/test_house.py tests/test_public.py tests/test_docs.py
 SPEED := burn trace rules score register chips train_step sweep first_pool scenes
 
-.PHONY: demo test quick check wheel oldest bench torture fuzz pages docs clean
+.PHONY: demo test quick check wheel version oldest bench torture fuzz pages docs clean
 TORCH := torch==2.13.0
 PIP := -m pip install --quiet --disable-pip-version-check
 
@@ -38,6 +38,11 @@ wheel:
 	dist/venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	dist/venv/bin/python $(PIP) --constraint constraints.txt $(TORCH) dist/landscribe-*.whl
 	cd dist && venv/bin/landscribe --help && venv/bin/landscribe doctor
+
+# A tag says the version that the package says.
+version:
+	@test "$(TAG)" = "v$$($(PYTHON) -c 'import sys; sys.path.insert(0, "src"); import landscribe; print(landscribe.__version__)')" \
+		|| { echo "tag $(TAG) is not the version in src/landscribe/__init__.py" >&2; exit 2; }
 
 # torch stays at the version above: older ones are had for GPUs only from most places.
 oldest:

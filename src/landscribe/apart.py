@@ -93,6 +93,11 @@ _given_up: dict[str, LandscribeError] = {}
 """What is not tried again by this process."""
 
 
+def can_work_apart() -> bool:
+    """Tell whether this system has what workers take: forks, limits of a process, and its end with its parent's."""
+    return sys.platform == "linux" and hasattr(os, "fork")
+
+
 def start() -> bool:
     """Get ready to hand out work; to be called from the main thread before anything opens a file.
 
@@ -101,7 +106,7 @@ def start() -> bool:
     """
     if _home:
         return True
-    fits = is_ours() and sys.platform == "linux" and threading.current_thread() is threading.main_thread()
+    fits = is_ours() and can_work_apart() and threading.current_thread() is threading.main_thread()
     if not fits or _inside.is_set():
         return False
     for stream in (sys.stdout, sys.stderr):

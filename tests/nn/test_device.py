@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from landscribe.errors import RecipeError
-from landscribe.nn.device import choose_engine, processor_dtype
+from landscribe.nn.device import Engine, bank_device, choose_engine, processor_dtype
+from landscribe.nn.predict.tiles import TILE_BYTES, tile_budget_bytes
+from landscribe.nn.private_ops import can_train_on
 
 
 def cpu_info(vendor, flags):
@@ -40,9 +42,27 @@ def test_what_was_asked_for_wins():
         ("abacus", None, "'abacus'"),
         ("meta", None, "'meta'"),
         ("cuda:99", None, "absent, got 'cuda:99'"),
+        ("xpu", None, r"need cpu \| cuda \| cuda:N \| mps"),
         ("cpu", "fp8", "got 'fp8', need bf16 | float32"),
     ],
 )
 def test_wrong_choices_are_named(device, precision, match):
     with pytest.raises(RecipeError, match=match):
         choose_engine(device, precision)
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="a Mac with its GPU")
+def test_apples_gpu_is_one_of_them_where_there_is_one():
+    with pytest.raises(RecipeError, match="device: absent, or other than the processor in a trial, got 'mps'"):
+        choose_engine("mps")
+
+
+def test_a_device_that_does_not_give_what_the_processor_gives_fails_the_trial():
+    assert can_train_on(torch.device("cpu"))
+    assert not can_train_on(torch.device("meta"))  # has no numbers at all
+
+
+def test_scenes_stay_outside_of_a_device_that_cannot_cut_them():
+    engine = Engine(torch.device("mps"), torch.float32, "as if")
+    assert bank_device(engine, 1, 0.5) == torch.device("cpu")
+    assert tile_budget_bytes(engine) == TILE_BYTES

@@ -15,6 +15,8 @@ from landscribe.process import is_ours
 
 BYTES = torch.uint8
 PRECISIONS = {"bf16": torch.bfloat16, "float32": torch.float32, "int8": BYTES}
+DEVICES = "cpu | cuda | cuda:N | mps"
+APPLE = torch.device("mps")
 CPU_INFO = Path("/proc/cpuinfo")
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 """Numbers of settings of glibc's `mallopt`."""
@@ -33,6 +35,11 @@ class Engine:
     """Why, for `doctor` and the manifest."""
 
     @property
+    def samples(self) -> bool:
+        """Whether rasters are cut and turned on the device: Apple's GPU has no double numbers, which that takes."""
+        return self.device.type == "cuda"
+
+    @property
     def precision(self) -> str:
         """`bf16`, `float32` or `int8`."""
         return next(name for name, dtype in PRECISIONS.items() if dtype == self.dtype)
@@ -42,8 +49,8 @@ def choose_engine(device: str | None = None, precision: str | None = None) -> En
     """Choose the device and the precision that is fastest there; a process of our own keeps memory then.
 
     Args:
-        device: `cpu`, `cuda`, `cuda:1` ...; None takes the first GPU (the one of its own, in a process that
-            `torchrun` started), else the processor.
+        device: `cpu`, `cuda`, `cuda:1` ..., `mps`; None takes the first GPU (the one of its own, in a process that
+            `torchrun` started), Apple's where a trial of it goes well, else the processor.
         precision: `bf16` or `float32`, or `int8` for prediction on a processor; None decides between the former two by
             what the device has in silicon.
 
@@ -57,6 +64,8 @@ def choose_engine(device: str | None = None, precision: str | None = None) -> En
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
         name = torch.cuda.get_device_name(chosen)
         dtype, reason = (torch.bfloat16, f"{name} has bf16") if fast else (torch.float32, f"{name} lacks bf16")
+    elif chosen.type == "mps":
+        dtype, reason = torch.float32, "Apple's GPU, which gave what the processor gives in a trial"
     else:
         dtype, reason = processor_dtype(CPU_INFO.read_text() if CPU_INFO.is_file() else "")
     if precision is not None:
@@ -98,7 +107,7 @@ def bank_device(engine: Engine, need_bytes: int, share: float) -> torch.device:
         need_bytes: What the scenes take.
         share: Of the GPU's free memory.
     """
-    if engine.device.type == "cuda" and need_bytes > share * torch.cuda.mem_get_info(engine.device)[0]:
+    if not engine.samples or need_bytes > share * torch.cuda.mem_get_info(engine.device)[0]:
         return torch.device("cpu")
     return engine.device
 
@@ -121,16 +130,26 @@ def _field(line: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
+def has_mps() -> bool:
+    """Tell whether torch has Apple's GPU here, and a trial on it gives what the processor gives."""
+    return torch.backends.mps.is_available() and private_ops.can_train_on(APPLE)
+
+
 def _find_device(name: str | None) -> torch.device:
     has_cuda = torch.cuda.is_available()
+    if name is None and has_cuda:
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     if name is None:
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if has_cuda else torch.device("cpu")
+        return APPLE if has_mps() else torch.device("cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise RecipeError(problem("device", "unknown", got=repr(name), need="cpu | cuda | cuda:N")) from error
-    if device.type not in {"cpu", "cuda"}:
-        raise RecipeError(problem("device", "unsupported", got=repr(name), need="cpu | cuda | cuda:N"))
+        raise RecipeError(problem("device", "unknown", got=repr(name), need=DEVICES)) from error
+    if device.type not in {"cpu", "cuda", "mps"}:
+        raise RecipeError(problem("device", "unsupported", got=repr(name), need=DEVICES))
+    if device.type == "mps" and not has_mps():
+        what = "absent, or other than the processor in a trial"
+        raise RecipeError(problem("device", what, got=repr(name), need="a Mac with its GPU", do="use cpu"))
     if device.type == "cuda":
         count = torch.cuda.device_count() if has_cuda else 0
         if (device.index or 0) >= count:

@@ -122,6 +122,26 @@ def can_multiply_bytes() -> bool:
     return same and near and torch.equal(pooled, functional.max_pool2d(x.float(), 2).to(torch.uint8))
 
 
+@functools.cache
+def can_train_on(device: torch.device) -> bool:
+    """Tell whether a small network gives on a device what it gives on the processor, forth and back."""
+    x, weight, bias = _small()
+
+    def run(on: torch.device) -> list[Tensor]:
+        image, kernel = x.to(on), weight.to(on).requires_grad_()
+        y = functional.relu(functional.conv2d(image, kernel, bias.to(on), padding=1))
+        y = functional.batch_norm(y, None, None, training=True)
+        y = functional.interpolate(functional.max_pool2d(y, 2), scale_factor=2, mode="nearest")
+        (gradient,) = torch.autograd.grad(functional.binary_cross_entropy_with_logits(y, torch.zeros_like(y)), kernel)
+        return [y.detach().cpu(), gradient.cpu()]
+
+    try:
+        ours, theirs = run(device), run(torch.device("cpu"))
+    except _BROKEN:
+        return False
+    return all(torch.allclose(a, b, atol=1e-3) for a, b in zip(ours, theirs, strict=True))
+
+
 def _small() -> tuple[Tensor, Tensor, Tensor]:
     """Return an image (2, 5, 8, 6), channels-last, a weight (16, 5, 3, 3) and a bias, the same each time."""
     generator = torch.Generator().manual_seed(0)

@@ -16,11 +16,13 @@ import shapely
 from affine import Affine
 
 from landscribe import __version__
+from landscribe.apart import can_work_apart
 from landscribe.core.burn import burn_share
 from landscribe.core.grid import Grid
 from landscribe.core.trace import trace
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
+from landscribe.io.run.owner import KNOWS_LOCKS
 from landscribe.workers import usable_processors
 
 PACKAGES = ("torch", "numpy", "numba", "rasterio", "pyogrio", "shapely", "geopandas", "opencv-python-headless")
@@ -41,10 +43,16 @@ def doctor() -> list[tuple[str, str, bool]]:
         ),
     ]
     rows += [(name, metadata.version(name), True) for name in PACKAGES]
-    rows += [_libraries(), _processor(), _memory(), _disk()]
+    rows += [_libraries(), _processor(), _memory(), _disk(), *_system()]
     rows += _engine()
     rows += [_burn_and_trace(), _write_and_read()]
     return rows
+
+
+def _system() -> list[tuple[str, str, bool]]:
+    apart = "in processes of their own" if can_work_apart() else "in place: only Linux limits a process of its own here"
+    lock = "one process at a time" if KNOWS_LOCKS else "without a lock: this system has none, use one process"
+    return [("files from outside", f"read {apart}", True), ("run folders", f"written by {lock}", True)]
 
 
 def _libraries() -> tuple[str, str, bool]:

@@ -17,6 +17,7 @@ try:
 except ImportError:  # no such locks on Windows
     fcntl = None  # type: ignore[assignment]
 
+KNOWS_LOCKS = fcntl is not None
 OWNER = ".owner"
 """Who works in the run folder; the file is there afterwards too, the lock on it is not."""
 _held: set[Path] = set()

@@ -153,7 +153,7 @@ class SceneReader:
         image_chw, valid_hw = self.source.read(name, there)
         from_reference = Affine.translation(-there.col, -there.row) @ self.maps[name]
         raster = Raster(image_chw, valid_hw, from_reference, self.shape_hw)
-        device = None if self.engine.device.type == "cpu" else self.engine.device
+        device = self.engine.device if self.engine.samples else None
         return _Resampled(pack_rasters([raster], device, cubic=cubic), windows, step)
 
     def _in_place(self, name: str, whole: Window, windows: Sequence[Window]) -> _InPlace:

@@ -78,7 +78,7 @@ def tile_budget_bytes(engine: Engine) -> int:
 
     On a processor this is fixed, so that a run gives the same bytes however busy the machine is.
     """
-    if engine.device.type == "cpu":
+    if engine.device.type != "cuda":
         return TILE_BYTES
     return int(GPU_SHARE * torch.cuda.get_device_properties(engine.device).total_memory)
 
