@@ -95,7 +95,7 @@ def open_published(folder: Path, list_folder: Path) -> Published:
         content = unseal(file.read_bytes(), str(file), do="take another folder, or delete it", sealed=False)
         stamps = {name: (int(size), int(when)) for name, (size, when) in content["files"].items()}
         return Published(folder, file, stamps, {str(k): str(v) for k, v in content["sources"].items()})
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         raise RecipeError(problem(str(file), "damaged", do="take another folder, or delete it")) from None
 
 

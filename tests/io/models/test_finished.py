@@ -144,7 +144,13 @@ def test_an_edited_model_is_refused_unless_it_is_trusted(tmp_path: Path) -> None
     assert look_at_models(tmp_path / "elsewhere", trust=True).edited == ("a/model.json",)
 
 
-@pytest.mark.parametrize("text", ["{}", '{"spec": 3}', '{"spec": {"name": "a", "classes": 3}}'])
+ENDLESS = (
+    '{"spec": {"name": "a", "classes": ["tree"], "scales": {"S": 1.0}, "sensors": '
+    '[{"name": "S", "kind": "rgb8", "bands": ["red"], "bits": 81e308}]}, "extra": {}}'
+)
+
+
+@pytest.mark.parametrize("text", ["{}", '{"spec": 3}', '{"spec": {"name": "a", "classes": 3}}', ENDLESS])
 def test_a_damaged_description_is_named(tmp_path: Path, text: str) -> None:
     write_model(tmp_path / "a", ["tree"]).write_text(text)
     with pytest.raises(IntegrityError, match=r"a/model.json: not the description of a model"):

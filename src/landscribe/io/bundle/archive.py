@@ -197,7 +197,7 @@ def _manifest(path: Path, content: bytes) -> Bundle:
     try:
         members = {str(name): (str(row["sha256"]), int(row["bytes"])) for name, row in values["members"].items()}
         return Bundle(path, str(values["landscribe"]), members)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise IntegrityError(problem(where, "damaged", got=type(error).__name__, do=COPY_AGAIN)) from None
 
 

@@ -30,7 +30,7 @@ from landscribe.io.run.runs import Run
 
 FINISHED = "finished.json"
 OPTION = "--models"
-_DAMAGED = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
+_DAMAGED = (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError)
 
 
 @dataclass(frozen=True)
