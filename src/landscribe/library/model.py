@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -104,11 +104,11 @@ class Model:
         self,
         image: ImageLike | Mapping[str, ImageLike],
         *,
-        grid: Grid | None = None,
+        grid: Grid | Mapping[str, Grid] | None = None,
         transform: Affine | Sequence[float] | None = None,
         crs: Any = None,
         nodata: float | None = None,
-        valid_hw: BoolArray | None = None,
+        valid_hw: BoolArray | Mapping[str, BoolArray] | None = None,
         anyway: bool = False,
         progress: Progress = silent,
     ) -> ClassRaster:
@@ -116,13 +116,12 @@ class Model:
 
         Args:
             image: Raw numbers as the sensor gives them: an array (C, H, W), an open data set of rasterio, a DataArray
-                of xarray with rio, or a path. Of models that read several sensors a mapping from their names to these,
-                each with its own place; arrays then come as data sets or DataArrays.
-            grid: Where an array lies.
+                of xarray with rio, or a path. Of models that read several sensors a mapping from their names to these.
+            grid: Where an array lies; of several sensors a mapping.
             transform: The same, from pixels (column, row) to ground, where no grid is given.
             crs: CRS of the ground, anything that pyproj takes for one.
             nodata: Value of an array that means "no data" in all bands; NaN lets NaN in.
-            valid_hw: False where an array has no data, (H, W).
+            valid_hw: False where an array has no data, (H, W); of several sensors a mapping.
             anyway: Predict an image that lies outside of what the models were trained on too, with a note.
             progress: Told of each tile.
 
@@ -134,8 +133,12 @@ class Model:
                 nothing was said, or lies outside of what the models were trained on.
             LimitError: If it does not fit into memory.
         """
-        place = Place(grid, transform, crs, nodata, valid_hw)
-        images = self._read(image, place)
+
+        def place_of(name: str) -> Place:
+            own = grid.get(name) if isinstance(grid, Mapping) else grid
+            return Place(own, transform, crs, nodata, valid_hw.get(name) if isinstance(valid_hw, Mapping) else valid_hw)
+
+        images = self._read(image, place_of)
         reference = images[next(iter(images))]
         notes = self._cautions(images, reference, anyway=anyway)
         kinds = {sensor.name: sensor.kind for sensor in self.finished.sensors}
@@ -195,16 +198,16 @@ class Model:
         head = f"{self.finished.folder}; {self.engine.device}, {self.engine.precision}"
         return box("Model", head, table(["network", "classes"], rows, text=2), sensors, lines(self.notes))
 
-    def _read(self, image: ImageLike | Mapping[str, ImageLike], place: Place) -> dict[str, Image]:
+    def _read(self, image: ImageLike | Mapping[str, ImageLike], place_of: Callable[[str], Place]) -> dict[str, Image]:
         names = list(self.sensors)
         if not isinstance(image, Mapping):
             if len(names) > 1:
                 need = f"a mapping from {', '.join(names)} to images"
                 raise DataError(problem("image", "the models read several sensors of a scene", got="one", need=need))
-            return {names[0]: self._read_sensor(names[0], image, "image", place)}
+            return {names[0]: self._read_sensor(names[0], image, "image", place_of(names[0]))}
         if set(image) != set(names):
             raise DataError(problem("image", "other sensors", got=", ".join(map(str, image)), need=", ".join(names)))
-        found = {name: self._read_sensor(name, image[name], f"image, {name}", place) for name in names}
+        found = {name: self._read_sensor(name, image[name], f"image, {name}", place_of(name)) for name in names}
         first = found[names[0]].grid
         for name, one in found.items():
             if one.grid.crs == first.crs and not one.grid.footprint.intersects(first.footprint):
