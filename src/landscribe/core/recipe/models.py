@@ -188,6 +188,10 @@ class ScheduleTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """For `decay = "power"`."""
     restart_every: Annotated[int, Field(ge=0)] = 0
     """Take a new optimiser after each so many epochs of a stage; 0 never."""
+    prior: Annotated[float, Field(ge=0, le=0.5)] = 0.01
+    """What a network guesses before it has learned anything: of each class its share of the labelled training ground,
+    at least this. Else it begins with a half of everything, and a rare class is found only when that has been
+    unlearned. 0 leaves biases as they were drawn, as both DSTL methods do."""
     warmup: Share = 0.05
     """Share of the run, or of each stage, over which the rate rises from zero."""
     clip_norm: NonNegative = 1.0

@@ -116,4 +116,23 @@ def set_up(
     """
     net = build_network(spec, compute_statistics(decoded.scenes, table.inputs.clip_percent), seed=seed)
     bank = load_bank(decoded.scenes, net.sensor_steps, home, cubic=net.cubic_sensors, decoded=decoded)
+    if table.schedule.prior:
+        guess_shares(net, bank, table.schedule.prior)
     return Setup(net, bank, engine, table.loss, table.chips, table.schedule, seed, state, ranks)
+
+
+@torch.no_grad()
+def guess_shares(net: SegmentationNet, bank: ChipBank, least: float) -> None:
+    """Set the biases of a network's last layer so that it guesses each class's share of the labelled ground.
+
+    Args:
+        net: A new network, changed in place.
+        bank: The training scenes.
+        least: Share below which none is guessed, above 0: a class that is next to impossible would hardly be learned.
+
+    Source:
+        Lin et al. (2017), arXiv:1708.02002, section 3.3, with one share for all classes.
+    """
+    shares = [places.count / max(bank.anywhere.count, 1) for places in bank.of_class]
+    guess_k = torch.tensor(shares, dtype=torch.float32).clamp(least, 1 - least)
+    net.unet.head.get_parameter("bias").copy_(torch.logit(guess_k))
