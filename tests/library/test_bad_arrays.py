@@ -73,8 +73,9 @@ def test_nan_may_be_let_in(models: Path) -> None:
     ("raster", "given", "message"),
     [
         (np.zeros((7, 11), np.int32), PLACE, r"type of the raster, got int32.*trace\(map == 3\)"),
-        (np.eye(7, 11, dtype=np.uint8), PLACE, r"numbers 0 and 1 in bytes.*astype\(bool\)"),
-        (np.full((7, 11), 1.5), PLACE, "outside of 0..1|out of range|0..1"),
+        (np.arange(77, dtype=np.uint8).reshape(7, 11) // 13, PLACE, r"like a map of classes, got 6 whole.*map == 3"),
+        (np.linspace(0, 150.5, 77).reshape(7, 11), PLACE, "neither probabilities nor classes, got 0 to 150.5"),
+        (np.full((7, 11), 7.5), {**PLACE, "taken_for": "probability"}, r"out of range|0\.\.1"),
         (np.zeros((2, 7, 11), bool), {**PLACE, "classes": ["a"]}, "names of classes, got 1, need 2"),
         (np.zeros((7, 11), bool), {}, "trace: no transform"),
         (np.zeros((7, 11), bool), {**PLACE, "threshold": {"b": 0.5}}, "threshold: of other classes, got b"),

@@ -75,6 +75,24 @@ def test_what_is_left_out_is_counted() -> None:
         ls.burn(lines[:1], GRID)
 
 
+def test_numbers_tell_what_they_are_or_somebody_says_it() -> None:
+    mask = np.zeros(GRID.shape_hw, bool)
+    mask[11:31, 13:41] = True
+    exact = ls.trace(mask, grid=GRID)
+    for same in (mask.astype(np.uint8), mask * np.uint8(255), mask.astype(np.float32)):
+        found = ls.trace(same, grid=GRID)
+        assert found.geometry.iloc[0].equals(exact.geometry.iloc[0])
+        assert found.attrs["taken_for"] == "mask"
+    slope = np.tile(np.linspace(0, 1, 61, dtype=np.float32), (43, 1))
+    half = ls.trace(slope, grid=GRID)
+    percent = ls.trace(slope * 100, grid=GRID)
+    assert (half.attrs["taken_for"], percent.attrs["taken_for"]) == ("probability", "percent")
+    assert half.geometry.iloc[0].symmetric_difference(percent.geometry.iloc[0]).area < 1e-3
+    faint = np.rint(slope * 90).astype(np.uint8)  # never above 0.36 if 255 stands for 1
+    assert len(ls.trace(faint, grid=GRID)) == 1
+    assert len(ls.trace(faint, grid=GRID, taken_for="probability")) == 0
+
+
 def test_pixels_without_data_are_outside() -> None:
     field = np.full(GRID.shape_hw, 0.9, np.float32)
     field[:, 30:] = np.nan

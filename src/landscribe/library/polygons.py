@@ -17,6 +17,7 @@ from landscribe.core.features import join_features, make_features, of_class
 from landscribe.core.grid import Grid, Window
 from landscribe.core.legend import LandClass, Legend, default_colour
 from landscribe.core.trace.classes import trace_classes
+from landscribe.core.trace.meaning import meaning_of, numbers_of
 from landscribe.core.tracing import Connectivity, TraceMode, Tracing
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.safety import check_size
@@ -26,6 +27,7 @@ from landscribe.library.images import ImageLike, Place, read_image
 from landscribe.library.rasters import ClassRaster
 from landscribe.workers import usable_processors
 
+TakenFor = Literal["mask", "probability", "percent"]
 BurnMode = Literal["share", "gdal", "touched", "opencv"]
 Polygons = Any
 """A GeoDataFrame, a GeoSeries, or the path of a vector file."""
@@ -44,6 +46,7 @@ def trace(
     nodata: float | None = None,
     valid_hw: BoolArray | None = None,
     classes: Sequence[str] | None = None,
+    taken_for: TakenFor | None = None,
     threshold: float | Mapping[str, float] = DEFAULT.threshold,
     mode: TraceMode = DEFAULT.mode,
     min_area_px: float = DEFAULT.min_area_px,
@@ -61,13 +64,15 @@ def trace(
 
     Args:
         raster: What `Model.predict` or `burn` returned; or an array (H, W) or (K, H, W), a data set of rasterio or a
-            DataArray: bool for masks, uint8 for 0..255 = 0..1, floats 0..1 with NaN where there is no data.
+            DataArray: masks of 0 and 1 or 0 and 255, bytes for 0..255 = 0..1, floats 0..1 with NaN where there is no
+            data, percent.
         grid: Where an array lies.
         transform: The same, from pixels (column, row) to ground, where no grid is given.
         crs: CRS of the ground, anything that pyproj takes for one.
         nodata: Value of an array that means "no data" in all bands.
         valid_hw: False where an array has no data, (H, W).
         classes: Names of an array's bands; None calls one band `feature` and several `1`, `2` ...
+        taken_for: What the numbers are; None lets them tell, by the rule of `landscribe trace`.
         threshold: A pixel is inside where the raster is at or above it; one for all classes, or one for each name.
         mode: Between pixel centres, along pixel borders, or through the centres of the outermost pixels.
         min_area_px: Smaller polygons are left out.
@@ -83,7 +88,8 @@ def trace(
 
     Returns:
         Polygons with the columns `scene, class_id, class_name, score, area, geometry`; areas are square metres, or
-        square pixels without a CRS. `attrs["dropped"]` counts what was left out, by class and reason.
+        square pixels without a CRS. `attrs["dropped"]` counts what was left out, by class and reason;
+        `attrs["taken_for"]` says what the numbers were taken for.
 
     Raises:
         DataError: If it is no such raster, its numbers are outside of 0..1, or it lies nowhere.
@@ -100,7 +106,7 @@ def trace(
         Traceback (most recent call last):
         landscribe.errors.DataError: trace: no transform: nobody says where it lies, need transform=... and crs=...
     """
-    found = _class_raster(raster, Place(grid, transform, crs, nodata, valid_hw), classes)
+    found = _class_raster(raster, Place(grid, transform, crs, nodata, valid_hw), classes, taken_for)
     values_khw, names = found.values, found.legend.names
     of_each = _thresholds(threshold, names)
     tracings = [
@@ -130,7 +136,7 @@ def trace(
         area = traced.area_px * found.grid.pixel_area
         parts.append(make_features(scene, land_class, ground, score=traced.score, area=area, crs=found.grid.crs))
     features = join_features(parts, found.grid.crs)
-    features.attrs["dropped"] = dropped
+    features.attrs |= {"dropped": dropped, "taken_for": found.taken_for}
     return features
 
 
@@ -226,26 +232,49 @@ class _Found:
     grid: Grid
     legend: Legend
     name: str
+    taken_for: str = "probability"
 
 
-def _class_raster(raster: ClassRaster | ImageLike, place: Place, classes: Sequence[str] | None) -> _Found:
+def _class_raster(
+    raster: ClassRaster | ImageLike, place: Place, classes: Sequence[str] | None, taken_for: TakenFor | None
+) -> _Found:
     if isinstance(raster, ClassRaster):
         return _Found(raster.values_khw, raster.valid_hw, raster.grid, raster.legend, raster.name)
     image = read_image(raster, "trace", replace(place, lets_nan_in=True))
-    values = image.values_chw
+    values, meaning = image.values_chw, "mask"
     if values.dtype not in (np.bool_, np.uint8) and values.dtype.kind != "f":
         do = "trace(map == 3) for a class of a class map, trace(image / 100) for percent"
         got, need = values.dtype.name, "bool, uint8 (0..255 for 0..1) or floats 0..1"
         raise DataError(problem("trace", "type of the raster", got=got, need=need, do=do))
-    if values.dtype == np.uint8 and values.max() == 1:
-        do = "trace(mask.astype(bool)), or trace(mask * 255)"
-        raise DataError(problem("trace", "numbers 0 and 1 in bytes, where 255 stands for 1", do=do))
+    if values.dtype != np.bool_:
+        values, meaning = _unit(values, image.valid_hw, taken_for)
     names = [UNNAMED] if len(values) == 1 else [str(k + 1) for k in range(len(values))]
     names = names if classes is None else [str(one) for one in classes]
     if len(names) != len(values):
         raise DataError(problem("trace", "names of classes", got=len(names), need=f"{len(values)}, one for each band"))
     legend = Legend(tuple(LandClass(k + 1, one, default_colour(k)) for k, one in enumerate(names)))
-    return _Found(values, image.valid_hw, image.grid, legend, image.name)
+    return _Found(values, image.valid_hw, image.grid, legend, image.name, meaning)
+
+
+def _unit(values: AnyArray, valid_hw: BoolArray, taken_for: TakenFor | None) -> tuple[AnyArray, str]:
+    """Return numbers as `trace` of the command line takes them, and what they were taken for."""
+    numbers = numbers_of(values, valid_hw)
+    meaning = taken_for
+    if meaning is None and numbers.pixels:
+        found = meaning_of(numbers, "trace", bands=len(values), is_bytes=values.dtype == np.uint8)
+        if found == "classes" and len(numbers.values or ()) == 1:
+            found = "probability"  # the same everywhere
+        if found == "classes":
+            do = "trace(map == 3) for one class, or say taken_for='probability'"
+            got = f"{len(numbers.values or ())} whole numbers"
+            raise DataError(problem("trace", "looks like a map of classes", got=got, need="a raster of one", do=do))
+        meaning = found
+    known = np.where(valid_hw, values, values.dtype.type(0))
+    if meaning == "mask":
+        return known != 0, "mask"
+    if meaning == "percent":
+        return known.astype(np.float32) / np.float32(100), "percent"
+    return known, "probability"
 
 
 def _thresholds(threshold: float | Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
