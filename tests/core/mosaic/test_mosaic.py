@@ -153,3 +153,11 @@ def test_scenes_apart_are_left_alone() -> None:
     assert not +counts
     assert overlapping([sheet(LEFT), sheet(far), sheet(RIGHT)]) == {0, 2}
     assert overlapping([sheet(box(0, 0, 110, 100)), sheet(box(110, 0, 220, 100))]) == set()
+
+
+@pytest.mark.parametrize("second", [RIGHT, box(500, 0, 600, 100)])
+def test_scenes_without_a_polygon_still_lie_somewhere(second: Polygon) -> None:
+    found, counts = as_one_map([empty_features(UTM), empty_features(UTM)], [sheet(LEFT), sheet(second)])
+    assert len(found) == 0
+    assert found.crs == UTM
+    assert not any(counts.values())

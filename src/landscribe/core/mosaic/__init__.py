@@ -39,9 +39,9 @@ def as_one_map(parts: Sequence[gpd.GeoDataFrame], sheets: Sequence[Sheet]) -> tu
         became fewer polygons (`JOINED`). A joined polygon is of the scene that has most of it.
     """
     counts: Counter[str] = Counter()
-    pairs = neighbours(sheets)
+    pairs, crs = neighbours(sheets), parts[0].crs if parts else None  # which holds without a polygon, too
     if not len(pairs):
-        return join_features(parts), counts
+        return join_features(parts, crs), counts
     lost = lost_ground(sheets, pairs)
     owned, cut = [], []
     for part, sheet, gone in zip(parts, sheets, lost, strict=True):
@@ -50,7 +50,7 @@ def as_one_map(parts: Sequence[gpd.GeoDataFrame], sheets: Sequence[Sheet]) -> tu
         counts[TWICE] += twice
         cut.append(kept)
     number = np.repeat(np.arange(len(cut)), [len(part) for part in cut])
-    features = join_features(cut)
+    features = join_features(cut, crs)
     groups = _groups(features, number, pairs, owned, sheets)
     counts[JOINED] = sum(len(group) for group in groups)
     return _united(features, groups, sheets, number), counts
