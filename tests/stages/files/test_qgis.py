@@ -22,7 +22,7 @@ from small_scenes import RECIPE, write_image, write_labels
 # Debian's `qgis_process` is a script that hands on an argument which the program does not know.
 PROCESS = shutil.which("qgis_process.bin") or shutil.which("qgis_process")
 PYTHON = "/usr/bin/python3"
-LOOK = Path(__file__).parents[2] / "helpers" / "qgis_look.py"
+HELPERS = Path(__file__).parents[2] / "helpers"
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def algorithm(home: Path, name: str, **parameters: object) -> subprocess.Complet
 
 
 def look(home: Path, *files: Path | str) -> dict[str, dict]:
-    command = [PYTHON, str(LOOK), str(home / "picture.png"), *map(str, files)]
+    command = [PYTHON, str(HELPERS / "qgis_look.py"), str(home / "picture.png"), *map(str, files)]
     done = subprocess.run(command, env=environment(home), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)
@@ -119,6 +119,24 @@ def test_review_offers_verdicts_and_classes(home: Path) -> None:
     with pytest.raises(IntegrityError, match=r"features.gpkg"):
         review(Run(damaged), home / "other.gpkg")
     assert not (home / "other.gpkg").exists()
+
+
+@pytest.mark.slow
+def test_cancel_stops_the_command_which_has_time_to_tidy_up(home: Path) -> None:
+    program = (
+        "import signal, sys, time, pathlib\n"
+        "def leave(*_):\n    pathlib.Path('left').write_text('tidy'); sys.exit(130)\n"
+        "signal.signal(signal.SIGTERM, leave)\n"
+        "print('prepare a: 1 of 4', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    plugin = Path(landscribe.__file__).parent / "qgis" / "plugin.py"
+    command = [PYTHON, str(HELPERS / "qgis_cancel.py"), str(plugin), sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment(home), cwd=home, capture_output=True, text=True, timeout=120)
+    ended = json.loads(done.stdout)
+    assert (ended["said"], ended["percent"]) == ("cancelled", 25)
+    assert ended["seconds"] < 30
+    assert (home / "left").read_text() == "tidy"
 
 
 def test_a_run_without_polygons_has_nothing_to_review(tmp_path: Path) -> None:
