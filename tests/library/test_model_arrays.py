@@ -173,3 +173,10 @@ def test_tiles_are_told(home: Path, model: ls.Model) -> None:
     model.predict(home / "whole.tif", progress=lambda *what: told.append(what))
     assert told[-1] == ("predict whole", len(told), len(told))
     assert len(told) > 3
+
+
+def test_a_bar_is_shown_where_it_is_asked_for(home: Path, model: ls.Model, capfd: pytest.CaptureFixture[str]) -> None:
+    model.predict(home / "whole.tif", progress=True)
+    assert "predict whole: 1 of 4" in capfd.readouterr().err
+    model.predict(home / "whole.tif")
+    assert capfd.readouterr().err == ""

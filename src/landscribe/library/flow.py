@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from landscribe.io.bundle.models import is_bundle, models_at
 from landscribe.io.project import Progress, Project, StageResult
 from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import LoadedRecipe, load_recipe, make_recipe, recipe_of_run
-from landscribe.library.progress import Told, progress_bars
-from landscribe.pipeline import Reporting, run_pipeline, silently
+from landscribe.library.progress import open_progress
+from landscribe.pipeline import run_pipeline
 from landscribe.stages.init import write_recipe
 
 RecipeLike = Recipe | LoadedRecipe | Mapping[str, Any] | str | Path
@@ -159,24 +158,15 @@ def run(
         if ready is not None:
             project = projects.with_models(project, ready, trust=trust, given=_bundle(models))
         folder = open_run(Path(run_dir))
-        results = list(run_pipeline(replace(project, anyway=anyway), folder, ready, reporting=_reporting(progress)))
+        results = list(
+            run_pipeline(replace(project, anyway=anyway), folder, ready, reporting=lambda: open_progress(progress))
+        )
     _raise_failures(results)
     return folder
 
 
 def _bundle(models: str | Path | None) -> Path | None:
     return Path(models) if models is not None and is_bundle(Path(models)) else None
-
-
-def _reporting(progress: Progress | bool) -> Reporting:
-    if isinstance(progress, bool):
-        return progress_bars if progress else silently
-
-    @contextlib.contextmanager
-    def given() -> Iterator[Told]:
-        yield progress
-
-    return given
 
 
 def _raise_failures(results: Sequence[StageResult]) -> None:

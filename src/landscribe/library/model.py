@@ -25,7 +25,7 @@ from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.bundle.models import models_at
 from landscribe.io.models.finished import FinishedModels, look_at_models
 from landscribe.io.models.ranges import CAUTION, outside, percentiles
-from landscribe.io.project import Progress, Project, open_project, silent
+from landscribe.io.project import Project, open_project
 from landscribe.io.raster.suspects import thin
 from landscribe.io.run.runs import Run
 from landscribe.io.run.tuned import effective_recipe
@@ -33,6 +33,7 @@ from landscribe.io.source.images import wrong_bands
 from landscribe.io.source.patterns import own_kinds
 from landscribe.io.source.sensor_files import SensorFile, open_sensor
 from landscribe.library.images import Image, ImageLike, Place, path_of, read_image
+from landscribe.library.progress import Told, open_progress
 from landscribe.library.rasters import ClassRaster
 from landscribe.nn.device import Engine, choose_engine
 from landscribe.nn.predict.spectral import spectral_field, spectral_scene
@@ -110,7 +111,7 @@ class Model:
         nodata: float | None = None,
         valid_hw: BoolArray | Mapping[str, BoolArray] | None = None,
         anyway: bool = False,
-        progress: Progress = silent,
+        progress: Told | bool = False,
     ) -> ClassRaster:
         """Predict the probability of every class, without seams, byte for byte as `landscribe predict` does.
 
@@ -123,7 +124,7 @@ class Model:
             nodata: Value of an array that means "no data" in all bands; NaN lets NaN in.
             valid_hw: False where an array has no data, (H, W); of several sensors a mapping.
             anyway: Predict an image that lies outside of what the models were trained on too, with a note.
-            progress: Told of each tile.
+            progress: Told of each tile; True shows a bar.
 
         Returns:
             Probabilities on the grid of the first sensor.
@@ -155,12 +156,13 @@ class Model:
         fields = [self._field(source, k) for k in range(len(self.networks.formulas))]
         windows = windows_of(self.networks.nets, settings, reference.grid.shape_hw, self.engine)
         values_khw = np.zeros((len(self.legend), height, width), np.uint8)
-        with closing(predict_windows(self.networks.nets, source, self.engine, settings, windows)) as predicted:
+        running = predict_windows(self.networks.nets, source, self.engine, settings, windows)
+        with open_progress(progress) as tell, closing(running) as predicted:
             for number, (window, net_khw) in enumerate(predicted, start=1):
                 outputs = [*net_khw, *(band for field in fields for band in field(window) / np.float32(255))]
                 valid = reference.valid_hw[window.slices]
                 values_khw[:, *window.slices] = to_bytes(outputs, valid, owners, settings)[:-1]
-                progress(f"predict {reference.name}", number, len(windows))
+                tell(f"predict {reference.name}", number, len(windows))
         return ClassRaster(values_khw, reference.valid_hw, reference.grid, self.legend, reference.name, notes)
 
     def polygons(self, raster: ClassRaster) -> gpd.GeoDataFrame:

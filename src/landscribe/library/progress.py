@@ -51,6 +51,17 @@ def progress_bars() -> Iterator[Told]:
         yield tell
 
 
+def open_progress(progress: Told | bool) -> AbstractContextManager[Told]:
+    """Open what somebody gave for `progress`: a callback of theirs, True for bars, False for nothing."""
+    if isinstance(progress, bool):
+        return progress_bars() if progress else contextlib.nullcontext(_tell_nobody)
+    return contextlib.nullcontext(progress)
+
+
+def _tell_nobody(_what: str, _done: int, _total: int) -> None:
+    pass
+
+
 def bars_on(console: Console) -> AbstractContextManager[Told]:
     """Open a callback that shows progress on a console: a bar on a terminal, a plain line now and then elsewhere."""
     if console.is_terminal and not os.environ.get("CI"):
