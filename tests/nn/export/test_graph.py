@@ -14,6 +14,7 @@ from landscribe.core.arrays import AnyArray, FloatArray
 from landscribe.core.recipe import DataTable, InputTable, NetworkTable, PredictTable, Recipe, VectorizeTable
 from landscribe.core.sensors import SensorSpec
 from landscribe.errors import IntegrityError, RecipeError
+from landscribe.io.settings import load_recipe
 from landscribe.nn.export.graph import FIELD, MASK, PROBABILITY, GraphSpec, ProbabilityGraph, plan_graph
 from landscribe.nn.export.replay import compare, predict_by_graph, predict_by_torch
 from landscribe.nn.network.bundle import ModelSpec, SegmentationNet, build_network
@@ -67,6 +68,8 @@ CASES = {
     "empty edges": Case((SMALL,), predict=PredictTable(symmetries=1, empty_edges=("road",))),
     "patches": Case((SMALL,), predict=PredictTable(symmetries=1, patch=16)),
     "patches that overlap": Case((SMALL,), predict=PredictTable(symmetries=4, patch=16, step=8, combine="geometric")),
+    "patches for two depths": Case((SMALL, NetworkTable(filters=2, depth=4)), classes=(("house",), ("road",)),
+                                   predict=PredictTable(symmetries=4, patch=16, step=8)),
     "patches within": Case((SMALL,), predict=PredictTable(symmetries=1, patch=16, edges="empty")),
 }  # fmt: skip
 
@@ -126,6 +129,27 @@ def test_a_graph_over_a_scene_gives_what_predict_gives(name: str) -> None:
     if CASES[name].predict.empty_edges:
         assert not found[1, : plan.context].any()
         assert found[0, : plan.context].any()
+
+
+@pytest.mark.parametrize("name", ["dstl-lopuhin", "dstl-ternaus"])
+def test_networks_of_the_reference_methods_are_said_whole(name: str) -> None:
+    recipe = load_recipe(name).recipe
+    tables = {repr(t.network): t.network for t in recipe.models if t.kind == "network"}
+    for table in tables.values():
+        case = Case((table,), InputTable(resample="cubic"), recipe.predict.model_copy(update={"symmetries": 1}),
+                    context=16, two_sensors=True)  # fmt: skip
+        nets, plan, _ = make_case(case)
+        side = (recipe.predict.patch or 0) + 2 * 16
+        rng = np.random.default_rng(7)
+        images = {
+            e.name: rng.integers(0, 2047, (1, len(e.sensor.bands), side, side)).astype(np.float32) for e in plan.inputs
+        }
+        (found,) = InTorch(ProbabilityGraph(nets, plan)).run(images, [PROBABILITY])
+        given = {n: torch.from_numpy(image) for n, image in images.items()}
+        valid = {n: torch.ones(1, 1, side, side, dtype=torch.bool) for n in images}
+        with torch.inference_mode():
+            wanted = torch.sigmoid(nets[0](given, valid)).numpy()
+        np.testing.assert_allclose(found, wanted, atol=2e-5)  # a step of 255 is 4e-3
 
 
 def test_tiles_of_a_graph_have_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:

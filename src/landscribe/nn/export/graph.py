@@ -8,6 +8,7 @@ reference grid, and going over a scene in windows.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -103,10 +104,7 @@ def plan_graph(
         raise RecipeError(
             problem("predict.precision = 'int8'", "takes its ranges from each scene; a graph has none", do=do)
         )
-    frames = sorted({(net.divisor, net.spec.context) for net in nets})
-    if len(frames) > 1:
-        got = " and ".join(f"{context} px in steps of {divisor} px" for divisor, context in frames)
-        raise RecipeError(problem("networks", "see different frames of a scene; one graph has one", got=got))
+    divisor, context = _frame(nets, predict)
     owners = find_owners(legend, [(row, net.spec.classes) for row, net in zip(rows, nets, strict=True)], predict)
     inputs: dict[tuple[str, int, bool], GraphInput] = {}
     members = []
@@ -141,10 +139,24 @@ def plan_graph(
         tuple(table.threshold.of(name) for name in legend),
         table.exclusive,
         table.shared_borders,
-        frames[0][0],
-        frames[0][1],
+        divisor,
+        context,
         max(net.receptive_radius for net in nets),
     )
+
+
+def _frame(nets: Sequence[SegmentationNet], predict: PredictTable) -> tuple[int, int]:
+    """Return the divisor and the context that all networks have, or refuse them.
+
+    Patches see their context and nothing more, so that networks of several depths may stand side by side there; else
+    the frame in which a scene is mirrored ends at the pooling grid of each.
+    """
+    frames = sorted({(net.divisor, net.spec.context) for net in nets})
+    contexts = {context for _, context in frames}
+    if len(frames) > 1 and (predict.patch is None or len(contexts) > 1):
+        got = " and ".join(f"{context} px in steps of {divisor} px" for divisor, context in frames)
+        raise RecipeError(problem("networks", "see different frames of a scene; one graph has one", got=got))
+    return math.lcm(*(divisor for divisor, _ in frames)), frames[0][1]
 
 
 class ProbabilityGraph(nn.Module):
