@@ -149,7 +149,7 @@ def test_networks_of_the_reference_methods_are_said_whole(name: str) -> None:
         valid = {n: torch.ones(1, 1, side, side, dtype=torch.bool) for n in images}
         with torch.inference_mode():
             wanted = torch.sigmoid(nets[0](given, valid)).numpy()
-        np.testing.assert_allclose(found, wanted, atol=2e-5)  # a step of 255 is 4e-3
+        np.testing.assert_allclose(found, wanted, atol=1e-4)  # a step of 255 is 4e-3
 
 
 def test_tiles_of_a_graph_have_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
