@@ -79,7 +79,7 @@ def settle_process() -> None:
     # What torch's exporter of graphs says of packages that it has no need of here, and of its own code.
     logging.getLogger("torch.onnx._internal.exporter._registration").addFilter(_is_no_skip)
     warnings.filterwarnings("ignore", message=r".*LeafSpec.* is deprecated", category=FutureWarning)
-    warnings.filterwarnings("ignore", message=r"# The axis name: \w+ will not be used", category=UserWarning)
+    warnings.filterwarnings("ignore", message=r"# The axis name: .* will not be used", category=UserWarning)
     warnings.showwarning = _hear
     _ours.set()
 

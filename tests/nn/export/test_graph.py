@@ -25,6 +25,7 @@ from scenes import make_arrays
 
 RGB = SensorSpec("RGB", "worldview3-rgb", ("red", "green", "blue"), 11)
 M = SensorSpec("M", "worldview3-m", ("coastal", "blue", "green", "yellow", "red", "red_edge", "nir1", "nir2"), 11)
+P = SensorSpec("P", "worldview3-p", ("pan",), 11)
 H, W = 53, 61
 
 
@@ -40,6 +41,7 @@ class Case:
         default_factory=lambda: VectorizeTable.model_validate({"threshold": {"default": 0.5}})
     )
     two_sensors: bool = False
+    three_sensors: bool = False
     context: int = 8
 
 
@@ -65,6 +67,7 @@ CASES = {
     "two sensors": Case((SMALL,), InputTable(indices=("ndvi",), mask=True), two_sensors=True),
     "branch": Case((SMALL,), InputTable(low="branch", indices=("ndvi",), mask=True), two_sensors=True),
     "cubic": Case((SMALL,), InputTable(resample="cubic"), two_sensors=True),
+    "one band": Case((SMALL,), InputTable(low="branch"), three_sensors=True, two_sensors=True),
     "empty edges": Case((SMALL,), predict=PredictTable(symmetries=1, empty_edges=("road",))),
     "patches": Case((SMALL,), predict=PredictTable(symmetries=1, patch=16)),
     "patches that overlap": Case((SMALL,), predict=PredictTable(symmetries=4, patch=16, step=8, combine="geometric")),
@@ -77,8 +80,8 @@ CASES = {
 def make_case(case: Case, seed: int = 3) -> tuple[list[SegmentationNet], GraphSpec, SceneArrays]:
     """Networks with random weights and running statistics, their plan, and a scene with holes."""
     rng = np.random.default_rng(seed)
-    sensors = (RGB, M) if case.two_sensors else (RGB,)
-    scale = {"RGB": 1.0, "M": 4.0}
+    sensors = (RGB, M)[: 1 + case.two_sensors] + ((P,) if case.three_sensors else ())
+    scale = {"RGB": 1.0, "M": 4.0, "P": 1.0}
     nets = []
     for number, (table, classes) in enumerate(zip(case.tables, case.classes, strict=True)):
         statistics = {s.name: BandStatistics(*(np.full(len(s.bands), v, np.float32) for v in (20, 1900, 700, 300)))
@@ -102,6 +105,7 @@ def make_case(case: Case, seed: int = 3) -> tuple[list[SegmentationNet], GraphSp
     if case.two_sensors:
         images["M"] = rng.integers(0, 2047, (8, 14, 16)).astype(np.uint16)
         valid["M"] = rng.random((14, 16)) > 0.05
+        images["P"] = rng.integers(0, 2047, (1, H, W)).astype(np.uint16)
         maps["M"] = Affine.translation(0.3, -0.2) @ Affine.scale(0.25)
     return nets, plan, make_arrays(images, maps=maps, valid=valid, sensors=sensors)
 
@@ -232,7 +236,19 @@ needs_onnx = pytest.mark.skipif(not has_onnx(), reason="the extra landscribe[onn
 @pytest.mark.slow
 @pytest.mark.filterwarnings(*EXPORTER_SAYS)
 @pytest.mark.parametrize(
-    "name", ["double", "residual", "densenet", "inception", "branch", "two networks", "geometric", "patches", "cubic"]
+    "name",
+    [
+        "double",
+        "residual",
+        "densenet",
+        "inception",
+        "branch",
+        "two networks",
+        "geometric",
+        "patches",
+        "cubic",
+        "one band",
+    ],
 )
 def test_onnx_runtime_gives_what_torch_gives(name: str) -> None:
     from landscribe.nn.export.onnx_file import GraphRunner, export_graph

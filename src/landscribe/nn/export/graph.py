@@ -172,7 +172,7 @@ class ProbabilityGraph(nn.Module):
         ready = [copy.deepcopy(net).eval().requires_grad_(False).float().cpu() for net in nets]
         for net in ready:
             fold_batch_norm(net.unet)
-            net.unet.joins = False
+            net.unet.joins, net.stem.clamps = False, False
         self.nets = nn.ModuleList(ready)
         self.eval()
 

@@ -123,6 +123,8 @@ class Stem(nn.Module):
     ) -> None:
         super().__init__()
         self.masks = masks
+        self.clamps = True
+        """Whether bands are clipped by one operation, which torch's exporter writes down wrongly for a single band."""
         self.sensors = tuple(sensors)
         self.groups = {
             step: tuple(i for i, s in enumerate(sensors) if steps[s.name] == step)
@@ -182,7 +184,8 @@ class Stem(nn.Module):
         for i in self.groups[step]:
             name = self.sensors[i].name
             low, high, mean, std = (getattr(self, f"{field}_{i}") for field in ("low", "high", "mean", "std"))
-            scaled = (torch.clamp(images[name], low, high) - mean) / std
+            clipped = torch.clamp(images[name], low, high) if self.clamps else _between(images[name], low, high)
+            scaled = (clipped - mean) / std
             parts.append(torch.where(valid[name], scaled, 0.0))
         parts += [self._index(name, step, images, valid) for name in self.indices[step]]
         if self.masks:
@@ -197,3 +200,8 @@ class Stem(nn.Module):
         value = find_index(name).formula(*bands).clamp(-INDEX_LIMIT, INDEX_LIMIT) * INDEX_SCALE
         seen = torch.stack([valid[sensor.name] for sensor, _ in used]).all(dim=0)
         return torch.where(seen, value, 0.0)
+
+
+def _between(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Return what `torch.clamp` does."""
+    return torch.where(values < low, low, torch.where(values > high, high, values))
