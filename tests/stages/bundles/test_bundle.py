@@ -116,6 +116,39 @@ def test_a_bundle_is_taken_as_a_folder_of_models_is(home: Path, tmp_path: Path) 
     assert verify(tmp_path / "on.zip").files == 12
 
 
+def test_a_program_takes_a_bundle_too(home: Path) -> None:
+    import landscribe
+
+    image = home / "new" / "img" / "n5.tif"
+    by_zip, by_folder = (
+        landscribe.load_model(models).predict(image) for models in (home / "city.zip", home / "old_run" / "models")
+    )
+    np.testing.assert_array_equal(by_zip.values_khw, by_folder.values_khw)
+
+
+def test_what_was_tuned_goes_along(home: Path, tmp_path: Path) -> None:
+    said = RECIPE.replace('root = "old"', f'root = "{(home / "old").as_posix()}"')
+    said = said.replace("[vectorize]", "[tune]\nfolds = 3\nsymmetries = [1]\n[vectorize]\ntuned = true")
+    (tmp_path / "tuned.toml").write_text(said)
+    run = open_run(tmp_path / "run")
+    assert all(not result.failed for result in run_pipeline(open_project(load_recipe(tmp_path / "tuned.toml")), run))
+    export(open_project(recipe_of_run(run.root)), run, tmp_path / "tuned.zip")
+    members = members_of(tmp_path / "tuned.zip")
+    assert members["tuned.json"] == run.path("tuned.json").read_bytes()
+    tuned = parse_recipe(members["recipe.toml"].decode(), tmp_path, "recipe.toml").recipe
+    assert not tuned.vectorize.tuned
+    about = json.loads(members["bundle.json"])
+    assert [row["threshold"] for row in about["classes"]] == [
+        tuned.vectorize.threshold.of(n) for n in ("house", "road")
+    ]
+    assert "ONNX Runtime: all" in verify(tmp_path / "tuned.zip").lines[1]
+    words = ["predict", str(home / "new/img/n5.tif"), "--out", str(tmp_path / "out"), "--models"]
+    done = CliRunner().invoke(app, [*words, str(tmp_path / "tuned.zip")])
+    assert done.exit_code == 0, done.output
+    assert "without what was tuned" not in done.stderr
+    assert (tmp_path / "out" / "run" / "tuned.json").read_bytes() == members["tuned.json"]
+
+
 def test_damaged_bundles_are_not_taken_and_nothing_is_written(home: Path, tmp_path: Path) -> None:
     content = bytearray((home / "city.zip").read_bytes())
     content[len(content) // 2] ^= 1

@@ -121,8 +121,8 @@ def export(project: Project, run: Run, out: Path, progress: Progress = silent) -
         about = _about(project, recipe, spec, scene.reference, pixel_m, types, deepness, without, replay)
         notes = _replay(folder, about, recipe, spec, nets, graph)
         members |= {f"{MODELS}/{name}": content for name, content in _model_members(project, run, recipe).items()}
-        if recipe != project.recipe:
-            members[TUNED] = run.checked(run.path(TUNED))
+        if project.recipe.vectorize.tuned:  # that it is whole, `effective_recipe` has seen
+            members[TUNED] = run.path(TUNED)
         members |= {
             ABOUT: about.to_json().encode(),
             README: readme_text(about).encode(),
