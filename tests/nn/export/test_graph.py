@@ -176,6 +176,22 @@ def test_the_mask_is_where_the_byte_is_at_or_above_the_threshold() -> None:
     np.testing.assert_allclose(share.numpy(), steps / 255, atol=1e-7)
 
 
+def test_a_pixel_without_data_is_zero_and_says_nothing_of_others() -> None:
+    nets, plan, scene = make_case(CASES["double"])
+    graph = ProbabilityGraph(nets, plan)
+    image = torch.from_numpy(scene.images_chw["RGB"][None, :, :48, :56].astype(np.float32))
+    image[:, 1, 20:27, 30:41] = float("nan")  # one band is enough
+    image[:, 2, 3, 4] = float("inf")
+    p, mask, _ = graph(image)
+    assert torch.isfinite(p).all()
+    assert not p[:, :, 20:27, 30:41].any()
+    assert not mask[:, :, 20:27, 30:41].any()
+    assert not p[:, :, 3, 4].any()
+    image[:, [0, 2], 20:27, 30:41] = float("nan")
+    assert torch.equal(graph(image)[0], p)
+    assert (p > 0).float().mean() > 0.9
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_classes_that_exclude_each_other_are_compared_with_the_best_other(shared: bool) -> None:
     from landscribe.core.owners import against_the_best_other
