@@ -140,6 +140,20 @@ def test_files_that_contradict_themselves_are_refused():
         from_files({"model.safetensors": files["model.safetensors"]})
 
 
+def test_a_description_that_asks_for_more_than_its_weights_costs_no_memory():
+    import resource
+
+    files = to_files(make_net())
+    spec = json.loads(files["model.json"])["spec"]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    huge = {**spec, "network": {**spec["network"], "filters": 512, "depth": 7}}
+    with pytest.raises(
+        IntegrityError, match=r"does not fit its description, got weights: too few, got \d{4,6} bytes, need 12\d{10}"
+    ):
+        from_files(resign(files, spec=huge))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
 def test_a_spec_without_statistics_or_scale_is_refused():
     with pytest.raises(RecipeError, match=r"sensor without scale, got \['F', 'C'\]"):
         build_network(make_spec(), {})

@@ -183,6 +183,14 @@ def test_what_a_stranger_changed_is_told_though_the_manifest_fits(home: Path, tm
     assert "a part is missing" in with_file("bundle.json", json.dumps(odd).encode())
     other = {**about, "inputs": [{**about["inputs"][0], "step": 2}]}
     assert "other inputs" in with_file("bundle.json", json.dumps(other).encode())
+    assert "not valid TOML" in with_file("recipe.toml", b"= =")
+    assert "not UTF-8 text" in with_file("recipe.toml", b"\xff")
+    assert "unknown key 'x'" in with_file("recipe.toml", members["recipe.toml"].replace(b"seed = 0", b"x = 1"))
+    assert "predict.precision" in with_file(
+        "recipe.toml", members["recipe.toml"].replace(b"symmetries = 1", b"symmetries = 1\nprecision = 'int8'", 1)
+    )
+    assert "replay/RGB.tif" in with_file("replay/RGB.tif", b"II*\0 nothing of a picture")
+    assert "replay/polygons.parquet" in with_file("replay/polygons.parquet", b"PAR1 nothing PAR1")
     without = {name: content for name, content in members.items() if name != "model.onnx"}
     assert "a part is missing, got no model.onnx" in refused(write_zip(path, forge(without)))
 

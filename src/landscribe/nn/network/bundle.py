@@ -210,12 +210,22 @@ def from_files(
     spec = document.spec.to_spec()
     unknown = {s.name: BandStatistics(*(np.zeros(len(s.bands), np.float32),) * 4) for s in spec.sensors}
     try:
+        _require_weights(spec, unknown, len(files[WEIGHTS_NAME]))
         net = build_network(spec, unknown)
         net.load_state_dict(load_safetensors(files[WEIGHTS_NAME]), strict=True)
     except (SafetensorError, RuntimeError, LandscribeError) as error:
         what = "does not fit its description"
         raise IntegrityError(problem(name_of[WEIGHTS_NAME], what, got=str(error)[:200])) from error
     return net.eval(), spec, document.extra
+
+
+def _require_weights(spec: ModelSpec, statistics: Mapping[str, BandStatistics], file_bytes: int) -> None:
+    """Refuse a description of a few lines that asks for a hundred gigabytes, before any of them is taken."""
+    with torch.device("meta"):  # sizes without memory
+        values = build_network(spec, statistics).state_dict().values()
+    need = sum(value.numel() * value.element_size() for value in values)
+    if need > file_bytes:
+        raise IntegrityError(problem("weights", "too few", got=f"{file_bytes} bytes", need=need))
 
 
 class _SensorDocument(BaseModel, frozen=True, extra="forbid"):

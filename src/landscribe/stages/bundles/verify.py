@@ -18,7 +18,7 @@ from landscribe.core.owners import row_of
 from landscribe.core.recipe import Recipe
 from landscribe.core.rules.polygonize import polygonize
 from landscribe.core.sensors import SensorSpec
-from landscribe.errors import DataError, IntegrityError, problem
+from landscribe.errors import DataError, IntegrityError, RecipeError, problem
 from landscribe.io.bundle.about import ABOUT, GRAPH, ITEM, MODELS, README, RECIPE, REPLAY, About, read_about
 from landscribe.io.bundle.archive import COPY_AGAIN, Bundle, open_bundle, read_member, require_members, unpacked
 from landscribe.io.bundle.replay_files import ReplayScene, read_expected, read_scene
@@ -73,15 +73,22 @@ def verify(path: Path, progress: Progress = silent) -> Verified:
     progress("verify", 1, STEPS)
     wanted = (f"{MODELS}/", f"{REPLAY}/")
     with unpacked(bundle, lambda name: name.startswith(wanted) or name == GRAPH) as folder:
-        return _replay(bundle, folder, about, recipe, progress)
+        try:
+            return _replay(bundle, folder, about, recipe, progress)
+        except (DataError, RecipeError) as error:  # whatever is wrong with its parts, it is the bundle
+            said = str(error).replace(str(folder), str(bundle.path))
+            at = "" if str(bundle.path) in said else f"{bundle.path}: "
+            raise IntegrityError(f"{at}{said}") from error
 
 
 def _recipe(bundle: Bundle) -> Recipe:
+    where = f"{bundle.path}: {RECIPE}"
     try:
-        text = read_member(bundle, RECIPE).decode("utf-8")
+        return parse_recipe(read_member(bundle, RECIPE).decode("utf-8"), Path.cwd(), where).recipe
     except UnicodeDecodeError:
-        raise IntegrityError(problem(f"{bundle.path}: {RECIPE}", "not UTF-8 text", do=COPY_AGAIN)) from None
-    return parse_recipe(text, Path.cwd(), f"{bundle.path}: {RECIPE}").recipe
+        raise IntegrityError(problem(where, "not UTF-8 text", do=COPY_AGAIN)) from None
+    except RecipeError as error:
+        raise IntegrityError(str(error)) from None
 
 
 def _replay(bundle: Bundle, folder: Path, about: About, recipe: Recipe, progress: Progress) -> Verified:
@@ -115,18 +122,13 @@ def _networks(bundle: Bundle, folder: Path, recipe: Recipe) -> tuple[list[Segmen
     from landscribe.nn.network.bundle import from_files
 
     nets, rows = [], []
-    try:
-        found = model_folders(folder / MODELS, None, snapshots=recipe.predict.snapshots)
-        for name, paths in found.items():
-            for path in paths:
-                where = f"{bundle.path}: {path.relative_to(folder).as_posix()}"
-                if not (path / DESCRIPTION).is_file():
-                    raise IntegrityError(problem(where, "not a network", do=COPY_AGAIN))
-                nets.append(from_files(read_model(path), where)[0])
-                rows.append(row_of(name))
-    except DataError as error:  # of a folder that goes away with this block
-        said = str(error).replace(str(folder), str(bundle.path))
-        raise IntegrityError(said) from None
+    for name, paths in model_folders(folder / MODELS, None, snapshots=recipe.predict.snapshots).items():
+        for path in paths:
+            where = f"{bundle.path}: {path.relative_to(folder).as_posix()}"
+            if not (path / DESCRIPTION).is_file():
+                raise IntegrityError(problem(where, "not a network", do=COPY_AGAIN))
+            nets.append(from_files(read_model(path), where)[0])
+            rows.append(row_of(name))
     return nets, rows
 
 
