@@ -274,8 +274,11 @@ def _refusing(path: Path, name: str | None) -> Iterator[None]:
     except (*_ZIP_ERRORS, OSError) as error:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # a place before the file's beginning
             raise
-        where, got = str(path) if name is None else f"{path}: {name}", " ".join(str(error).split())[:100]
-        raise IntegrityError(problem(where, "not a whole zip file", got=got, do=COPY_AGAIN)) from None
+        where, what = str(path), "not a whole zip file"
+        if name is not None:
+            where, what = f"{path}: {name}", "is not what was written"
+        got = " ".join(str(error).split())[:100]
+        raise IntegrityError(problem(where, what, got=got, do=COPY_AGAIN)) from None
 
 
 @contextlib.contextmanager
