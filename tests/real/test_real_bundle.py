@@ -35,7 +35,7 @@ SCENE = "img2144"
 SHORT = (
     "models.*.network.filters=8", "models.*.schedule.epochs=1", "models.*.schedule.steps=24", "predict.symmetries=4",
     "predict.precision=float32", f'data.scenes=["img225", "img1265", "{SCENE}"]', f'validate.scenes=["{SCENE}"]',
-    "vectorize.threshold.default=0.45",
+    "vectorize.threshold.default=0.45", "models.*.schedule.prior=0",
 )  # fmt: skip
 
 
