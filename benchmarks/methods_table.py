@@ -2,7 +2,7 @@
 
 Jaccard on polygons, areas summed over the scored scenes, for each seed; then what recipes differ by. The interval of a
 difference draws scenes with replacement, the same for both recipes, and seeds with replacement, for each recipe its
-own. A difference is larger than the noise where its interval leaves out 0.
+own. A difference is larger than the noise where its interval leaves out 0. Names after the file choose recipes.
 """
 
 from __future__ import annotations
@@ -95,4 +95,5 @@ COSTS = {
 
 
 if __name__ == "__main__":
-    print_tables(json.loads(Path(sys.argv[1]).read_text())["runs"])
+    found = json.loads(Path(sys.argv[1]).read_text())["runs"]
+    print_tables({name: found[name] for name in sys.argv[2:] or found})
