@@ -42,6 +42,7 @@ from scenes import make_arrays
 RECIPE = load_recipe("dstl-ternaus").recipe
 WATER = load_recipe("dstl-ternaus-water").recipe
 KINDS = {"RGB": "worldview3-rgb", "M": "worldview3-m"}
+BITS = {"RGB": 11, "M": 11}
 BANDS = {
     "RGB": ("red", "green", "blue"),
     "M": ("coastal", "blue", "green", "yellow", "red", "red_edge", "nir1", "nir2"),
@@ -59,7 +60,7 @@ def pond_scene(rgb_hw: tuple[int, int], wet_rows_m: int, scene_id: str = "6120_0
     m_chw[1, :wet_rows_m], m_chw[5, :wet_rows_m], m_chw[6, :wet_rows_m], m_chw[7, :wet_rows_m] = 900, 600, 100, 100
     reference = Grid(height, width, Affine.scale(2.7e-6, -2.7e-6))
     grids = {"RGB": reference, "M": reference.resize(height // 4, width // 4)}
-    known = describe_sensors(KINDS, BANDS).values()
+    known = describe_sensors(KINDS, BANDS, BITS).values()
     return spectral_scene(replace(make_arrays(images, sensors=known, name=scene_id), grid=reference, grids=grids))
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pytest
+from affine import Affine
+from pyproj import CRS
 
+from landscribe.core.grid import Grid
 from landscribe.errors import RecipeError
 from landscribe.io.models.formulas import read_formula
 from landscribe.io.project import Project, open_project
+from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import load_recipe
@@ -132,3 +137,42 @@ def test_a_switch_looks_at_the_scenes_of_the_region(home: Path, tmp_path: Path) 
     assert len(predict(project, folder).made) == 3
     with open_raster(folder.probability("6010_0_1")) as raster:  # every value is below 5 and none above 9
         assert not raster.read()[0][project.legend.index("waterway")].any()
+
+
+def test_an_index_across_two_sensors_knows_the_bits_of_the_recipes_own_kinds(tmp_path: Path) -> None:
+    grid = Grid(61, 47, Affine(2, 0, 400_000, 0, -2, 5_000_000), CRS.from_epsg(32633))
+    for name, value in (("rgb", 50), ("nir", 150)):  # (150 - 50) / (150 + 50) = 0.5
+        bands = 3 if name == "rgb" else 1
+        with write_raster(tmp_path / f"a_{name}.tif", grid, count=bands, dtype="uint8") as writer:
+            writer.write(grid.window, np.full((bands, 61, 47), value, np.uint8))
+    gpd.GeoDataFrame(geometry=[grid.footprint], crs=32633).to_file(tmp_path / "fields.gpkg")
+    (tmp_path / "r.toml").write_text("""
+[data]
+labels = { path = "fields.gpkg", class = "green" }
+sensors.RGB = { path = "{scene}_rgb.tif", kind = "rgb8" }
+sensors.NIR = { path = "{scene}_nir.tif", kind = "own" }
+[[data.kinds]]
+kind = "own"
+bands = ["nir"]
+wavelengths_nm = [840]
+bits = 8
+[[classes]]
+name = "green"
+id = 1
+colour = "#00AA00"
+[[models]]
+name = "rule"
+kind = "index"
+spectral = { index = "ndvi", threshold = 0.45, soft = 0.0 }
+[prepare]
+align = "none"
+[predict]
+scenes = "all"
+[validate]
+split = "none"
+""")
+    project, run = open_project(load_recipe(tmp_path / "r.toml")), open_run(tmp_path / "run")
+    for stage in (prepare, train, predict):
+        assert not stage(project, run).failed
+    with open_raster(run.probability("a")) as raster:
+        assert (raster.read()[0] == 255).all()

@@ -161,12 +161,14 @@ class SensorSpec:
         return float(2**self.bits - 1) if self.bits else 1.0
 
 
-def describe_sensors(kinds: Mapping[str, str], bands: Mapping[str, tuple[str, ...]]) -> dict[str, SensorSpec]:
+def describe_sensors(
+    kinds: Mapping[str, str], bands: Mapping[str, tuple[str, ...]], bits: Mapping[str, int]
+) -> dict[str, SensorSpec]:
     """Describe the sensors of a scene for networks and spectral rules.
 
     Args:
-        kinds: Sensor name -> kind, in stack order; a kind that the catalogue lacks counts as 16 bits.
+        kinds: Sensor name -> kind, in stack order.
         bands: Sensor name -> names of its bands.
+        bits: Sensor name -> significant bits.
     """
-    bits = {name: CATALOGUE[kind].bits if kind in CATALOGUE else 16 for name, kind in kinds.items()}
     return {name: SensorSpec(name, kind, bands[name], bits[name]) for name, kind in kinds.items()}

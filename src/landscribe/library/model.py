@@ -143,7 +143,8 @@ class Model:
         reference = images[next(iter(images))]
         notes = self._cautions(images, reference, anyway=anyway)
         kinds = {sensor.name: sensor.kind for sensor in self.finished.sensors}
-        specs = describe_sensors({name: kinds[name] for name in images}, self.sensors)
+        bits = {sensor.name: sensor.bits for sensor in self.finished.sensors}
+        specs = describe_sensors({name: kinds[name] for name in images}, self.sensors, bits)
         height, width = reference.grid.shape_hw
         source = SceneArrays(
             reference.name, reference.grid, specs,

@@ -44,7 +44,7 @@ from landscribe.io.source.sensor_findings import DROPPED, drops_band, say_suspec
 from landscribe.io.vector.vectors import write_features
 from landscribe.workers import scenes_at_once, stop_if_asked, thread_pool
 
-FORMAT = 4
+FORMAT = 5
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
 STATISTICS_BYTES = 24

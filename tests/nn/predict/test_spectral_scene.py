@@ -20,6 +20,7 @@ from scenes import make_arrays
 
 HEIGHT, WIDTH = 68, 92
 KINDS = {"RGB": "worldview3-rgb", "M": "worldview3-m"}
+BITS = {"RGB": 11, "M": 11}
 BANDS = {
     "RGB": ("red", "green", "blue"),
     "M": ("coastal", "blue", "green", "yellow", "red", "red_edge", "nir1", "nir2"),
@@ -30,7 +31,7 @@ def source(images: dict[str, AnyArray], **labels: AnyArray) -> SceneArrays:
     reference = Grid(*images["RGB"].shape[1:], Affine.scale(0.25, -0.25))
     grids = {"RGB": reference, "M": reference.resize(*images["M"].shape[1:])}
     valid = {name: (values != 0).all(axis=0) for name, values in images.items()}
-    sensors = describe_sensors(KINDS, BANDS).values()
+    sensors = describe_sensors(KINDS, BANDS, BITS).values()
     arrays = make_arrays(images, valid=valid, sensors=sensors, name="6010_0_1", **labels)  # type: ignore[arg-type]
     return replace(arrays, grid=reference, grids=grids)
 

@@ -16,7 +16,6 @@ from typing import Any
 from landscribe.core.legend import DSTL_LEGEND, LandClass, Legend, default_colour
 from landscribe.core.owners import row_of
 from landscribe.core.seal import seal, unseal
-from landscribe.core.sensors import CATALOGUE
 from landscribe.core.split.leaks import lonlat_outline
 from landscribe.core.split.seen import Sighting
 from landscribe.errors import IntegrityError, RecipeError, problem
@@ -127,8 +126,7 @@ def what_it_knows(run: Run, legend: Legend, trained_on: Iterable[str], like: Seq
     sensors = []
     if like:
         first = open_prepared(run, like[0])
-        bits = {name: CATALOGUE[kind].bits if kind in CATALOGUE else 0 for name, kind in first.kinds.items()}
-        sensors = [ModelSensor(name, kind, first.bands[name], bits[name]) for name, kind in first.kinds.items()]
+        sensors = [ModelSensor(name, kind, first.bands[name], first.bits[name]) for name, kind in first.kinds.items()]
     scenes = [open_prepared(run, scene_id) for scene_id in like or trained_on]
     return {
         "ranges": learn_ranges([scene.folder for scene in scenes], map(pixel_size, scenes)),

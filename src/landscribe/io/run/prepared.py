@@ -45,6 +45,8 @@ class PreparedScene:
     kinds: Mapping[str, str]
     """Sensor name -> kind, the reference first."""
     bands: Mapping[str, tuple[str, ...]]
+    bits: Mapping[str, int]
+    """Sensor name -> significant bits, as the catalogue or the recipe says."""
     grids: Mapping[str, Grid]
     """Sensor name -> grid with the shift in its georeference."""
     is_labelled: bool
@@ -78,7 +80,7 @@ class PreparedScene:
     @cached_property
     def sensors(self) -> dict[str, SensorSpec]:
         """What each raster holds, the reference first."""
-        return describe_sensors(self.kinds, self.bands)
+        return describe_sensors(self.kinds, self.bands, self.bits)
 
     @contextmanager
     def open_rasters(self, sensors: Iterable[str]) -> Iterator[PreparedScene]:
@@ -165,6 +167,7 @@ def open_prepared(run: Run, scene_id: str) -> PreparedScene:
             facts["reference"],
             facts["kinds"],
             {sensor: tuple(names) for sensor, names in facts["bands"].items()},
+            facts["bits"],
             grids,
             bool(facts["labelled"]),
             _look(list(facts["statistics"].values())),
@@ -198,6 +201,7 @@ def facts_of(place: str, sensors: Mapping[str, Sensor], absent: Iterable[str], *
         "reference": next(iter(sensors)),
         "kinds": {name: sensor.kind for name, sensor in sensors.items()},
         "bands": {name: list(sensor.band_names) for name, sensor in sensors.items()},
+        "bits": {name: sensor.bits for name, sensor in sensors.items()},
         "absent": sorted(absent),
         "labelled": labelled,
     }
