@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from landscribe.cli.app import app
 from landscribe.errors import RecipeError
+from portable import EXPORTER_SAYS, has_onnx
 
 RECIPE = """
 seed = 1
@@ -22,7 +23,7 @@ name = "all"
 inputs = { sensors = ["RGB"] }
 network = { filters = 4, depth = 3 }
 chips = { size = 64, context = 8, batch = 4 }
-schedule = { epochs = 1, steps = 2 }
+schedule = { epochs = 1, steps = 2, prior = 0.0 }
 [predict]
 tile = 128
 symmetries = 1
@@ -55,7 +56,12 @@ CALLS = {
     "init": "init world --out written.toml",
     "doctor": "doctor --json",
     "world": "world other --scenes 1 --height 128 --width 131",
+    "review": "review run --out review.gpkg",
+    "qgis": "qgis --to plugins",
 }
+BUNDLES = {"export": "export run --to run.zip", "verify": "verify run.zip"}
+if has_onnx():
+    CALLS |= BUNDLES
 """In an order in which each finds what it needs; `demo` is `world` and `run`, and takes minutes."""
 
 pytestmark = pytest.mark.slow
@@ -72,12 +78,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.filterwarnings(*EXPORTER_SAYS)
 def test_every_command_does_its_work(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
     for call in CALLS.values():
         done = CliRunner().invoke(app, call.split())
         assert done.exit_code == 0, (call, done.output, done.exception)
-    for made in ("shares.tif", "traced.gpkg", "merged.csv", "voted.csv", "cleaned.csv", "written.toml"):
+    for made in ("shares.tif", "traced.gpkg", "merged.csv", "voted.csv", "cleaned.csv", "written.toml", "review.gpkg"):
         assert (home / made).stat().st_size > 0
     assert json.loads((home / "run" / "score.json").read_text())
     # A run folder says which recipe made it; a stage needs nothing else.
@@ -88,7 +95,7 @@ def test_every_command_does_its_work(home: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_every_command_is_called_here() -> None:
-    assert {command.name for command in app.registered_commands} == {*CALLS, "demo"}
+    assert {command.name for command in app.registered_commands} == {*CALLS, *BUNDLES, "demo"}
 
 
 @pytest.mark.parametrize("name", [*CALLS, "demo"])
