@@ -41,7 +41,7 @@ def tables(home: Path) -> dict[str, Any]:
         "name": "green",
         "kind": "index",
         "classes": ["tree"],
-        "spectral": {"index": "ndvi", "threshold": -0.99, "soft": 0.005},
+        "spectral": {"index": "ndvi", "threshold": 0.0, "soft": 0.3},
     }
     return {
         "data": {"root": home, "sensors": sensors, "kinds": [kind],
