@@ -8,12 +8,12 @@ COPY recipes recipes
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM python:3.13-slim-bookworm
-COPY constraints.txt /tmp/constraints.txt
 # The index of torch's builds for processors alone: those of PyPI bring gigabytes of CUDA.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --constraint /tmp/constraints.txt --index-url "${TORCH_INDEX}" --extra-index-url https://pypi.org/simple torch \
-    && pip install --no-cache-dir --constraint /tmp/constraints.txt /wheels/*.whl \
+    --mount=type=bind,source=constraints.txt,target=/constraints.txt \
+    pip install --no-cache-dir --constraint /constraints.txt --index-url "${TORCH_INDEX}" --extra-index-url https://pypi.org/simple torch \
+    && pip install --no-cache-dir --constraint /constraints.txt /wheels/*.whl \
     && landscribe --version
 RUN useradd --create-home --uid 1000 landscribe
 USER 1000

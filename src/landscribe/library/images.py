@@ -204,7 +204,7 @@ def _of_xarray(image: Any, where: str, place: Place) -> Image:
         raise DataError(problem(where, "DataArray without .rio", do="import rioxarray, which adds it"))
     try:
         rows, columns = rio.y_dim, rio.x_dim
-    except Exception as error:  # noqa: BLE001  # an exception class of a package that need not be there
+    except RuntimeError as error:  # what errors of rioxarray are, a package that need not be there
         raise DataError(problem(where, "DataArray without x and y", got=tuple(image.dims), do=str(error))) from None
     others = [name for name in image.dims if name not in (rows, columns)]
     if len(others) > 1:

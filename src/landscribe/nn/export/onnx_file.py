@@ -100,7 +100,9 @@ def load_model(content: bytes, where: str) -> Any:
     try:
         model = onnx.load_model_from_string(content)
         onnx.checker.check_model(model)
-    except Exception as error:  # protobuf, and whatever the checker of this version raises
+    except MemoryError:
+        raise
+    except Exception as error:  # protobuf and the checker have errors of their own, which change with the version
         raise IntegrityError(problem(where, "not an ONNX graph", got=str(error)[:100])) from error
     others = {node.domain for node in model.graph.node} | {own.domain for own in model.opset_import}
     if others - DOMAINS or model.functions or len(model.graph.sparse_initializer):
@@ -122,7 +124,9 @@ class GraphRunner:
         options.log_severity_level = 3
         try:
             self._session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # of ONNX Runtime's own, which are many
+        except MemoryError:
+            raise
+        except Exception as error:  # ONNX Runtime has a class for each of its states, and exports none
             got = str(error).splitlines()[0][:100]
             raise IntegrityError(problem(where, "ONNX Runtime does not take it", got=got)) from error
 
