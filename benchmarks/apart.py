@@ -1,4 +1,4 @@
-"""Reading 200 good scenes in workers of their own against the same in threads, each in a new process.
+"""Reading 200 good scenes in workers of their own against the same in threads, each stage in a new process.
 
 python benchmarks/apart.py [SCENES]
 """
@@ -19,6 +19,7 @@ from affine import Affine
 
 SIDE = 384
 ROUNDS = 3
+STAGES = ("check", "prepare", "stats")
 RECIPE = """
 [data]
 root = "."
@@ -59,8 +60,8 @@ def _house(x: float, y: float) -> dict[str, object]:
     return {"type": "Feature", "properties": {"k": "house"}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
 
 
-def one(folder: Path, way: str) -> None:
-    """Do the stages in this process and print the seconds of each."""
+def one(folder: Path, way: str, name: str) -> None:
+    """Do a stage in this process and print the seconds."""
     from landscribe.process import settle_process
 
     settle_process()
@@ -76,39 +77,37 @@ def one(folder: Path, way: str) -> None:
         for stage in (check, stats):
             stage.at_once = apart.usable_processors  # type: ignore[attr-defined]
     project, run = open_project(load_recipe(folder / "r.toml")), open_run(folder / way)
-    seconds = {}
-    for name, work in (
-        ("check", lambda: check.check(project)),
-        ("prepare", lambda: prepare.prepare(project, run)),
-        ("stats", lambda: stats.stats(project)),
-    ):
-        begin = time.perf_counter()
-        work()
-        seconds[name] = time.perf_counter() - begin
-    print(json.dumps(seconds))
+    stages = {
+        "check": lambda: check.check(project),
+        "prepare": lambda: prepare.prepare(project, run),
+        "stats": lambda: stats.stats(project),
+    }
+    begin = time.perf_counter()
+    stages[name]()
+    print(time.perf_counter() - begin)
 
 
 def main() -> None:
     """Time both ways in turn and print the medians."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    found: dict[str, list[dict[str, float]]] = {"threads": [], "workers": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_scenes(folder, count)
-        for _ in range(ROUNDS):
-            for way, rows in found.items():
-                subprocess.run(["rm", "-rf", str(folder / way)], check=True)
-                done = subprocess.run(
-                    [sys.executable, __file__, "--one", name, way], check=True, capture_output=True, text=True
-                )
-                rows.append(json.loads(done.stdout))
-    for stage in found["threads"][0]:
-        threads, workers = (statistics.median(row[stage] for row in found[way]) for way in ("threads", "workers"))
-        print(f"{stage:8} {count} scenes: threads {threads:6.2f} s, workers {workers:6.2f} s, {workers / threads:.2f}")
+        for stage in STAGES:
+            found: dict[str, list[float]] = {"threads": [], "workers": []}
+            for _ in range(ROUNDS):
+                for way, seconds in found.items():
+                    subprocess.run(["rm", "-rf", str(folder / way)], check=True)
+                    command = [sys.executable, __file__, "--one", name, way, stage]
+                    seconds.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+            threads, workers = (statistics.median(seconds) for seconds in found.values())
+            print(
+                f"{stage:8} {count} scenes: threads {threads:6.2f} s, workers {workers:6.2f} s, {workers / threads:.2f}"
+            )
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
-        one(Path(sys.argv[2]), sys.argv[3])
+        one(Path(sys.argv[2]), *sys.argv[3:5])
     else:
         main()

@@ -258,7 +258,8 @@ def _statistics(dataset: Any, number: int) -> dict[str, str]:
         values = band_hw[valid_hw].astype(np.float64)
         if values.size:
             n, low, high = n + values.size, min(low, values.min()), max(high, values.max())
-            total, square = total + values.sum(), square + np.dot(values, values)
+            # No product of BLAS: its threads would wait for the next one in a loop, on a processor each.
+            total, square = total + values.sum(), square + np.square(values, out=values).sum()
     if n == 0:
         return {}
     mean = total / n
