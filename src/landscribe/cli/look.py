@@ -1,4 +1,4 @@
-"""Commands that look around: `doctor`, `init`, `world`, `demo`, `runs`, `review`, `qgis`."""
+"""Commands that look around: `doctor`, `init`, `world`, `demo`, `runs`, `qgis`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ def register(app: typer.Typer) -> None:
     app.command("world")(world)
     app.command("demo")(demo)
     app.command("runs")(runs)
-    app.command("review")(review)
     app.command("qgis")(qgis)
 
 
@@ -141,19 +140,6 @@ def demo(
         say(f"world: {len(ids)} scenes in {folder / 'world'}")
     project = open_recipe("demo", [f"data.root={(folder / 'world').resolve().as_posix()}"])
     run_all(project, open_run(folder / "run"))
-
-
-def review(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
-    out: Annotated[Path, typer.Option("--out", help="GeoPackage to write.")] = Path("review.gpkg"),
-) -> None:
-    """Write what a run found as a GeoPackage to correct in QGIS, with a verdict for each polygon."""
-    from landscribe.io.run.runs import Run
-    from landscribe.stages.files.review import review as write_review
-
-    for path, n in write_review(Run(run), out).items():
-        say(f"{n} polygons to look at")
-        tell(str(path))
 
 
 def qgis(

@@ -16,7 +16,7 @@ from landscribe.errors import DataError, IntegrityError, RecipeError
 from landscribe.io.run.runs import Run
 from landscribe.io.vector.vectors import read_own, write_features
 from landscribe.stages.files.qgis import NAME, install_plugin, plugins_folder
-from landscribe.stages.files.review import review
+from landscribe.stages.review.review import review
 from small_scenes import RECIPE, write_image, write_labels
 
 # Debian's `qgis_process` is a script that hands on an argument which the program does not know.

@@ -7,7 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
-from landscribe.core.legend import Legend
+from landscribe.core.legend import LandClass, Legend
+from landscribe.errors import DataError, problem
 from landscribe.io.atomic import write_text
 
 FILL_ALPHA = 110
@@ -59,18 +60,26 @@ def make_qml(legend: Legend) -> str:
     return "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + Xml.tostring(root, encoding="unicode")
 
 
-def embed_style(path: Path, layer: str, geometry_column: str, legend: Legend) -> None:
-    """Write the style of a layer into its GeoPackage as QGIS does, so that it is applied when the layer is opened."""
+def embed_style(path: Path, layer: str, geometry_column: str, qml: str) -> None:
+    """Write the style of a layer into its GeoPackage as QGIS does, so that it is applied when the layer is opened.
+
+    Args:
+        path: The GeoPackage.
+        layer: Name of the layer.
+        geometry_column: Of the layer.
+        qml: The style, as `make_qml` returns it.
+    """
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(_TABLE)
-        connection.execute(
-            "INSERT INTO gpkg_contents (table_name, data_type, identifier)"
-            " VALUES ('layer_styles', 'attributes', 'layer_styles')"
-        )
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'layer_styles'").fetchall():
+            connection.execute(_TABLE)
+            connection.execute(
+                "INSERT INTO gpkg_contents (table_name, data_type, identifier)"
+                " VALUES ('layer_styles', 'attributes', 'layer_styles')"
+            )
         connection.execute(
             "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName,"
             " styleQML, styleSLD, useAsDefault, description, owner) VALUES ('', '', ?, ?, 'classes', ?, '', 1, '', '')",
-            (layer, geometry_column, make_qml(legend)),
+            (layer, geometry_column, qml),
         )
 
 
@@ -97,3 +106,26 @@ def _fill(layer: Xml.Element, colour: str) -> None:
     for name, value in options.items():
         Xml.SubElement(table, "Option", {"name": name, "value": value, "type": "QString"})
         Xml.SubElement(layer, "prop", {"k": name, "v": value})
+
+
+def read_legend(path: Path, layer: str) -> Legend:
+    """Return the classes that the style inside a GeoPackage of ours has colours for, numbered from 1.
+
+    Raises:
+        DataError: If there is no such style in it.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            query = "SELECT styleQML FROM layer_styles WHERE f_table_name = ?"
+            rows = connection.execute(query, (layer,)).fetchall()
+        root = Xml.fromstring(str(rows[0][0]).partition("\n")[2])  # noqa: S314  # our own text
+    except (sqlite3.DatabaseError, IndexError, Xml.ParseError) as error:
+        got = f"no style of layer {layer!r} ({type(error).__name__})"
+        raise DataError(problem(str(path), "not a GeoPackage that vectorize wrote", got=got)) from None
+    colours = {}
+    for symbol in root.iter("symbol"):
+        values = next(o.get("value", "") for o in symbol.iter("Option") if o.get("name") == "color")
+        red, green, blue = (int(part) for part in values.split(",")[:3])
+        colours[symbol.get("name")] = f"#{red:02X}{green:02X}{blue:02X}"
+    rows = [(category.get("value", ""), colours[category.get("symbol")]) for category in root.iter("category")]
+    return Legend(tuple(LandClass(k, name, colour) for k, (name, colour) in enumerate(rows, start=1)))

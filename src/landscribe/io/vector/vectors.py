@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pyarrow
 import pyarrow.parquet
-import pyogrio
 import shapely
 from pyproj import CRS
 
@@ -28,8 +27,9 @@ from landscribe.io.vector.classes import as_text, find_classes, is_missing, no_c
 from landscribe.io.vector.clean import clean, is_mark, single, to_lonlat
 from landscribe.io.vector.geojson import write_geojson
 from landscribe.io.vector.layer import Layer
+from landscribe.io.vector.ogr import write_ogr
 from landscribe.io.vector.readers import read_layer
-from landscribe.io.vector.styles import embed_style, write_style
+from landscribe.io.vector.styles import embed_style, make_qml, write_style
 from landscribe.io.vector.wkt_csv import write_csv_layer
 
 OWN_COLUMNS = tuple(name for name in COLUMNS if name != "geometry")
@@ -253,7 +253,7 @@ def write_features(
                 _add_metadata(temporary, caution)
     elif ending == "fgb":
         with atomic_path(path) as temporary:
-            _write_ogr(temporary, frame, layer, "FlatGeobuf", str(path))
+            write_ogr(temporary, frame, layer, "FlatGeobuf", str(path))
         write_style(path, _legend_of(frame, legend))
     elif ending == "geojson":
         write_geojson(path, frame)
@@ -309,31 +309,5 @@ def _add_metadata(path: Path, caution: str) -> None:
 
 def _write_gpkg(path: Path, frame: gpd.GeoDataFrame, legend: Legend, layer: str, caution: str) -> None:
     with atomic_path(path) as temporary:
-        _write_ogr(temporary, frame, layer, "GPKG", str(path), {"CAUTION": caution} if caution else None)
-        embed_style(temporary, layer, "geom", legend)
-
-
-def _write_ogr(
-    path: Path, frame: gpd.GeoDataFrame, layer: str, driver: str, where: str, metadata: dict[str, str] | None = None
-) -> None:
-    # A column of Arrow says by its metadata that it is geometry; pyogrio's other ways in warn of a missing CRS.
-    shapes = frame.geometry.to_numpy().copy()
-    single = shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON
-    shapes[single] = shapely.multipolygons(shapes[single][:, None])
-    names = [name for name in frame.columns if name != frame.geometry.name]
-    columns = [pyarrow.array(frame[name], from_pandas=True) for name in names]
-    fields = [pyarrow.field(name, column.type) for name, column in zip(names, columns, strict=True)]
-    geometry = pyarrow.field("geometry", pyarrow.binary(), metadata={"ARROW:extension:name": "geoarrow.wkb"})
-    table = pyarrow.table([*columns, shapely.to_wkb(shapes)], schema=pyarrow.schema([*fields, geometry]))
-    crs = None if frame.crs is None else _crs_text(frame.crs)
-    try:
-        pyogrio.write_arrow(
-            table, path, layer=layer, driver=driver, geometry_type="MultiPolygon", crs=crs, layer_metadata=metadata
-        )
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError, pyogrio.errors.DataLayerError) as error:
-        raise OSError(problem(where, "could not be written", got=str(error)[:200])) from error
-
-
-def _crs_text(crs: CRS) -> str:
-    code = crs.to_epsg()
-    return f"EPSG:{code}" if code else crs.to_wkt("WKT1_GDAL")
+        write_ogr(temporary, frame, layer, "GPKG", str(path), {"CAUTION": caution} if caution else None)
+        embed_style(temporary, layer, "geom", make_qml(legend))

@@ -1,0 +1,1 @@
+"""Reviews: what people say of polygons and ground, as files and as history."""

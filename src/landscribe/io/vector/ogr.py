@@ -1,0 +1,52 @@
+"""Layers of polygons written by GDAL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import pyarrow
+import pyogrio
+import shapely
+from pyproj import CRS
+
+from landscribe.errors import problem
+
+
+def write_ogr(
+    path: Path, frame: gpd.GeoDataFrame, layer: str, driver: str, where: str, metadata: dict[str, str] | None = None
+) -> None:
+    """Write polygons as a layer of a file, into one that is there beside its other layers.
+
+    Args:
+        path: The file as it is written.
+        frame: Polygons and MultiPolygons, with columns that Arrow knows.
+        layer: Name of the layer.
+        driver: Of GDAL.
+        where: What the file is called in messages.
+        metadata: Of the layer.
+
+    Raises:
+        OSError: If it could not be written.
+    """
+    # A column of Arrow says by its metadata that it is geometry; pyogrio's other ways in warn of a missing CRS.
+    shapes = frame.geometry.to_numpy().copy()
+    single = shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON
+    shapes[single] = shapely.multipolygons(shapes[single][:, None])
+    names = [name for name in frame.columns if name != frame.geometry.name]
+    columns = [pyarrow.array(frame[name], from_pandas=True) for name in names]
+    fields = [pyarrow.field(name, column.type) for name, column in zip(names, columns, strict=True)]
+    geometry = pyarrow.field("geometry", pyarrow.binary(), metadata={"ARROW:extension:name": "geoarrow.wkb"})
+    table = pyarrow.table([*columns, shapely.to_wkb(shapes)], schema=pyarrow.schema([*fields, geometry]))
+    crs = None if frame.crs is None else _crs_text(frame.crs)
+    try:
+        pyogrio.write_arrow(
+            table, path, layer=layer, driver=driver, geometry_type="MultiPolygon", crs=crs, layer_metadata=metadata
+        )
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError, pyogrio.errors.DataLayerError) as error:
+        raise OSError(problem(where, "could not be written", got=str(error)[:200])) from error
+
+
+def _crs_text(crs: CRS) -> str:
+    code = crs.to_epsg()
+    return f"EPSG:{code}" if code else crs.to_wkt("WKT1_GDAL")
