@@ -1,0 +1,1 @@
+"""Which windows are worth labelling next; no files, no networks."""
