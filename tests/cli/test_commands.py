@@ -57,6 +57,7 @@ CALLS = {
     "doctor": "doctor --json",
     "world": "world other --scenes 1 --height 128 --width 131",
     "review": "review run --out review.gpkg",
+    "suggest": "suggest run --windows 3 --size 48px --to todo.gpkg",
     "qgis": "qgis --to plugins",
 }
 BUNDLES = {"export": "export run --to run.zip", "verify": "verify run.zip"}
