@@ -1,4 +1,4 @@
-"""A small run with everything that `suggest` has to tell apart: labelled, held out, unlabelled, odd and empty ground."""
+"""A small run with what `suggest` has to tell apart: labelled, held out, unlabelled, odd and empty ground."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def grid_of(number: int, crs: CRS | None) -> Grid:
 
 
 def write_scene(folder: Path, name: str, grid: Grid, seed: int, *, odd: bool = False, empty: bool = False) -> None:
-    """Write a picture of soft noise around 90; an odd one has a bright, rough patch, an empty one no data but a strip."""
+    """Write a picture of soft noise; an odd one has a bright, rough patch, an empty one no data but a strip."""
     random = np.random.default_rng(seed)
     image_chw = random.normal(90, 9, (3, H, W)).clip(1, 254)
     if odd:

@@ -42,7 +42,7 @@ def test_sizes_are_read(text: str, size: Size):
 
 @pytest.mark.parametrize("text", ["", "0", "-3", "3 km", "nan", "px", "1e3", "0m"])
 def test_other_sizes_are_refused_in_one_line(text: str):
-    with pytest.raises(RecipeError, match="size: not a length, got .*, need such as 256px, 75m or 75"):
+    with pytest.raises(RecipeError, match=r"size: not a length, got .*, need such as 256px, 75m or 75"):
         size_of(text)
 
 

@@ -187,7 +187,7 @@ def test_a_damaged_probability_is_named(home):
     raw = bytearray(file.read_bytes())
     raw[len(raw) // 2] ^= 1
     file.write_bytes(raw)
-    with pytest.raises(IntegrityError, match="u2.tif"):
+    with pytest.raises(IntegrityError, match=r"u2\.tif"):
         suggest(project, run, WISH)
 
 
