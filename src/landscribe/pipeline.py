@@ -141,6 +141,7 @@ def write_run_json(project: Project, run: Run) -> None:
         "recipe": recipe_dict(project.recipe),
         "recipe_text": project.text,
         "data_root": str(project.root),
+        "recipe_folder": str(project.home or project.root),
         "seed": project.recipe.seed,
         "classes": [{"id": c.id, "name": c.name, "colour": c.colour} for c in project.legend],
         "scenes": scenes,

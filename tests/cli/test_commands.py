@@ -56,7 +56,8 @@ CALLS = {
     "init": "init world --out written.toml",
     "doctor": "doctor --json",
     "world": "world other --scenes 1 --height 128 --width 131",
-    "review": "review run --out review.gpkg",
+    "review": "review run --to review.gpkg",
+    "absorb": "absorb --list r.toml",
     "suggest": "suggest run --windows 3 --size 48px --to todo.gpkg",
     "qgis": "qgis --to plugins",
 }

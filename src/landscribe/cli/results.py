@@ -35,7 +35,7 @@ def tell_plan(project: Project, models: Path | None) -> None:
     scenes = project.scenes.scenes
     files = [file for scene in scenes for file in scene.sensors.values()]
     size = sum(file.path.stat().st_size for file in files)
-    labelled = sum(bool(scene.label_files) for scene in scenes)
+    labelled = sum(scene.has_labels for scene in scenes)
     tell(f"reads {len(files)} rasters of {len(scenes)} scenes ({labelled} labelled), {size / 1e6:.1f} MB")
     from landscribe.io.source.scenes import sensor_grids
 

@@ -120,14 +120,16 @@ def recipe_of_run(folder: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
         said = unseal(file.read_bytes(), str(file), do="give the recipe and --run", sealed=False)
         table, name, text, root = said["recipe"], said["recipe_name"], said["recipe_text"], Path(said["data_root"])
         images = tuple(Path(path) for path in said.get("images", ()))
+        home = Path(said.get("recipe_folder", root))
     except (OSError, ValueError, KeyError, TypeError):
         need = "a TOML file, or a run folder with its run.json"
         raise RecipeError(problem(str(folder), "a folder, not a recipe", need=need)) from None
     for override in overrides:
         _override(table, override)
     moved = any(override.partition("=")[0].strip() == "data.root" for override in overrides)
-    loaded = LoadedRecipe(Recipe.of(table, name), Path.cwd() if moved else root, name, text, images=images)
-    return loaded if moved else replace(loaded, found=root)
+    loaded = LoadedRecipe(Recipe.of(table, name), home, name, text, images=images)
+    # A root that was moved is one that somebody has just typed here.
+    return replace(loaded, found=(Path.cwd() / loaded.recipe.data.root).resolve() if moved else root)
 
 
 def make_recipe(table: dict[str, Any], name: str, overrides: Sequence[str] = ()) -> LoadedRecipe:

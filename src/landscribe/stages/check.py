@@ -103,7 +103,7 @@ def check(project: Project, progress: Progress = silent) -> CheckResult:
     findings = [Finding("error", text, scene_id) for scene_id, text in scenes.broken.items()]
     findings += [Finding("warning", text) for text in scenes.problems]
     # Without labels there is nothing to train and nothing to split, and finished models know their classes.
-    teaches = bool(scenes.label_tables)
+    teaches = bool(scenes.label_tables) or any(scene.reviews for scene in scenes.scenes)
     legend = Legend(())
     try:
         legend = project.legend if teaches or project.recipe.classes else legend
@@ -210,7 +210,7 @@ def look_at_scene(scene: Scene, legend: Legend) -> _Looked:
         pixels += [look_at_sensor(scene, name) for name in scene.sensors]
         if all(shared_ground(scene, own).values()):
             findings += _check_orientation(scene)
-        if scene.label_files and len(legend):
+        if scene.has_labels and len(legend):
             labels = look_at_labels(scene, legend, grid)
     except BAD_FILE as error:
         grid = None
@@ -246,7 +246,7 @@ def _check_models(project: Project) -> None:
 def _check_split(project: Project) -> Iterator[Finding]:
     if project.recipe.models and project.finished is None:
         try:
-            require_named_scenes(project, {scene.id for scene in project.scenes.scenes if scene.label_files})
+            require_named_scenes(project, {scene.id for scene in project.scenes.scenes if scene.has_labels})
         except RecipeError as error:
             yield Finding("error", str(error))
 

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,12 @@ from landscribe.io.labels.labels import Labels, read_labels
 from landscribe.io.models.ranges import percentiles
 from landscribe.io.project import Progress, Project, StageResult, make_items, scenes_of, silent
 from landscribe.io.project.alignment import TABLE, align_scenes, sensor_keys, write_table
-from landscribe.io.project.label_facts import AREA, LABELLED, NO_FILE, ONE_SIDED, UNLABELLED, UNTOUCHED
+from landscribe.io.project.label_facts import AREA, BEFORE, LABELLED, NO_FILE, ONE_SIDED, UNLABELLED, UNTOUCHED
 from landscribe.io.project.splits import split_of
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.raster.suspects import TAKEN_FOR_DATA, Suspect, find_suspects, thin
+from landscribe.io.review.history import require_as_absorbed
 from landscribe.io.run.prepared import COVERAGE, FACTS, LABELS, blank_statistics, facts_of, sensor_raster, write_blank
 from landscribe.io.run.runs import Made, Run, make_key, note_made
 from landscribe.io.run.sharpened import write_sharpened
@@ -90,6 +91,8 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
             raise DataError(broken[scene_id])
         scene = scenes[scene_id]
         stamps[scene_id] = _stamps(scene)
+        for review in scene.reviews:
+            require_as_absorbed(review.path, review.sha256)
         return make_key(
             FORMAT,
             sensors=sensor_keys(scene),
@@ -102,6 +105,8 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
             legend=[(c.id, c.name) for c in legend],
             prepare=project.recipe.prepare.model_dump(),
             moves={name: str(move) for name, move in moves.get(scene_id, {}).items()},
+            # A scene that nobody reviewed is what it was before there were reviews.
+            **({"reviews": [[r.sha256, r.over_labels, r.exclusive] for r in scene.reviews]} if scene.reviews else {}),
         )
 
     suspects: dict[str, dict[str, Sequence[Suspect]]] = {}
@@ -171,7 +176,7 @@ def _prepare_scene(
             counts[f"pixels of {name} of {own.value:.10g} {TAKEN_FOR_DATA}"] = pixels
     if table.pansharpen != "none":
         outputs += write_sharpened(folder, grids, table.pansharpen)
-    labels = read_labels(scene, legend, grids[scene.reference.name]) if scene.label_files else None
+    labels = read_labels(scene, legend, grids[scene.reference.name]) if scene.has_labels else None
     notes = [f"{scene.id}: {name} is missing" for name in scene.missing]
     if labels is not None and not labels.is_labelled:
         notes.append(f"{scene.id}: {NOBODY_LOOKED}; it is only predicted")
@@ -179,7 +184,12 @@ def _prepare_scene(
     if labels is not None:
         outputs += [folder / COVERAGE, folder / LABELS]
         counts |= labels.file_counts | labels.counts
-        counts |= _write_coverage(table, legend, folder, scene, grids[scene.reference.name], labels, threads)
+        burnt = (table, legend, folder, scene, grids[scene.reference.name])
+        if scene.reviews and scene.label_files:  # the split goes by what was there before
+            before = read_labels(replace(scene, reviews=()), legend, grids[scene.reference.name])
+            alone = _write_coverage(*burnt, before, threads) if before.is_labelled else {}
+            counts |= {f"{BEFORE}{name}": n for name, n in alone.items()}
+        counts |= _write_coverage(*burnt, labels, threads)
         write_features(folder / LABELS, labels.features, legend=legend)
         counts["label polygons"] = len(labels.features)
         counts[NO_FILE] = sum(label.path is None for label in scene.label_files)

@@ -32,7 +32,8 @@ from landscribe.io.labels.legend import classes_of_labels
 from landscribe.io.models.finished import read_finished
 from landscribe.io.project import Progress, Project, StageResult, make_items, silent
 from landscribe.io.project.label_facts import LABELLED, ground_of, require_negative_ground
-from landscribe.io.project.splits import open_side, refuse_taught, split_of
+from landscribe.io.project.reviewed_sides import NOT_SCORED, require_unreviewed, reviewed_scenes
+from landscribe.io.project.splits import SPLIT, open_side, refuse_taught, split_of
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.prepared import PreparedScene
 from landscribe.io.run.runs import Made, Record, Run, make_key
@@ -79,6 +80,7 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
         got, need = f"{len(vectorized)} predicted", "a predicted scene with labels that no model was trained on"
         raise DataError(problem("score", "no scene to score", got=got, need=need))
     refuse_taught(run, split, scene_ids)
+    require_unreviewed(prepared, split, SPLIT)
     legend = _scored_legend(project, run)
     bands = [project.legend.index(name) for name in legend.names]
     ground = add_ground([ground_of(prepared[i], legend.names) for i in scene_ids])
@@ -153,12 +155,14 @@ def _scenes_left_out(
     prepared: Mapping[str, Record], vectorized: Mapping[str, Record], split: Split
 ) -> tuple[LeftOut, ...]:
     """Say which prepared scenes are not scored, and why."""
+    reviewed = set(reviewed_scenes(prepared)) - set(split.validate)
     labelled = [i for i, record in prepared.items() if LABELLED in record.counts]
     train, valid = set(split.train) - set(split.validate), set(split.validate)
     reasons = {
         "held out from training, but not predicted": [i for i in split.validate if i not in vectorized],
-        "labelled, but on neither side of the split": [i for i in labelled if i not in train | valid],
-        "trained on": [i for i in labelled if i in train],
+        NOT_SCORED: sorted(reviewed),
+        "labelled, but on neither side of the split": [i for i in labelled if i not in train | valid | reviewed],
+        "trained on": [i for i in labelled if i in train - reviewed],
         "without labels": [i for i in prepared if i not in set(labelled)],
     }
     return add_left_out(scenes_left_out(why, names, len(prepared)) for why, names in reasons.items())

@@ -99,7 +99,7 @@ def stats(
         ('6010_0_0', 'building')
     """
     start()
-    labelled = [scene for scene in project.scenes.scenes if scene.label_files]
+    labelled = [scene for scene in project.scenes.scenes if scene.has_labels]
     return _each(project, labelled, progress, functools.partial(_measure, legend=project.legend), failed)
 
 

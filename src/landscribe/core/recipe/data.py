@@ -171,6 +171,9 @@ class DataTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Place made of the same fields; scenes of one place never stand on both sides of a split."""
     scenes: tuple[Name, ...] | None = None
     """Only these scene ids, in this order; None takes all that are found."""
+    reviews: Name | None = None
+    """Folder, from that of the recipe, of what people said of what was found; `landscribe absorb` makes it and writes
+    this line. Its polygons and its ground count as labels. See docs/loop.md."""
 
     @field_validator("labels", mode="before")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from landscribe.io.labels.drawings import read_drawn
 from landscribe.io.labels.grids import BEYOND, WARPED, lay_on
 from landscribe.io.labels.marks import NO_WIDTH, WIDENED
 from landscribe.io.labels.pictures import Painted, how_painted, read_label_picture
+from landscribe.io.labels.reviewed import lay_reviews
 from landscribe.io.labels.vectors import read_area, read_rows, read_vectors
 from landscribe.io.source.scenes import LabelFile, Scene
 from landscribe.io.vector.foreign import Kind, kind_of
@@ -47,12 +48,14 @@ class Labels:
     """What was left out of a file that holds the labels of several scenes; each of them says it."""
     is_shared: bool = False
     """True where a file holds the labels of several scenes, and nothing tells whether somebody looked at this one."""
+    also: GeometryArray = field(default_factory=NOWHERE.copy)
+    """Where reviews say what is there, in pixels, beside what the above says."""
 
     @property
     def is_labelled(self) -> bool:
         """False where no part of the scene was looked at."""
         seen = self.labelled_hw is None or bool(self.labelled_hw.any())
-        return seen and all(len(area) for area in self.areas)
+        return (seen and all(len(area) for area in self.areas)) or bool(len(self.also))
 
     def labelled(self, grid: Grid, window: Window) -> BoolArray:
         """Return which pixels of a window are labelled, those whose centre lies in every area, (h, w)."""
@@ -61,11 +64,13 @@ class Labels:
             labelled_hw &= self.labelled_hw[window.slices]
         for area in self.areas:
             labelled_hw &= burn_mask(area, grid.shape_hw, window=window).astype(np.bool_)
+        if len(self.also):
+            labelled_hw |= burn_mask(self.also, grid.shape_hw, window=window).astype(np.bool_)
         return labelled_hw
 
 
 def read_labels(scene: Scene, legend: Legend, grid: Grid) -> Labels:
-    """Read the labels of one scene.
+    """Read the labels of one scene, with what reviews say laid over those of its files.
 
     Args:
         scene: The scene, with its label files.
@@ -74,7 +79,18 @@ def read_labels(scene: Scene, legend: Legend, grid: Grid) -> Labels:
 
     Raises:
         DataError: If the scene has no labels, or a file cannot be read, has another shape or lies elsewhere.
+        IntegrityError: If a review is not what was absorbed.
     """
+    labels = Labels(empty_features(grid.crs), areas=(NOWHERE,))
+    if scene.label_files or not scene.reviews:
+        labels = _read_files(scene, legend, grid)
+    if not scene.reviews:
+        return labels
+    features, also, counts = lay_reviews(labels.features, scene, legend, grid)
+    return replace(labels, features=features, coverage_khw=None, also=also, counts=labels.counts | counts)
+
+
+def _read_files(scene: Scene, legend: Legend, grid: Grid) -> Labels:
     if not scene.label_files:
         need = ", ".join(scene.unlabelled) or "[data].labels"
         raise DataError(problem(f"scene {scene.id!r}", "no labels", need=need))

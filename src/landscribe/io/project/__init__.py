@@ -16,6 +16,8 @@ from landscribe.core.recipe import Recipe
 from landscribe.errors import BAD_FILE, IntegrityError, LandscribeError, LimitError, RecipeError, problem
 from landscribe.io.labels.legend import legend_of
 from landscribe.io.models.finished import OPTION, FinishedModels, keep_finished, look_at_models, read_finished
+from landscribe.io.project.reviewed import with_reviews
+from landscribe.io.review.history import History, read_history
 from landscribe.io.run.runs import Made, Run, make_item
 from landscribe.io.settings import LoadedRecipe
 from landscribe.io.source.images import list_images
@@ -54,6 +56,8 @@ class Project:
     """Predict scenes that lie outside of what networks were trained on too, with a caution."""
     images: tuple[Path, ...] = ()
     """Images given one by one, each a scene, in place of what the recipe's pattern finds."""
+    home: Path | None = None
+    """Folder of the recipe, where reviews lie; None where there is none."""
 
     @property
     def limits(self) -> Limits:
@@ -65,7 +69,14 @@ class Project:
         """All scenes, in natural order."""
         if self.images:
             return list_images(self.recipe, self.images, self.limits)
-        return list_scenes(self.recipe, self.root)
+        return with_reviews(list_scenes(self.recipe, self.root), self.reviews, self.recipe)
+
+    @cached_property
+    def reviews(self) -> History | None:
+        """What people said of what was found, None where the recipe names none."""
+        if self.recipe.data.reviews is None or self.images:
+            return None
+        return read_history((self.home or self.root) / self.recipe.data.reviews)
 
     @cached_property
     def legend(self) -> Legend:
@@ -108,7 +119,7 @@ class StageResult:
 
 def open_project(loaded: LoadedRecipe) -> Project:
     """Bind a recipe to its data; the data are looked at when they are first asked for."""
-    return Project(loaded.recipe, loaded.root, loaded.name, loaded.text, images=loaded.images)
+    return Project(loaded.recipe, loaded.root, loaded.name, loaded.text, images=loaded.images, home=loaded.folder)
 
 
 def with_models(project: Project, folder: Path, *, trust: bool = False, given: Path | None = None) -> Project:

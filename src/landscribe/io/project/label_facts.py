@@ -8,6 +8,7 @@ from landscribe.core.ground import Ground, add_ground, without_negative, without
 from landscribe.core.split.split import Split
 from landscribe.errors import DataError, problem, some
 from landscribe.io.labels.findings import no_negative
+from landscribe.io.labels.reviewed import REVIEWED
 from landscribe.io.project import Project
 from landscribe.io.run.runs import Record
 
@@ -16,6 +17,15 @@ UNTOUCHED = "labels: shared file has nothing"
 ONE_SIDED = "labels: shared file leaves this part empty on one side"
 NO_FILE = "labels: no file, taken for empty"
 """Counts of a record: pixels, pixels, and pixels of a class; 1; a part of the scene; files."""
+BEFORE = "before reviews: "
+"""Counts of a reviewed scene that its label files alone would give begin with this."""
+
+
+def counts_before(record: Record) -> Mapping[str, int | float]:
+    """Return the counts of a scene as its label files alone give them, without what reviews say."""
+    if REVIEWED not in record.counts:
+        return record.counts
+    return {name.removeprefix(BEFORE): n for name, n in record.counts.items() if name.startswith(BEFORE)}
 
 
 def named_classes(project: Project) -> tuple[str, ...]:

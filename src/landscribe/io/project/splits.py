@@ -17,14 +17,15 @@ from landscribe.core.split.leaks import require_no_leak
 from landscribe.core.split.places import DSTL_FIVE, folds, split_places, stratify
 from landscribe.core.split.seen import find_seen
 from landscribe.core.split.split import Split, read_split, require_sound, write_split
-from landscribe.errors import IntegrityError, RecipeError, problem
+from landscribe.errors import IntegrityError, RecipeError, problem, some
 from landscribe.io.atomic import write_text
 from landscribe.io.models.finished import FinishedModels, read_finished, sighting_of
 from landscribe.io.models.formulas import FORMULA
 from landscribe.io.models.model_files import DESCRIPTION
 from landscribe.io.project import Project
-from landscribe.io.project.label_facts import AREA, LABELLED
+from landscribe.io.project.label_facts import AREA, LABELLED, counts_before
 from landscribe.io.project.leaks import find_leaks, keeps_apart
+from landscribe.io.project.reviewed_sides import SAID, WHY, require_unreviewed, reviewed_scenes, with_reviewed_sides
 from landscribe.io.run.prepared import PreparedScene, open_prepared
 from landscribe.io.run.runs import Record, Run, is_first_process, make_key
 from landscribe.io.source.scenes import sensor_grids
@@ -60,6 +61,7 @@ def split_of(project: Project, run: Run) -> Split:
     if file.is_file():
         split, was_drawn_from = read_split(file.read_text(encoding="utf-8", errors="replace"), SPLIT)
         if split.edited:
+            require_unreviewed(prepared, split, SPLIT)
             return _edited(project, prepared, split, finished, is_old=was_drawn_from != drawn_from)
         if was_drawn_from == drawn_from:
             return _with_note(split, finished)
@@ -131,11 +133,15 @@ def _draw_apart(project: Project, run: Run, prepared: Mapping[str, Record]) -> S
     place_of = {scene.id: scene.place for scene in project.scenes.scenes}
     same: dict[str, str] = {}
     reasons: list[str] = []
+    # By label files alone: a review moves no scene but those that it speaks of.
+    before = {i: replace(record, counts=counts_before(record)) for i, record in prepared.items()}
     while True:
-        split = draw_split(project, prepared, same)
+        split = draw_split(project, before, same) if _labelled(before) else Split(why="no scene has label files")
         sides, leaks = find_leaks(project, run, split) if keeps_apart(project) else ({}, ())
         if not leaks:
-            return replace(split, why="; ".join([split.why, *reasons[:NAMED], *_more(reasons)]))
+            split = replace(split, why="; ".join([split.why, *reasons[:NAMED], *_more(reasons)]))
+            settled = with_reviewed_sides(project, run, prepared, split, same)
+            return settled if settled == split else replace(settled, folds=_folds(project, before, settled, same))
         known = len(reasons)
         for leak in leaks:
             first, second = (same.get(place_of[i], place_of[i]) for i in (leak.first, leak.second))
@@ -185,13 +191,17 @@ def _labelled(prepared: Mapping[str, Record]) -> list[str]:
 def _tell_seen(project: Project, run: Run, prepared: Mapping[str, Record], finished: FinishedModels) -> Split:
     """Tell the labelled scenes that finished models were trained on from those that are new to them."""
     labelled = [scene.id for scene in project.scenes.scenes if scene.id in _labelled(prepared)]
+    reviewed = reviewed_scenes(prepared)
     seen = _seen(run, finished, labelled)
     why = "finished models: labelled scenes that none of them was trained on validate"
     if seen:
         named = [f"{i} ({reason})" for i, reason in list(seen.items())[:NAMED]]
         more = f" and {len(seen) - NAMED} more" if len(seen) > NAMED else ""
         why += f"; trained on, and so not scored: {', '.join(named)}{more}"
-    return Split(tuple(i for i in labelled if i in seen), tuple(i for i in labelled if i not in seen), why=why)
+    if reviewed:
+        why += f"; {WHY}: {some(reviewed)}"
+    fresh = tuple(i for i in labelled if i not in seen and i not in reviewed)
+    return Split(tuple(i for i in labelled if i in seen), fresh, why=why)
 
 
 def _seen(run: Run, finished: FinishedModels, scene_ids: Iterable[str]) -> dict[str, str]:
@@ -203,8 +213,11 @@ def _seen(run: Run, finished: FinishedModels, scene_ids: Iterable[str]) -> dict[
 
 
 def _with_note(split: Split, finished: FinishedModels | None) -> Split:
-    """Say, where finished models are used, which scenes are not scored."""
-    return replace(split, notes=(*split.notes, split.why)) if finished is not None and split.train else split
+    """Say which scenes are not scored since finished models know them, or since people have reviewed them."""
+    if finished is not None and split.train:
+        return replace(split, notes=(*split.notes, split.why))
+    reviewed = [text for text in split.why.split("; ") if text.startswith(SAID)]
+    return replace(split, notes=(*split.notes, *reviewed))
 
 
 def _drawn_from(project: Project, prepared: Mapping[str, Record], finished: FinishedModels | None) -> str:

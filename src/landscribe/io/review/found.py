@@ -9,6 +9,7 @@ from pathlib import Path
 
 import geopandas as gpd
 import pandas as pd
+from pyproj import CRS
 
 from landscribe.core.features import one_at_a_time
 from landscribe.errors import DataError, problem, some
@@ -92,11 +93,11 @@ def stack(parts: list[gpd.GeoDataFrame]) -> gpd.GeoDataFrame:
 
 
 @one_at_a_time
-def in_crs(review: Review, like: gpd.GeoDataFrame) -> Review:
-    """Return a review in the CRS of other polygons; without one on either side, as it is."""
-    if like.crs is None or review.crs is None or review.crs == like.crs:
+def to_crs(review: Review, crs: CRS | None) -> Review:
+    """Return a review in another CRS; where one of the two is none, as it is."""
+    if crs is None or review.crs is None or review.crs.equals(crs, ignore_axis_order=True):
         return review
-    return replace(review, features=review.features.to_crs(like.crs), looked=review.looked.to_crs(like.crs))
+    return replace(review, features=review.features.to_crs(crs), looked=review.looked.to_crs(crs))
 
 
 def of_scene(review: Review, scene: str) -> Review:

@@ -34,6 +34,18 @@ class LabelFile:
 
 
 @dataclass(frozen=True)
+class ReviewFile:
+    """A review that was absorbed and speaks of a scene, after its label files and before later reviews."""
+
+    path: Path
+    sha256: str
+    over_labels: bool = False
+    """Whether it holds against label files too, where they say otherwise."""
+    exclusive: bool = False
+    """Whether ground of one class is none of the others."""
+
+
+@dataclass(frozen=True)
 class Scene:
     """A piece of ground: rasters of several sensors, the first being the reference, and where its labels lie.
 
@@ -55,12 +67,20 @@ class Scene:
     """Sensors of the recipe that this scene lacks -> the file that was looked for."""
     absent: Mapping[str, Sensor] = field(default_factory=dict)
     """Sensors that it lacks as the recipe allows."""
+    reviews: tuple[ReviewFile, ...] = ()
+    """What people said of what was found in it, oldest first."""
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """All its files that are there."""
         sensors = [path for file in self.sensors.values() for path in file.paths]
-        return (*sensors, *(path for label in self.label_files for path in label.paths))
+        labels = [path for label in self.label_files for path in label.paths]
+        return (*sensors, *labels, *(review.path for review in self.reviews))
+
+    @property
+    def has_labels(self) -> bool:
+        """True where a label file or a review speaks of it."""
+        return bool(self.label_files or self.reviews)
 
     @property
     def reference(self) -> SensorFile:

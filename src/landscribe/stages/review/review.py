@@ -8,7 +8,7 @@ from pathlib import Path
 from landscribe.core.legend import Legend
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.names import safe_name
-from landscribe.io.review.found import as_found, complete, in_crs, models_digest, of_scene, reviews_of, stack
+from landscribe.io.review.found import as_found, complete, models_digest, of_scene, reviews_of, stack, to_crs
 from landscribe.io.review.reading import read_review
 from landscribe.io.review.review import Review, looked_areas
 from landscribe.io.review.writing import write_review
@@ -65,7 +65,7 @@ def _begun(run: Run, path: Path, scenes: tuple[str, ...], legend: Legend) -> Rev
     parts, looked = [features[~features["scene"].isin(set(kept))]], []
     for scene, file in kept.items():
         said = complete(read_review(file, legend), run, scene, str(file))
-        said = in_crs(of_scene(said, scene), features)
+        said = to_crs(of_scene(said, scene), features.crs)
         parts.append(said.features)
         looked.append(said.looked)
     begun = Review(stack(parts), looked_areas({}, (), features.crs), run.root.resolve().name, scenes)
