@@ -61,9 +61,10 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _OTHERWISE = {
     "score_run": ("stages.score", "score"),
     "trace_pixels": ("core.trace", "trace"),
+    "write_map": ("stages.maps.map", "map"),
     "write_report": ("stages.report", "report"),
 }
-"""Public name -> where it stands under another one, which means something else here; `report` is a room."""
+"""Public name -> where it stands under another one: `report` is a room of ours, the others mean something else."""
 _HOME_OF |= {name: home for name, (home, _) in _OTHERWISE.items()}
 
 __all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604  # the names are plain text, from the table above

@@ -43,6 +43,7 @@ CALLS = {
     "vectorize": "vectorize r.toml --run run",
     "score": "score r.toml --run run",
     "submit": "submit r.toml --run run",
+    "map": "map r.toml --run run",
     "report": "report r.toml --run run",
     "pictures": "pictures r.toml --run run",
     "run": "run r.toml --run run",

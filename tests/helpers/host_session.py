@@ -255,7 +255,7 @@ def calls(folder: Path) -> dict[str, Callable[[], Any]]:
         "check": lambda: ls.check(kept["project"]),
         "stats": lambda: ls.stats(kept["project"]),
         **{name: on(name) for name in ("prepare", "train", "predict", "vectorize", "score_run", "submit")},
-        **{name: on(name) for name in ("write_report", "tune", "pictures", "masks")},
+        **{name: on(name) for name in ("write_report", "write_map", "tune", "pictures", "masks")},
         "merge": lambda: ls.merge(folder / "merged.csv", [ls.Source(sent), ls.Source(sent)]),
         "vote": lambda: ls.vote(folder / "voted.csv", [sent, sent, sent]),
         "clean": lambda: ls.clean(kept["project"], sent, folder / "cleaned.csv"),

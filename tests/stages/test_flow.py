@@ -70,6 +70,7 @@ def test_a_run_leaves_all_its_artefacts(home: Path) -> None:
     for name in (
         "score.json",
         "report.html",
+        "map.html",
         "submission.csv.gz",
         "run.json",
         "manifest.json",

@@ -31,7 +31,7 @@ ModelsOption = Annotated[
     Path | None,
     typer.Option("--models", help="Finished models, or a bundle, to use instead of training.", metavar="DIR|ZIP"),
 ]
-READING = ("report", "pictures", "masks")
+READING = ("report", "map", "pictures", "masks")
 """Stages that read what others wrote, also while another process is at work in the folder; `score` is one too."""
 IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2")
 AnywayOption = Annotated[
@@ -62,6 +62,7 @@ _STAGES = {
     "vectorize": "Turn probabilities into polygons.",
     "submit": "Write and validate the DSTL submission.",
     "report": "Write the report of a run as one HTML file.",
+    "map": "Write the map of a run as one HTML file: pictures, probabilities and polygons to look at.",
 }
 
 
@@ -348,6 +349,7 @@ def run_all(project: Project, folder: Run, models: Path | None = None) -> None:
     if score is not None:
         tell_score(score)
     tell(f"report: {folder.path('report.html')}")
+    tell(f"map: {folder.path('map.html')}")
     _raise_failures(results)
 
 

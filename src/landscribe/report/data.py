@@ -143,6 +143,8 @@ class ReportData:
     """Content of `tuned.json`; empty where nothing was tuned."""
     recipe: str = ""
     """The whole recipe with all defaults, as text."""
+    map: str = ""
+    """Address of the map of this run, where there is one."""
     versions: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Stage -> working time."""

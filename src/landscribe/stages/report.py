@@ -36,7 +36,7 @@ from landscribe.report.views import Budget, count_levels, curve_of, view_scene
 FORMAT = 1
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
-REPORT, RUN, ALIGNMENT = "report.html", "run.json", "alignment.csv"
+REPORT, MAP, RUN, ALIGNMENT = "report.html", "map.html", "run.json", "alignment.csv"
 SCENES = 24
 """Scenes pictured at most."""
 PICTURE_BYTES, PATH_BYTES = 6_000_000, 4_500_000
@@ -82,7 +82,12 @@ def report(project: Project, run: Run, progress: Progress = silent) -> StageResu
     split = split_of(project, run)
     recipe = recipe_dict(project.recipe)
     key = make_key(
-        FORMAT, stages=stages, recipe=recipe, failures=failures, split=(split.digest, split.why, split.notes)
+        FORMAT,
+        stages=stages,
+        recipe=recipe,
+        failures=failures,
+        split=(split.digest, split.why, split.notes),
+        map=run.path(MAP).is_file(),
     )
     target = run.path(REPORT)
 
@@ -141,6 +146,7 @@ def gather(project: Project, run: Run, progress: Progress = silent) -> ReportDat
         tuned=read_tuned(run),
         notes=tuple(dict.fromkeys(note for of in records.values() for r in of.values() for note in r.notes)),
         recipe=_recipe_text(project),
+        map=MAP if run.path(MAP).is_file() else "",
         versions={"landscribe": __version__, **facts.get("versions", {})},
         seconds={stage: round(sum(r.seconds for r in of.values()), 1) for stage, of in records.items() if of},
     )

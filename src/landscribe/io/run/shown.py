@@ -9,7 +9,7 @@ from landscribe.errors import IntegrityError
 from landscribe.io.run.runs import Run
 from landscribe.io.run.scored import run_score
 
-REPORT = "report.html"
+PAGES = "report.html", "map.html"
 
 
 def show_run(run: Run) -> str:
@@ -27,10 +27,10 @@ def show_run(run: Run) -> str:
     except IntegrityError as error:
         score, notes = None, [str(error)]
     scored = Html("") if score is None else Html(show_score(score))
-    report = run.path(REPORT)
-    link = el("a", REPORT, href=report.resolve().as_uri()) if report.is_file() else Html("")
+    pages = [run.path(name) for name in PAGES]
+    links = [Html(el("a", path.name, href=path.resolve().as_uri()) + " ") for path in pages if path.is_file()]
     made = table(["stage", "items", "seconds"], rows) if rows else "nothing was done yet"
-    return box(f"Run {run.root}", scored, made, lines([*(f"failed: {line}" for line in failed), *notes]), link)
+    return box(f"Run {run.root}", scored, made, lines([*(f"failed: {line}" for line in failed), *notes]), *links)
 
 
 def _when(run: Run, stage: str) -> float:

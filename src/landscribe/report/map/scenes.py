@@ -1,0 +1,200 @@
+"""One scene of a run as a map shows it: its pictures, probabilities and polygons within a number of bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from shapely.geometry.base import BaseGeometry
+
+from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
+from landscribe.core.grid import Window
+from landscribe.core.legend import Legend
+from landscribe.io.raster.rasters import open_raster
+from landscribe.io.run.prepared import PreparedScene
+from landscribe.io.run.runs import Run
+from landscribe.io.vector.vectors import read_own
+from landscribe.report.map.bands import Band, bands_of, codes_of, read_bands, to_codes, views_of
+from landscribe.report.map.frames import Frame, extent_of, place_of
+from landscribe.report.map.layers import Layer, errors_of, judge, layer_of, move, thin
+from landscribe.report.map.tiles import Tiled, tile_within, top_level
+from landscribe.report.pictures import shrink
+
+SIDE, BAND_SIDE, PROBABILITY_SIDE = 4096, 1024, 1024
+"""Longest sides, in pixels, of the first picture, of the other bands, and of the probabilities."""
+FAINT = 13
+"""A class that is nowhere more probable than this, of 255, has no picture of its probability."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Bytes that one scene may take in the page."""
+
+    picture: int
+    bands: int
+    probability: int
+    polygons: int
+
+
+@dataclass(frozen=True)
+class SceneMap:
+    """What a page holds of one scene."""
+
+    row: Mapping[str, Any]
+    """Its row in the manifest."""
+    content: Mapping[str, Any]
+    """Images and packed polygons."""
+    found: Layer | None
+    """What the model found, judged where the scene has labels."""
+    truth: Layer | None
+    kept: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    """Layer -> numbers of the polygons that are in the page."""
+    shown: int = 0
+    """Polygons of prediction and truth in the page."""
+    total: int = 0
+    """All of them."""
+    tolerance_px: float = 0.0
+    """How far lines were moved at most."""
+    coarser: int = 1
+    """Pixels of the scene along one side of a pixel of the picture."""
+
+
+def map_scene(
+    run: Run,
+    scene: PreparedScene,
+    legend: Legend,
+    frame: Frame,
+    budget: Budget,
+    *,
+    split: str,
+    jaccard: float = math.nan,
+) -> SceneMap:
+    """Make what a page shows of one scene.
+
+    Args:
+        run: The run folder.
+        scene: A prepared scene, with its corner where only that validates; what else there is of it is shown.
+        legend: Classes to show.
+        frame: Where it lies.
+        budget: Bytes it may take.
+        split: Side of the split it stands on.
+        jaccard: Its score, NaN where it has none.
+
+    Raises:
+        DataError: If a file is damaged.
+    """
+    place = place_of(scene.grid, frame)
+    extent = extent_of(scene.grid, frame)
+    origin, pixel = (extent[0], extent[3]), math.sqrt(abs(place.determinant))
+    bands = bands_of(scene)
+    rows, images = _pictures(scene, bands, budget)
+    probability = _probability(run, scene, legend, budget.probability)
+    layers = sides_of(run, scene, legend, frame)
+    found, truth = layers.get("found"), layers.get("truth")
+    if found is not None and truth is not None:
+        layers |= errors_of(found, truth, _region(scene, frame), 0.25 * pixel)
+    thinned = thin(layers, origin, pixel, budget.polygons)
+    names = ["picture", *(["probability"] if probability else []), *thinned.packed]
+    row = {
+        "id": scene.id,
+        "frame": frame.id,
+        "extent": list(extent),
+        "size": [scene.grid.width, scene.grid.height],
+        "split": split,
+        "jaccard": None if math.isnan(jaccard) else round(jaccard, 4),
+        "bands": rows,
+        "views": views_of(scene, bands),
+        "probability": [one["class"] for one in probability],
+        "layers": names,
+        "counts": {kind: len(layers[kind].area) for kind in ("found", "truth") if kind in layers},
+    }
+    kept = {
+        kind: frozenset(thinned.packed[kind].get("id", ())) for kind in ("found", "truth") if kind in thinned.packed
+    }
+    coarser = 2 ** _levels_lost(scene, images[0])
+    plain = [{"tiles": image.to_plain()} for image in images]
+    content = {"images": plain, "probability": probability, "layers": dict(thinned.packed)}
+    return SceneMap(row, content, found, truth, kept, thinned.shown, thinned.total, thinned.tolerance_px, coarser)
+
+
+def sides_of(run: Run, scene: PreparedScene, legend: Legend, frame: Frame) -> dict[str, Layer]:
+    """Return prediction and truth of a scene in its frame, as far as there are any, judged where there are both."""
+    to_frame = ~frame.to_map
+    file = run.features(scene.id)
+    layers: dict[str, Layer] = {}
+    if file.is_file():
+        layers["found"] = layer_of(read_own(run.checked(file)), legend, to_frame)
+    if scene.is_labelled:
+        layers["truth"] = layer_of(scene.read_labels(), legend, to_frame)
+    if len(layers) == 2:
+        layers["found"], layers["truth"] = judge(layers["found"], layers["truth"], _region(scene, frame))
+    return layers
+
+
+def _region(scene: PreparedScene, frame: Frame) -> BaseGeometry:
+    ground = np.empty(1, object)
+    ground[0] = scene.labelled_ground()
+    region: BaseGeometry = move(ground, ~frame.to_map)[0]
+    return region
+
+
+def _levels_lost(scene: PreparedScene, image: Tiled) -> int:
+    return top_level(scene.grid.shape_hw) - image.top
+
+
+def _pictures(scene: PreparedScene, bands: Sequence[Band], budget: Budget) -> tuple[list[dict[str, Any]], list[Tiled]]:
+    """Return the bands as they stand in the manifest, and the images that hold them."""
+    views = views_of(scene, bands)
+    first = list(dict.fromkeys(views[0]["bands"]))
+    rest = [k for k in range(len(bands)) if k not in first]
+    rows: list[dict[str, Any]] = [{"name": band.name} for band in bands]
+    images: list[Tiled] = []
+
+    def add(numbers: Sequence[int], side: int, limit_bytes: int) -> None:
+        def read(factor: int) -> tuple[ByteArray, BoolArray]:
+            image_chw, valid_hw = read_bands(scene, [bands[k] for k in numbers], factor)
+            channels = []
+            for channel, (k, band_hw) in enumerate(zip(numbers, image_chw, strict=True)):
+                codes = codes_of(band_hw, valid_hw)
+                rows[k] |= {"image": len(images), "channel": channel, "low": codes.low, "high": codes.high}
+                channels.append(to_codes(band_hw, codes))
+            # WebP knows grey pictures and those of three channels.
+            channels += channels[-1:] if len(channels) == 2 else []
+            return np.dstack(channels), valid_hw
+
+        images.append(tile_within(read, scene.grid.shape_hw, side, limit_bytes))
+
+    add(first, SIDE, budget.picture)
+    for k in rest:
+        add([k], BAND_SIDE, budget.bands // max(len(rest), 1))
+    return rows, images
+
+
+def _probability(run: Run, scene: PreparedScene, legend: Legend, limit_bytes: int) -> list[dict[str, Any]]:
+    file = run.probability(scene.id)
+    if not file.is_file():
+        return []
+    factor = 1
+    while max(scene.grid.shape_hw) / factor > PROBABILITY_SIDE:
+        factor *= 2
+    with open_raster(run.checked(file)) as raster:
+        shape_hw = raster.info.grid.shape_hw
+
+        def read(row: int, rows: int) -> tuple[AnyArray, BoolArray]:
+            return raster.read(Window(row, 0, rows, shape_hw[1]))
+
+        p_khw, valid_hw = shrink(read, shape_hw, factor)
+    named = [(c, p_hw) for c, p_hw in zip(legend, p_khw, strict=True) if (p_hw[valid_hw] > FAINT).any()]
+    rows = []
+    for land_class, p_hw in named:
+        codes = np.rint(p_hw).astype(np.uint8)[..., None]
+
+        def small(_factor: int, codes: ByteArray = codes) -> tuple[ByteArray, BoolArray]:
+            return codes, valid_hw
+
+        tiled = tile_within(small, shape_hw, PROBABILITY_SIDE, limit_bytes // len(named))
+        rows.append({"class": land_class.id, "tiles": tiled.to_plain()})
+    return rows

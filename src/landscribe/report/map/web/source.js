@@ -1,0 +1,100 @@
+"use strict";
+// Where tiles and polygons come from. A source has
+//   tile(scene, layer, z, x, y, bands) -> Promise of ImageData or null: raw codes, three of the bands as red, green, blue
+//   levels(scene, layer) -> the levels there are, coarse to fine
+//   polygons(scene, kind, extent) -> Promise of packed polygons (packing.py says how)
+//   whole: true where polygons() gives all of a scene at once
+LS.tile = 256;
+LS.topLevel = (scene) => Math.max(0, Math.ceil(Math.log2(Math.max(...scene.size) / LS.tile)));
+
+LS.pixelsOf = async (url, signal) => {
+  const image = new Image();
+  image.src = url;
+  await image.decode();
+  if (signal?.aborted) return null;
+  const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
+  pen.drawImage(image, 0, 0);
+  return pen.getImageData(0, 0, canvas.width, canvas.height);
+};
+
+// All of it is in this page, one block of JSON for each scene, parsed when it is first looked at.
+LS.embedded = {
+  whole: true,
+  parsed: new Map(),
+  data(scene) {
+    const at = LS.manifest.scenes.indexOf(scene);
+    if (!this.parsed.has(at)) {
+      const content = JSON.parse(LS.byId(`scene-${at}`).textContent);
+      for (const image of [...content.images, ...content.probability]) {
+        image.at = new Map(image.tiles.map(([z, x, y, url]) => [`${z}/${x}/${y}`, url]));
+        image.levels = [...new Set(image.tiles.map(([z]) => z))].sort((a, b) => a - b);
+      }
+      this.parsed.set(at, content);
+    }
+    return this.parsed.get(at);
+  },
+  imagesOf(scene, layer, bands) {
+    const content = this.data(scene);
+    if (layer === "probability") {
+      const own = content.probability.find((one) => one.class === bands[0]);
+      return own ? [[own, 0], [own, 0], [own, 0]] : [];
+    }
+    return bands.map((band) => [content.images[scene.bands[band].image], scene.bands[band].channel]);
+  },
+  levels(scene, layer, bands) {
+    return [...new Set(this.imagesOf(scene, layer, bands).flatMap(([image]) => image.levels))].sort((a, b) => a - b);
+  },
+  async tile(scene, layer, z, x, y, bands) {
+    const wanted = this.imagesOf(scene, layer, bands);
+    const got = new Map();
+    for (const [image] of wanted) if (!got.has(image)) got.set(image, await this.part(image, z, x, y));
+    const first = [...got.values()].find((one) => one);
+    if (!first) return null;
+    if (got.size === 1 && wanted.every(([, channel], k) => channel === k)) return first;
+    const out = new ImageData(LS.tile, LS.tile);
+    wanted.forEach(([image, channel], k) => {
+      const from = got.get(image);
+      for (let i = 0; from && i < out.data.length; i += 4) {
+        out.data[i + k] = from.data[i + channel];
+        out.data[i + 3] = Math.max(out.data[i + 3], from.data[i + 3]);
+      }
+    });
+    return out;
+  },
+  // The tile itself, or the part of a coarser one, so that bands of several sizes can be shown together.
+  async part(image, z, x, y) {
+    for (let up = 0; up <= z; up += 1) {
+      const url = image.at.get(`${z - up}/${x >> up}/${y >> up}`);
+      if (!url) continue;
+      const pixels = await LS.pixelsOf(url);
+      const side = LS.tile / 2 ** up;
+      if (up === 0 && pixels.width === LS.tile && pixels.height === LS.tile) return pixels;
+      const whole = new OffscreenCanvas(pixels.width, pixels.height);
+      whole.getContext("2d").putImageData(pixels, 0, 0);
+      const pen = new OffscreenCanvas(LS.tile, LS.tile).getContext("2d");
+      const left = (x % 2 ** up) * side, top = (y % 2 ** up) * side;
+      pen.drawImage(whole, left, top, side, side, 0, 0, LS.tile, LS.tile);
+      return pen.getImageData(0, 0, LS.tile, LS.tile);
+    }
+    return null;
+  },
+  async polygons(scene, kind) { return this.data(scene).layers[kind] || null; },
+};
+
+// From `landscribe view`: the same by address. The server adds its token by a cookie.
+LS.served = {
+  whole: false,
+  number: (scene) => LS.manifest.scenes.filter((one) => one.run === scene.run).indexOf(scene),
+  levels: (scene) => Array.from({ length: LS.topLevel(scene) + 1 }, (_, k) => k),
+  tile(scene, layer, z, x, y, bands) {
+    const path = layer === "probability" ? `probability-${bands[0]}` : "picture";
+    return LS.pixelsOf(`/t/${scene.run}/${this.number(scene)}/${path}/${z}/${x}/${y}?v=${bands.join(",")}`).catch(() => null);
+  },
+  async polygons(scene, kind, extent) {
+    const box = extent.map((value) => value.toFixed(3)).join(",");
+    const answer = await fetch(`/p/${scene.run}/${this.number(scene)}/${kind}?bbox=${box}&limit=20000`);
+    return answer.ok ? answer.json() : null;
+  },
+};
+LS.source = LS.manifest.server ? LS.served : LS.embedded;

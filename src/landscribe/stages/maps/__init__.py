@@ -1,0 +1,1 @@
+"""Maps of a run: the page beside its report."""
