@@ -73,6 +73,10 @@ def test_the_strange_window_comes_first_and_twins_do_not_both_come_before_others
     assert sorted(order) == [0, 1, 2, 3, 4]
 
 
+def test_where_nothing_is_new_the_worth_alone_decides():
+    assert choose(np.array([1.0, 3.0, 2.0]), np.zeros((3, 2)), [spot(k) for k in range(3)], 3) == [1, 2, 0]
+
+
 def test_ties_go_to_the_first():
     assert choose(np.ones(4), np.zeros((4, 2)), [spot(k) for k in range(4)], 3) == [0, 1, 2]
     assert choose(np.zeros(4), np.eye(4), [spot(k) for k in range(4)], 2) == [0, 1]

@@ -94,5 +94,7 @@ def test_worth_is_1_for_windows_like_most_and_reasons_name_what_is_above():
     assert say_why(evidence, 1) == "unlike the training ground (2.3 times the mean)"
     assert say_why(evidence, 2) == "unsure of house (1.5 times the mean)"
     assert say_why(evidence, 0) == "new among the chosen, else like most"
+    both = Evidence(("house", "road"), doubt, None, np.array([1.0, 1.0, 7.0]))
+    assert say_why(both, 2) == "unlike the training ground (2.3 times the mean); unsure of house (1.5 times the mean)"
     alone = Evidence(("house",), np.full((2, 1), 0.3))
     assert alone.worth_n == pytest.approx([1, 1])
