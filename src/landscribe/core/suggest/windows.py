@@ -17,7 +17,7 @@ shares more than this with a chosen one is not chosen."""
 LEAST_KNOWN = 0.5
 """Share of a window that has to have data, and share of that which nobody has labelled yet."""
 HELD_OUT, LABELLED, NO_DATA = "held out for scoring", "labelled already", "without data"
-NOT_PREDICTED, TOO_SMALL = "not predicted", "on scenes smaller than a window"
+NOT_PREDICTED, TOO_SMALL = "not predicted", "scenes smaller than a window"
 """Why windows are left out; of the last, scenes are counted."""
 
 
