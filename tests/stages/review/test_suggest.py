@@ -18,10 +18,13 @@ from landscribe.core.grid import Window
 from landscribe.core.suggest.windows import HELD_OUT, LABELLED, NO_DATA, NOT_PREDICTED, Size
 from landscribe.errors import DataError, IntegrityError, LandscribeError, RecipeError
 from landscribe.io.project import Project, open_project
+from landscribe.io.project.splits import split_of
 from landscribe.io.review.suggested import SUGGESTED, read_suggested
 from landscribe.io.run.prepared import open_prepared
 from landscribe.io.run.runs import Run
 from landscribe.io.settings import load_recipe
+from landscribe.report.map.gather import gather_map
+from landscribe.stages.maps.map import map as write_map
 from landscribe.stages.predict import predict
 from landscribe.stages.review.suggest import Wish, suggest
 from suggest_scenes import ODD, SIDE, H, W, make_suggest_run
@@ -221,3 +224,24 @@ def test_windows_lie_inside_of_their_scenes(made):
     assert "there are no more" in found.notes[0]
     assert all(w.window.row_stop <= H and w.window.col_stop <= W for w in found.windows)
     assert np.isfinite([w.score for w in found.windows]).all()
+
+
+def test_the_map_lists_the_windows_where_they_lie(home):
+    project, run = opened(home)
+    found = suggest(project, run, WISH)[1]
+    write_map(project, run)
+    split = split_of(project, run)
+    data = gather_map(run, project.legend, split, None, title="t")
+    rows = data.manifest["suggested"]
+    assert [row["text"] for row in rows] == [f"Window {k}" for k in range(1, 8)]
+    scene = data.manifest["scenes"][rows[0]["scene"]]
+    assert scene["id"] == "u2"
+    left, bottom, right, top = rows[0]["bbox"]
+    step = open_prepared(run, "u2").grid.pixel_length
+    assert left - scene["extent"][0] == pytest.approx(ODD_WINDOW.col * step, abs=0.01)
+    assert scene["extent"][3] - top == pytest.approx(ODD_WINDOW.row * step, abs=0.01)
+    assert (right - left, top - bottom) == pytest.approx((SIDE * step, SIDE * step), abs=0.01)
+    assert found.windows[0].why == rows[0]["why"]
+    assert write_map(project, run).current == ["all"]
+    suggest(project, run, Wish(3, Size(SIDE, "px")))
+    assert write_map(project, run).made == ["all"]

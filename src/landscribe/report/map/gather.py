@@ -21,6 +21,7 @@ from landscribe.io.run.runs import Run
 from landscribe.report.map.frames import Frame, frames_of
 from landscribe.report.map.layers import Layer
 from landscribe.report.map.scenes import Budget, SceneMap, map_scene
+from landscribe.report.map.suggested import suggested_rows
 
 VERSION = 1
 """Of the manifest."""
@@ -95,7 +96,7 @@ def gather_map(
         "scenes": [dict(one.row) | {"run": "a"} for one in made],
         "worst": worst_rows(made, split),
         "least_certain": least_certain_rows(made),
-        "suggested": [],
+        "suggested": suggested_rows(run, {i: scene.grid for i, scene in scenes.items()}, frames, frame_of),
         "server": None,
         "about": _about(made, len(ids)),
     }

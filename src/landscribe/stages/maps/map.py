@@ -19,7 +19,7 @@ FORMAT = 1
 MAP, REPORT = "map.html", "report.html"
 RECORD = "webmap"
 """Stage name of its record: `map` is that of `features.gpkg`."""
-STAGES = ("prepare", "predict", "vectorize", "score")
+STAGES = ("prepare", "predict", "vectorize", "score", "suggest")
 
 
 def map(project: Project, run: Run, progress: Progress = silent) -> StageResult:
