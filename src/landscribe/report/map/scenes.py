@@ -160,6 +160,7 @@ def _pictures(scene: PreparedScene, bands: Sequence[Band], budget: Budget) -> tu
             for channel, (k, band_hw) in enumerate(zip(numbers, image_chw, strict=True)):
                 codes = codes_of(band_hw, valid_hw)
                 rows[k] |= {"image": len(images), "channel": channel, "low": codes.low, "high": codes.high}
+                rows[k] |= {"first": codes.first, "last": codes.last}
                 channels.append(to_codes(band_hw, codes))
             # WebP knows grey pictures and those of three channels.
             channels += channels[-1:] if len(channels) == 2 else []

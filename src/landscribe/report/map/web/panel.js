@@ -51,13 +51,14 @@ LS.panel = {
     const sides = LS.el("select", {
       class: "side", "aria-label": `side of ${kind.text.toLowerCase()}`, "data-side": kind.key,
       onchange: (event) => { LS.state.side[kind.key] = event.target.value; LS.view.apply(); },
-    }, [["both", "◧◨"], ["left", "◧ left"], ["right", "◨ right"]].map(([value, text]) => LS.el("option", { value, selected: LS.state.side[kind.key] === value }, text)));
-    const more = kind.key === "picture" ? LS.picture.controls() : kind.key === "probability" ? this.probability() : null;
-    const row = LS.el("div", { class: "layer" }, LS.el("label", { title: kind.hint }, box, swatch, kind.text), LS.el("kbd", {}, kind.key1), slider, sides,
+    }, [["both", "both"], ["left", "left"], ["right", "right"]].map(([value, text]) => LS.el("option", { value, selected: LS.state.side[kind.key] === value }, text)));
+    const more = kind.key === "picture" ? LS.picture.controls() : kind.key === "probability" && LS.classes.length > 1 ? this.probability() : null;
+    const row = LS.el("div", { class: "layer" }, LS.el("label", { title: kind.hint }, box, swatch, kind.text), LS.el("kbd", {}, kind.key1), sides, slider,
       more ? LS.el("details", { class: "more" }, LS.el("summary", {}, kind.key === "picture" ? "bands and stretch" : "class"), more) : null);
     LS.on("layers", () => {
       box.checked = LS.state.on[kind.key];
       row.classList.toggle("off", !LS.state.on[kind.key]);
+      row.classList.toggle("sided", LS.state.swipe && LS.manifest.runs.length < 2);
       sides.hidden = !LS.state.swipe || LS.manifest.runs.length > 1;
       sides.value = LS.state.side[kind.key];
       if (document.activeElement !== slider) slider.value = 100 * LS.state.opacity[kind.key];

@@ -12,11 +12,22 @@ LS.picture = {
     LS.raster.restyle();
     LS.emit("bands");
   },
-  // `low` and `high` are the codes that are black and white as long as nobody moves the sliders.
-  table(band) {
+  // The codes that are black and white as long as nobody moves the sliders: of the scene alone, or such that scenes
+  // side by side show the same number as the same light.
+  ends(scene, number) {
+    const band = scene.bands[number];
+    const family = LS.scenesOf(scene.frame).filter((one) => this.family(one) === this.family(scene));
+    if (LS.state.alone || family.length < 2 || band.first === undefined) return [band.low, band.high];
+    const raw = (one, code) => one.first + ((one.last - one.first) * code) / 255;
+    const at = (values, share) => values.sort((a, b) => a - b)[Math.round((values.length - 1) * share)];
+    const wanted = [["low", 0.25], ["high", 0.75]].map(([end, share]) => at(family.map((one) => raw(one.bands[number], one.bands[number][end])), share));
+    const codes = wanted.map((value) => (255 * (value - band.first)) / (band.last - band.first || 1));
+    return codes[1] > codes[0] ? codes : [band.low, band.high];
+  },
+  table(scene, number) {
     const { dark, bright, gamma } = LS.state.stretch;
-    const span = band.high - band.low || 1;
-    const low = band.low + (dark / 100) * span, high = band.high - (bright / 100) * span;
+    const [black, white] = this.ends(scene, number), span = white - black || 1;
+    const low = black + (dark / 100) * span, high = white - (bright / 100) * span;
     return Uint8ClampedArray.from({ length: 256 }, (_, code) => {
       const share = Math.min(1, Math.max(0, (code - low) / Math.max(high - low, 1)));
       return 255 * share ** (1 / gamma);
@@ -58,10 +69,15 @@ LS.picture = {
   sliders() {
     const rows = [["dark", "shadows", -50, 90], ["bright", "highlights", -50, 90], ["gamma", "gamma", 0.4, 2.5]];
     const state = LS.state.stretch;
+    const several = LS.scenesOf(LS.state.frame).length > 1;
+    const alone = several ? LS.el("label", { class: "check" }, LS.el("input", { type: "checkbox", checked: Boolean(LS.state.alone), onchange: (event) => {
+      LS.state.alone = event.target.checked;
+      LS.raster.restyle();
+    } }), "each scene by itself") : null;
     return LS.el("div", { class: "sliders" }, rows.map(([key, text, min, max]) => LS.el("label", {}, LS.el("span", {}, text), LS.el("input", {
       type: "range", min, max, step: key === "gamma" ? 0.05 : 1, value: state[key], "data-stretch": key,
       oninput: (event) => { state[key] = Number(event.target.value); LS.raster.restyle(); },
-    }))), LS.el("button", { type: "button", class: "plain", onclick: () => {
+    }))), alone, LS.el("button", { type: "button", class: "plain", onclick: () => {
       Object.assign(state, { dark: 0, bright: 0, gamma: 1 });
       LS.raster.restyle();
       LS.emit("bands");

@@ -5,14 +5,15 @@ LS.raster = {
   cache: new Map(), most: 400, busy: 0, queue: [], version: 0,
 
   make(kind, run, zIndex) {
+    // In an element of its own: OpenLayers would draw the next layer into a bare canvas.
     const canvas = document.createElement("canvas");
-    canvas.className = `ls-layer ls-${kind} run-${run}`;
+    const box = LS.el("div", { class: `ls-layer ls-${kind} run-${run}` }, canvas);
     const layer = new ol.layer.Layer({
       zIndex,
       render: (frame) => {
         this.draw(canvas, frame, kind, run);
-        canvas.style.opacity = LS.state.opacity[kind];
-        return canvas;
+        box.style.opacity = LS.state.opacity[kind];
+        return box;
       },
     });
     return layer;
@@ -40,7 +41,13 @@ LS.raster = {
       const level = levels.find((z) => z >= wanted) ?? levels[levels.length - 1];
       pen.imageSmoothingEnabled = scale < 4;
       pen.imageSmoothingQuality = "high";
+      // Tiles at the far edges are filled up to their full size.
+      pen.save();
+      pen.beginPath();
+      pen.rect(toX(left), toY(top), toX(right) - toX(left), toY(bottom) - toY(top));
+      pen.clip();
       this.drawScene(pen, scene, kind, bands, levels, level, toX, toY);
+      pen.restore();
     }
   },
 
@@ -126,7 +133,7 @@ LS.raster = {
       }
       return out;
     }
-    const tables = bands.map((band) => LS.picture.table(scene.bands[band]));
+    const tables = bands.map((band) => LS.picture.table(scene, band));
     for (let i = 0; i < from.length; i += 4) {
       for (let k = 0; k < 3; k += 1) to[i + k] = tables[k][from[i + k]];
       to[i + 3] = from[i + 3];
