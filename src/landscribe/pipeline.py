@@ -29,7 +29,7 @@ from landscribe.io.run.tuned import TUNED, read_tuned
 from landscribe.io.settings import RUN_FILE, LoadedRecipe, make_recipe, recipe_dict
 from landscribe.io.source.images import find_images, image_table
 
-STAGES = ("check", "prepare", "train", "predict", "tune", "vectorize", "score", "submit", "map", "report")
+STAGES = ("check", "prepare", "train", "predict", "tune", "vectorize", "score", "submit", "report", "map")
 """In the order in which each needs what those before it wrote."""
 
 RUN_INSIDE = "run"
@@ -131,7 +131,7 @@ def write_run_json(project: Project, run: Run) -> None:
     prepared = run.records("prepare")
     split = split_of(project, run)
     sides = dict.fromkeys(prepared, "unlabelled") | split.sides
-    stages = ("check", "prepare", "train", "predict", "oof", "tune", "vectorize", "score", "submit", "webmap", "report")
+    stages = ("check", "prepare", "train", "predict", "oof", "tune", "vectorize", "score", "submit", "report", "webmap")
     seconds = {stage: round(sum(r.seconds for r in run.records(stage).values()), 2) for stage in stages}
     scenes = {s.id: {"place": s.place, "split": sides[s.id]} for s in project.scenes.scenes if s.id in sides}
     content: dict[str, Any] = {

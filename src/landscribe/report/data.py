@@ -144,7 +144,7 @@ class ReportData:
     recipe: str = ""
     """The whole recipe with all defaults, as text."""
     map: str = ""
-    """Address of the map of this run, where there is one."""
+    """Address of the map of this run; empty where none is made."""
     versions: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Stage -> working time."""

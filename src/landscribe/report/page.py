@@ -124,7 +124,7 @@ def _top(data: ReportData) -> Html:
     }
     has |= {"training": bool(data.histories), "areas": data.score is not None or bool(data.predicted_areas)}
     shown = [el("a", text, href=f"#{key}") for key, text in links if has.get(key, True)]
-    shown += [el("a", "map", href=data.map)] if data.map else []
+    shown += [el("a", "map", href=data.map, title="landscribe run and landscribe map write it")] if data.map else []
     return el(
         "header",
         el("div", el("p", "Landscribe report", class_="brand"), el("h1", data.title), when),

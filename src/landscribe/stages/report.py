@@ -33,7 +33,7 @@ from landscribe.report.data import LabelEvidence, ThresholdCurve, Unlike
 from landscribe.report.flicker import picture_worst
 from landscribe.report.views import Budget, count_levels, curve_of, view_scene
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
 REPORT, MAP, RUN, ALIGNMENT = "report.html", "map.html", "run.json", "alignment.csv"
@@ -87,7 +87,6 @@ def report(project: Project, run: Run, progress: Progress = silent) -> StageResu
         recipe=recipe,
         failures=failures,
         split=(split.digest, split.why, split.notes),
-        map=run.path(MAP).is_file(),
     )
     target = run.path(REPORT)
 
@@ -146,7 +145,7 @@ def gather(project: Project, run: Run, progress: Progress = silent) -> ReportDat
         tuned=read_tuned(run),
         notes=tuple(dict.fromkeys(note for of in records.values() for r in of.values() for note in r.notes)),
         recipe=_recipe_text(project),
-        map=MAP if run.path(MAP).is_file() else "",
+        map=MAP,
         versions={"landscribe": __version__, **facts.get("versions", {})},
         seconds={stage: round(sum(r.seconds for r in of.values()), 1) for stage, of in records.items() if of},
     )

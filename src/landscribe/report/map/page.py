@@ -12,7 +12,7 @@ from typing import Any
 
 from landscribe.core.markup import Html, Node, el
 
-OPENLAYERS, STYLE = "ol.js", "map.css"
+OPENLAYERS, LICENCE, STYLE = "ol.js", "ol.LICENSE", "map.css"
 SCRIPTS = (
     "core.js", "source.js", "raster.js", "picture.js", "vector.js", "view.js", "status.js", "panel.js", "list.js",
     "card.js", "swipe.js", "measure.js", "keys.js",
@@ -35,7 +35,8 @@ def render_map(manifest: Mapping[str, Any], scenes: Sequence[Mapping[str, Any]])
         One HTML document. Nothing in it runs but the scripts of this folder, whose digests its policy names.
     """
     style = Html(read_asset(STYLE))
-    scripts = [Html(read_asset(name)) for name in (OPENLAYERS, *SCRIPTS, START)]
+    licence = Html("/*\n" + read_asset(LICENCE) + "*/\n")
+    scripts = [Html(licence + read_asset(OPENLAYERS)), *(Html(read_asset(name)) for name in (*SCRIPTS, START))]
     digests = " ".join(f"'{_digest(one)}'" for one in scripts)
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; "
