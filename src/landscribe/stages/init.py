@@ -14,6 +14,8 @@ from landscribe.io.layout.found import Layout
 from landscribe.io.layout.recognise import recognise
 from landscribe.io.layout.text import recipe_text
 from landscribe.io.project import open_project
+from landscribe.io.review.history import HISTORY, REVIEWS, History, read_history
+from landscribe.io.review.line import with_reviews_line
 from landscribe.io.settings import parse_recipe
 
 
@@ -32,6 +34,7 @@ def write_recipe(folder: Path, out: Path, wishes: Mapping[str, str] | None = Non
     Raises:
         DataError: If the folder has no image, or nothing that can be read.
         RecipeError: If it can be read in several ways, and nothing says which.
+        IntegrityError: If reviews beside the recipe were changed since they were absorbed.
     """
     if not folder.is_dir():
         raise DataError(problem(str(folder), "no such folder"))
@@ -42,8 +45,21 @@ def write_recipe(folder: Path, out: Path, wishes: Mapping[str, str] | None = Non
     )
     if layout.scenes == 1 and layout.labels:
         layout = _with_corner(layout, root, out)
-    write_text(out, recipe_text(layout, root, title))
-    return list(layout.said)
+    text, said = recipe_text(layout, root, title), list(layout.said)
+    reviews = out.resolve().parent / REVIEWS
+    if (reviews / HISTORY).is_file():
+        text = with_reviews_line(text, REVIEWS, out.name)
+        said.append(_count(read_history(reviews)))
+    write_text(out, text)
+    return said
+
+
+def _count(history: History) -> str:
+    """Say how much of the reviews beside the recipe there is."""
+    said = [n for review in history.holding for counts in review.scenes.values() for n in counts.values()]
+    scenes = {scene for review in history.holding for scene in review.scenes}
+    what = f"{sum(said)} polygons and areas in {len(scenes)} scenes"
+    return f"reviews: {len(history.holding)} of them, {what}, count as labels"
 
 
 def _with_corner(layout: Layout, root: str, out: Path) -> Layout:

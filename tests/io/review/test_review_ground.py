@@ -7,7 +7,7 @@ import pytest
 import shapely
 from shapely import box
 
-from landscribe.io.review.ground import ADDED, AGREED, REJECTED, STANDING, TAKEN, Said, lay_over, said_of
+from landscribe.io.review.ground import ADDED, AGREED, REJECTED, REVISED, STANDING, TAKEN, Said, lay_over, said_of
 from landscribe.io.review.review import Review, looked_areas, review_features
 
 NAMES = ("house", "road")
@@ -69,7 +69,8 @@ def test_another_scene_is_not_meant() -> None:
 
 def only(right: list[shapely.Polygon] = [], wrong: shapely.Geometry | None = None) -> Said:  # noqa: B006
     shapes = np.array([*right, None], dtype=object)[:-1]
-    return Said({"house": shapes}, {"house": wrong or shapely.Polygon()})
+    known = shapely.union_all([*right, wrong or shapely.Polygon()])
+    return Said({"house": shapes}, {"house": wrong or shapely.Polygon()}, {"house": known})
 
 
 @pytest.mark.parametrize(("over", "left"), [(False, 49.0), (True, 7.0 * 4)])
@@ -92,3 +93,4 @@ def test_a_later_review_holds_over_an_earlier_one() -> None:
     laid = lay_over({"house": NONE}, [(first, False), (second, False)])
     assert [polygon.bounds for polygon in laid.polygons["house"]] == [(1, 0, 8, 7)]
     assert laid.known.area == 8 * 7 + 15
+    assert laid.counts == {ADDED: 3, REVISED: 2}

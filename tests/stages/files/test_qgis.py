@@ -10,9 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import shapely
+from pyproj import CRS
 
 import landscribe
+from landscribe.core.legend import LandClass, Legend
 from landscribe.errors import DataError, IntegrityError, RecipeError
+from landscribe.io.review.found_ids import found_id
+from landscribe.io.review.reading import read_review
+from landscribe.io.review.review import Review, looked_areas, review_features
+from landscribe.io.review.writing import write_review
 from landscribe.io.run.runs import Run
 from landscribe.io.vector.vectors import read_own, write_features
 from landscribe.stages.files.qgis import NAME, install_plugin, plugins_folder
@@ -119,6 +126,32 @@ def test_review_offers_verdicts_and_classes(home: Path) -> None:
     with pytest.raises(IntegrityError, match=r"features.gpkg"):
         review(Run(damaged), home / "other.gpkg")
     assert not (home / "other.gpkg").exists()
+
+
+@pytest.mark.slow
+def test_what_a_person_does_in_qgis_is_understood(home: Path, tmp_path: Path) -> None:
+    names = ["house", "house", "house", "house", "road"]
+    shapes = [shapely.box(400_000 + 30 * k, 5_000_000, 400_013 + 30 * k, 5_000_011) for k in range(5)]
+    columns = {
+        "id": [found_id(name, shape) for name, shape in zip(names, shapes, strict=True)], "class_name": names,
+        "scene": ["o1"] * 5, "source": ["model"] * 5,
+    }  # fmt: skip
+    crs = CRS.from_epsg(32633)
+    path, legend = tmp_path / "r.gpkg", Legend((LandClass(1, "house", "#AA0000"), LandClass(2, "road", "#0000AA")))
+    write_review(path, Review(review_features(columns, shapes, crs), looked_areas({}, (), crs), "city"), legend)
+    command = [PYTHON, str(HELPERS / "qgis_edit.py"), str(path)]
+    done = subprocess.run(command, env=environment(home), capture_output=True, text=True, timeout=300)
+    assert done.stdout.startswith("1 0 "), done.stdout + done.stderr[-2000:]
+    said = read_review(path, legend)
+    assert (said.run, said.crs, len(said.looked)) == ("city", crs, 1)
+    rows = list(zip(said.features["class_name"], said.features["verdict"], said.features["source"], strict=True))
+    assert rows[:3] == [("house", "accept", "model"), ("house", "reject", "model"), ("house", "accept", "edited")]
+    split, drawn = [("house", "accept", "edited")] * 2, ("road", "accept", "drawn")
+    assert sorted(rows[3:]) == [*split, ("road", "", "model"), drawn]
+    assert shapely.is_valid(said.features.geometry).all()
+    assert any("invalid, repaired" in note for note in said.notes)
+    halves = said.features.geometry[[k for k, row in enumerate(rows) if k >= 3 and row[2] == "edited"]]
+    assert halves.area.sum() == pytest.approx(13 * 11)
 
 
 @pytest.mark.slow

@@ -15,9 +15,11 @@ from landscribe.io.run.prepared import open_prepared
 from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.stages.check import check
+from landscribe.stages.init import write_recipe
 from landscribe.stages.prepare import prepare
 from landscribe.stages.review.absorb import absorb, absorbed, undo
 from reviews import said, small_project
+from small_scenes import write_image, write_labels
 
 LOOKED = [("", (0, 0, 31, 20))]
 
@@ -251,3 +253,59 @@ def test_the_history_says_who_when_and_from_which_model(tmp_path: Path) -> None:
         "who": "Cy", "people": ["Ann"], "run": "city", "models": ["0123"], "source": "r.gpkg",
     }  # fmt: skip
     assert rows[0]["at"].endswith("+00:00")
+
+
+def test_pictures_without_a_place_are_reviewed_in_their_pixels(tmp_path: Path) -> None:
+    grids = small_project(tmp_path)
+    for number in (5, 6):
+        grids[f"o{number}"] = write_image(tmp_path / "old" / "img" / f"o{number}.tif", None, number)
+    review = said(tmp_path / "r.gpkg", grids["o5"], "o5", [("house", "accept", (3, 5, 10, 11))], LOOKED)
+    done = absorb(tmp_path / "old.toml", [review])
+    assert list(done.taken[0].scenes) == ["o5"]
+    coverage_khw, labelled_hw = labels(prepared(tmp_path)[0], "o5")
+    assert (labelled_hw.sum(), coverage_khw[0, 5:11, 3:10].min(), int((coverage_khw[0] > 0).sum())) == (
+        31 * 20,
+        255,
+        42,
+    )
+    place = said(tmp_path / "p.gpkg", grids["o1"], "o5", [("house", "accept", (3, 5, 10, 11))])
+    with pytest.raises(DataError, match=r"its CRS is not what scene 'o5' needs, got WGS 84 .*, need none, pixels"):
+        absorb(tmp_path / "old.toml", [place])
+    pixels = said(tmp_path / "x.gpkg", grids["o5"], "o1", [("house", "accept", (3, 5, 10, 11))])
+    with pytest.raises(DataError, match=r"its CRS is not what scene 'o1' needs, got none, need one"):
+        absorb(tmp_path / "old.toml", [pixels])
+    nameless = said(tmp_path / "n.gpkg", grids["o5"], "o5", [("house", "accept", (3, 5, 10, 11))], named=False)
+    with pytest.raises(DataError, match=r"no CRS, and polygons that name no scene"):
+        absorb(tmp_path / "old.toml", [nameless])
+
+
+def test_a_killed_command_leaves_nothing_that_counts(tmp_path: Path) -> None:
+    grids = small_project(tmp_path)
+    review = said(tmp_path / "r.gpkg", grids["o5"], "o5", [("house", "accept", (3, 5, 10, 11))], LOOKED)
+    # As a kill between the copy and the history leaves it.
+    (tmp_path / "reviews").mkdir()
+    (tmp_path / "reviews" / "0001-2031-02-03.gpkg").write_bytes(review.read_bytes())
+    done = absorb(tmp_path / "old.toml", [review])
+    assert done.taken[0].file.startswith("0002-")
+    texts = [finding.text for finding in check(open_project(load_recipe(tmp_path / "old.toml"))).findings]
+    assert any("0001-2031-02-03.gpkg: was not absorbed and is not used" in text for text in texts)
+    # And as one between the history and the recipe does.
+    text = (tmp_path / "old.toml").read_text()
+    (tmp_path / "old.toml").write_text(text.replace('reviews = "reviews"\n', ""))
+    again = absorb(tmp_path / "old.toml", [review])
+    assert list(again.known.values()) == [done.taken[0].file]
+    assert (tmp_path / "old.toml").read_text() == text
+
+
+def test_init_takes_no_review_for_labels(tmp_path: Path) -> None:
+    grids = small_project(tmp_path / "old", labelled=(1, 2, 3), bare=())
+    for number in (1, 2, 3):
+        write_labels(tmp_path / "old" / "old" / "lab" / f"o{number}.gpkg", grids[f"o{number}"])
+    review = said(tmp_path / "r.gpkg", grids["o2"], "o2", [("house", "accept", (30, 2, 37, 9))])
+    absorb(tmp_path / "old" / "old.toml", [review])
+    lines = write_recipe(tmp_path / "old", tmp_path / "old" / "new.toml")
+    assert not any("reviews/" in line for line in lines)
+    assert lines[-1] == "reviews: 1 of them, 1 polygons and areas in 1 scenes, count as labels"
+    written = load_recipe(tmp_path / "old" / "new.toml").recipe
+    assert written.data.reviews == "reviews"
+    assert all("reviews" not in table.path for table in written.data.labels)

@@ -13,6 +13,7 @@ from landscribe.io.layout.groups import Group, find_groups
 from landscribe.io.layout.pictures import FEW_FILES, MANY_FILES, Look, look_at
 from landscribe.io.layout.vectors import VECTORS, file_kind, look_at_vectors
 from landscribe.io.layout.words import means_labels, means_quality
+from landscribe.io.review.history import HISTORY
 from landscribe.io.source.stac import NO_IMAGERY, read_assets
 from landscribe.io.vector.wkt_csv import has_wkt, is_table
 
@@ -111,12 +112,12 @@ def _say_constant(found: Pictures) -> str:
 
 
 def list_files_below(folder: Path) -> list[Path]:
-    """Return the files below a folder, relative and sorted; hidden ones and those of runs are left out."""
+    """Return the files below a folder, relative and sorted; those that are hidden, of runs and of reviews are not."""
     found, waiting = [], [folder]
     while waiting:
         here = waiting.pop()
-        if all((here / name).is_file() for name in RUN_FILES):
-            continue
+        if all((here / name).is_file() for name in RUN_FILES) or (here / HISTORY).is_file():
+            continue  # of a run; or reviews, which are labels in a way of their own
         for path in here.iterdir():
             if path.name.startswith((".", PARTIAL_PREFIX)) or path.name == "__MACOSX":
                 continue

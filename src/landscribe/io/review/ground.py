@@ -11,14 +11,19 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import BoolArray, GeometryArray
+from landscribe.core.polygons.flatten import flatten, subdivide, with_area
 from landscribe.core.polygons.repair import polygonal
 from landscribe.io.review.review import ACCEPT, REJECT, UNSEEN, Review
 
+POLYGONAL = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
+PIECE = 256
+"""Vertices of a piece of ground that polygons are compared with."""
 HALF = 0.5
 """Part of a polygon that decides what becomes of it."""
 ADDED, REJECTED = "polygons that reviews add", "polygons that reviews reject"
 AGREED = "polygons of reviews that older labels have already"
 STANDING = "polygons in ground that was looked at, right as they stand"
+REVISED = "polygons of earlier reviews that later ones take away, cut or replace"
 TAKEN = "older labels that reviews take away or cut"
 
 
@@ -30,11 +35,9 @@ class Said:
     """Polygons of each class that are right."""
     wrong: Mapping[str, BaseGeometry]
     """Ground of each class where nothing of it is."""
+    known: Mapping[str, BaseGeometry]
+    """Ground of which it is known whether it is of each class: both of the above."""
     counts: Mapping[str, int] = field(default_factory=dict)
-
-    def known(self, name: str) -> BaseGeometry:
-        """Return the ground of which it is known whether it is of a class."""
-        return shapely.union_all([*self.right[name], self.wrong[name]])
 
 
 def said_of(review: Review, scene: str, names: Sequence[str], *, exclusive: bool = False) -> Said:
@@ -57,7 +60,8 @@ def said_of(review: Review, scene: str, names: Sequence[str], *, exclusive: bool
         np.array(c, dtype=object) for c in (own["verdict"], own["class_name"], looked["class_name"])
     )
     right: dict[str, GeometryArray] = {}
-    wrong: dict[str, BaseGeometry] = {}
+    known: dict[str, BaseGeometry] = {}
+    whole: dict[str, BaseGeometry] = {}
     counts = Counter[str]()
     for name in names:
         seen = shapely.union_all(areas[(area_class == "") | (area_class == name)])
@@ -65,14 +69,14 @@ def said_of(review: Review, scene: str, names: Sequence[str], *, exclusive: bool
         rejected = shapes[(of_class == name) & (verdict == REJECT)]
         standing = polygons_of(shapely.intersection(shapes[(of_class == name) & (verdict == UNSEEN)], seen))
         right[name] = np.concatenate([accepted, standing])
-        wrong[name] = shapely.difference(shapely.union_all([*rejected, seen]), shapely.union_all(right[name]))
+        known[name] = _with(seen, np.concatenate([rejected, right[name]]))
+        whole[name] = shapely.disjoint_subset_union_all(right[name])
         counts.update({STANDING: len(standing), REJECTED: len(rejected)})
     if exclusive:
-        whole = {name: shapely.union_all(right[name]) for name in names}
-        for name in names:
-            others = shapely.union_all([whole[other] for other in names if other != name])
-            wrong[name] = shapely.union(wrong[name], shapely.difference(others, whole[name]))
-    return Said(right, wrong, {reason: n for reason, n in counts.items() if n})
+        other = {name: shapely.union_all([whole[one] for one in names if one != name]) for name in names}
+        known = {name: shapely.union(known[name], other[name]) for name in names}
+    wrong = {name: shapely.difference(known[name], whole[name]) for name in names}
+    return Said(right, wrong, known, {reason: n for reason, n in counts.items() if n})
 
 
 @dataclass(frozen=True)
@@ -105,12 +109,14 @@ def lay_over(older: Mapping[str, GeometryArray], said: Sequence[tuple[Said, bool
         counts.update(own.counts)
         for name in older:
             right, wrong = own.right[name], own.wrong[name]
-            known[name] = shapely.union_all([known[name], wrong, *right])
+            known[name] = shapely.union(known[name], own.known[name])
             if over_labels:
                 kept = _give_way(base[name], right, wrong)
                 counts[TAKEN] += _differing(base[name], kept)
                 base[name] = kept
-            added[name] = _give_way(added[name], right, wrong)
+            kept = _give_way(added[name], right, wrong)
+            counts[REVISED] += _differing(added[name], kept)
+            added[name] = kept
             there = mostly_in(right, base[name])
             counts.update({ADDED: int((~there).sum()), AGREED: int(there.sum())})
             added[name] = np.concatenate([added[name], right[~there]])
@@ -121,31 +127,41 @@ def lay_over(older: Mapping[str, GeometryArray], said: Sequence[tuple[Said, bool
 
 def mostly_in(polygons: GeometryArray, ground: GeometryArray) -> BoolArray:
     """Say which polygons lie with more than half of their area in the ground that others cover together."""
-    inside = np.zeros(len(polygons), dtype=np.bool_)
-    if not len(polygons) or not len(ground):
-        return inside
-    tree = shapely.STRtree(ground)
-    for k, polygon in enumerate(polygons):
-        near = ground[tree.query(polygon, predicate="intersects")]
-        if len(near):
-            shared = shapely.intersection(polygon, shapely.union_all(near)).area
-            inside[k] = shared > HALF * polygon.area
+    shared = np.zeros(len(polygons))
+    # Ground that was looked at is one polygon with a hole for each house in it, which no pair should go over.
+    pieces = subdivide(flatten(ground), PIECE)
+    if len(polygons) and len(pieces):
+        rows, cols = shapely.STRtree(pieces).query(polygons, predicate="intersects")
+        np.add.at(shared, rows, shapely.area(shapely.intersection(polygons[rows], pieces[cols])))
+    inside: BoolArray = shared > HALF * shapely.area(polygons)
     return inside
 
 
 def polygons_of(geometries: GeometryArray) -> GeometryArray:
     """Return the polygons in geometries, without those that have no area."""
-    found = np.array([polygonal(geometry) for geometry in geometries], dtype=object)
-    return found[shapely.area(found) > 0] if len(found) else _none()
+    found = np.array(geometries, dtype=object)
+    odd = np.flatnonzero(~np.isin(shapely.get_type_id(found), POLYGONAL))
+    for k in odd:
+        found[k] = polygonal(found[k])
+    return found[shapely.area(found) > 0]
+
+
+def _with(ground: BaseGeometry, polygons: GeometryArray) -> BaseGeometry:
+    """Return ground with polygons, most of which lie in it."""
+    shapely.prepare(ground)
+    beyond = polygons[~shapely.contains(ground, polygons)]
+    return shapely.union(ground, shapely.disjoint_subset_union_all(beyond))
 
 
 def _give_way(polygons: GeometryArray, right: GeometryArray, wrong: BaseGeometry) -> GeometryArray:
-    kept = polygons[~mostly_in(polygons, right)]
-    touched = shapely.intersects(kept, wrong)
-    cut = shapely.difference(kept[touched], wrong)
-    result = kept.copy()
-    result[touched] = [polygonal(geometry) for geometry in cut]
-    return result[shapely.area(result) > 0] if len(result) else _none()
+    kept = polygons[~mostly_in(polygons, right)].copy()
+    pieces = subdivide(with_area(np.array([wrong], dtype=object)), PIECE)
+    if len(kept) and len(pieces):
+        rows, cols = shapely.STRtree(pieces).query(kept, predicate="intersects")
+        touched, starts = np.unique(rows, return_index=True)  # in the order of rows
+        for row, near in zip(touched, np.split(cols, starts[1:]), strict=True):
+            kept[row] = polygonal(shapely.difference(kept[row], shapely.union_all(pieces[near])))
+    return kept[shapely.area(kept) > 0]
 
 
 def _differing(before: GeometryArray, after: GeometryArray) -> int:

@@ -14,6 +14,8 @@ from landscribe.io.atomic import write_text
 from landscribe.io.digests import file_digest
 
 HISTORY = "reviews.json"
+REVIEWS = "reviews"
+"""Folder beside a recipe, where the recipe names no other."""
 FORMAT = 1
 _DO = "bring it back as it was; reviews are changed by `landscribe absorb` alone"
 

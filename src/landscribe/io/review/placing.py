@@ -94,7 +94,7 @@ def placed(review: Review, grids: Mapping[str, Grid], where: str) -> Review:
 def speaking(review: Review, grids: Mapping[str, Grid]) -> Review:
     """Return of a placed review what says something: polygons with a verdict, those in looked-at ground, and areas."""
     features, looked = review.features, review.looked
-    keep = features["verdict"].isin([ACCEPT, REJECT]).to_numpy()
+    keep = np.array(features["verdict"].isin([ACCEPT, REJECT]), dtype=np.bool_)
     for scene in grids:
         unseen = np.flatnonzero(((features["scene"] == scene) & (features["verdict"] == UNSEEN)).to_numpy())
         areas = looked.geometry[looked["scene"] == scene].to_numpy()

@@ -50,9 +50,10 @@ def counts_of(review: Review) -> dict[str, dict[str, int]]:
     found = {}
     for scene in review.scenes:
         own = review.features[review.features["scene"] == scene]
+        changed = own["source"].isin(["edited", "drawn"])
         counts = {
-            "accepted": int((own["verdict"] == ACCEPT).sum()),
-            "edited or drawn": int(((own["verdict"] == ACCEPT) & own["source"].isin(["edited", "drawn"])).sum()),
+            "accepted": int(((own["verdict"] == ACCEPT) & ~changed).sum()),
+            "edited or drawn": int(((own["verdict"] == ACCEPT) & changed).sum()),
             "rejected": int((own["verdict"] == REJECT).sum()),
             "as they stand": int((own["verdict"] == "").sum()),
             "areas looked at": int((review.looked["scene"] == scene).sum()),

@@ -16,7 +16,7 @@ from landscribe.io.atomic import sweep_partials, write_bytes
 from landscribe.io.digests import file_digest
 from landscribe.io.project import Project, open_project
 from landscribe.io.review.found import FOLDER, complete, of_scene, reviews_of
-from landscribe.io.review.history import HISTORY, Absorbed, History, read_history, write_history
+from landscribe.io.review.history import HISTORY, REVIEWS, Absorbed, History, read_history, write_history
 from landscribe.io.review.line import with_reviews_line
 from landscribe.io.review.placing import named_scenes, needs_places, placed, refuse_strangers, speaking
 from landscribe.io.review.reading import read_review
@@ -27,8 +27,6 @@ from landscribe.io.run.runs import Run
 from landscribe.io.settings import load_recipe
 from landscribe.io.source.scenes import Scene, sensor_grids
 from landscribe.stages.review._facing import Facing, content_of, counts_of, face_labels, face_others
-
-DEFAULT_FOLDER = "reviews"
 
 
 @dataclass(frozen=True)
@@ -150,7 +148,7 @@ def _open(recipe: Path) -> tuple[Project, bytes]:
 
 
 def _named(project: Project) -> str:
-    return project.recipe.data.reviews or DEFAULT_FOLDER
+    return project.recipe.data.reviews or REVIEWS
 
 
 def _history(project: Project) -> History:
