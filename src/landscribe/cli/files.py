@@ -94,7 +94,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Say which differences between two scores are real."""
-    from landscribe.stages.files.compare import compare_runs, comparison_table
+    from landscribe.stages.files.compare import compare_runs, comparison_lines, comparison_table
 
     result = compare_runs(first, second)
     if as_json:
@@ -102,6 +102,8 @@ def compare(
     else:
         columns, rows = comparison_table(result)
         tell_table(columns, rows)
+    for line in comparison_lines(result):
+        say(line)
 
 
 def _tell_score(score: Score, as_json: bool) -> None:

@@ -129,19 +129,10 @@ def absorb(
             tell_json([asdict(row) for row in history.reviews])
             return
         rows = [
-            [
-                r.file,
-                r.at[:16],
-                r.who,
-                r.run or "-",
-                some(list(r.models)) or "-",
-                str(len(r.scenes)),
-                _sum(r.scenes),
-                _state(r),
-            ]
+            [r.file, r.at[:16], r.who, r.run or "-", str(len(r.scenes)), _sum(r.scenes), _state(r)]
             for r in history.reviews
         ]
-        tell_table(["file", "absorbed", "by", "run", "models", "scenes", "says", "state"], rows)
+        tell_table(["file", "absorbed", "by", "run", "scenes", "says", "state"], rows)
         return
     if not given:
         raise RecipeError(problem("absorb", "no review", need="REVIEW... RECIPE"))

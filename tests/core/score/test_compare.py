@@ -116,3 +116,12 @@ def test_what_cannot_be_compared_is_refused():
         compare_scores(score, make(tables, unit="px2"))
     with pytest.raises(DataError, match="'s1' lies in two places"):
         compare_scores(score, make(tables, places=1))
+
+
+def test_scenes_with_other_labels_are_named():
+    tables = np.full((3, 2, 3), 7.0)
+    moved = tables.copy()
+    moved[0, :, 0], moved[0, :, 2] = 9.0, 5.0  # found better, of the same truth
+    moved[2, 1, 2] += 1e-3
+    assert compare_scores(make(tables), make(moved)).other_truth == ("s2",)
+    assert compare_scores(make(tables), make(tables * (1 + 1e-12))).other_truth == ()

@@ -12,14 +12,14 @@ import shapely
 from landscribe.core.grid import Grid
 from landscribe.core.score.score import Score
 from landscribe.core.split.split import Split
-from landscribe.errors import RecipeError
+from landscribe.errors import RecipeError, some
 from landscribe.io.labels.reviewed import reviewed_ground
 from landscribe.io.project import Project, open_project
 from landscribe.io.project.splits import open_side, split_of
 from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.pipeline import run_pipeline
-from landscribe.stages.files.compare import compare_runs
+from landscribe.stages.files.compare import compare_runs, comparison_lines
 from landscribe.stages.prepare import prepare
 from landscribe.stages.review.absorb import absorb
 from reviews import said, small_project
@@ -158,7 +158,11 @@ def test_scores_before_and_after_are_of_the_same_held_out_places(tmp_path: Path)
     assert [(row.count, set(row.names)) for row in why] == [(2, {first, "o5"})]
     found = compare_runs(tmp_path / "before", tmp_path / "after")
     assert list(found.scenes) == others
-    assert found.only_first.scenes == (first,)
+    assert (found.only_first.scenes, found.other_truth) == ((first,), ())
+    assert comparison_lines(found) == [
+        f"on {len(others)} scenes in {len(others)} places that both scored: {some(others)}",
+        f"scored by the first alone: {first}",
+    ]
     for scene in others:
         for name in ("house", "road"):
             one, two = (score.scenes[scene][name].polygon for score in (before, after))

@@ -22,6 +22,9 @@ from landscribe.core.score.score import Kind, Score, areas_table, parts_table
 from landscribe.core.score.scores import mean_over_classes
 from landscribe.errors import DataError, problem
 
+SAME = 1e-6
+"""Areas of the same ground differ by less, in parts of them: they are sums of differing pieces."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -78,6 +81,8 @@ class Comparison:
     """Of these scenes."""
     only_first: Alone
     only_second: Alone
+    other_truth: tuple[str, ...]
+    """Scenes in both whose labels, or whose ground that counts, are not the same in both."""
     kind: Kind
     """What was compared."""
     conventions: Comparing
@@ -129,6 +134,7 @@ def compare_scores(
         places=len(order),
         only_first=_alone(first, second),
         only_second=_alone(second, first),
+        other_truth=_other_truth(scenes, both_sjk3[:, : len(names)], both_sjk3[:, len(names) :]),
         kind=kind,
         conventions=Comparing(
             difference="second minus first, on the scenes and classes in both",
@@ -195,6 +201,13 @@ def _row(now_2: FloatArray, evidence: Evidence, classes: Sequence[int], places: 
         real=bool(ends.low > 0 or ends.high < 0) if known else None,
         places=places,
     )
+
+
+def _other_truth(scenes: Sequence[str], first_sk3: FloatArray, second_sk3: FloatArray) -> tuple[str, ...]:
+    """Return the scenes of which a class is true on more ground, or less, in one score than in the other."""
+    one_sk, two_sk = (areas_sk3[..., 0] + areas_sk3[..., 2] for areas_sk3 in (first_sk3, second_sk3))
+    same_s: list[bool] = list((np.abs(one_sk - two_sk) <= SAME * np.maximum(one_sk, two_sk)).all(axis=1))
+    return tuple(scene for scene, same in zip(scenes, same_s, strict=True) if not same)
 
 
 def _alone(one: Score, other: Score) -> Alone:

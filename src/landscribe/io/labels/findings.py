@@ -97,7 +97,7 @@ def label_warnings(
     for name in without_positive(total) if total else ():
         if name not in chosen:
             yield problem(f"class {name!r}", "no ground in any scene")
-    lacking = {scene.id: ", ".join(scene.unlabelled) for scene in scenes if scene.unlabelled}
+    lacking = {scene.id: ", ".join(scene.unlabelled) for scene in scenes if scene.unlabelled and not scene.reviews}
     if lacking:
         first = next(iter(lacking))
         what = f"no {lacking[first]}" if len(lacking) == 1 else f"no label file, such as {lacking[first]}"

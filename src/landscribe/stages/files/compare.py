@@ -6,7 +6,7 @@ from pathlib import Path
 
 from landscribe.core.score.compare import Comparison, compare_scores
 from landscribe.core.score.score import Score
-from landscribe.errors import DataError, problem
+from landscribe.errors import DataError, problem, some
 from landscribe.io.run.runs import Run
 from landscribe.io.run.scored import SCORE, read_score, run_score
 
@@ -37,6 +37,17 @@ def comparison_table(result: Comparison) -> tuple[list[str], list[list[str]]]:
         numbers = (_number(row.first), _number(row.second), _number(row.difference, "+"))
         rows.append([name, *numbers, ends, verdict[row.real], row.basis or "-"])
     return ["class", "first", "second", "difference", "95 %", "real", "over"], rows
+
+
+def comparison_lines(result: Comparison) -> list[str]:
+    """Say what was compared, and what only one of the two has."""
+    lines = [f"on {len(result.scenes)} scenes in {result.places} places that both scored: {some(list(result.scenes))}"]
+    for which, alone in (("first", result.only_first), ("second", result.only_second)):
+        lines += [f"scored by the {which} alone: {some(list(alone.scenes))}"] if alone.scenes else []
+        lines += [f"classes of the {which} alone: {some(list(alone.classes))}"] if alone.classes else []
+    if result.other_truth:
+        lines.append(f"labels are not the same in both: {some(list(result.other_truth))}; score one of them again")
+    return lines
 
 
 def read_scored(path: Path) -> Score:
