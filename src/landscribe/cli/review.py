@@ -74,6 +74,8 @@ def suggest(
     from landscribe.stages.review.suggest import Wish
     from landscribe.stages.review.suggest import suggest as find
 
+    if not run.is_dir():
+        raise RecipeError(problem(str(run), "no such run folder"))
     wish, folder = Wish(windows, size_of(size), ask_networks=not quick), Run(run)
     with models_at(None if quick else models_of(run)) as ready:
         project = as_run(open_recipe(str(run), None, ready), folder)

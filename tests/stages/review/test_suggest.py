@@ -169,6 +169,14 @@ def test_wishes_that_cannot_be_met_are_one_line(made, wish: Wish, error: type[La
     assert "\n" not in str(told.value)
 
 
+def test_labelled_scenes_that_were_not_predicted_count_as_labelled(tmp_path):
+    project, run = make_suggest_run(tmp_path)
+    for name in ("t1", "u1", "u2", "u3"):
+        run.forget("predict", name)
+    with pytest.raises(DataError, match="got 9 held out for scoring, 9 labelled already, 27 not predicted;"):
+        suggest(project, run, WISH)
+
+
 def test_where_all_is_labelled_or_held_out_it_says_so(home):
     project, run = opened(home)
     for name in ("u1", "u2", "u3", "t1"):
@@ -216,6 +224,8 @@ def test_the_command_tells_rank_reason_and_what_was_left_out(home, monkeypatch):
     assert len(json.loads(done.stdout)) == 18  # of 27; the others share too much ground with them
     done = CliRunner().invoke(app, ["suggest", "run", "--windows", "0"])
     assert isinstance(done.exception, RecipeError)
+    done = CliRunner().invoke(app, ["suggest", "nowhere"])
+    assert str(done.exception) == "nowhere: no such run folder"
 
 
 def test_windows_lie_inside_of_their_scenes(made):

@@ -19,11 +19,22 @@ from landscribe.core.split.split import Split
 from landscribe.core.suggest.choose import Spot, choose, on_earth
 from landscribe.core.suggest.looks import in_units, spread_of, unlikeness, usual
 from landscribe.core.suggest.reasons import Evidence, rounded, say_why
-from landscribe.core.suggest.windows import DEFAULT_SIZE, HELD_OUT, NOT_PREDICTED, TOO_SMALL, Size, said, windows_on
+from landscribe.core.suggest.windows import (
+    DEFAULT_SIZE,
+    HELD_OUT,
+    LABELLED,
+    NOT_PREDICTED,
+    TOO_SMALL,
+    Size,
+    said,
+    windows_on,
+)
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.digests import file_digest
 from landscribe.io.models.model_files import DESCRIPTION, model_folders, read_model, snapshot_folders
 from landscribe.io.project import Progress, Project, StageResult, make_items, silent
+from landscribe.io.project.label_facts import LABELLED as LABELLED_PIXELS
+from landscribe.io.project.label_facts import UNLABELLED as UNLABELLED_PIXELS
 from landscribe.io.project.splits import open_side, split_of
 from landscribe.io.review.suggested import (
     SUGGESTED,
@@ -134,7 +145,8 @@ def _find(
     facts: list[Facts] = []
     spots: list[Spot] = []
     disagree: list[FloatArray] = []
-    scenes = [scene.id for scene in project.scenes.scenes if scene.id in run.records("prepare")]
+    prepared = run.records("prepare")
+    scenes = [scene.id for scene in project.scenes.scenes if scene.id in prepared]
     for number, scene_id in enumerate(scenes):
         progress(f"suggest {scene_id}", number, len(scenes))
         scene = open_prepared(run, scene_id)
@@ -143,7 +155,7 @@ def _find(
         kept = held_out.without(scene, windows)
         left_out[HELD_OUT] += len(windows) - len(kept)
         if scene_id not in predicted:
-            left_out[NOT_PREDICTED] += len(kept)
+            left_out[LABELLED if _is_labelled_wholly(prepared[scene_id]) else NOT_PREDICTED] += len(kept)
             continue
         own, reasons = look_at_windows(run, scene, kept, thresholds, exclusive=recipe.vectorize.exclusive)
         left_out.update(reasons)
@@ -175,12 +187,17 @@ def _find(
     )
 
 
-def _refuse(wish: Wish, left_out: Mapping[str, int]) -> None:
+def _refuse(wish: Wish, left_out: Counter[str]) -> None:
     if {reason for reason, n in left_out.items() if n} == {TOO_SMALL}:
         do = "give a smaller --size"
         raise RecipeError(problem("suggest", "a window is larger than every scene", got=f"size {wish.size}", do=do))
-    do = 'add scenes without labels, or predict more ([predict] scenes = "all")'
+    more = ', or predict more ([predict] scenes = "all")' if left_out[NOT_PREDICTED] else ""
+    do = f"add scenes without labels{more}"
     raise DataError(problem("suggest", "no window to suggest", got=said(left_out.items()), do=do))
+
+
+def _is_labelled_wholly(record: Record) -> bool:
+    return LABELLED_PIXELS in record.counts and not record.counts.get(UNLABELLED_PIXELS)
 
 
 def _notes(
