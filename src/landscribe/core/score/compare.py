@@ -206,8 +206,8 @@ def _row(now_2: FloatArray, evidence: Evidence, classes: Sequence[int], places: 
 def _other_truth(scenes: Sequence[str], first_sk3: FloatArray, second_sk3: FloatArray) -> tuple[str, ...]:
     """Return the scenes of which a class is true on more ground, or less, in one score than in the other."""
     one_sk, two_sk = (areas_sk3[..., 0] + areas_sk3[..., 2] for areas_sk3 in (first_sk3, second_sk3))
-    same_s: list[bool] = list((np.abs(one_sk - two_sk) <= SAME * np.maximum(one_sk, two_sk)).all(axis=1))
-    return tuple(scene for scene, same in zip(scenes, same_s, strict=True) if not same)
+    other_s = np.flatnonzero((np.abs(one_sk - two_sk) > SAME * np.maximum(one_sk, two_sk)).any(axis=1))
+    return tuple(scenes[s] for s in other_s)
 
 
 def _alone(one: Score, other: Score) -> Alone:
