@@ -207,7 +207,7 @@ def _other_truth(scenes: Sequence[str], first_sk3: FloatArray, second_sk3: Float
     """Return the scenes of which a class is true on more ground, or less, in one score than in the other."""
     one_sk, two_sk = (areas_sk3[..., 0] + areas_sk3[..., 2] for areas_sk3 in (first_sk3, second_sk3))
     other_s = np.flatnonzero((np.abs(one_sk - two_sk) > SAME * np.maximum(one_sk, two_sk)).any(axis=1))
-    return tuple(scenes[s] for s in other_s)
+    return tuple(scenes[s] for s in other_s.tolist())
 
 
 def _alone(one: Score, other: Score) -> Alone:
