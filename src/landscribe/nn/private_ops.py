@@ -26,10 +26,12 @@ def relu_convolution(
     stride: Sequence[int],
     dilation: Sequence[int],
     groups: int,
+    most: float | None = None,
 ) -> Tensor:
-    """Map (B, C, h, w) to (B, K, h', w') by a convolution that writes its result once, with ReLU."""
+    """Map (B, C, h, w) to (B, K, h', w') by a convolution that writes its result once, with ReLU, up to `most`."""
+    bend, limits = ("relu", []) if most is None else ("hardtanh", [0.0, most])
     y: Tensor = torch.ops.mkldnn._convolution_pointwise(
-        x, weight, bias, padding, stride, dilation, groups, "relu", [], ""
+        x, weight, bias, padding, stride, dilation, groups, bend, limits, ""
     )
     return y
 
@@ -92,11 +94,14 @@ def can_fuse() -> bool:
     x, weight, bias = _small()
     try:
         with torch.inference_mode():
-            fused = relu_convolution(x, weight, bias, (1, 1), (1, 1), (1, 1), 1)
+            fused, limited = (
+                relu_convolution(x, weight, bias, (1, 1), (1, 1), (1, 1), 1, most) for most in (None, 6.0)
+            )
     except _BROKEN:
         return False
     plain = functional.relu(functional.conv2d(x, weight, bias, padding=1))
-    return fused.shape == plain.shape and torch.allclose(fused, plain, atol=1e-4)
+    pairs = ((fused, plain), (limited, plain.clamp(max=6)))
+    return all(a.shape == b.shape and torch.allclose(a, b, atol=1e-4) for a, b in pairs)
 
 
 @functools.cache

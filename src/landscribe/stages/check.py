@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -13,14 +13,17 @@ from landscribe.core.arrays import FloatArray
 from landscribe.core.grid import Grid
 from landscribe.core.ground import Ground, add_ground
 from landscribe.core.legend import Legend
+from landscribe.core.recipe import ModelTable
 from landscribe.core.register import looks_flipped
 from landscribe.core.rules import check_rules
+from landscribe.core.spectral.colours import require_colour
 from landscribe.core.spectral.indices import band_positions
 from landscribe.core.split.leaks import THUMBNAIL_PX, find_overlaps, find_twins, thumbnail_of
 from landscribe.errors import BAD_FILE, LandscribeError, RecipeError, problem
 from landscribe.io.atomic import write_text
 from landscribe.io.digests import file_digest, stamp_of
 from landscribe.io.labels.findings import LabelFacts, label_errors, label_warnings, look_at_labels
+from landscribe.io.models.known_weights import find_weights
 from landscribe.io.project import Progress, Project, StageResult, check_models, make_items, silent
 from landscribe.io.project.alignment import scene_sources
 from landscribe.io.project.label_facts import named_classes
@@ -172,6 +175,7 @@ def check_run(project: Project, run: Run, progress: Progress = silent) -> StageR
         validate=project.recipe.validation.model_dump(mode="json"),
         classes=[table.model_dump(mode="json") for table in project.recipe.classes],
         finished=None if project.finished is None else dict(project.finished.digests),
+        **_encoders(project.recipe.models),
     )
     target = run.path("check.json")
 
@@ -184,6 +188,12 @@ def check_run(project: Project, run: Run, progress: Progress = silent) -> StageR
         )
 
     return make_items(run, "check", ["all"], lambda _item: key, make)
+
+
+def _encoders(models: Sequence[ModelTable]) -> dict[str, object]:
+    """Return what of encoders a check hangs on; nothing where there is none."""
+    tables = [m.network for m in models if m.kind == "network" and m.network.encoder is not None]
+    return {"encoders": [(table.encoder, table.weights) for table in tables]} if tables else {}
 
 
 @dataclass(frozen=True)
@@ -238,9 +248,21 @@ def _check_models(project: Project) -> None:
         stack = tuple(band for name in names for band in bands[name])
         for index in table.inputs.indices:
             band_positions(index, stack)
+        if table.kind == "network" and project.finished is None:
+            _check_encoder(project, table, names)
         if table.kind == "index":
             for index in table.spectral.indices:
                 band_positions(index, stack, where=f"model {table.name!r}, spectral")
+
+
+def _check_encoder(project: Project, table: ModelTable, names: Sequence[str]) -> None:
+    """Refuse weights that are not there, and bands that they cannot be spread to, before anything takes time."""
+    if find_weights(table.network, project.root) is None or table.inputs.low != "upsample":
+        return
+    kinds = {name: file.sensor for scene in project.scenes.scenes for name, file in scene.sensors.items()}
+    for name in names:
+        for band in kinds[name].bands:
+            require_colour(table.name, name, band.name, band.wavelength_nm, kinds[name].kind)
 
 
 def _check_split(project: Project) -> Iterator[Finding]:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from landscribe.apart import apart
 from landscribe.core.spectral.rules import settle
 from landscribe.io.models.finished import what_it_knows
 from landscribe.io.models.formulas import Formula, write_formula
-from landscribe.io.project import Progress, Project, StageResult, check_models, follow_items, make_items, silent
+from landscribe.io.models.known_weights import KnownWeights, find_weights
+from landscribe.io.project import (
+    Progress,
+    Project,
+    StageResult,
+    check_models,
+    follow_items,
+    make_items,
+    silent,
+    wavelengths_of,
+)
 from landscribe.io.project.label_facts import require_ground
 from landscribe.io.project.leaks import refuse_leaks
 from landscribe.io.project.splits import open_side, split_of
@@ -17,7 +28,7 @@ from landscribe.io.run.runs import Made, Run, is_first_process, make_key
 from landscribe.io.settings import recipe_dict
 
 if TYPE_CHECKING:  # torch takes seconds to import, and not every command needs it
-    from landscribe.nn.network.bundle import ModelSpec
+    from landscribe.nn.network.bundle import ModelSpec, SegmentationNet
     from landscribe.nn.train.decoded import DecodedScenes
     from landscribe.nn.train.loop import Epoch
 
@@ -92,11 +103,13 @@ def _train_network(project: Project, run: Run, job: Job, key: str, progress: Pro
     from landscribe.nn.network.bundle import from_files, to_files
     from landscribe.nn.train.loop import Callbacks, train
     from landscribe.nn.train.ranks import join_ranks, wait_for_all
+    from landscribe.nn.train.settle import settled
     from landscribe.nn.train.setup import set_up
     from landscribe.nn.train.snapshot import mean_of
     from landscribe.nn.train.validation import evaluate
 
     table, schedule = job.table, job.table.schedule
+    weights = find_weights(table.network, project.root)  # before anything that takes time
     spec, decoded, room = _decode(project, run, job, key, progress)
     notes, engine = [] if room.fits else [f"{job.item}: {room}"], choose_engine()
     ranks = join_ranks(engine.device)
@@ -105,6 +118,8 @@ def _train_network(project: Project, run: Run, job: Job, key: str, progress: Pro
         kept.keep_snapshots(schedule.snapshots, len(kept.rows))
     knows = {"knows": what_it_knows(run, project.legend, job.split.train)}
     extra = {"recipe": recipe_dict(project.recipe), **job.origin} | knows
+    if weights is not None:
+        extra["began_with"] = {"source": weights.source, "sha256": weights.sha256}
 
     def on_epoch(epoch: Epoch) -> None:
         held = decoded["validate"].scenes if "validate" in decoded else ()
@@ -120,14 +135,25 @@ def _train_network(project: Project, run: Run, job: Job, key: str, progress: Pro
 
     home = bank_device(engine, room.need_bytes, project.recipe.memory_share)
     setup = set_up(table, spec, decoded["train"], engine, home, job.seed, state=kept.state, ranks=ranks)
+    if weights is not None and kept.state is None:
+        _teach(project, setup.net, weights)
     net = train(setup, Callbacks(on_epoch=on_epoch, on_warning=on_warning))
     if ranks.is_first:
         if schedule.snapshot_mean:
-            net = mean_of([from_files(files)[0] for files in kept.read_snapshots()])
+            net = settled(mean_of([from_files(files)[0] for files in kept.read_snapshots()]), setup)
         outputs = kept.finish(to_files(net, extra))
     wait_for_all(ranks)
     made = job.counts | {"steps": int(kept.rows[-1]["step"])}
     return Made(outputs, made, tuple(notes)) if ranks.is_first else Made(())
+
+
+def _teach(project: Project, net: SegmentationNet, weights: KnownWeights) -> None:
+    """Let the encoder of a new network begin with known weights."""
+    from landscribe.nn.network.pretrained import load_encoder, read_tensors
+
+    where = str(weights.path)
+    tensors = apart(where, read_tensors, weights.path, limits=project.limits, paths=(weights.path,))
+    load_encoder(net, tensors, where, wavelengths_of(project))
 
 
 def _settle_formula(project: Project, run: Run, job: Job) -> Made:

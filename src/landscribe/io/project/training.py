@@ -16,6 +16,7 @@ from landscribe.core.split.split import Split
 from landscribe.errors import DataError, IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_bytes, write_text
 from landscribe.io.digests import file_digest
+from landscribe.io.models.known_weights import weights_digest
 from landscribe.io.models.model_files import (
     MODEL_FILES,
     keep_snapshots,
@@ -44,11 +45,20 @@ class Job:
     seed: int
     folder: Path
     split: Split
+    weights: str | None = None
+    """SHA-256 of what its encoder begins with; None where chance draws it."""
 
     def made_from(self, prepared: Mapping[str, Record]) -> dict[str, object]:
         """Return all that decides what it learns, as plain values."""
         inputs = {i: prepared[i].outputs for i in (*self.split.train, *self.split.validate)}
         settings = self.table.model_dump(mode="json", exclude={"seeds"})
+        if self.table.network.encoder is None:  # what older runs have not said has changed nothing of theirs
+            for key in ("encoder", "weights", "encoder_rate"):
+                del settings["network"][key]
+        if self.table.schedule.settle is None:
+            del settings["schedule"]["settle"]
+        if self.weights is not None:
+            settings["weights"] = self.weights
         if self.split.corners:
             settings["corners"] = self.split.corners_of(self.split.train)
         return {"inputs": inputs, "train": self.split.train, "settings": settings, "seed": self.seed}
@@ -76,10 +86,13 @@ def training_jobs(project: Project, run: Run, split: Split) -> dict[str, Job]:
         got = f"{len(run.require('prepare'))} scenes"
         raise DataError(problem("train", "no labelled scene to train on", got=got, need=need))
     jobs = [
-        Job(name, table, table.classes or project.legend.names, seed, run.path("models", name), split)
+        Job(
+            name, table, table.classes or project.legend.names, seed, run.path("models", name), split,
+            weights_digest(table.network, project.root),
+        )
         for table in project.recipe.models
         for name, seed in table.members(project.recipe.seed).items()
-    ]
+    ]  # fmt: skip
     found = {job.item: job for job in jobs}
     for number, left_out in enumerate(split.folds, start=1):
         # Validation would cost time and choose nothing: the last average of weights is used in any case.

@@ -9,6 +9,7 @@ from typing import Literal
 
 from landscribe.core.recipe import NetworkTable
 from landscribe.nn.network.blocks import Stack
+from landscribe.nn.network.encoders import STRIDES
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Layout:
     head_kernel: int = 1
     dropout: bool = True
     """Whether dropout follows each block."""
+    known: str | None = None
+    """The known network that gives all levels but the highest; `encoder` is then the block of that one alone."""
 
 
 def layout_of(table: NetworkTable) -> Layout:
@@ -51,6 +54,9 @@ def _pools(table: NetworkTable, levels: int) -> tuple[int, ...]:
 
 
 def _unet(table: NetworkTable) -> Layout:
+    if table.encoder is not None:
+        stacks = tuple(BLOCKS[table.block](table.filters // 2 * 2**level) for level in range(len(STRIDES)))
+        return Layout((2,) * len(STRIDES), stacks[:1], stacks, up=table.up, known=table.encoder)
     widths = table.widths or tuple(table.filters * 2**level for level in range(table.depth))
     stacks = tuple(BLOCKS[table.block](width) for width in widths)
     return Layout(

@@ -29,6 +29,7 @@ from landscribe.nn.network.blocks import (
     init_he,
     keep_input,
 )
+from landscribe.nn.network.encoders import build_encoder
 from landscribe.nn.network.joined import can_join, convolve_joined
 from landscribe.nn.network.layouts import Layout, layout_of, level_strides
 
@@ -87,6 +88,8 @@ class UNet(nn.Module):
         self.first = build_block(entering[0], layout.first, table) if layout.first else None
         entering[0] = self.first.channels if self.first else entering[0]
         self.down, self.enter, skipped = nn.ModuleList(), nn.ModuleList(), []
+        coarse = {stride: count for stride, count in channels.items() if stride > 1}
+        self.known = build_encoder(layout.known, channels[1], coarse, table) if layout.known else None
         below = 0
         for level, stack in enumerate(layout.encoder):
             if level:
@@ -98,7 +101,8 @@ class UNet(nn.Module):
             below = block.channels + inputs
             skipped.append(below)
         self._width = skipped[0]
-        low = block.channels
+        skipped += self.known.channels if self.known else []
+        low = skipped[-1] if self.known else block.channels
         self.up, self.rise, self.skip = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for level in reversed(range(len(layout.decoder))):
             self.rise.insert(0, _way_up(low, level, layout, table))
@@ -148,6 +152,8 @@ class UNet(nn.Module):
         return seen_low, seen_high
 
     def _back_to_input(self, low: int, high: int, level: int) -> tuple[int, int]:
+        if self.known and level:
+            return self.known.reach(low, high, level)
         for i in range(level, -1, -1):
             n = _radius(self.down[i])
             low, high = low - n, high + n
@@ -189,14 +195,14 @@ class UNet(nn.Module):
             (top, bottom), (left, right) = level_cut.near
             x = self.rise[level](x)
             if self.layout.up == "nearest" and self.layout.skip != "none":
-                skip = cut(self.skip[level](skips[level]), *level_cut.near)
+                skip = self._across(skips[level], level, level_cut.near)
                 x = _join(self.up[level], x, pool, skip, level_cut.offset_hw, joins=self.joins)
             else:
                 if self.layout.up == "nearest":
                     x = functional.interpolate(x, scale_factor=pool, mode="nearest")
                 x = _place(x, level_cut.offset_hw, (bottom - top, right - left))
                 if self.layout.skip != "none":
-                    x = torch.cat([x, cut(self.skip[level](skips[level]), *level_cut.near)], dim=1)
+                    x = torch.cat([x, self._across(skips[level], level, level_cut.near)], dim=1)
                 x = self.up[level](x)
             x = self.dropout(x)
             x = cut(x, *level_cut.wanted)
@@ -233,7 +239,19 @@ class UNet(nn.Module):
         inner = (keep.row - top, keep.row_stop - top), (keep.col - left, keep.col_stop - left)
         return Cuts((rows[-1], cols[-1]), tuple(levels), inner)
 
+    def _across(self, skip: Tensor, level: int, near: tuple[Span, Span]) -> Tensor:
+        """Return what goes over to the decoder of a level, the part that it looks at."""
+        if self.known is None or level:
+            return cut(self.skip[level](skip), *near)
+        # The block of full resolution costs as much as the known network and feeds nothing else.
+        n, sizes = _radius(self.down[0]), skip.shape[-2:]
+        wide = [(max(0, a - n), min(size, b + n)) for (a, b), size in zip(near, sizes, strict=True)]
+        rows, cols = ((a - start, b - start) for (a, b), (start, _) in zip(near, wide, strict=True))
+        return cut(self.down[0](cut(skip, wide[0], wide[1])), rows, cols)
+
     def _encode(self, stacks: Mapping[int, Tensor]) -> list[Tensor]:
+        if self.known is not None:
+            return [stacks[1], *self.known(stacks)]
         skips: list[Tensor] = []
         for level, (stride, block) in enumerate(zip(self.strides, self.down, strict=True)):
             parts = [self._lower(skips[-1], level - 1)] if level else []

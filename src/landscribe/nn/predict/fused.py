@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from landscribe.nn.device import Engine
 from landscribe.nn.network.blocks import Convolutions
 from landscribe.nn.network.bundle import SegmentationNet, channels_last
+from landscribe.nn.network.encoders import EvenConvolution, without_first
 from landscribe.nn.network.unet import fold_batch_norm
 from landscribe.nn.predict.stem_table import ReadyStem
 from landscribe.nn.private_ops import can_fuse, relu_convolution
@@ -18,14 +19,18 @@ from landscribe.nn.private_ops import can_fuse, relu_convolution
 class ReluConvolution(nn.Module):
     """A padded convolution that writes its result once, with ReLU: on a processor, writing twice costs a third more."""
 
-    def __init__(self, conv: nn.Conv2d) -> None:
+    def __init__(self, conv: nn.Conv2d, most: float | None = None) -> None:
         super().__init__()
-        self.weight, self.bias = conv.weight, conv.bias
+        self.weight, self.bias, self.most = conv.weight, conv.bias, most
         self.padding, self.stride, self.dilation, self.groups = conv.padding, conv.stride, conv.dilation, conv.groups
+        self.is_even = isinstance(conv, EvenConvolution)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, h, w) to (B, K, h', w')."""
-        return relu_convolution(x, self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups)
+        y = relu_convolution(
+            x, self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups, self.most
+        )
+        return without_first(y) if self.is_even else y
 
 
 def make_ready(net: SegmentationNet, engine: Engine) -> SegmentationNet:
@@ -57,7 +62,9 @@ def fuse_relu(net: nn.Module) -> int:
         first = real[1:] if id(module) in joined else real
         for i, j in itertools.pairwise(first):
             conv, relu = module[i], module[j]
-            if isinstance(conv, nn.Conv2d) and isinstance(relu, nn.ReLU) and conv.padding_mode == "zeros":
-                module[i], module[j] = ReluConvolution(conv), nn.Identity()
+            bends = isinstance(relu, nn.ReLU | nn.ReLU6)
+            if isinstance(conv, nn.Conv2d) and bends and conv.padding_mode == "zeros":
+                most = relu.max_val if isinstance(relu, nn.ReLU6) else None
+                module[i], module[j] = ReluConvolution(conv, most), nn.Identity()
                 count += 1
     return count

@@ -19,6 +19,7 @@ from landscribe.nn.train.gradients import gather_gradients, logits_of, look_ahea
 from landscribe.nn.train.hard import HardChips
 from landscribe.nn.train.losses import combine_terms, split_frame, sum_pixels
 from landscribe.nn.train.schedule import move_average, set_rate, start_learner
+from landscribe.nn.train.settle import settled
 from landscribe.nn.train.setup import Setup
 from landscribe.nn.train.snapshot import load_state, save_state
 
@@ -30,7 +31,7 @@ class Epoch:
     row: dict[str, float]
     """What happened in it, a row of the history: its number, steps done, rate, losses and speed."""
     net: SegmentationNet
-    """The averaged network; the next step changes it."""
+    """The averaged network, its statistics settled where it is kept; the next step may change it."""
     state: Callable[[], dict[str, bytes]]
     """Gives the files from which a run goes on after this epoch."""
 
@@ -109,8 +110,11 @@ def train(setup: Setup, callbacks: Callbacks = QUIET) -> SegmentationNet:
                 if hard is not None:
                     hard.settle(setup.ranks)
                 if setup.ranks.is_first:
-                    callbacks.on_epoch(Epoch(row, learner.average, functools.partial(save_state, learner, step + 1)))
-    return learner.average
+                    # What is kept is what is shown; before, the running statistics do.
+                    is_kept = int(row["epoch"]) > schedule.epochs - max(1, schedule.snapshots)
+                    shown = settled(learner.average, setup) if is_kept else learner.average
+                    callbacks.on_epoch(Epoch(row, shown, functools.partial(save_state, learner, step + 1)))
+    return settled(learner.average, setup)
 
 
 class _History:

@@ -21,14 +21,22 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": functools.partial(torch.optim.AdamW, fused=True),
     "nadam": functools.partial(torch.optim.NAdam, decoupled_weight_decay=True),
 }
+SHARE = "share"
+"""Key of a group of weights: its rate as a factor on that of the schedule."""
 
 
 def start_learner(net: SegmentationNet, schedule: ScheduleTable, hard: HardChips | None = None) -> Learner:
     """Return a network with its average and a new optimiser."""
     average = copy.deepcopy(net).eval().requires_grad_(False)
+    known = set() if net.unet.known is None else {id(p) for p in net.unet.known.levels.parameters()}
     # Decay is for convolutions: pulling biases and batch norm towards zero only shifts what they must make up for.
     groups = [
-        {"params": [p for p in net.parameters() if (p.ndim > 1) == decayed], "weight_decay": weight}
+        {
+            "params": [p for p in net.parameters() if (p.ndim > 1) == decayed and (id(p) in known) == is_known],
+            "weight_decay": weight,
+            SHARE: net.spec.network.encoder_share if is_known else 1.0,
+        }
+        for is_known in ((False, True) if known else (False,))
         for decayed, weight in ((True, schedule.weight_decay), (False, 0.0))
     ]
     return Learner(net, average, OPTIMIZERS[schedule.optimizer](groups, lr=schedule.rate), hard)
@@ -40,7 +48,7 @@ def set_rate(learner: Learner, schedule: ScheduleTable, step: int, epoch_steps: 
         learner.optimizer.state.clear()
     rate = rate_at(schedule, step, epoch_steps)
     for group in learner.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group[SHARE]
     return rate
 
 

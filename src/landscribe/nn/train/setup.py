@@ -22,6 +22,8 @@ from landscribe.nn.train.losses import class_weights
 from landscribe.nn.train.ranks import Ranks
 
 ALONE = Ranks()
+SETTLE = 24
+"""Batches that networks with an encoder settle by."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,10 @@ class Setup:
         if self.chips.batch < self.ranks.count:
             need = f"one for each of {self.ranks.count} processes"
             raise RecipeError(problem("chips.batch", "fewer chips than processes", got=self.chips.batch, need=need))
+        lowest = (size // divisor) ** 2 * (self.chips.batch // self.ranks.count // self.schedule.accumulate or 1)
+        if self.net.unet.known is not None and lowest < 2:
+            need = f"chips.size = {2 * divisor} or more chips at once: batch norm needs two"
+            raise RecipeError(problem("chips", "one pixel of the lowest level at once", need=need))
         class_weights(self.loss, self.net.spec.classes)
 
     @cached_property
@@ -75,6 +81,14 @@ class Setup:
     def total_steps(self) -> int:
         """Steps of the whole run."""
         return self.epoch_steps * self.schedule.epochs
+
+    @property
+    def settle(self) -> int:
+        """Batches from which batch norm takes its statistics again at the end."""
+        wanted = self.schedule.settle
+        if wanted is not None:
+            return wanted
+        return 0 if self.net.spec.network.encoder is None else SETTLE
 
     @property
     def keep(self) -> Window:

@@ -1,0 +1,356 @@
+"""Encoders against their papers written anew, and the promises that prediction rests on."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from affine import Affine
+from torch.nn import functional
+
+from landscribe.core.grid import Window
+from landscribe.core.recipe import InputTable, NetworkTable, PredictTable
+from landscribe.core.sensors import SensorSpec
+from landscribe.io.models.known_weights import PACKAGES
+from landscribe.nn.device import choose_engine
+from landscribe.nn.network.bundle import ModelSpec, build_network, from_files, to_files
+from landscribe.nn.network.encoders import STRIDES
+from landscribe.nn.network.pretrained import load_encoder, read_tensors
+from landscribe.nn.network.stem import BandStatistics
+from landscribe.nn.network.unet import UNet, count_parameters, fold_batch_norm
+from landscribe.nn.predict.fused import make_ready
+from landscribe.nn.predict.tiles import predict_tiles
+from scenes import make_arrays
+from test_families import randomise
+
+RGB = SensorSpec("F", "rgb8", ("red", "green", "blue"), 8)
+NM = {"F": (0.0, 0.0, 0.0), "C": (0.0, 0.0)}
+# Whole networks with 1,000 classes, as published, and what of that is the classifier.
+PARAMETERS = {
+    "efficientnet-lite0": (4_652_008, 1_693_160),
+    "efficientnet-lite1": (5_416_680, 1_693_160),
+    "efficientnet-lite2": (6_092_072, 352 * 1280 + 2 * 1280 + 1281 * 1000),
+    "resnet18": (11_689_512, 513_000),
+    "resnet34": (21_797_672, 513_000),
+}
+SMALL = ("efficientnet-lite0", "resnet18")
+# kernel, stride, expansion, channels, repeats: the table of the paper, scaled by hand.
+BLOCKS = {
+    "efficientnet-lite0": (
+        (3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3), (5, 2, 6, 192, 4),
+        (3, 1, 6, 320, 1),
+    ),
+    "efficientnet-lite1": (
+        (3, 1, 1, 16, 1), (3, 2, 6, 24, 3), (5, 2, 6, 40, 3), (3, 2, 6, 80, 4), (5, 1, 6, 112, 4), (5, 2, 6, 192, 5),
+        (3, 1, 6, 320, 1),
+    ),
+    "efficientnet-lite2": (
+        (3, 1, 1, 16, 1), (3, 2, 6, 24, 3), (5, 2, 6, 48, 3), (3, 2, 6, 88, 4), (5, 1, 6, 120, 4), (5, 2, 6, 208, 5),
+        (3, 1, 6, 352, 1),
+    ),
+}  # fmt: skip
+RESNETS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+each = pytest.mark.parametrize("name", SMALL)
+
+
+def table_of(name, **more):
+    return NetworkTable(**{"encoder": name, "weights": "none", "filters": 8} | more)
+
+
+def make_net(name, sensors=(RGB,), scales=None, context=5, inputs=None, **more):
+    statistics = {
+        s.name: BandStatistics(*(np.full(len(s.bands), v, np.float32) for v in (0, 255, 128, 40))) for s in sensors
+    }
+    spec = ModelSpec(
+        "m", ("a", "b"), sensors, scales or {"F": 1.0}, inputs or InputTable(), table_of(name, **more), context
+    )
+    return build_network(spec, statistics, seed=1)
+
+
+def weights_file(name, seed=0):
+    """Return tensors as a file of that network has them, classifier and all, with weights by chance."""
+    rng = np.random.default_rng(seed)
+    found = {}
+
+    def conv(there, channels_in, channels, kernel):
+        scale = (2 / (channels_in * kernel**2)) ** 0.5
+        found[f"{there}.weight"] = rng.normal(0, scale, (channels, channels_in, kernel, kernel))
+
+    def norm(there, channels):
+        found[f"{there}.weight"], found[f"{there}.bias"] = rng.normal(1, 0.2, channels), rng.normal(0, 0.2, channels)
+        found[f"{there}.running_mean"] = rng.normal(0, 0.3, channels)
+        found[f"{there}.running_var"] = rng.uniform(0.5, 2, channels)
+
+    if name in BLOCKS:
+        conv("_conv_stem", 3, 32, 3)
+        norm("_bn0", 32)
+        before, number = 32, 0
+        for kernel, _, expansion, channels, repeats in BLOCKS[name]:
+            for _ in range(repeats):
+                there, wide = f"_blocks.{number}", before * expansion
+                if expansion > 1:
+                    conv(f"{there}._expand_conv", before, wide, 1)
+                    norm(f"{there}._bn0", wide)
+                conv(f"{there}._depthwise_conv", 1, wide, kernel)
+                norm(f"{there}._bn1", wide)
+                conv(f"{there}._project_conv", wide, channels, 1)
+                norm(f"{there}._bn2", channels)
+                before, number = channels, number + 1
+        conv("_conv_head", before, 1280, 1)
+        norm("_bn1", 1280)
+        found["_fc.weight"], found["_fc.bias"] = rng.normal(0, 0.1, (1000, 1280)), np.zeros(1000)
+    else:
+        conv("conv1", 3, 64, 7)
+        norm("bn1", 64)
+        before = 64
+        for stage, repeats in enumerate(RESNETS[name], start=1):
+            channels = 32 * 2**stage
+            for i in range(repeats):
+                there = f"layer{stage}.{i}"
+                conv(f"{there}.conv1", before, channels, 3)
+                norm(f"{there}.bn1", channels)
+                conv(f"{there}.conv2", channels, channels, 3)
+                norm(f"{there}.bn2", channels)
+                if before != channels:
+                    conv(f"{there}.downsample.0", before, channels, 1)
+                    norm(f"{there}.downsample.1", channels)
+                before = channels
+        found["fc.weight"], found["fc.bias"] = rng.normal(0, 0.1, (1000, 512)), np.zeros(1000)
+    return {key: value.astype(np.float32) for key, value in found.items()}
+
+
+def features_of(name, tensors, x):
+    """Return the maps at 2, 4, 8, 16 and 32 pixels: the papers anew, on the tensors of a file."""
+    w = {key: torch.from_numpy(value) for key, value in tensors.items()}
+
+    def norm(x, there, epsilon):
+        field = (w[f"{there}.{key}"] for key in ("running_mean", "running_var", "weight", "bias"))
+        return functional.batch_norm(x, *field, eps=epsilon)
+
+    def same(x, there, stride, groups=1):
+        kernel = w[f"{there}.weight"]
+        pads = []
+        for size in (x.shape[3], x.shape[2]):
+            total = max((-(-size // stride) - 1) * stride + kernel.shape[-1] - size, 0)
+            pads += [total // 2, total - total // 2]
+        return functional.conv2d(functional.pad(x, pads), kernel, stride=stride, groups=groups)
+
+    levels = {}
+    if name in BLOCKS:
+        x = functional.relu6(norm(same(x, "_conv_stem", 2), "_bn0", 1e-3))
+        scale, number = 2, 0
+        for _, stride, expansion, channels, repeats in BLOCKS[name]:
+            for i in range(repeats):
+                there, y, step = f"_blocks.{number}", x, stride if i == 0 else 1
+                if expansion > 1:
+                    y = functional.relu6(norm(same(y, f"{there}._expand_conv", 1), f"{there}._bn0", 1e-3))
+                y = same(y, f"{there}._depthwise_conv", step, groups=y.shape[1])
+                y = functional.relu6(norm(y, f"{there}._bn1", 1e-3))
+                y = norm(same(y, f"{there}._project_conv", 1), f"{there}._bn2", 1e-3)
+                x = x + y if step == 1 and x.shape[1] == channels else y
+                scale, number = scale * step, number + 1
+            levels[scale] = x
+        return [levels[stride] for stride in STRIDES]
+
+    def conv(x, there, stride=1):
+        kernel = w[f"{there}.weight"]
+        return functional.conv2d(x, kernel, stride=stride, padding=kernel.shape[-1] // 2)
+
+    x = functional.relu(norm(conv(x, "conv1", 2), "bn1", 1e-5))
+    levels[2] = x
+    x = functional.max_pool2d(x, 3, 2, 1)
+    for stage, repeats in enumerate(RESNETS[name], start=1):
+        for i in range(repeats):
+            there, step = f"layer{stage}.{i}", 2 if stage > 1 and i == 0 else 1
+            y = functional.relu(norm(conv(x, f"{there}.conv1", step), f"{there}.bn1", 1e-5))
+            y = norm(conv(y, f"{there}.conv2"), f"{there}.bn2", 1e-5)
+            if f"{there}.downsample.0.weight" in w:
+                x = norm(conv(x, f"{there}.downsample.0", step), f"{there}.downsample.1", 1e-5)
+            x = functional.relu(x + y)
+        levels[2 ** (stage + 1)] = x
+    return [levels[stride] for stride in STRIDES]
+
+
+def lively(net):
+    """Give a network weights with which a wrong pixel shows."""
+    torch.manual_seed(0)
+    randomise(net)
+    load_encoder(net, weights_file(net.spec.network.encoder), "file", NM)
+    for entrance in net.unet.known.entrances.values():
+        torch.nn.init.normal_(entrance.weight)
+    torch.nn.init.normal_(net.unet.head.weight)
+    torch.nn.init.zeros_(net.unet.head.bias)
+    seen = {stride: torch.randn(1, count, 64 // stride, 64 // stride) for stride, count in net.stem.channels.items()}
+    with torch.no_grad():
+        logits = net.eval().unet(seen)
+        net.unet.head.weight.div_(logits.std((0, 2, 3)).reshape(-1, 1, 1, 1))
+        net.unet.head.bias.sub_(net.unet(seen).mean((0, 2, 3)))
+    return net
+
+
+def assert_paper(name, tensors):
+    net = make_net(name).eval()
+    load_encoder(net, tensors, "file", NM)
+    x = torch.randn(2, 3, 64, 96)
+    with torch.no_grad():
+        found = net.unet.known({1: x})
+        expected = features_of(name, tensors, x * (0.45 if name in BLOCKS else 1.0))
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.shape == theirs.shape
+        assert theirs.std() > 1e-3
+        assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_as_many_parameters_as_published(name):
+    whole, classifier = PARAMETERS[name]
+    with torch.device("meta"):
+        net = UNet({1: 3}, 1, table_of(name))
+    assert count_parameters(net.known) == whole - classifier
+
+
+@pytest.mark.parametrize("name", [*BLOCKS, "resnet18", "resnet34"])
+def test_forward_is_the_paper_written_anew(name):
+    assert_paper(name, weights_file(name))
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_forward_with_the_weights_of_the_extra(name):
+    package = PACKAGES[name]
+    found = importlib.util.find_spec(package.module)
+    if found is None:
+        pytest.skip(f"landscribe[pretrained] is not installed: {package.module}")
+    tensors = read_tensors(Path(found.submodule_search_locations[0]) / package.file)
+    assert sum(v.size for k, v in tensors.items() if "running" not in k) == PARAMETERS[name][0]
+    assert_paper(name, tensors)
+
+
+def test_both_paths_of_the_input_have_a_say():
+    net = lively(make_net("efficientnet-lite0", init="he")).eval().unet
+    x = {1: torch.randn(1, 3, 64, 64)}
+    before = net(x)
+    for part in (net.down[0].body[0], net.known.levels[0][0][0]):
+        kept = part.weight.detach().clone()
+        torch.nn.init.zeros_(part.weight)
+        assert (net(x) - before).abs().max() > 0.1
+        part.weight.data.copy_(kept)
+    assert torch.equal(net(x), before)
+
+
+@each
+def test_a_kept_part_is_cut_out_of_the_whole(name):
+    net = lively(make_net(name, init="he")).eval().unet
+    x = {1: torch.randn(1, 3, 96, 128)}
+    with torch.no_grad():
+        whole = net(x)
+        for keep in (Window(0, 0, 5, 7), Window(37, 61, 13, 11), Window(91, 125, 5, 3), Window(0, 0, 96, 128)):
+            assert torch.allclose(net(x, keep), whole[..., *keep.slices], atol=1e-4), keep
+    assert whole.std() > 0.1
+
+
+@each
+def test_nothing_beyond_the_receptive_radius_has_a_say_and_what_is_at_it_has(name):
+    torch.manual_seed(0)
+    net = UNet({1: 1}, 1, table_of(name, activation="elu", filters=2, batch_norm=False)).double().eval()
+    randomise(net)
+    for module in list(net.known.modules()):
+        for child, part in module.named_children():
+            # Gradients of all pixels in reach, as no bend and no largest value would give.
+            if isinstance(part, torch.nn.ReLU | torch.nn.ReLU6):
+                setattr(module, child, torch.nn.Identity())
+            if isinstance(part, torch.nn.MaxPool2d):
+                setattr(module, child, torch.nn.AvgPool2d(3, 2, 1))
+    radius, far = net.receptive_radius, [net._reach(position) for position in range(32)]
+    assert radius == max(max(i - low, high - i) for i, (low, high) in enumerate(far))
+    length = (2 * radius // 32 + 3) * 32
+    middle = length // 2 // 32 * 32
+    for i in (0, 13, 31):
+        x = torch.randn(1, 1, length, 32, dtype=torch.float64, requires_grad=True)
+        net({1: x})[0, 0, middle + i, 16].backward()
+        rows = torch.nonzero(x.grad[0, 0].abs().amax(dim=1))[:, 0] - middle
+        assert (int(rows.min()), int(rows.max())) == far[i]
+
+
+@each
+def test_folding_and_fusing_change_no_result(name):
+    net = lively(make_net(name, init="he")).eval()
+    image = {"F": torch.rand(2, 3, 64, 96) * 255}
+    valid = {"F": torch.ones(2, 1, 64, 96, dtype=torch.bool)}
+    expected = net(image, valid).detach()
+    ready = make_ready(net, choose_engine("cpu", "float32"))
+    assert not any(isinstance(m, torch.nn.BatchNorm2d | torch.nn.ReLU6) for m in ready.unet.modules())
+    assert torch.allclose(ready.unet({1: ready.stem(image, valid)[1]}), expected, atol=1e-3 * expected.abs().max())
+    half = make_ready(net, choose_engine("cpu", "bf16"))
+    found = half.unet({1: half.stem(image, valid)[1].to(torch.bfloat16)}).float()
+    assert (found - expected).abs().mean() < 0.1 * expected.std()
+    fold_batch_norm(net.unet)
+    assert torch.allclose(net(image, valid), expected, atol=1e-3 * expected.abs().max())
+
+
+@each
+def test_a_model_on_disk_predicts_what_it_did_without_the_file_that_it_began_with(name, tmp_path):
+    net = make_net(name, weights=str(tmp_path / "gone.safetensors"))
+    load_encoder(net, weights_file(name), "file", NM)
+    again, spec, _ = from_files(to_files(net))
+    assert spec.network == net.spec.network
+    image, valid = {"F": torch.rand(1, 3, 64, 32) * 255}, {"F": torch.ones(1, 1, 64, 32, dtype=torch.bool)}
+    assert torch.equal(again(image, valid), net.eval()(image, valid))
+
+
+TWO = (RGB, SensorSpec("C", "c", ("nir", "red_edge"), 8))
+
+
+def predict_sides(net, shape, tiles, **predict):
+    rng = np.random.default_rng(0)
+    images = {"F": rng.integers(0, 255, (3, *shape))}
+    if len(net.spec.sensors) > 1:
+        images["C"] = rng.integers(0, 255, (2, shape[0] // 4 + 1, shape[1] // 4 + 1))
+    images = {sensor: image.astype(np.uint8) for sensor, image in images.items()}
+    scene = make_arrays(images, maps={"C": Affine.translation(0.3, -0.2) @ Affine.scale(0.25)})
+    for tile in tiles:
+        whole = np.full((2, *shape), np.nan, np.float32)
+        table = PredictTable(tile=tile, **{"symmetries": 1} | predict)
+        for window, p_khw in predict_tiles([net], scene, choose_engine("cpu", "float32"), table):
+            whole[:, *window.slices] = p_khw
+        assert np.isfinite(whole).all()
+        yield whole
+
+
+@pytest.mark.parametrize(("name", "low"), [("efficientnet-lite0", "branch"), ("resnet18", "upsample")])
+def test_tiled_is_untiled_also_where_a_tile_sees_a_part_of_the_scene(name, low):
+    # The scene is longer than the receptive field, in one direction: that is as good and quick.
+    net = lively(make_net(name, TWO, {"F": 1.0, "C": 4.0}, inputs=InputTable(low=low), init="he"))
+    assert net.unet.known.entrances.keys() == ({"4"} if low == "branch" else set())
+    length = 2 * net.receptive_radius + 211
+    one, many = predict_sides(net, (length, 23), (4096, 160))
+    assert one.std(axis=(1, 2)).min() > 0.05
+    assert np.abs(one - many).max() < 1e-4
+
+
+def test_views_are_undone_across_tiles():
+    net = lively(make_net("efficientnet-lite0", init="he"))
+    one, many = predict_sides(net, (61, 149), (4096, 64), symmetries=8)
+    assert np.abs(one - many).max() < 1e-4
+    [alone] = predict_sides(net, (61, 149), (64,))
+    assert np.abs(one - alone).max() > 1e-2
+
+
+@each
+def test_every_weight_is_learned(name):
+    net = UNet({1: 3, 8: 2}, 2, table_of(name)).train()
+    net({1: torch.randn(2, 3, 64, 64), 8: torch.randn(2, 2, 8, 8)}).square().sum().backward()
+    assert [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+
+@each
+def test_coarse_sensors_change_nothing_before_they_are_learned(name):
+    torch.manual_seed(0)
+    net = UNet({1: 3, 32: 2, 2: 1}, 1, table_of(name)).eval()
+    stacks = {1: torch.randn(1, 3, 64, 64), 32: torch.zeros(1, 2, 2, 2), 2: torch.zeros(1, 1, 32, 32)}
+    before = net(stacks)
+    stacks |= {32: torch.ones(1, 2, 2, 2), 2: torch.ones(1, 1, 32, 32)}
+    assert torch.equal(net(stacks), before)
+    for entrance in net.known.entrances.values():
+        torch.nn.init.ones_(entrance.weight)
+    assert not torch.allclose(net(stacks), before)
