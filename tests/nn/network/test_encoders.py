@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from affine import Affine
+from test_families import randomise
 from torch.nn import functional
 
 from landscribe.core.grid import Window
@@ -22,7 +23,6 @@ from landscribe.nn.network.unet import UNet, count_parameters, fold_batch_norm
 from landscribe.nn.predict.fused import make_ready
 from landscribe.nn.predict.tiles import predict_tiles
 from scenes import make_arrays
-from test_families import randomise
 
 RGB = SensorSpec("F", "rgb8", ("red", "green", "blue"), 8)
 NM = {"F": (0.0, 0.0, 0.0), "C": (0.0, 0.0)}
@@ -324,7 +324,7 @@ def test_tiled_is_untiled_also_where_a_tile_sees_a_part_of_the_scene(name, low):
     assert net.unet.known.entrances.keys() == ({"4"} if low == "branch" else set())
     length = 2 * net.receptive_radius + 211
     one, many = predict_sides(net, (length, 23), (4096, 160))
-    assert one.std(axis=(1, 2)).min() > 0.05
+    assert one.std(axis=(1, 2)).min() > 0.01  # against 1e-4 below
     assert np.abs(one - many).max() < 1e-4
 
 

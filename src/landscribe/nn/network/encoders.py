@@ -9,6 +9,7 @@ Source:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -286,6 +287,8 @@ def widened(weight: Tensor, shares: list[tuple[float, float, float]], zeros: int
     of_band = torch.tensor(shares, dtype=weight.dtype)
     mixing = of_band / of_band.sum(dim=0).clamp(min=torch.finfo(weight.dtype).tiny)
     bands = torch.einsum("bc,kcij->kbij", mixing, weight)
-    bands *= weight.abs().sum() / bands.abs().sum().clamp(min=torch.finfo(weight.dtype).tiny)
+    lost = float(weight.abs().sum() / bands.abs().sum().clamp(min=torch.finfo(weight.dtype).tiny))
+    if not math.isclose(lost, 1, rel_tol=1e-5):  # sums in another order differ in their last digits
+        bands *= lost
     rest = weight.new_zeros((len(weight), zeros, *weight.shape[2:]))
     return torch.cat([bands, rest], dim=1)
