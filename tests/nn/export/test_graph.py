@@ -55,6 +55,10 @@ CASES = {
     "dense blocks": Case((NetworkTable(filters=4, depth=2, block="dense", activation="silu"),)),
     "segnet": Case((NetworkTable(family="segnet", filters=2),)),
     "densenet": Case((NetworkTable(family="densenet", filters=2),)),
+    "lite encoder": Case((NetworkTable(encoder="efficientnet-lite0", filters=4),), InputTable(low="branch"),
+                         PredictTable(symmetries=1), two_sensors=True),
+    "residual encoder": Case((NetworkTable(encoder="resnet18", weights="none", filters=4),),
+                             predict=PredictTable(symmetries=1)),
     "small unet": Case((NetworkTable(family="small-unet", filters=4, activation="selu"),)),
     "old": Case((NetworkTable(family="old", filters=2),)),
     "mini": Case((NetworkTable(family="mini", filters=8),)),
@@ -264,6 +268,7 @@ needs_onnx = pytest.mark.skipif(not has_onnx(), reason="the extra landscribe[onn
         "patches",
         "cubic",
         "one band",
+        "lite encoder",
     ],
 )
 def test_onnx_runtime_gives_what_torch_gives(name: str) -> None:

@@ -48,7 +48,7 @@ def read_tensors(path: Path) -> dict[str, NDArray[np.float32]]:
         else:
             found = torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGED as error:
-        got = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        got = "damaged, or code beside tensors" if isinstance(error, pickle.UnpicklingError) else type(error).__name__
         raise DataError(problem(str(path), "not a file of tensors alone", got=got)) from None
     if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
         found = found["state_dict"]
