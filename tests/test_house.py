@@ -55,7 +55,12 @@ def test_what_begins_with_an_underscore_stays_in_its_room() -> None:
 def test_nothing_runs_from_data(path: Path) -> None:
     code = "\n".join(line.split("#")[0] for line in path.read_text().splitlines())
     # A network's own eval() takes no text; module.eval() is torch's switch out of training.
-    assert not RUNS_DATA.search(re.sub(r"\.eval\(\)", "", code))
+    code = re.sub(r"\.eval\(\)", "", code)
+    if path.name == "pretrained.py":  # files of weights, of which torch takes tensors alone, and says so by this error
+        code, count = re.subn(r"torch\.load\([^()]*, weights_only=True\)", "", code)
+        assert count == 1
+        code = re.sub(r"^import pickle$|pickle\.UnpicklingError", "", code, flags=re.MULTILINE)
+    assert not RUNS_DATA.search(code)
 
 
 def test_the_stages_of_networks_are_short_and_typed() -> None:

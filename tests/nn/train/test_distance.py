@@ -6,8 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from landscribe.core.recipe import LossTable
-from landscribe.nn.train.distance import distance_target
-from landscribe.nn.train.losses import combine_terms, frame_of, segmentation_loss, split_frame, sum_pixels
+from landscribe.nn.train.losses import (
+    combine_terms,
+    distance_target,
+    frame_of,
+    segmentation_loss,
+    split_frame,
+    sum_pixels,
+)
 
 
 def from_opencv(mask_hw, limit_px):

@@ -1,5 +1,7 @@
 """Encoders in training: rates of their own, and batch norm settled at the end."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from landscribe.core.recipe import ChipTable, NetworkTable, ScheduleTable
 from landscribe.errors import RecipeError
 from landscribe.nn.train.chips import cut_chips, draw_plan
 from landscribe.nn.train.loop import Callbacks, train
+from landscribe.nn.train.ranks import Ranks
 from landscribe.nn.train.schedule import set_rate, start_learner
 from landscribe.nn.train.settle import plain_chips, settled
 
@@ -81,6 +84,13 @@ def test_a_resumed_run_with_an_encoder_is_the_uninterrupted_one_and_snapshots_ar
     plain = run(schedule.model_copy(update={"settle": 0}), net=make_net(**LITE), chips=CHIPS)
     differ = {n for n, v in plain.state_dict().items() if not torch.equal(v, whole.state_dict()[n])}
     assert differ == {n for n in plain.state_dict() if "running" in n}
+
+
+def test_all_processes_settle_alike():
+    net = make_net()
+    setup = setup_of(ONE.model_copy(update={"settle": 2}), net=net)
+    one, other = settled(net, setup), settled(net, replace(setup, ranks=Ranks(1, 2)))
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
 
 
 def test_settling_makes_up_for_statistics_that_have_not_kept_up():

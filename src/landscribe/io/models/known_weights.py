@@ -43,7 +43,12 @@ class KnownWeights:
     path: Path
     sha256: str
     source: str
-    """The package or the file that they come from, for the finished model."""
+    """The package or the file that they come from."""
+
+    @property
+    def said(self) -> dict[str, object]:
+        """What the finished model says of them, as JSON values."""
+        return {"began_with": {"source": self.source, "sha256": self.sha256}}
 
 
 def weights_digest(table: NetworkTable, root: Path) -> str | None:

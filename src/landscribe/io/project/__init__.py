@@ -203,13 +203,6 @@ def check_models(project: Project) -> None:
     require_owners(classes_of, project.recipe.predict)
 
 
-def wavelengths_of(project: Project) -> dict[str, tuple[float, ...]]:
-    """Return the wavelengths in nm of each sensor's bands, by sensor; 0 where nobody said one."""
-    sensors = {name: sensor for scene in project.scenes.scenes for name, sensor in scene.absent.items()}
-    sensors |= {name: file.sensor for scene in project.scenes.scenes for name, file in scene.sensors.items()}
-    return {name: tuple(band.wavelength_nm for band in sensor.bands) for name, sensor in sensors.items()}
-
-
 def make_items(
     run: Run,
     stage: str,

@@ -10,13 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from landscribe.core.recipe import ModelTable
+from landscribe.core.legend import Legend
+from landscribe.core.recipe import ModelTable, SpectralTable
 from landscribe.core.seal import seal, unseal
 from landscribe.core.split.split import Split
 from landscribe.errors import DataError, IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_bytes, write_text
 from landscribe.io.digests import file_digest
-from landscribe.io.models.known_weights import weights_digest
+from landscribe.io.models.finished import what_it_knows
+from landscribe.io.models.formulas import Formula
+from landscribe.io.models.known_weights import KnownWeights, find_weights, weights_digest
 from landscribe.io.models.model_files import (
     MODEL_FILES,
     keep_snapshots,
@@ -63,6 +66,26 @@ class Job:
             settings["corners"] = self.split.corners_of(self.split.train)
         return {"inputs": inputs, "train": self.split.train, "settings": settings, "seed": self.seed}
 
+    def begins_with(self, root: Path) -> KnownWeights | None:
+        """Return the file that its encoder begins with, as `find_weights`."""
+        return find_weights(self.table.network, root)
+
+    def formula(self, run: Run, legend: Legend, spectral: SpectralTable, trained_on: tuple[str, ...]) -> Formula:
+        """Return the finished model of a row without weights.
+
+        Args:
+            run: The run folder; the scenes are prepared.
+            legend: Classes of the run.
+            spectral: The rule, settled where it had a search.
+            trained_on: Scenes that this looked at.
+        """
+        table = self.table
+        return Formula(
+            name=table.name, kind="index" if table.kind == "index" else "labels", classes=self.classes,
+            spectral=spectral, sensors=table.inputs.sensors, trained_on=trained_on, held_out=self.split.validate,
+            knows=what_it_knows(run, legend, trained_on, self.split.train),
+        )  # fmt: skip
+
     @property
     def origin(self) -> dict[str, object]:
         """What the finished model says of the scenes that it comes from, as JSON values."""
@@ -101,6 +124,13 @@ def training_jobs(project: Project, run: Run, split: Split) -> dict[str, Job]:
             item = FOLD.format(name=job.item, number=number)
             found[item] = replace(job, item=item, folder=run.fold(number) / job.item, split=kept)
     return found
+
+
+def wavelengths_of(project: Project) -> dict[str, tuple[float, ...]]:
+    """Return the wavelengths in nm of each sensor's bands, by sensor; 0 where nobody said one."""
+    sensors = {name: sensor for scene in project.scenes.scenes for name, sensor in scene.absent.items()}
+    sensors |= {name: file.sensor for scene in project.scenes.scenes for name, file in scene.sensors.items()}
+    return {name: tuple(band.wavelength_nm for band in sensor.bands) for name, sensor in sensors.items()}
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from landscribe.apart import Limits, apart
 from landscribe.core.spectral.colours import require_colour
 from landscribe.errors import DataError, RecipeError, problem, some
 from landscribe.nn.network.bundle import SegmentationNet
@@ -28,6 +29,23 @@ _DAMAGED = (
     AttributeError, IndexError, zipfile.BadZipFile,
 )  # fmt: skip
 """What reading a file that is none of weights may raise."""
+
+
+def teach(net: SegmentationNet, path: Path, wavelengths_nm: Mapping[str, Sequence[float]], limits: Limits) -> None:
+    """Let the encoder of a new network begin with the weights of a file, which is read in a process apart.
+
+    Args:
+        net: A network with an encoder, changed in place.
+        path: The file.
+        wavelengths_nm: As for `load_encoder`.
+        limits: Of the process.
+
+    Raises:
+        RecipeError: If a band says neither wavelength nor colour.
+        DataError: If the file is damaged, would run code, or has other tensors than the encoder.
+    """
+    tensors = apart(str(path), read_tensors, path, limits=limits, paths=(path,))
+    load_encoder(net, tensors, str(path), wavelengths_nm)
 
 
 def read_tensors(path: Path) -> dict[str, NDArray[np.float32]]:

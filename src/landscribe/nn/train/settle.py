@@ -11,7 +11,7 @@ Source:
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from landscribe.core.grid import Window
 from landscribe.core.recipe import ChipTable
-from landscribe.nn.network.bundle import SegmentationNet
+from landscribe.nn.network.bundle import SegmentationNet, from_files
 from landscribe.nn.train.chips import cut_chips, draw_plan
 from landscribe.nn.train.setup import Setup
+from landscribe.nn.train.snapshot import mean_of
 from landscribe.workers import stop_if_asked
 
 LARGER = 4
@@ -56,6 +57,11 @@ def settled(net: SegmentationNet, setup: Setup) -> SegmentationNet:
         norm.get_buffer("running_mean").copy_(mean)
         norm.get_buffer("running_var").copy_(variance + square - mean.square())
     return result
+
+
+def mean_settled(snapshots: Iterable[Mapping[str, bytes]], setup: Setup) -> SegmentationNet:
+    """Return the mean of the networks of some files, settled."""
+    return settled(mean_of([from_files(files)[0] for files in snapshots]), setup)
 
 
 def plain_chips(chips: ChipTable, divisor: int, room: int) -> ChipTable:
