@@ -62,6 +62,12 @@ def test_of_classes_that_exclude_each_other_one_says_all() -> None:
     assert lay_over(dict.fromkeys(NAMES, NONE), [(said, False)]).known.area == 21
 
 
+def test_what_was_replaced_says_nothing_of_its_own() -> None:
+    rows = [("house", "replaced", box(0, 0, 7, 7)), ("house", "accept", box(0, 0, 7, 3))]
+    said = said_of(review(rows), "a", NAMES)
+    assert (area(said.right["house"]), said.wrong["house"].area) == (21, 0)
+
+
 def test_another_scene_is_not_meant() -> None:
     said = said_of(review([("house", "accept", box(0, 0, 5, 3))]), "b", NAMES)
     assert not len(said.right["house"])

@@ -17,11 +17,12 @@ from landscribe.io.labels.reviewed import reviewed_ground
 from landscribe.io.project import Project, open_project
 from landscribe.io.project.splits import open_side, split_of
 from landscribe.io.run.runs import Run, open_run
-from landscribe.io.settings import load_recipe
+from landscribe.io.settings import load_recipe, recipe_of_run
 from landscribe.pipeline import run_pipeline
 from landscribe.stages.files.compare import compare_runs, comparison_lines
 from landscribe.stages.prepare import prepare
 from landscribe.stages.review.absorb import absorb
+from landscribe.stages.train import train
 from reviews import said, small_project
 from small_scenes import SHAPE_HW
 
@@ -167,6 +168,8 @@ def test_scores_before_and_after_are_of_the_same_held_out_places(tmp_path: Path)
         for name in ("house", "road"):
             one, two = (score.scenes[scene][name].polygon for score in (before, after))
             assert one.tp + one.fn == pytest.approx(two.tp + two.fn)
+    again = open_project(recipe_of_run(tmp_path / "after"))
+    assert [scene.id for scene in again.scenes.scenes if scene.reviews] == sorted([first, "o5"])
     assert "reviewed: people have seen" in (tmp_path / "after" / "report.html").read_text()
 
 
@@ -178,3 +181,19 @@ def test_nothing_is_left_to_score_where_all_was_reviewed(tmp_path: Path) -> None
         "no labelled scene is held out, nothing to score"
     ]
     assert any("which leaves 0 held-out scenes" in note for result in results for note in result.notes)
+
+
+def test_finished_models_are_not_scored_on_what_was_reviewed_either(tmp_path: Path) -> None:
+    grids = small_project(tmp_path, labelled=(1, 2, 3, 4, 6))
+    project, run = open_small(tmp_path, 'split = "named"\nscenes = ["o3", "o4", "o6"]\n')
+    prepare(project, run)
+    train(project, run)
+    for scene in ("o4", "o5"):
+        review(tmp_path, grids, scene)
+    project, other = open_small(tmp_path, NAMED, "other")
+    list(run_pipeline(project, other, run.path("models")))
+    score = Score.from_json(other.path("score.json").read_text())
+    assert list(score.scenes) == ["o3", "o6"]
+    assert {row.why.split(":")[0]: row.count for row in score.left_out if row.what == "scenes"} == {
+        "reviewed": 2, "trained on": 2,
+    }  # fmt: skip

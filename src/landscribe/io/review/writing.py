@@ -19,14 +19,13 @@ RUN, SCENES = "LANDSCRIBE_RUN", "LANDSCRIBE_SCENES"
 """Keys of the metadata of layer `features`: name of the run; scenes, one a line."""
 _NONE = "color_rgba(0,0,0,0)"
 _HOW = {
-    "fillColor": (
-        "3",
-        f"CASE WHEN \"verdict\" IN ('reject','replaced') THEN {_NONE} "
-        "WHEN \"verdict\" = 'accept' THEN set_color_part(@symbol_color,'alpha',200) ELSE @symbol_color END",
-    ),
-    "outlineStyle": ("7", "CASE WHEN \"verdict\" IN ('reject','replaced') THEN 'dot' ELSE 'solid' END"),
+    "fillColor": f"CASE WHEN \"verdict\" IN ('reject','replaced') THEN {_NONE} "
+    "WHEN \"verdict\" = 'accept' THEN set_color_part(@symbol_color,'alpha',200) ELSE @symbol_color END",
+    "outlineStyle": "CASE WHEN \"verdict\" IN ('reject','replaced') THEN 'dot' ELSE 'solid' END",
 }
-"""Property of a fill in QGIS -> its number there, and an expression: what is rejected is an outline of dots."""
+"""Property of a fill in QGIS -> an expression: what is rejected is an outline of dots."""
+EXPRESSION = "3"
+"""What QGIS calls a property that follows an expression."""
 _OUTLINE = {"style": "no", "outline_color": "120,60,200,255", "outline_style": "dash", "outline_width": "0.5"}
 _HEAD = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>"
 
@@ -61,11 +60,11 @@ def _by_verdict(style: str) -> str:
         whole = Xml.SubElement(Xml.SubElement(layer, "data_defined_properties"), "Option", {"type": "Map"})
         Xml.SubElement(whole, "Option", {"name": "name", "value": "", "type": "QString"})
         table = Xml.SubElement(whole, "Option", {"name": "properties", "type": "Map"})
-        for name, (number, expression) in _HOW.items():
+        for name, expression in _HOW.items():
             one = Xml.SubElement(table, "Option", {"name": name, "type": "Map"})
             Xml.SubElement(one, "Option", {"name": "active", "value": "true", "type": "bool"})
             Xml.SubElement(one, "Option", {"name": "expression", "value": expression, "type": "QString"})
-            Xml.SubElement(one, "Option", {"name": "type", "value": number, "type": "int"})
+            Xml.SubElement(one, "Option", {"name": "type", "value": EXPRESSION, "type": "int"})
         Xml.SubElement(whole, "Option", {"name": "type", "value": "collection", "type": "QString"})
     return f"{head}\n{Xml.tostring(root, encoding='unicode')}"
 
