@@ -1,0 +1,151 @@
+"""What a served page is told of runs before it asks: scenes, bands and classes, without a pixel or a polygon."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from landscribe.core.legend import LandClass, Legend
+from landscribe.core.seal import unseal
+from landscribe.core.split.split import Split
+from landscribe.errors import BAD_FILE, DataError, LandscribeError, problem, some
+from landscribe.io.run.prepared import PreparedScene, open_prepared
+from landscribe.io.run.runs import Run
+from landscribe.io.run.scored import run_score
+from landscribe.io.settings import RUN_FILE
+from landscribe.report.map.bands import bands_of, views_of
+from landscribe.report.map.frames import extent_of, frames_of
+from landscribe.report.map.gather import begin_manifest, jaccard_of, scene_order
+from landscribe.stages.maps._tiles import HIGH_CODE, LOW_CODE
+
+KEYS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def served_manifest(runs: Sequence[Run], title: str) -> tuple[dict[str, Any], dict[str, Legend], list[str]]:
+    """Return the manifest of one run or several, their classes by key, and what is to be said.
+
+    Raises:
+        DataError: If a run has no scene to show, or several runs have none in common.
+        IntegrityError: If a file of a run is damaged.
+    """
+    if len(runs) > len(KEYS):
+        raise DataError(problem("view", "too many runs", got=len(runs), need=f"at most {len(KEYS)}"))
+    said: list[str] = []
+    keys = dict(zip(KEYS, runs, strict=False))
+    facts = {key: _facts(run) for key, run in keys.items()}
+    legends = {key: legend_of_run(values, str(keys[key].root)) for key, values in facts.items()}
+    scenes: dict[tuple[str, str], PreparedScene] = {}
+    scores = {key: _score(run, said) for key, run in keys.items()}
+    for key, run in keys.items():
+        for scene_id in scene_order(run, _split(facts[key]), scores[key]):
+            try:
+                scenes[key, scene_id] = open_prepared(run, scene_id)
+            except BAD_FILE as error:
+                said.append(f"left out: {error}")
+    if not scenes:
+        raise DataError(problem(str(runs[0].root), "no scene to show", do="run `landscribe prepare` first"))
+    said += _not_shared(keys, scenes)
+    frames, frame_of = frames_of({f"{key}/{scene_id}": scene.grid for (key, scene_id), scene in scenes.items()})
+    rows = []
+    for (key, scene_id), scene in scenes.items():
+        frame = frames[frame_of[f"{key}/{scene_id}"]]
+        value = jaccard_of(scores[key], scene_id)
+        row = _row(keys[key], scene, legends[key])
+        place = {"run": key, "frame": frame.id, "extent": list(extent_of(scene.grid, frame))}
+        split = facts[key]["scenes"].get(scene_id, {}).get("split", "")
+        rows.append({**row, **place, "split": split, "jaccard": None if math.isnan(value) else round(value, 4)})
+    together = _joined(legends)
+    manifest = {
+        **begin_manifest(title, together, frames, None),
+        "runs": [{"key": key, "name": run.root.resolve().name} for key, run in keys.items()],
+        "scenes": rows,
+        "worst": [],
+        "least_certain": [],
+        "suggested": [],
+        "server": None,
+        "about": [f"{len(rows)} scenes.", *said],
+    }
+    return manifest, legends, said
+
+
+def legend_of_run(facts: Mapping[str, Any], where: str) -> Legend:
+    """Return the classes of a run in band order.
+
+    Raises:
+        DataError: If its `run.json` names none.
+    """
+    try:
+        return Legend(tuple(LandClass(int(c["id"]), c["name"], c["colour"]) for c in facts["classes"]))
+    except (KeyError, TypeError, ValueError):
+        raise DataError(problem(where, f"{RUN_FILE} names no classes", do="run `landscribe run` again")) from None
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    file = run.path(RUN_FILE)
+    if not run.root.is_dir():
+        raise DataError(problem(str(run.root), "there is no such run folder"))
+    if not file.is_file():
+        raise DataError(problem(str(run.root), f"no {RUN_FILE}", do="run `landscribe run` to its end first"))
+    return unseal(file.read_bytes(), str(file), do="delete it; `landscribe run` writes it again", sealed=False)
+
+
+def _split(facts: Mapping[str, Any]) -> Split:
+    sides = {scene: values.get("split", "") for scene, values in facts["scenes"].items()}
+    of = {side: tuple(i for i, s in sides.items() if s == side) for side in ("train", "validate")}
+    return Split(train=of["train"], validate=of["validate"])
+
+
+def _score(run: Run, said: list[str]) -> Any:
+    try:
+        return run_score(run)
+    except LandscribeError as error:
+        said.append(f"without scores: {error}")
+        return None
+
+
+def _not_shared(keys: Mapping[str, Run], scenes: Mapping[tuple[str, str], PreparedScene]) -> list[str]:
+    """Say which scenes not all runs have."""
+    of = {key: [scene_id for own, scene_id in scenes if own == key] for key in keys}
+    common = set.intersection(*(set(ids) for ids in of.values()))
+    if not common:
+        where = " and ".join(str(run.root) for run in keys.values())
+        raise DataError(problem(where, "have no scene in common", do="compare runs of the same scenes"))
+    said = []
+    for key, ids in of.items():
+        alone = [i for i in ids if i not in common]
+        if alone:
+            said.append(f"only in {keys[key].root.resolve().name}: {some(alone)}")
+    return said
+
+
+def _joined(legends: Mapping[str, Legend]) -> Legend:
+    known: dict[int, LandClass] = {}
+    names: dict[str, int] = {}
+    for key, legend in legends.items():
+        for one in legend:
+            if known.setdefault(one.id, one).name != one.name or names.setdefault(one.name, one.id) != one.id:
+                what = f"run {key}: class {one.id} {one.name!r} is another one in an earlier run"
+                raise DataError(problem("view", what, do="view such runs one by one"))
+    return Legend(tuple(known.values()))
+
+
+def _row(run: Run, scene: PreparedScene, legend: Legend) -> dict[str, Any]:
+    bands = bands_of(scene)
+    found = run.read_record("vectorize", scene.id)
+    predicted = run.read_record("predict", scene.id) is not None
+    layers = ["picture", *(["probability"] if predicted else []), *(["found"] if found else [])]
+    layers += ["truth"] if scene.is_labelled else []
+    layers += ["tp", "fp", "fn"] if found and scene.is_labelled else []
+    kept = [int(n) for what, n in found.counts.items() if what.endswith(": kept")] if found else []
+    return {
+        "id": scene.id,
+        "size": [scene.grid.width, scene.grid.height],
+        "bands": [
+            {"name": b.name, "sensor": b.sensor, "at": b.position, "low": LOW_CODE, "high": HIGH_CODE} for b in bands
+        ],
+        "views": views_of(scene, bands),
+        "probability": [c.id for c in legend] if predicted else [],
+        "layers": layers,
+        "counts": {"found": sum(kept)} if kept else {},
+    }
