@@ -175,6 +175,25 @@ def check_shape(
     return ground, tuple(notes)
 
 
+def split_by(shape: shapely.Geometry, across: object) -> list[shapely.Geometry]:
+    """Return the parts of a polygon on both sides of a line; all of it where the line does not cross it.
+
+    Args:
+        shape: Valid.
+        across: Points of the line, in the same coordinates.
+
+    Raises:
+        DataError: If it is no line.
+    """
+    if not isinstance(across, list) or not 2 <= len(across) <= MOST_VERTICES:
+        raise DataError(problem("edit, line", "not a line of two points or more"))
+    line = shapely.LineString([_point(point) for point in across])
+    edges = shapely.union_all([shapely.boundary(shape), line])
+    faces = shapely.get_parts(shapely.polygonize([edges]))
+    inside = [face for face in faces if shapely.covers(shape, face.representative_point())]
+    return inside or [shape]
+
+
 def _polygons(shape: object) -> list[list[list[tuple[float, float]]]]:
     if not isinstance(shape, dict) or shape.get("type") not in ("Polygon", "MultiPolygon"):
         raise DataError(problem("edit, shape", "not a Polygon or MultiPolygon"))

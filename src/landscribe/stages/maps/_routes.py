@@ -16,13 +16,14 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 import shapely
+from affine import Affine
 
 from landscribe.core.grid import Grid
 from landscribe.errors import DataError, IntegrityError, LandscribeError, LimitError, problem
 from landscribe.io.review.found_ids import found_id
 from landscribe.io.review.review import EDITED
 from landscribe.io.review.review import FOUND as AS_FOUND
-from landscribe.io.review.rows import Row, check_shape, check_words, to_page
+from landscribe.io.review.rows import Row, check_shape, check_words, split_by, to_page
 from landscribe.io.run.prepared import COVERAGE
 from landscribe.report.map.packing import STEPS_PER_PX, pack
 from landscribe.stages.maps._compared import SIDES, compared
@@ -34,7 +35,7 @@ from landscribe.stages.maps._tiles import tile_window
 
 MOST_POLYGONS, POLYGONS = 20_000, 5_000
 """Polygons of an answer at most, and where the address does not say."""
-MOST_EDITS, MOST_BANDS = 5_000, 1 << 16
+MOST_EDITS, MOST_BANDS, MOST_JOINED = 5_000, 1 << 16, 50
 SECONDS = 60
 """A browser keeps a tile so long without asking again."""
 STATUS = {
@@ -88,6 +89,8 @@ class Routes:
                 return self._review(self.site.place(run, number), query.get("since", "0"))
             case "POST", ["e", run, number]:
                 return self._edit(self.site.place(run, number), body)
+            case "POST", ["g", run, number]:
+                return _reckon(self.site.place(run, number), body)
         return line(HTTPStatus.NOT_FOUND, "nothing is at this address")
 
     def _tile(self, place: Place, layer: str, zxy: tuple[int, int, int], view: str) -> Answer:
@@ -188,6 +191,23 @@ class Routes:
                 return shape
         do = "reload the page: other polygons may have been found meanwhile"
         raise DataError(problem(f"edit, {name}", "no such polygon was found there", do=do))
+
+
+def _reckon(place: Place, body: bytes) -> Answer:
+    """Join shapes, or split one by a line, in frame coordinates; nothing is kept."""
+    try:
+        values = json.loads(body)
+        shapes, across = list(values["shapes"]), values.get("line")
+        if not shapes or len(shapes) > MOST_JOINED:
+            raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, f"shapes: got {len(shapes)}, need 1 to {MOST_JOINED}")
+        whole = shapely.box(*place.extent)
+        own = [check_shape(shape, Affine.identity(), whole)[0] for shape in shapes]
+        made = [shapely.union_all(own)] if across is None else split_by(own[0], across)
+    except DataError as error:
+        raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+    except (ValueError, TypeError, KeyError, RecursionError, AttributeError):
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "not shapes, with a line or without") from None
+    return as_json({"shapes": [shapely.geometry.mapping(one) for one in made]})
 
 
 def _edits(body: bytes) -> list[dict[str, Any]]:

@@ -127,6 +127,12 @@ class _Server(HTTPServer):
         while self.refused and (len(self.refused) > LINGERING or time.monotonic() - self.refused[0][0] > LINGER_S):
             self.refused.popleft()[1].close()
 
+    def server_close(self) -> None:
+        """Close the port and the lines that were refused."""
+        super().server_close()
+        while self.refused:
+            self.refused.popleft()[1].close()
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a line that broke."""
 
