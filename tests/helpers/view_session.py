@@ -1,10 +1,10 @@
-"""Serves a run until it is killed: `python view_session.py RUN`; the address is its first line."""
+"""Serves a run as the command line does, until it is killed: `python view_session.py RUN`."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-from landscribe.stages.maps.view import view
+from landscribe.cli import main
 
-view([Path(sys.argv[1])], port=0, who="tester", browser=False, tell=lambda line: print(line, flush=True))  # noqa: T201
+sys.argv = ["landscribe", "view", sys.argv[1], "--port", "0", "--who", "tester", "--no-browser"]
+main()

@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import Abort, Exit, TyperException
 
 from landscribe import __version__
-from landscribe.cli import files, flow, look, portable, review, submissions, trace
+from landscribe.cli import files, flow, look, maps, portable, review, submissions, trace
 from landscribe.cli.console import say, stop_when_asked
 from landscribe.errors import INTERRUPTED_EXIT_CODE, LandscribeError, LimitError, problem
 from landscribe.io.atomic import as_meant
@@ -58,6 +58,7 @@ submissions.register(app)
 look.register(app)
 portable.register(app)
 review.register(app)
+maps.register(app)
 for one in app.registered_commands:
     one.cls = _Command
 

@@ -15,10 +15,9 @@ from landscribe.core.legend import Legend
 from landscribe.errors import DataError, LandscribeError, problem
 from landscribe.io.digests import stamp_of
 from landscribe.io.names import safe_name
-from landscribe.io.review.found import in_crs
+from landscribe.io.review.found import to_crs
 from landscribe.io.review.journal import Journal
 from landscribe.io.review.reading import read_review
-from landscribe.io.review.review import review_features
 from landscribe.io.review.rows import Row, from_plain, review_of, rows_of, to_plain
 from landscribe.io.review.writing import write_review
 
@@ -190,7 +189,7 @@ class Book:
         if self._stamp:
             review = read_review(self.path, self.legend)
             if review.crs is not None and self.crs is not None:
-                review = in_crs(review, review_features({}, (), self.crs))
+                review = to_crs(review, self.crs)
             self.notes += [note for note in review.notes if note not in self.notes]
             self.rows = {row.id: row for row in rows_of(review, self.scene)}
         self._folded = {name: row.says for name, row in self.rows.items()}

@@ -36,6 +36,10 @@ class Served:
     """What the user should know, one line each."""
     _server: _Server
 
+    def show(self) -> None:
+        """Open the page in a browser."""
+        webbrowser.open(self.address)
+
     def forever(self) -> None:
         """Answer until the program is asked to stop, or `stop` is called from another thread."""
         self._server.serve_forever(POLL_S)
@@ -45,48 +49,19 @@ class Served:
         self._server.shutdown()
 
 
-def view(
-    folders: Sequence[Path],
-    *,
-    port: int | None = None,
-    who: str = "",
-    browser: bool = True,
-    tell: Callable[[str], None] = print,
-) -> None:
-    """Serve a map of runs until the program is asked to stop.
-
-    Args:
-        folders: Run folders; several share scenes.
-        port: Of 127.0.0.1; None takes `PORT` or any that is free.
-        who: Name that goes with each edit; empty for the one that the system knows.
-        browser: Open the page.
-        tell: Gets the address, and what is to be said.
-
-    Raises:
-        DataError: If a run has nothing to show, or several have no scene in common.
-        LimitError: If the port is taken.
-        IntegrityError: If a file of a run is damaged.
-    """
-    with serve(folders, port=port, who=who) as served:
-        for line in served.said:
-            tell(line)
-        tell(served.address)
-        if browser:
-            webbrowser.open(served.address)
-        served.forever()
-
-
 @contextlib.contextmanager
 def serve(folders: Sequence[Path], *, port: int | None = None, who: str = "") -> Iterator[Served]:
     """Yield a server for runs; when the block is left, edits that are in a journal only go into their files.
 
     Args:
         folders: Run folders.
-        port: As in `view`.
-        who: As in `view`.
+        port: Of 127.0.0.1; None takes `PORT`, or any that is free.
+        who: Name that goes with each edit; empty for the one that the system knows.
 
     Raises:
-        DataError, LimitError, IntegrityError: As `view`.
+        DataError: If a run has nothing to show, or several have no scene in common.
+        LimitError: If the port is taken.
+        IntegrityError: If a file of a run is damaged.
     """
     runs = [Run(folder) for folder in folders]
     title = " and ".join(run.root.resolve().name for run in runs)
