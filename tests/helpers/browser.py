@@ -106,8 +106,8 @@ class Page:
 
 
 @contextlib.contextmanager
-def open_page(path: Path, *, width: int = 1300, height: int = 900, dark: bool = False) -> Iterator[Page]:
-    """Open a file in a browser of its own and listen from the first moment on."""
+def open_page(path: Path | str, *, width: int = 1300, height: int = 900, dark: bool = False) -> Iterator[Page]:
+    """Open a file or an address in a browser of its own and listen from the first moment on."""
     in_read, in_write = os.pipe()
     out_read, out_write = os.pipe()
     profile = tempfile.mkdtemp(prefix="chromium-")
@@ -128,7 +128,7 @@ def open_page(path: Path, *, width: int = 1300, height: int = 900, dark: bool = 
         page.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         page.call("Emulation.setEmulatedMedia", features=[scheme])
-        page.call("Page.navigate", url=path.as_uri())
+        page.call("Page.navigate", url=path if isinstance(path, str) else path.as_uri())
         page.wait_for("Page.loadEventFired")
         yield page
     finally:

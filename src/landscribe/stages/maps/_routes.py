@@ -26,6 +26,7 @@ from landscribe.io.review.review import FOUND as AS_FOUND
 from landscribe.io.review.rows import Row, check_shape, check_words, split_by, to_page
 from landscribe.io.run.prepared import COVERAGE
 from landscribe.report.map.packing import STEPS_PER_PX, pack
+from landscribe.report.map.page import asset_names, read_asset
 from landscribe.stages.maps._compared import SIDES, compared
 from landscribe.stages.maps._polygons import Box, columns_of
 from landscribe.stages.maps._server import Answer, as_json, line
@@ -76,16 +77,20 @@ class Routes:
         parts = urlsplit(address)
         names = [unquote(part) for part in parts.path.split("/")[1:]]
         query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-        match method, names:
-            case (("GET" | "HEAD"), [""]):
+        match ("POST" if method == "POST" else "GET"), names:
+            case "GET", [""]:
                 return Answer(self.page, "text/html; charset=utf-8", headers={"Content-Security-Policy": self.policy})
-            case (("GET" | "HEAD"), ["favicon.ico"]):
+            case "GET", ["favicon.ico"]:
                 return Answer(status=HTTPStatus.NO_CONTENT)
-            case (("GET" | "HEAD"), ["t", run, number, layer, z, x, y]):
+            case "GET", ["web", name] if name in asset_names():
+                kind = "text/css" if name.endswith(".css") else "text/javascript"
+                headers = {"Cache-Control": "no-cache"}
+                return Answer(read_asset(name).encode(), f"{kind}; charset=utf-8", headers=headers)
+            case "GET", ["t", run, number, layer, z, x, y]:
                 return self._tile(self.site.place(run, number), layer, _zxy(z, x, y), query.get("v", ""))
-            case (("GET" | "HEAD"), ["p", run, number, layer]):
+            case "GET", ["p", run, number, layer]:
                 return self._polygons(self.site.place(run, number), layer, query)
-            case (("GET" | "HEAD"), ["e", run, number]):
+            case "GET", ["e", run, number]:
                 return self._review(self.site.place(run, number), query.get("since", "0"))
             case "POST", ["e", run, number]:
                 return self._edit(self.site.place(run, number), body)

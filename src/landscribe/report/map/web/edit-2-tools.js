@@ -15,7 +15,9 @@ Object.assign(LS.edit, {
     LS.vector.at = (coordinate) => {
       const own = this.layer.getSource().getFeaturesAtCoordinate(coordinate).filter((f) => f.get("kind") === "found");
       const rest = hits(coordinate).filter((f) => !(f.get("kind") === "found" && this.rowOf(f)));
-      return [...own, ...rest].sort((a, b) => a.get("area") - b.get("area"));
+      // What can be reviewed comes before what can only be looked at.
+      const other = (f) => Number(f.get("kind") !== "found");
+      return [...own, ...rest].sort((a, b) => other(a) - other(b) || a.get("area") - b.get("area"));
     };
     LS.on("review", (scene) => this.paint(scene));
     LS.on("frame", () => { this.stop(); this.layer.getSource().clear(); this.painted.clear(); });

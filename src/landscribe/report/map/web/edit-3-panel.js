@@ -17,7 +17,7 @@ Object.assign(LS.edit, {
   ],
   run(action) { if (action.mode) this.begin(action.mode); else action.act(); },
   tool(action) {
-    const button = LS.el("button", { type: "button", class: "plain act", "data-act": action.key, title: `${action.text} (${action.key})`, onclick: () => this.run(action) },
+    const button = LS.el("button", { type: "button", class: "act", "data-act": action.key, title: `${action.text} (${action.key})`, onclick: () => this.run(action) },
       LS.icon(action.icon), LS.el("span", {}, action.text), LS.el("kbd", {}, action.key === "Delete" ? "Del" : action.key));
     if (action.mode) LS.on("tools", () => button.setAttribute("aria-pressed", String(this.mode === action.mode)));
     return button;
@@ -72,9 +72,13 @@ if (LS.manifest.server) {
     undo: "M9 7L4 12l5 5M4 12h10a5 5 0 0 1 0 10", redo: "M15 7l5 5-5 5M20 12H10a5 5 0 0 0 0 10", swap: "M7 4L3 8l4 4M3 8h14M17 12l4 4-4 4M21 16H7",
   });
   LS.panel.add({ id: "review", text: "Review", order: 15, build: () => LS.edit.panel() });
-  LS.on("before-panel", () => LS.edit.start());
-  LS.shell.tools.push(() => LS.shell.pressed(LS.button("pencil", "draw a polygon", () => LS.edit.begin("draw"), "r"), () => LS.edit.mode === "draw"));
-  LS.shell.tools.push(() => LS.button("undo", "undo", () => LS.edit.undo(), "z"));
+  LS.on("before-panel", () => {
+    LS.edit.start();
+    LS.shell.tools.push(
+      () => LS.shell.pressed(LS.button("pencil", "draw a polygon", () => LS.edit.begin("draw"), "r"), () => LS.edit.mode === "draw"),
+      () => LS.button("undo", "undo", () => LS.edit.undo(), "z"),
+    );
+  });
   LS.card.more.push((feature) => LS.edit.card(feature));
   for (const action of LS.edit.actions) LS.keys.add(action.key, action.text, () => LS.edit.run(action), "Review");
   LS.keys.add("Enter", "End the drawing, or accept and go on", (event) => {
@@ -95,5 +99,4 @@ if (LS.manifest.server) {
     LS.edit.flush();
     LS.emit("saving");
   });
-  addEventListener("beforeunload", (event) => { if (LS.edit.queue.length) event.preventDefault(); });
 }

@@ -82,19 +82,56 @@ LS.embedded = {
   async polygons(scene, kind) { return this.data(scene).layers[kind] || null; },
 };
 
-// From `landscribe view`: the same by address. The server adds its token by a cookie.
+// From `landscribe view`: the same by address, let in by the cookie. A server that has too much to do is asked again; what
+// is damaged or gone is said once.
 LS.served = {
-  whole: false,
-  number: (scene) => LS.manifest.scenes.filter((one) => one.run === scene.run).indexOf(scene),
+  whole: false, numbers: new Map(), told: new Set(),
+  number(scene) {
+    if (!this.numbers.size) {
+      const next = {};
+      for (const one of LS.manifest.scenes) this.numbers.set(one, (next[one.run] = (next[one.run] ?? -1) + 1));
+    }
+    return this.numbers.get(scene);
+  },
   levels: (scene) => Array.from({ length: LS.topLevel(scene) + 1 }, (_, k) => k),
-  tile(scene, layer, z, x, y, bands) {
+  async get(path) {
+    for (let turn = 0; turn < 4; turn += 1) {
+      const answer = await fetch(path).catch(() => null);
+      if (answer?.ok) return answer;
+      if (answer && answer.status !== 503) {
+        const line = (await answer.text()).trim();
+        if (!this.told.has(line)) LS.note(line);
+        this.told.add(line);
+        return null;
+      }
+      await new Promise((done) => setTimeout(done, 700 * 2 ** turn));
+    }
+    LS.note("The server does not answer. Is it still running?");
+    return null;
+  },
+  async tile(scene, layer, z, x, y, bands) {
     const path = layer === "probability" ? `probability-${bands[0]}` : "picture";
-    return LS.pixelsOf(`/t/${scene.run}/${this.number(scene)}/${path}/${z}/${x}/${y}?v=${bands.join(",")}`).catch(() => null);
+    const answer = await this.get(`/t/${scene.run}/${this.number(scene)}/${path}/${z}/${x}/${y}?v=${bands.join(",")}`);
+    if (!answer) return null;
+    const image = await createImageBitmap(await answer.blob(), { premultiplyAlpha: "none", colorSpaceConversion: "none" });
+    const pen = new OffscreenCanvas(image.width, image.height).getContext("2d", { willReadFrequently: true });
+    pen.drawImage(image, 0, 0);
+    return pen.getImageData(0, 0, image.width, image.height);
   },
   async polygons(scene, kind, extent) {
+    if (!scene.layers.includes(kind)) return null;
     const box = extent.map((value) => value.toFixed(3)).join(",");
-    const answer = await fetch(`/p/${scene.run}/${this.number(scene)}/${kind}?bbox=${box}&limit=20000`);
-    return answer.ok ? answer.json() : null;
+    const answer = await this.get(`/p/${scene.run}/${this.number(scene)}/${kind}?bbox=${box}&limit=${this.limit}`);
+    return answer && answer.json();
+  },
+  limit: 8000, few: "",
+  tellLeftOff() {
+    const n = [...LS.vector.loaded.values()].reduce((sum, one) => sum + one.leftOff, 0);
+    const node = LS.byId("note");
+    if (!node.hidden && node.textContent !== this.few) return;
+    this.few = n ? `The largest polygons are shown; come closer to see ${LS.plural(n, "more")}.` : "";
+    LS.note(this.few);
   },
 };
+if (LS.manifest.server) LS.on("polygons", () => LS.served.tellLeftOff());
 LS.source = LS.manifest.server ? LS.served : LS.embedded;
