@@ -17,6 +17,7 @@ from landscribe.io.models.finished import read_finished
 from landscribe.io.models.model_files import WEIGHTS
 from landscribe.io.names import safe_name
 from landscribe.io.review.found_ids import found_ids
+from landscribe.io.review.journal import Journal
 from landscribe.io.review.review import FOUND, LOOKED_TEXTS, Review, looked_areas, review_features
 from landscribe.io.run.runs import Run
 from landscribe.io.vector.vectors import read_own
@@ -40,7 +41,15 @@ def models_digest(run: Run) -> str:
 
 
 def reviews_of(run: Run) -> dict[str, Path]:
-    """Return the reviews that the map of a run has kept, by scene."""
+    """Return the reviews that the map of a run has kept, by scene.
+
+    Raises:
+        DataError: If there are edits that are in no file yet.
+    """
+    for path in sorted(run.path(FOLDER).glob(".*.journal")):
+        if any("rows" in line for line in Journal(path).read()[0]):
+            do = "end `landscribe view`, or start it once more and end it, if it was killed"
+            raise DataError(problem(str(path), "edits that are not in the review file yet", do=do))
     names = {safe_name(scene): scene for scene in run.records("vectorize")}
     files = sorted(run.path(FOLDER).glob("[!.]*.gpkg"))
     return {names.get(path.stem, path.stem): path for path in files}
