@@ -65,7 +65,7 @@ def suggest(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Name the windows of unlabelled ground whose labelling would help most."""
+    """Name windows of unlabelled ground to label next: in doubt, in dispute, or unlike the training ground."""
     from landscribe.core.suggest.windows import said, size_of
     from landscribe.io.bundle.models import models_at
     from landscribe.io.project import as_run

@@ -1,4 +1,4 @@
-"""`suggest`: which windows of unlabelled ground are worth labelling next."""
+"""`suggest`: which windows of unlabelled ground to label next."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Wish:
 def suggest(
     project: Project, run: Run, wish: Wish, to: Path | None = None, progress: Progress = silent
 ) -> tuple[StageResult, Suggested, dict[Path, int]]:
-    """Find windows whose labelling would help most.
+    """Find windows to label next: in doubt, in dispute, or unlike the training ground.
 
     Args:
         project: The recipe with its data.

@@ -6,7 +6,7 @@ LS.list = {
     scenes: { text: "Scenes", rows: () => LS.manifest.scenes.map((scene, at) => ({ scene: at, whole: true })) },
     worst: { text: "Worst", rows: () => LS.manifest.worst, why: "Most ground invented or missed, in scenes that were held out where there are any." },
     least: { text: "Least sure", rows: () => LS.manifest.least_certain, why: "Lowest mean probability, without polygons smaller than half of their class." },
-    suggested: { text: "Suggested", rows: () => LS.manifest.suggested, why: "Windows where labels would help most, by landscribe suggest. The score is 1 for a window like most." },
+    suggested: { text: "Suggested", rows: () => LS.manifest.suggested, why: "Windows to label next: in doubt, in dispute, or unlike the training ground. 1 is a window like most." },
   },
   build() {
     this.body = LS.el("div", { id: "list", role: "list" });
