@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from landscribe.report.map.page import SCRIPTS, asset_names, read_asset, render_
 from landscribe.stages.maps.map import map as write_map
 from odd_map import NASTY
 
+ROOT = Path(__file__).parents[3]
 WEB = Path(page_module.__file__).parent / "web"
 SCRIPT = re.compile(r"<script(?: [^>]*)?>(.*?)</script>", re.DOTALL)
 MANIFEST = {"title": NASTY, "report": None, "scenes": [{"id": NASTY}], "worst": [f"{NASTY}<!--\u2028"]}
@@ -109,3 +111,10 @@ def test_the_report_leads_to_the_map(odd_run: tuple[Project, Run], name: str) ->
     project, run = odd_run
     report(project, run)
     assert 'href="map.html"' in run.path(name).read_text(encoding="utf-8")
+
+
+def test_the_licence_of_openlayers_goes_along() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert "BSD-2-Clause" in project["license"]
+    assert [(ROOT / name).read_text() for name in project["license-files"]][-1] == (WEB / "ol.LICENSE").read_text()
+    assert "Copyright 2005-present, OpenLayers Contributors" in render_map(MANIFEST, [])
