@@ -27,7 +27,7 @@ VERSION = 1
 """Of the manifest."""
 MOST_SCENES = 48
 """Scenes in a page at most: scored ones first, the worst before the others."""
-PICTURES, BANDS, PROBABILITIES, POLYGONS = 11_000_000, 2_500_000, 3_000_000, 7_000_000
+PICTURES, BANDS, PROBABILITIES, POLYGONS = 9_000_000, 2_500_000, 2_500_000, 7_000_000
 """Bytes for all scenes together, pictures before they become text; the page stays under 30 MB with them."""
 LARGEST = Budget(4_000_000, 1_500_000, 1_500_000, 4_000_000)
 """For one scene, so that a run of two gives no page of 30 MB."""
@@ -57,6 +57,7 @@ def gather_map(
     *,
     title: str,
     report: str | None = None,
+    part: float = 1.0,
     progress: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
 ) -> MapData:
     """Read from a run what its map shows.
@@ -68,6 +69,7 @@ def gather_map(
         score: Its score, None where nothing was scored.
         title: Name of the run.
         report: Address of its report, relative to the page.
+        part: Of the bytes that it may take otherwise.
         progress: Told of each scene.
 
     Raises:
@@ -79,10 +81,10 @@ def gather_map(
     frames, frame_of = frames_of({i: scene.grid for i, scene in scenes.items()})
     n = max(len(chosen), 1)
     budget = Budget(
-        min(LARGEST.picture, PICTURES // n),
-        min(LARGEST.bands, BANDS // n),
-        min(LARGEST.probability, PROBABILITIES // n),
-        min(LARGEST.polygons, POLYGONS // n),
+        int(part * min(LARGEST.picture, PICTURES // n)),
+        int(part * min(LARGEST.bands, BANDS // n)),
+        int(part * min(LARGEST.probability, PROBABILITIES // n)),
+        int(part * min(LARGEST.polygons, POLYGONS // n)),
     )
     made: list[SceneMap] = []
     for number, (scene_id, scene) in enumerate(scenes.items()):

@@ -21,6 +21,8 @@ from landscribe.report.overlays import split_ground
 
 TOLERANCES_PX = (0.25, 0.5, 1.0, 2.0)
 """How far lines may move so that the polygons fit; coarser than that, polygons are left out."""
+WORTH = 0.95
+"""Lines get coarser only where that leaves less than this part of the bytes."""
 SIDES, ERRORS = ("found", "truth"), ("tp", "fp", "fn")
 BYTES_PER_VERTEX, BYTES_PER_POLYGON = 5.5, 24
 
@@ -137,22 +139,31 @@ def thin(layers: Mapping[str, Layer], origin: tuple[float, float], pixel: float,
         limit_bytes: As JSON.
     """
     total = sum(len(layers[kind].area) for kind in SIDES if kind in layers)
-    lines, tolerance_px = dict(layers), TOLERANCES_PX[0]
-    for tolerance_px in TOLERANCES_PX:
-        lines = {
-            kind: replace(one, polygons=coarse_all(one.polygons, tolerance_px * pixel)) for kind, one in layers.items()
-        }
-        if _guess(lines) <= limit_bytes:
+    # Not even as squares would all of them fit: then there is no use in simplifying those that cannot stay.
+    polygons = sum(len(one.area) for one in layers.values())
+    share = min(1.0, limit_bytes / max(polygons * (BYTES_PER_POLYGON + 4 * BYTES_PER_VERTEX), 1))
+    wanted = {kind: _most_important(one, share) for kind, one in layers.items()}
+    lines, tolerance_px = _coarser(wanted, TOLERANCES_PX[0] * pixel), TOLERANCES_PX[0]
+    for next_px in TOLERANCES_PX[1:]:
+        before = _guess(lines)
+        if before <= limit_bytes:
             break
+        coarser = _coarser(wanted, next_px * pixel)
+        if _guess(coarser) > WORTH * before:
+            break  # squares do not get simpler
+        lines, tolerance_px = coarser, next_px
     share = min(1.0, limit_bytes / max(_guess(lines), 1))
     while True:
-        kept = lines if share == 1 else {kind: one.take(_most_important(one, share)) for kind, one in lines.items()}
-        packed = {kind: pack_layer(one, origin, pixel) for kind, one in kept.items()}
+        packed = {kind: pack_layer(_most_important(one, share), origin, pixel) for kind, one in lines.items()}
         size = sum(len(json.dumps(one, separators=(",", ":"))) for one in packed.values())
         if size <= limit_bytes or share < 1e-3:
             shown = sum(packed[kind]["n"] for kind in SIDES if kind in packed)
             return Thinned(packed, tolerance_px, shown, total)
         share *= 0.9 * limit_bytes / size
+
+
+def _coarser(layers: Mapping[str, Layer], tolerance: float) -> dict[str, Layer]:
+    return {kind: replace(one, polygons=coarse_all(one.polygons, tolerance)) for kind, one in layers.items()}
 
 
 def coarse(polygons: GeometryArray, tolerance: float) -> GeometryArray:
@@ -201,7 +212,9 @@ def _guess(layers: Mapping[str, Layer]) -> float:
     return vertices * BYTES_PER_VERTEX + polygons * BYTES_PER_POLYGON
 
 
-def _most_important(layer: Layer, share: float) -> AnyArray:
+def _most_important(layer: Layer, share: float) -> Layer:
+    if share >= 1:
+        return layer
     wrong = np.zeros(len(layer.area)) if layer.wrong is None else layer.wrong
     order = np.lexsort((-layer.area, -wrong))
-    return np.sort(order[: int(len(order) * share)])
+    return layer.take(np.sort(order[: int(len(order) * share)]))

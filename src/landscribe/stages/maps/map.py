@@ -17,6 +17,8 @@ FORMAT = 1
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
 MAP, REPORT = "map.html", "report.html"
+MOST_BYTES, PARTS = 30_000_000, (1.0, 0.6, 0.3)
+"""Largest page, and how much of their bytes pictures and polygons get until it fits; all of them nearly always do."""
 RECORD = "webmap"
 """Stage name of its record: `map` is that of `features.gpkg`."""
 STAGES = ("prepare", "predict", "vectorize", "score", "suggest")
@@ -48,8 +50,13 @@ def map(project: Project, run: Run, progress: Progress = silent) -> StageResult:
 
     def make(_item: str) -> Made:
         score = run_score(run) if records["score"] else None
-        data = gather_map(run, project.legend, split, score, title=title, report=REPORT, progress=progress)
-        page = render_map(data.manifest, data.scenes)
+        for part in PARTS:
+            data = gather_map(
+                run, project.legend, split, score, title=title, report=REPORT, part=part, progress=progress
+            )
+            page = render_map(data.manifest, data.scenes)
+            if len(page.encode("utf-8")) <= MOST_BYTES:
+                break
         write_text(target, page)
         counts = {"scenes shown": len(data.scenes), "polygons shown": data.shown, "bytes": len(page)}
         if data.shown < data.total:

@@ -31,11 +31,11 @@ LS.raster = {
     const toX = (x) => Math.round(((x - center[0]) / resolution + w / 2) * ratio);
     const toY = (y) => Math.round(((center[1] - y) / resolution + h / 2) * ratio);
     for (const scene of LS.scenesOf(LS.state.frame, run)) {
+      const [left, bottom, right, top] = scene.extent;
+      if (toX(right) < 0 || toX(left) > canvas.width || toY(bottom) < 0 || toY(top) > canvas.height) continue;
       const bands = kind === "picture" ? LS.picture.bandsOf(scene) : [LS.classes[LS.state.probability]?.id];
       const levels = LS.source.levels(scene, kind, bands);
       if (!levels.length) continue;
-      const [left, bottom, right, top] = scene.extent;
-      if (toX(right) < 0 || toX(left) > canvas.width || toY(bottom) < 0 || toY(top) > canvas.height) continue;
       const scale = ((right - left) / resolution) * ratio / scene.size[0];
       const wanted = LS.topLevel(scene) + Math.ceil(Math.log2(scale) - 0.25);
       const level = levels.find((z) => z >= wanted) ?? levels[levels.length - 1];
