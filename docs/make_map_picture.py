@@ -26,7 +26,10 @@ STILL = "LS.vector.loaded.size > 0 && !LS.raster.busy && !LS.raster.queue.length
 
 def draw(run: Path, target: Path = PICTURE) -> None:
     """Open the map of a run as a person would have it and take a picture."""
-    with open_page(run / "map.html", width=SIZE[0], height=SIZE[1]) as page, tempfile.TemporaryDirectory() as folder:
+    with (
+        open_page((run / "map.html").resolve(), width=SIZE[0], height=SIZE[1]) as page,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         page.until("typeof LS !== 'undefined' && LS.state.scene >= 0")
         page.evaluate(STATE)
         page.until(STILL)

@@ -20,7 +20,7 @@ from landscribe.io.vector.vectors import read_own
 from landscribe.report.map.bands import Band, bands_of, codes_of, read_bands, to_codes, views_of
 from landscribe.report.map.frames import Frame, extent_of, place_of
 from landscribe.report.map.layers import Layer, errors_of, judge, layer_of, move, thin
-from landscribe.report.map.tiles import Tiled, tile_within, top_level
+from landscribe.report.map.tiles import Tiled, factor_within, tile_within, top_level
 from landscribe.report.pictures import shrink
 
 SIDE, BAND_SIDE, PROBABILITY_SIDE = 4096, 1024, 1024
@@ -153,24 +153,30 @@ def _pictures(scene: PreparedScene, bands: Sequence[Band], budget: Budget) -> tu
     rows: list[dict[str, Any]] = [{"name": band.name} for band in bands]
     images: list[Tiled] = []
 
-    def add(numbers: Sequence[int], side: int, limit_bytes: int) -> None:
-        def read(factor: int) -> tuple[ByteArray, BoolArray]:
-            image_chw, valid_hw = read_bands(scene, [bands[k] for k in numbers], factor)
-            channels = []
-            for channel, (k, band_hw) in enumerate(zip(numbers, image_chw, strict=True)):
-                codes = codes_of(band_hw, valid_hw)
-                rows[k] |= {"image": len(images), "channel": channel, "low": codes.low, "high": codes.high}
-                rows[k] |= {"first": codes.first, "last": codes.last}
-                channels.append(to_codes(band_hw, codes))
-            # WebP knows grey pictures and those of three channels.
-            channels += channels[-1:] if len(channels) == 2 else []
-            return np.dstack(channels), valid_hw
+    def codes(numbers: Sequence[int], factor: int) -> tuple[list[ByteArray], BoolArray]:
+        image_chw, valid_hw = read_bands(scene, [bands[k] for k in numbers], factor)
+        channels = []
+        for k, band_hw in zip(numbers, image_chw, strict=True):
+            own = codes_of(band_hw, valid_hw)
+            rows[k] |= {"low": own.low, "high": own.high, "first": own.first, "last": own.last}
+            channels.append(to_codes(band_hw, own))
+        return channels, valid_hw
 
-        images.append(tile_within(read, scene.grid.shape_hw, side, limit_bytes))
+    def read_first(factor: int) -> tuple[ByteArray, BoolArray]:
+        channels, valid_hw = codes(first, factor)
+        # WebP knows grey pictures and those of three channels.
+        return np.dstack(channels + (channels[-1:] if len(channels) == 2 else [])), valid_hw
 
-    add(first, SIDE, budget.picture)
-    for k in rest:
-        add([k], BAND_SIDE, budget.bands // max(len(rest), 1))
+    shape_hw = scene.grid.shape_hw
+    images.append(tile_within(read_first, shape_hw, SIDE, budget.picture))
+    for channel, k in enumerate(first):
+        rows[k] |= {"image": 0, "channel": channel}
+    for sensor in dict.fromkeys(bands[k].sensor for k in rest):
+        numbers = [k for k in rest if bands[k].sensor == sensor]
+        channels, valid_hw = codes(numbers, factor_within(shape_hw, BAND_SIDE))
+        for k, channel_hw in zip(numbers, channels, strict=True):
+            rows[k] |= {"image": len(images), "channel": 0}
+            images.append(_tile_one(channel_hw, valid_hw, shape_hw, BAND_SIDE, budget.bands // len(rest)))
     return rows, images
 
 
@@ -178,9 +184,7 @@ def _probability(run: Run, scene: PreparedScene, legend: Legend, limit_bytes: in
     file = run.probability(scene.id)
     if not file.is_file():
         return []
-    factor = 1
-    while max(scene.grid.shape_hw) / factor > PROBABILITY_SIDE:
-        factor *= 2
+    factor = factor_within(scene.grid.shape_hw, PROBABILITY_SIDE)
     with open_raster(run.checked(file)) as raster:
         shape_hw = raster.info.grid.shape_hw
 
@@ -191,11 +195,11 @@ def _probability(run: Run, scene: PreparedScene, legend: Legend, limit_bytes: in
     named = [(c, p_hw) for c, p_hw in zip(legend, p_khw, strict=True) if (p_hw[valid_hw] > FAINT).any()]
     rows = []
     for land_class, p_hw in named:
-        codes = np.rint(p_hw).astype(np.uint8)[..., None]
-
-        def small(_factor: int, codes: ByteArray = codes) -> tuple[ByteArray, BoolArray]:
-            return codes, valid_hw
-
-        tiled = tile_within(small, shape_hw, PROBABILITY_SIDE, limit_bytes // len(named))
+        codes_hw = np.rint(p_hw).astype(np.uint8)
+        tiled = _tile_one(codes_hw, valid_hw, shape_hw, PROBABILITY_SIDE, limit_bytes // len(named))
         rows.append({"class": land_class.id, "tiles": tiled.to_plain()})
     return rows
+
+
+def _tile_one(codes_hw: ByteArray, valid_hw: BoolArray, shape_hw: tuple[int, int], side: int, limit: int) -> Tiled:
+    return tile_within(lambda _factor: (codes_hw[..., None], valid_hw), shape_hw, side, limit)

@@ -22,6 +22,10 @@ EVERY = 2
 """Levels from one that is kept to the next: a browser shrinks what lies between."""
 QUALITIES = (82, 68)
 """Of WebP; the second is tried before the picture is made smaller."""
+COARSER = 1.09
+"""All levels together to the finest one."""
+HOPELESS = 1.8
+"""So many times too large, less quality is not tried."""
 
 Tile: TypeAlias = tuple[int, int, int, bytes]
 """Level, column, row, WebP."""
@@ -51,6 +55,14 @@ def top_level(shape_hw: tuple[int, int]) -> int:
     return max(0, math.ceil(math.log2(max(shape_hw) / TILE)))
 
 
+def factor_within(shape_hw: tuple[int, int], side: int) -> int:
+    """Return how many pixels of a scene become one so that a picture is at most so long, a power of two."""
+    factor, top = 1, top_level(shape_hw)
+    while factor < 2**top and max(shape_hw) / factor > side:
+        factor *= 2
+    return factor
+
+
 def tile_within(
     read: Callable[[int], tuple[ByteArray, BoolArray]], shape_hw: tuple[int, int], side: int, limit_bytes: int
 ) -> Tiled:
@@ -62,31 +74,24 @@ def tile_within(
         side: Longest side of the picture at most.
         limit_bytes: Of all tiles together; the smallest picture is taken if none fits.
     """
-    top = top_level(shape_hw)
-    level = top
-    while level > 0 and max(shape_hw) / 2 ** (top - level) > side:
-        level -= 1
-    image_hwc, valid_hw = read(2 ** (top - level))
+    factor = factor_within(shape_hw, side)
+    level = top_level(shape_hw) - int(math.log2(factor))
+    image_hwc, valid_hw = read(factor)
     while True:
         for quality in QUALITIES:
-            tiled = cut(image_hwc, valid_hw, level, quality)
-            if tiled.bytes <= limit_bytes or (level == 0 and quality == QUALITIES[-1]):
-                return tiled
+            finest = _one_level(image_hwc, valid_hw, level, quality)
+            over = sum(len(content) for *_, content in finest) * COARSER / limit_bytes
+            if over <= 1 or (level == 0 and quality == QUALITIES[-1]):
+                return _with_coarser(finest, image_hwc, valid_hw, level, quality)
+            if over > HOPELESS and level > 0:
+                break
         image_hwc, valid_hw = _half(image_hwc, valid_hw)
         level -= 1
 
 
 def cut(image_hwc: ByteArray, valid_hw: BoolArray, level: int, quality: int = QUALITIES[0]) -> Tiled:
     """Cut a picture of one level into tiles, and every second level below it and the last."""
-    tiles: list[Tile] = []
-    now, top = level, level
-    while True:
-        if (top - now) % EVERY == 0 or now == 0:
-            tiles += _one_level(image_hwc, valid_hw, now, quality)
-        if now == 0:
-            return Tiled(tuple(sorted(tiles, key=lambda tile: tile[:3])), top)
-        image_hwc, valid_hw = _half(image_hwc, valid_hw)
-        now -= 1
+    return _with_coarser(_one_level(image_hwc, valid_hw, level, quality), image_hwc, valid_hw, level, quality)
 
 
 def encode_tile(image_hwc: ByteArray, valid_hw: BoolArray, quality: int = QUALITIES[0]) -> bytes | None:
@@ -112,6 +117,15 @@ def encode_tile(image_hwc: ByteArray, valid_hw: BoolArray, quality: int = QUALIT
     if not fine:
         raise LandscribeError(problem("map", "OpenCV cannot write WebP", do="install opencv-python-headless"))
     return bytes(content.tobytes())
+
+
+def _with_coarser(finest: list[Tile], image_hwc: ByteArray, valid_hw: BoolArray, level: int, quality: int) -> Tiled:
+    tiles = list(finest)
+    for now in range(level - 1, -1, -1):
+        image_hwc, valid_hw = _half(image_hwc, valid_hw)
+        if (level - now) % EVERY == 0 or now == 0:
+            tiles += _one_level(image_hwc, valid_hw, now, quality)
+    return Tiled(tuple(sorted(tiles, key=lambda tile: tile[:3])), level)
 
 
 def _one_level(image_hwc: ByteArray, valid_hw: BoolArray, level: int, quality: int) -> list[Tile]:

@@ -1,7 +1,7 @@
 "use strict";
 // Polygons: unpacked when a scene comes into view, styled by class, found again under a click.
 LS.vector = {
-  layers: {}, loaded: new Map(), styles: new Map(),
+  layers: {}, loaded: new Map(), styles: new Map(), many: false,
 
   make(kind, run, zIndex) {
     const layer = new ol.layer.Vector({
@@ -75,6 +75,8 @@ LS.vector = {
     mine.leftOff = packed?.left_off || 0;
     for (const feature of mine.features) feature.set("loaded", key, true);
     source.addFeatures(mine.features);
+    // Lines on dark casings cost twice; where there are very many, lines must do.
+    this.many = Object.values(this.layers).some((layer) => layer.getSource().getFeatures().length > 5000);
   },
   // Forget what was loaded, of one scene or of all, and fetch what is in view again.
   reload(scene) {
@@ -96,7 +98,7 @@ LS.vector = {
   style(kind, feature) {
     const id = feature.get("class");
     if (LS.state.hidden.has(id)) return null;
-    const key = `${kind}/${id}`;
+    const key = `${kind}/${id}/${this.many}`;
     if (!this.styles.has(key)) this.styles.set(key, this.styleOf(kind, LS.classOf.get(id)?.colour || "#999999"));
     return this.styles.get(key);
   },
@@ -106,10 +108,12 @@ LS.vector = {
     const errors = { tp: [0, 160, 106], fp: [224, 73, 47], fn: [43, 125, 224] };
     if (errors[kind]) return new ol.style.Style({ fill: fill(errors[kind], 0.85), stroke: stroke([...errors[kind], 1], 1) });
     if (kind === "truth") {
+      if (this.many) return new ol.style.Style({ stroke: stroke([255, 255, 255, 1], 1.4) });
       return [new ol.style.Style({ stroke: stroke([0, 0, 0, 0.55], 3) }), new ol.style.Style({ stroke: stroke([255, 255, 255, 1], 1.6, [6, 4]) })];
     }
     const line = LS.lively(colour);
-    return [new ol.style.Style({ stroke: stroke([0, 0, 0, 0.4], 3.4) }), new ol.style.Style({ stroke: stroke([...line, 1], 1.8), fill: fill(line, 0.14) })];
+    const own = new ol.style.Style({ stroke: stroke([...line, 1], 1.8), fill: fill(line, 0.14) });
+    return this.many ? own : [new ol.style.Style({ stroke: stroke([0, 0, 0, 0.4], 3.4) }), own];
   },
   restyle() {
     for (const layer of Object.values(this.layers)) layer.changed();
