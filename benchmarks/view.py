@@ -113,12 +113,14 @@ def measure(run: Run, side: int) -> None:
         thread = threading.Thread(target=server.forever)
         thread.start()
         head, _, token = server.address.partition("/?token=")
-        line = http.client.HTTPConnection(head.removeprefix("http://"))
+        host = head.removeprefix("http://")
 
         def ask(path: str) -> bytes:
+            line = http.client.HTTPConnection(host)  # each on a line of its own: the server ends idle ones
             line.request("GET", path, headers={"X-Landscribe-Token": token})
             answer = line.getresponse()
             body = answer.read()
+            line.close()
             if answer.status != 200:
                 raise SystemExit(f"{path}: {answer.status} {body.decode()}")
             return body

@@ -16,6 +16,7 @@ import shapely
 
 from landscribe.core.arrays import FloatArray, GeometryArray, IntArray
 from landscribe.errors import DataError, problem
+from landscribe.io.review.found_ids import blob_id
 from landscribe.workers import free_memory_bytes
 
 COLUMNS = ("class_id", "class_name", "score", "area")
@@ -39,7 +40,7 @@ class Table:
     area: FloatArray
     order: IntArray
     """Row in the file of each polygon."""
-    blobs: pyarrow.ChunkedArray
+    blobs: pyarrow.Array
     where: str
 
     @property
@@ -59,9 +60,24 @@ class Table:
         Raises:
             DataError: If one cannot be read.
         """
-        taken = self.blobs.take(pyarrow.array(self.order[numbers]))
+        return self._read(self._blobs(numbers))
+
+    def shapes_and_ids(self, numbers: IntArray) -> tuple[GeometryArray, list[str]]:
+        """Return the geometries of found polygons, and their names.
+
+        Raises:
+            DataError: If one cannot be read.
+        """
+        blobs = self._blobs(numbers)
+        return self._read(blobs), [blob_id(*pair) for pair in zip(self.names(numbers), blobs, strict=True)]
+
+    def _blobs(self, numbers: IntArray) -> list[bytes]:
+        blobs: list[bytes] = self.blobs.take(pyarrow.array(self.order[numbers])).to_pylist()
+        return blobs
+
+    def _read(self, blobs: list[bytes]) -> GeometryArray:
         try:
-            shapes: GeometryArray = shapely.from_wkb(np.array(taken.to_pylist(), dtype=object))
+            shapes: GeometryArray = shapely.from_wkb(np.array(blobs, dtype=object))
         except (shapely.errors.GEOSException, TypeError) as error:
             raise DataError(problem(self.where, "damaged polygons", got=" ".join(str(error).split())[:100])) from None
         return shapes
@@ -89,7 +105,9 @@ def read_table(path: Path) -> Table:
         names = names.chunk(0) if isinstance(names, pyarrow.ChunkedArray) else names
         area = _numbers(content, "area")
         order = np.argsort(-np.nan_to_num(area), kind="stable")
-        blobs = content[GEOMETRY]
+        # In one piece, from which single rows are taken in no time; of several all would be walked through.
+        blobs = content[GEOMETRY].cast(pyarrow.large_binary()).combine_chunks()
+        blobs = blobs if isinstance(blobs, pyarrow.Array) else pyarrow.concat_arrays(blobs.chunks)
         boxes = _boxes(content, blobs)
         return Table(
             boxes[:, order],
@@ -112,7 +130,7 @@ def _numbers(content: pyarrow.Table, name: str) -> FloatArray:
     return values
 
 
-def _boxes(content: pyarrow.Table, blobs: pyarrow.ChunkedArray) -> FloatArray:
+def _boxes(content: pyarrow.Table, blobs: pyarrow.Array) -> FloatArray:
     if BOX not in content.column_names:
         return np.ascontiguousarray(shapely.bounds(shapely.from_wkb(np.array(blobs.to_pylist(), dtype=object))).T)
     box = content[BOX].combine_chunks()

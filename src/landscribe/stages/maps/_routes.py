@@ -20,7 +20,6 @@ from affine import Affine
 
 from landscribe.core.grid import Grid
 from landscribe.errors import DataError, IntegrityError, LandscribeError, LimitError, problem
-from landscribe.io.review.found_ids import found_id
 from landscribe.io.review.review import EDITED
 from landscribe.io.review.review import FOUND as AS_FOUND
 from landscribe.io.review.rows import Row, check_shape, check_words, split_by, to_page
@@ -131,11 +130,8 @@ class Routes:
             table = self.site.table(place, layer)
             numbers = table.inside(ground)
             left_off, numbers = max(0, len(numbers) - limit), numbers[:limit]
-            shapes = table.shapes(numbers)
-            ids = None
-            if layer == FOUND:
-                ids = [found_id(n, s) for n, s in zip(table.names(numbers), shapes, strict=True)]
-            columns = columns_of(table, numbers, ids)
+            shapes, ids = table.shapes_and_ids(numbers)
+            columns = columns_of(table, numbers, ids if layer == FOUND else None)
         origin = (place.extent[0], place.extent[1])
         return as_json({**pack(shapes, ~place.to_map, origin, step, columns), "left_off": left_off})
 
@@ -190,10 +186,10 @@ class Routes:
         if not isinstance(box, list) or len(box) != 4:
             raise DataError(problem("edit, box", "not four numbers: where the polygon lies"))
         numbers = table.inside(_ground_box(_box(",".join(map(str, box)), place.extent), place))[:MOST_POLYGONS]
-        shapes = table.shapes(numbers)
-        for own, shape in zip(table.names(numbers), shapes, strict=True):
-            if found_id(own, shape) == name:
-                return shape
+        shapes, ids = table.shapes_and_ids(numbers)
+        if name in ids:
+            found: shapely.Geometry = shapes[ids.index(name)]
+            return found
         do = "reload the page: other polygons may have been found meanwhile"
         raise DataError(problem(f"edit, {name}", "no such polygon was found there", do=do))
 
