@@ -24,6 +24,7 @@ from landscribe.io.run.prepared import open_prepared
 from landscribe.io.run.runs import Run
 from landscribe.io.settings import load_recipe
 from landscribe.report.map.gather import gather_map
+from landscribe.stages.maps._manifest import served_manifest
 from landscribe.stages.maps.map import map as write_map
 from landscribe.stages.predict import predict
 from landscribe.stages.review.suggest import Wish, suggest
@@ -252,6 +253,15 @@ def test_the_map_lists_the_windows_where_they_lie(home):
     assert scene["extent"][3] - top == pytest.approx(ODD_WINDOW.row * step, abs=0.01)
     assert (right - left, top - bottom) == pytest.approx((SIDE * step, SIDE * step), abs=0.01)
     assert found.windows[0].why == rows[0]["why"]
+    served, _, said = served_manifest([run, run], "t")
+    assert not said
+    for k, row in enumerate(served["suggested"]):
+        scene = served["scenes"][row["scene"]]
+        assert (scene["run"], scene["id"]) == ("ab"[k // 7], found.windows[k % 7].scene)
+        left, bottom, right, top = row["bbox"]
+        assert scene["extent"][0] - 0.01 <= left < right <= scene["extent"][2] + 0.01
+        assert scene["extent"][1] - 0.01 <= bottom < top <= scene["extent"][3] + 0.01
+    assert len(served["suggested"]) == 14
     assert write_map(project, run).current == ["all"]
     suggest(project, run, Wish(3, Size(SIDE, "px")))
     assert write_map(project, run).made == ["all"]

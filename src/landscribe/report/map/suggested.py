@@ -12,15 +12,16 @@ from landscribe.report.map.frames import Frame, extent_of
 
 
 def suggested_rows(
-    run: Run, grids: Mapping[str, Grid], frames: Sequence[Frame], frame_of: Mapping[str, int]
+    run: Run, grids: Mapping[str, Grid], frames: Sequence[Frame], frame_of: Mapping[str, int], *, key: str = ""
 ) -> list[dict[str, Any]]:
     """Return the suggested windows of a run, the most worth first; none where nobody asked, or what was said is old.
 
     Args:
         run: The run folder.
-        grids: Scene -> its reference grid, in the order of the page.
+        grids: Name of a scene -> its reference grid, in the order of the page.
         frames: As `frames_of` returns them.
-        frame_of: Scene -> the id of its frame.
+        frame_of: Name of a scene -> the id of its frame.
+        key: What stands before a scene's own name in these, in a page of several runs.
 
     Returns:
         Rows that the page zooms to. Windows of scenes that it does not show are left out.
@@ -35,12 +36,15 @@ def suggested_rows(
     by_id = {frame.id: frame for frame in frames}
     return [
         {
-            "scene": place[row.scene],
+            "scene": place[key + row.scene],
             "text": f"Window {row.rank}",
             "why": row.why,
             "score": row.score,
-            "bbox": [round(v, 3) for v in extent_of(grids[row.scene].crop(row.window), by_id[frame_of[row.scene]])],
+            "bbox": [
+                round(v, 3)
+                for v in extent_of(grids[key + row.scene].crop(row.window), by_id[frame_of[key + row.scene]])
+            ],
         }
         for row in found.windows
-        if row.scene in place
+        if key + row.scene in place
     ]

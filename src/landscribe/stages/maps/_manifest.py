@@ -17,6 +17,7 @@ from landscribe.io.settings import RUN_FILE
 from landscribe.report.map.bands import bands_of, views_of
 from landscribe.report.map.frames import extent_of, frames_of
 from landscribe.report.map.gather import begin_manifest, jaccard_of, scene_order
+from landscribe.report.map.suggested import suggested_rows
 from landscribe.stages.maps._tiles import HIGH_CODE, LOW_CODE
 
 KEYS = "abcdefghijklmnopqrstuvwxyz"
@@ -46,7 +47,8 @@ def served_manifest(runs: Sequence[Run], title: str) -> tuple[dict[str, Any], di
     if not scenes:
         raise DataError(problem(str(runs[0].root), "no scene to show", do="run `landscribe prepare` first"))
     said += _not_shared(keys, scenes)
-    frames, frame_of = frames_of({f"{key}/{scene_id}": scene.grid for (key, scene_id), scene in scenes.items()})
+    grids = {f"{key}/{scene_id}": scene.grid for (key, scene_id), scene in scenes.items()}
+    frames, frame_of = frames_of(grids)
     rows = []
     for (key, scene_id), scene in scenes.items():
         frame = frames[frame_of[f"{key}/{scene_id}"]]
@@ -55,6 +57,12 @@ def served_manifest(runs: Sequence[Run], title: str) -> tuple[dict[str, Any], di
         place = {"run": key, "frame": frame.id, "extent": list(extent_of(scene.grid, frame))}
         split = facts[key]["scenes"].get(scene_id, {}).get("split", "")
         rows.append({**row, **place, "split": split, "jaccard": None if math.isnan(value) else round(value, 4)})
+    suggested: list[dict[str, Any]] = []
+    for key, run in keys.items():
+        try:
+            suggested += suggested_rows(run, grids, frames, frame_of, key=f"{key}/")
+        except BAD_FILE as error:
+            said.append(f"left out: {error}")
     together = _joined(legends)
     manifest = {
         **begin_manifest(title, together, frames, None),
@@ -62,7 +70,7 @@ def served_manifest(runs: Sequence[Run], title: str) -> tuple[dict[str, Any], di
         "scenes": rows,
         "worst": [],
         "least_certain": [],
-        "suggested": [],
+        "suggested": suggested,
         "server": None,
         "about": [f"{len(rows)} scenes.", *said],
     }
