@@ -92,6 +92,11 @@ def test_every_scene_is_shown_in_its_frame(page_path: Path) -> None:
             )
             assert found == page.evaluate("LS.here().counts.found")
             assert (found == 0) == (name == "nothing")
+            # Tiles are larger than the scene; nothing of them shows beyond its edge.
+            corner = "(() => { const p = LS.map.getPixelFromCoordinate([LS.here().extent[2], LS.here().extent[1]]);"
+            x, y = page.evaluate(corner + "return [Math.round(p[0]) - 3, Math.round(p[1])]; })()")
+            assert page.evaluate(COLOUR.format(kind="picture", x=x, y=y - 3))[3] == 255
+            assert page.evaluate(COLOUR.format(kind="picture", x=x, y=y + 3))[3] == 0
 
 
 def test_coordinates_are_those_of_the_map(page_path: Path) -> None:
