@@ -43,10 +43,11 @@ CALLS = {
     "vectorize": "vectorize r.toml --run run",
     "score": "score r.toml --run run",
     "submit": "submit r.toml --run run",
-    "map": "map r.toml --run run",
     "report": "report r.toml --run run",
     "pictures": "pictures r.toml --run run",
     "run": "run r.toml --run run",
+    "suggest": "suggest run --windows 3 --size 48px --to todo.gpkg",
+    "map": "map r.toml --run run",
     "runs": "runs .",
     "compare": "compare run run",
     "burn": "burn run/features/features.gpkg shares.tif --like world/three_band/6010_0_0.tif",
@@ -59,7 +60,6 @@ CALLS = {
     "world": "world other --scenes 1 --height 128 --width 131",
     "review": "review run --to review.gpkg",
     "absorb": "absorb --list r.toml",
-    "suggest": "suggest run --windows 3 --size 48px --to todo.gpkg",
     "qgis": "qgis --to plugins",
 }
 BUNDLES = {"export": "export run --to run.zip", "verify": "verify run.zip"}
