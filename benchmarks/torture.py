@@ -229,15 +229,14 @@ def faults(home: Path, count: int, dice: random.Random) -> int:
         again = landscribe(home, command, "t.toml", "--run", "faulty")
         fine = first.returncode in DOCUMENTED and "Traceback" not in first.stderr and again.returncode == 0
         other = [name for name, digest in digests(run).items() if whole[command].get(name) != digest]
-        if (call, kind) == ("write", errno.EINTR):  # libtiff writes the block again, behind the one that it gave up
+        if call == "write" and first.returncode == 0:  # libtiff writes the block again, behind the one that it gave up
             other = [name for name in other if not same_pixels(run / name, home / "unharmed" / name)]
         fine = fine and not other and digests(run).keys() == whole[command].keys() and not list(run.rglob(".partial-*"))
         right += fine
         if not fine:
+            end = f"exit {first.returncode}, {first.stderr.strip()[-300:]}; then {again.returncode}, other: {other}"
             what = f"{call} {at} of {calls[call, command]}, {os.strerror(kind) if kind else 'odd'}, {command}"
-            print(
-                f"  {what}: exit {first.returncode}, {first.stderr.strip()[-300:]}; then {again.returncode}", flush=True
-            )
+            print(f"  {what}: {end}", flush=True)
     return right
 
 

@@ -21,6 +21,7 @@ from shapely.geometry import Polygon, box
 from landscribe.core.features import COLUMNS, join_features, make_features
 from landscribe.core.legend import LandClass
 from landscribe.errors import DataError
+from landscribe.io.vector.styles import embed_style
 from landscribe.io.vector.vectors import read_features, read_own, write_features
 from vector_files import FORMATS, HOUSE, LEGEND, RING, UTM, array, features, rows
 
@@ -232,3 +233,10 @@ def test_shells_of_a_geojson_run_counter_clockwise(tmp_path: Path):
     assert not shape.interiors[0].is_ccw
     assert 32 < shape.centroid.x < 34
     assert content["features"][2]["properties"]["score"] is None
+
+
+def test_a_geopackage_that_sqlite_cannot_write_is_one_line(tmp_path):
+    path = tmp_path / "half.gpkg"
+    path.write_bytes(b"SQLite format 3\0" + bytes(84))
+    with pytest.raises(DataError, match=r"half\.gpkg: the GeoPackage cannot be written"):
+        embed_style(path, "features", "geom", "<qgis/>")

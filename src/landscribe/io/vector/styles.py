@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 from landscribe.core.legend import LandClass, Legend
-from landscribe.errors import DataError, problem
+from landscribe.errors import DataError, LimitError, problem
 from landscribe.io.atomic import write_text
 
 FILL_ALPHA = 110
@@ -68,19 +68,31 @@ def embed_style(path: Path, layer: str, geometry_column: str, qml: str) -> None:
         layer: Name of the layer.
         geometry_column: Of the layer.
         qml: The style, as `make_qml` returns it.
+
+    Raises:
+        DataError: If SQLite cannot read or write the file, whatever GDAL has said.
+        LimitError: If the disk is full.
     """
-    with closing(sqlite3.connect(path)) as connection, connection:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'layer_styles'").fetchall():
-            connection.execute(_TABLE)
-            connection.execute(
-                "INSERT INTO gpkg_contents (table_name, data_type, identifier)"
-                " VALUES ('layer_styles', 'attributes', 'layer_styles')"
-            )
+    try:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            _insert_style(connection, layer, geometry_column, qml)
+    except sqlite3.Error as error:
+        kind = LimitError if error.sqlite_errorcode == sqlite3.SQLITE_FULL else DataError
+        raise kind(problem(str(path), "the GeoPackage cannot be written", got=str(error), do="run again")) from error
+
+
+def _insert_style(connection: sqlite3.Connection, layer: str, geometry_column: str, qml: str) -> None:
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'layer_styles'").fetchall():
+        connection.execute(_TABLE)
         connection.execute(
-            "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName,"
-            " styleQML, styleSLD, useAsDefault, description, owner) VALUES ('', '', ?, ?, 'classes', ?, '', 1, '', '')",
-            (layer, geometry_column, qml),
+            "INSERT INTO gpkg_contents (table_name, data_type, identifier)"
+            " VALUES ('layer_styles', 'attributes', 'layer_styles')"
         )
+    connection.execute(
+        "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName,"
+        " styleQML, styleSLD, useAsDefault, description, owner) VALUES ('', '', ?, ?, 'classes', ?, '', 1, '', '')",
+        (layer, geometry_column, qml),
+    )
 
 
 def write_style(path: Path, legend: Legend) -> None:
