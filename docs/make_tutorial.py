@@ -1,11 +1,13 @@
-"""Do what docs/tutorial.md says and draw its pictures: python docs/make_tutorial.py FOLDER [IMAGES].
+"""Do what docs/tutorial.md says and draw its pictures: python docs/make_tutorial.py FOLDER [--images DIR] [--quick].
 
 The pictures are synthetic, so that the truth is known and a script can stand in for the person who corrects: it clicks
-in headless Chromium, which must be installed. What came of it is printed as JSON; FOLDER must be new.
+in headless Chromium, which must be installed. What came of it is printed as JSON; FOLDER must be new. With --quick the
+networks learn next to nothing.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import signal
@@ -38,6 +40,7 @@ LABELLED = 5
 REVIEWED = ("s5", "s6")
 WIDTH, HEIGHT = 1280, 800
 SETTINGS = ("schedule.epochs=4", "schedule.steps=30", "network.filters=8", "network.depth=4")
+QUICK = ("schedule.epochs=2", "schedule.steps=12", "network.filters=6", "network.depth=3")
 SMALLEST_M2 = 12.0
 READY = "typeof LS !== 'undefined' && LS.state.scene >= 0 && LS.edit.book(LS.here()).told"
 SAVED = "LS.edit.state === 'saved' && !LS.edit.queue.length && !LS.edit.busy"
@@ -136,9 +139,14 @@ def picture(page: Page, images: Path | None, name: str) -> None:
 
 def main() -> None:
     """Walk through it."""
-    folder, images = Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--images", type=Path)
+    parser.add_argument("--quick", action="store_true")
+    asked = parser.parse_args()
+    folder, images = asked.folder, asked.images
     truth = write_folder(folder / "city")
-    settings = [word for setting in SETTINGS for word in ("--set", f"models.*.{setting}")]
+    settings = [word for setting in (QUICK if asked.quick else SETTINGS) for word in ("--set", f"models.*.{setting}")]
     landscribe(folder, "init", "city", "--out", "city.toml")
     landscribe(folder, "run", "city.toml", "--run", "runs/first", *settings)
     done = {}
@@ -149,6 +157,7 @@ def main() -> None:
             pixels = gpd.GeoSeries(grid_of(int(scene[1:])).ground_to_pixels(features.geometry.to_numpy()))
             done[scene] = correct(page, scene, pixels, truth[scene])
         go_to(page, REVIEWED[0])
+        page.evaluate("LS.panel.show('review')")
         picture(page, images, "tutorial-review")
         wrong = page.named("Runtime.exceptionThrown", "Runtime.consoleAPICalled")
     said = landscribe(folder, "absorb", "runs/first", "city.toml")
@@ -158,7 +167,7 @@ def main() -> None:
         picture(page, images, "tutorial-second")
     scores = [json.loads((folder / "runs" / run / "score.json").read_text()) for run in ("first", "second")]
     compared = landscribe(folder, "compare", "runs/first", "runs/second")
-    means = [score["mean"]["jaccard"] if "mean" in score else None for score in scores]
+    means = [score["mean"]["polygon"]["jaccard"] for score in scores]
     print(
         json.dumps({"said": done, "absorbed": said, "compared": compared, "jaccard": means, "errors": wrong}, indent=1)
     )
