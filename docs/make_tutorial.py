@@ -39,9 +39,11 @@ LABELLED = 5
 """The first so many pictures come with labels; nobody has drawn anything on the others."""
 REVIEWED = ("s5", "s6")
 WIDTH, HEIGHT = 1280, 800
-SETTINGS = ("schedule.epochs=4", "schedule.steps=30", "network.filters=8", "network.depth=4")
+SETTINGS = ("schedule.epochs=5", "schedule.steps=40", "network.filters=12", "network.depth=4")
 QUICK = ("schedule.epochs=2", "schedule.steps=12", "network.filters=6", "network.depth=3")
 SMALLEST_M2 = 12.0
+GOOD = 0.75
+"""Jaccard of an outline that is left as it is."""
 READY = "typeof LS !== 'undefined' && LS.state.scene >= 0 && LS.edit.book(LS.here()).told"
 SAVED = "LS.edit.state === 'saved' && !LS.edit.queue.length && !LS.edit.busy"
 
@@ -94,7 +96,7 @@ def looking(folder: Path, run: str) -> Iterator[Page]:
 
 
 def correct(page: Page, scene: str, found: gpd.GeoSeries, truth: gpd.GeoSeries) -> dict[str, int]:
-    """Reject what is no house, draw the houses that were missed, and say that the whole picture was looked at.
+    """Reject outlines that are no good, draw houses that have none, and say that all of the picture was looked at.
 
     Args:
         page: The map.
@@ -104,15 +106,15 @@ def correct(page: Page, scene: str, found: gpd.GeoSeries, truth: gpd.GeoSeries) 
     """
     go_to(page, scene)
     done = {"rejected": 0, "drawn": 0}
-    houses, ours = shapely.union_all(truth.values), shapely.union_all(shapely.make_valid(found.values))
+    found = gpd.GeoSeries(shapely.make_valid(found.values))
     for shape in found:
-        if shape.intersection(houses).area < shape.area / 4:
+        if _alike(shape, truth).max(initial=0) < GOOD:
             point = shape.representative_point()
             choose(page, point.x, point.y)
             key(page, "x")
             done["rejected"] += 1
     for house in truth:
-        if house.intersection(ours).area < house.area / 4 and house.area * 0.31**2 > SMALLEST_M2:
+        if _alike(house, found).max(initial=0) < GOOD and house.area * 0.31**2 > SMALLEST_M2:
             key(page, "r")
             page.until("LS.edit.mode === 'draw'")
             draw(page, *list(house.simplify(0.5).exterior.coords)[:-1])
@@ -125,6 +127,12 @@ def correct(page: Page, scene: str, found: gpd.GeoSeries, truth: gpd.GeoSeries) 
     key(page, "Escape")
     page.until(SAVED)
     return done
+
+
+def _alike(shape: shapely.Geometry, others: gpd.GeoSeries) -> np.ndarray:
+    """Return the Jaccard of a shape with each of the others."""
+    both = shapely.area(shapely.intersection(others.values, shape))
+    return both / np.maximum(shapely.area(others.values) + shape.area - both, 1e-9)
 
 
 def picture(page: Page, images: Path | None, name: str) -> None:
