@@ -15,6 +15,7 @@ import pytest
 from browser import Page, find_chromium, open_page
 from landscribe.io.review.reading import read_review
 from map_runs import BOXES
+from pointer import choose, click, draw, key, mouse, on_screen
 from view_client import served
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine")
@@ -37,49 +38,6 @@ def looking(address: str, **options) -> Iterator[Page]:
         assert page.named("Runtime.exceptionThrown", "Runtime.consoleAPICalled") == []
         urls = [event["request"]["url"] for event in page.named("Network.requestWillBeSent")]
         assert all(url.startswith(("http://127.0.0.1:", "data:", "blob:")) for url in urls)
-
-
-def on_screen(page: Page, col: float, row: float) -> tuple[float, float]:
-    """Return where a pixel of the scene is in the window."""
-    script = (
-        f"(() => {{ const s = LS.here(), u = (s.extent[2] - s.extent[0]) / s.size[0];"
-        f" const [x, y] = LS.map.getPixelFromCoordinate([s.extent[0] + {col} * u, s.extent[3] - {row} * u]);"
-        f" const box = LS.byId('map').getBoundingClientRect(); return [box.left + x, box.top + y]; }})()"
-    )
-    x, y = page.evaluate(script)
-    return x, y
-
-
-def mouse(page: Page, kind: str, x: float, y: float, count: int = 1, buttons: int = 0) -> None:
-    button = "left" if kind != "mouseMoved" or buttons else "none"
-    page.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, buttons=buttons, clickCount=count)
-
-
-def click(page: Page, col: float, row: float, *, count: int = 1) -> None:
-    x, y = on_screen(page, col, row)
-    mouse(page, "mouseMoved", x, y)
-    for number in range(1, count + 1):
-        mouse(page, "mousePressed", x, y, number, 1)
-        mouse(page, "mouseReleased", x, y, number)
-
-
-def choose(page: Page, col: float, row: float) -> None:
-    page.until("!LS.busy")
-    page.evaluate("LS.card.hide()")
-    click(page, col, row)
-    page.until("LS.card.feature !== null && LS.card.feature.get('kind') === 'found'")
-
-
-def draw(page: Page, *corners: tuple[float, float]) -> None:
-    """Click around and end by Enter: two quick clicks at one place would zoom."""
-    for col, row in corners:
-        click(page, col, row)
-        time.sleep(0.3)
-    page.press("Enter", 13)
-
-
-def key(page: Page, name: str) -> None:
-    page.press(name, ord(name.upper()) if len(name) == 1 else {"Delete": 46, "Escape": 27}[name])
 
 
 def test_what_is_drawn_and_said_is_there_after_a_reload(own_run):
@@ -227,10 +185,12 @@ def test_on_a_phone(own_run, dark):
 
 def test_two_models_by_swipe(own_run, made_run):
     with served(made_run, own_run) as client, open_page(f"{client.origin}/?token={client.token}") as page:
-        page.until("typeof LS !== 'undefined' && LS.state.scene >= 0")
+        page.until(READY)
         key(page, "s")
+        page.until("LS.state.swipe")
         page.until(FOUND.format(0))
         page.until("LS.vector.layers['found@1'].getSource().getFeatures().length >= 6")
+        page.until("!!document.querySelector('.run-0') && !!document.querySelector('.run-1')")
         clips = page.evaluate("[0, 1].map((k) => getComputedStyle(document.querySelector(`.run-${k}`)).clipPath)")
         assert len(set(clips)) == 2
         assert page.named("Runtime.exceptionThrown", "Runtime.consoleAPICalled") == []
