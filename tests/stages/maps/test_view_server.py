@@ -140,6 +140,13 @@ def test_the_page_tells_what_there_is_and_its_policy_lets_nothing_else_in(client
     assert [scene["id"] for scene in manifest["scenes"]] == ["m2", "m1"]
     assert manifest["scenes"][0]["layers"] == ["picture", "probability", "found", "truth", "tp", "fp", "fn"]
     assert manifest["server"]["can_edit"] is True
+    rows = manifest["least_certain"]
+    assert [row["score"] for row in rows] == sorted(row["score"] for row in rows)
+    found = client.values("/p/a/0/found")
+    assert {row["id"] for row in rows if row["scene"] == 0} <= set(found["id"])
+    (left, bottom, right, top), extent = rows[0]["bbox"], manifest["scenes"][rows[0]["scene"]]["extent"]
+    assert extent[0] <= left < right <= extent[2]
+    assert extent[1] <= bottom < top <= extent[3]
 
 
 def test_tiles_are_the_prepared_pixels(client, made_run):
