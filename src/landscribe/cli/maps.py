@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -33,4 +34,6 @@ def view(
         say("Ctrl-C ends it; edits lie in the folder `review` of the run")
         if not no_browser:
             served.show()
-        served.forever()
+        with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+            served.forever()
+    say("ended; all edits are kept")

@@ -150,20 +150,21 @@ class _Requests(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def handle(self) -> None:
-        self.close_connection = False
-        while not self.close_connection and self._comes():
+        self.close_connection, first = False, True
+        while not self.close_connection and self._comes(first=first):
+            first = False
             self.handle_one_request()
 
-    def _comes(self) -> bool:
-        """Wait for the next request; let the connection go where others wait, or nothing comes."""
-        end = time.monotonic() + IDLE_S
+    def _comes(self, *, first: bool) -> bool:
+        """Wait for the next request; let the line go if nothing comes or, once it had an answer, where others wait."""
+        end = time.monotonic() + (SLOW_S if first else IDLE_S)
         self.connection.settimeout(LOOK_S)
         while time.monotonic() < end:
             stop_if_asked()
             try:
                 came = self.connection.recv(1, socket.MSG_PEEK)
             except TimeoutError:
-                if self.server.waiting:
+                if self.server.waiting and not first:
                     return False
                 continue
             self.connection.settimeout(SLOW_S)
