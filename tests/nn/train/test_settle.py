@@ -31,7 +31,7 @@ def test_settled_statistics_are_those_of_all_chips_together():
     result = settled(net, setup)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     table = plain_chips(setup.chips, net.divisor, 72)
-    assert (table.size, table.batch) == (72, 1)
+    assert (table.size, table.batch) == (64, 2)
     # Of the first norm, whose input depends on no other norm: mean and variance of all pixels of all batches.
     seen = []
     for number in range(5):
@@ -50,9 +50,10 @@ def test_settled_statistics_are_those_of_all_chips_together():
 
 def test_settling_chips_are_pixels_of_the_scenes():
     table = plain_chips(CHIPS, 32, 500)
-    assert (table.size, table.batch, table.context) == (256, 1, 4)
-    assert plain_chips(CHIPS.model_copy(update={"batch": 64}), 32, 130).batch == 16
-    assert plain_chips(CHIPS, 32, 5).size == 64
+    assert (table.size, table.batch, table.context) == (128, 1, 4)
+    assert plain_chips(CHIPS.model_copy(update={"batch": 63}), 32, 97).size == 96
+    assert plain_chips(CHIPS.model_copy(update={"batch": 63}), 32, 97).batch == 32
+    assert (plain_chips(CHIPS, 32, 5).size, plain_chips(CHIPS, 32, 5).batch) == (64, 2)
     bank = setup_of(ONE).bank
     plan = draw_plan(bank, plain_chips(CHIPS, 8, 61), 0, 0)
     assert (plan.gains["F"] == 1).all()

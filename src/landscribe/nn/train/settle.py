@@ -1,8 +1,9 @@
 """Statistics of batch norm, taken again when weights change no more.
 
-Running statistics lag behind the weights, see chips whose colours were changed, and chips so small that half of what
-deep layers see is padding. Here they are the mean and the whole variance over chips as scenes are, of up to four times
-the side. They follow from weights, scenes and seed alone, in every process the same.
+Running statistics are those of chips whose colours were changed, and so small that half of what deep layers see is
+padding. Here they are the mean and the whole variance over chips as scenes are, of up to twice the side. Most of
+what that gains encoders comes from the unchanged colours; a plain U-Net loses by it (docs/few-labels.md). They follow
+from weights, scenes and seed alone, in every process the same.
 
 Source:
     Wu & Johnson (2021), arXiv:2105.07576, section 3.
@@ -11,6 +12,7 @@ Source:
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -25,8 +27,10 @@ from landscribe.nn.train.setup import Setup
 from landscribe.nn.train.snapshot import mean_of
 from landscribe.workers import stop_if_asked
 
-LARGER = 4
+LARGER = 2
 """How many times the side of a training chip, where scenes have room for it."""
+FEWER = 2
+"""By what batches are smaller: several places stay in each, for a batch of one normalises away what it differs by."""
 
 
 def settled(net: SegmentationNet, setup: Setup) -> SegmentationNet:
@@ -65,7 +69,7 @@ def mean_settled(snapshots: Iterable[Mapping[str, bytes]], setup: Setup) -> Segm
 
 
 def plain_chips(chips: ChipTable, divisor: int, room: int) -> ChipTable:
-    """Return chips as scenes are, about as many pixels in a batch.
+    """Return chips as scenes are.
 
     Args:
         chips: Of training.
@@ -73,8 +77,9 @@ def plain_chips(chips: ChipTable, divisor: int, room: int) -> ChipTable:
         room: Side of a scene in pixels.
     """
     side = max(chips.size, min(LARGER * chips.size, room) // divisor * divisor)
+    batch = chips.batch if side == chips.size else math.ceil(chips.batch / FEWER)
     return ChipTable(
-        size=side, context=chips.context, batch=max(1, round(chips.batch * (chips.size / side) ** 2)),
+        size=side, context=chips.context, batch=batch,
         balance=chips.balance, rotate_deg=0.0, flips=False, sharp=1.0, scale=0.0, gain=0.0, band_gain=0.0,
         oversample=0.0,
     )  # fmt: skip
