@@ -35,7 +35,7 @@ LS.list = {
       const side = { validate: "held out", train: "trained on" }[scene.split] || "no labels";
       const found = scene.counts?.found === undefined ? "" : `, ${LS.plural(scene.counts.found, "polygon")}`;
       return LS.el("div", { role: "listitem" }, LS.el("button", { type: "button", class: "item", onclick: open },
-        LS.el("span", { class: "name" }, scene.id), LS.el("span", { class: "value" }, score), LS.el("span", { class: "soft" }, side + found)));
+        LS.el("span", { class: "name" }, scene.id), LS.el("span", { class: "value" }, score), LS.el("span", { class: "soft" }, (LS.manifest.runs.length > 1 ? `${LS.manifest.runs[LS.runOf(scene)].name}, ` : "") + side + found)));
     }
     const one = LS.classOf.get(row.class);
     const dot = LS.el("span", { class: "swatch", "aria-hidden": "true" });
