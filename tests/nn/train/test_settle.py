@@ -64,7 +64,8 @@ def test_settling_chips_are_pixels_of_the_scenes():
 def test_without_an_encoder_nothing_is_settled_unless_asked_for():
     assert setup_of(ONE).settle == 0
     assert setup_of(ONE.model_copy(update={"settle": 3})).settle == 3
-    assert setup_of(ONE, net=make_net(**LITE), chips=CHIPS).settle == 24
+    assert setup_of(ONE, net=make_net(**LITE), chips=CHIPS).settle == 0
+    assert setup_of(ONE, net=make_net(**LITE | {"weights": "x.pth"}), chips=CHIPS).settle == 24
     net = make_net()
     assert settled(net, setup_of(ONE)) is net
 

@@ -2,8 +2,8 @@
 
 Running statistics are those of chips whose colours were changed, and so small that half of what deep layers see is
 padding. Here they are the mean and the whole variance over chips as scenes are, of up to twice the side. Most of
-what that gains encoders comes from the unchanged colours; a plain U-Net loses by it (docs/few-labels.md). They follow
-from weights, scenes and seed alone, in every process the same.
+what that gains encoders with weights comes from the unchanged colours; networks that began with none lose by it
+(docs/few-labels.md). They follow from weights, scenes and seed alone, in every process the same.
 
 Source:
     Wu & Johnson (2021), arXiv:2105.07576, section 3.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from landscribe.core.grid import Window
 from landscribe.core.recipe import ChipTable, LossTable, ModelTable, ScheduleTable
+from landscribe.core.recipe.models import DRAWN
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.nn.device import Engine
 from landscribe.nn.network.bundle import ModelSpec, SegmentationNet, build_network
@@ -23,7 +24,7 @@ from landscribe.nn.train.ranks import Ranks
 
 ALONE = Ranks()
 SETTLE = 24
-"""Batches that networks with an encoder settle by."""
+"""Batches that networks settle by whose encoder began with weights."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ class Setup:
         wanted = self.schedule.settle
         if wanted is not None:
             return wanted
-        return 0 if self.net.spec.network.encoder is None else SETTLE
+        network = self.net.spec.network
+        return 0 if network.encoder is None or network.weights == DRAWN else SETTLE
 
     @property
     def keep(self) -> Window:
