@@ -39,7 +39,7 @@ LABELLED = 5
 """The first so many pictures come with labels; nobody has drawn anything on the others."""
 REVIEWED = ("s5", "s6")
 WIDTH, HEIGHT = 1280, 800
-SETTINGS = ("schedule.epochs=5", "schedule.steps=40", "network.filters=12", "network.depth=4")
+SETTINGS = ("schedule.epochs=5", "schedule.steps=40", "network.filters=16")
 QUICK = ("schedule.epochs=2", "schedule.steps=12", "network.filters=6", "network.depth=3")
 SMALLEST_M2 = 12.0
 GOOD = 0.75
