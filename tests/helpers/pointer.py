@@ -16,8 +16,9 @@ def go_to(page: Page, scene: str) -> None:
 def on_screen(page: Page, col: float, row: float) -> tuple[float, float]:
     """Return where a pixel of the scene is in the window."""
     script = (
-        f"(() => {{ const s = LS.here(), u = (s.extent[2] - s.extent[0]) / s.size[0];"
-        f" const [x, y] = LS.map.getPixelFromCoordinate([s.extent[0] + {col} * u, s.extent[3] - {row} * u]);"
+        f"(() => {{ const s = LS.here(), [left, bottom, right, top] = s.extent;"
+        f" const at = [left + {col} * (right - left) / s.size[0], top - {row} * (top - bottom) / s.size[1]];"
+        f" const [x, y] = LS.map.getPixelFromCoordinate(at);"
         f" const box = LS.byId('map').getBoundingClientRect(); return [box.left + x, box.top + y]; }})()"
     )
     x, y = page.evaluate(script)
