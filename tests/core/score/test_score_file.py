@@ -221,8 +221,10 @@ def keys_of(kind: Any, seen: set[Any]) -> Iterator[str]:
             yield from keys_of(hint, seen)
 
 
-OTHER_FILES = {"classes", "count", "mean", "names", "places", "scenes", "seed", "total", "what", "why"}
-"""Keys that run.json, tuned.json, split.json and others have too: seeing one says nothing."""
+OTHER_FILES = {
+    "classes", "count", "left_out", "mean", "names", "parts", "places", "scenes", "seed", "total", "truth", "what", "why",
+}  # fmt: skip
+"""Keys that run.json, tuned.json, split.json, maps and others have too: seeing one says nothing."""
 TUNED = {("report/panels.py", "jaccard"), ("report/panels.py", "low"), ("report/panels.py", "high")}
 """Where tuned.json is read, whose rows have such keys too."""
 

