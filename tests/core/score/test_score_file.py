@@ -222,7 +222,8 @@ def keys_of(kind: Any, seen: set[Any]) -> Iterator[str]:
 
 
 OTHER_FILES = {
-    "classes", "count", "left_out", "mean", "names", "parts", "places", "scenes", "seed", "total", "truth", "what", "why",
+    "classes", "count", "left_out", "mean", "names", "parts", "places", "scenes", "seed", "total", "truth", "what",
+    "why",
 }  # fmt: skip
 """Keys that run.json, tuned.json, split.json, maps and others have too: seeing one says nothing."""
 TUNED = {("report/panels.py", "jaccard"), ("report/panels.py", "low"), ("report/panels.py", "high")}

@@ -33,7 +33,7 @@ def test_what_is_clicked_becomes_labels_and_is_never_scored(tmp_path):
         assert (rows["verdict"] == "reject").sum() == told["said"][scene]["rejected"]
         # One that crosses itself is mended, and may come out as two.
         assert (rows["source"] == "drawn").sum() >= told["said"][scene]["drawn"]
-        corners = rows.loc[rows["source"] == "drawn"].geometry.map(lambda shape: len(shape.exterior.coords))
+        corners = rows.loc[rows["source"] == "drawn"].geometry.explode().map(lambda shape: len(shape.exterior.coords))
         assert (corners >= 4).all()  # no corner of a house went astray
     split = json.loads((tmp_path / "hour/runs/second/split.json").read_text())
     assert set(said) <= set(split["train"])
