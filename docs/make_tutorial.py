@@ -105,7 +105,7 @@ def correct(page: Page, scene: str, found: gpd.GeoSeries, truth: gpd.GeoSeries) 
         truth: Houses, in pixels.
     """
     go_to(page, scene)
-    done = {"rejected": 0, "drawn": 0}
+    done = {"rejected": 0, "drawn": 0, "drawn_px": 0}
     found = gpd.GeoSeries(shapely.make_valid(found.values))
     for shape in found:
         if _alike(shape, truth).max(initial=0) < GOOD:
@@ -120,6 +120,7 @@ def correct(page: Page, scene: str, found: gpd.GeoSeries, truth: gpd.GeoSeries) 
             draw(page, *list(house.simplify(0.5).exterior.coords)[:-1])
             key(page, "Escape")
             done["drawn"] += 1
+            done["drawn_px"] += round(house.area)
     key(page, "i")
     page.until("LS.edit.mode === 'looked'")
     right, bottom = SPEC.width - 2, SPEC.height - 2

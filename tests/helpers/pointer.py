@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from browser import Page
+
+NEAR = 6.0
+"""Pixels of the screen; the map takes a click within 5 of such a corner for the end."""
 
 
 def go_to(page: Page, scene: str) -> None:
     page.evaluate(f"LS.view.goScene(LS.manifest.scenes.findIndex((s) => s.id === '{scene}'), {{ instant: true }})")
     page.until(f"LS.here().id === '{scene}' && LS.edit.book(LS.here()).told && !LS.map.getView().getAnimating()")
+    page.evaluate("LS.map.renderSync()")  # where pixels are is known of the last picture alone
     page.evaluate("LS.vector.load()")
 
 
@@ -46,8 +51,16 @@ def choose(page: Page, col: float, row: float) -> None:
 
 
 def draw(page: Page, *corners: tuple[float, float]) -> None:
-    """Click around and end by Enter: two quick clicks at one place would zoom."""
+    """Click around and end by Enter: two quick clicks at one place would zoom.
+
+    A click near the first or the last corner ends a polygon, so corners there are left out.
+    """
+    first = last = None
     for col, row in corners:
+        at = on_screen(page, col, row)
+        if first is not None and min(math.dist(at, first), math.dist(at, last)) <= NEAR:
+            continue
+        first, last = first or at, at
         click(page, col, row)
         time.sleep(0.3)
     page.press("Enter", 13)

@@ -22,7 +22,7 @@ _counts: dict[str, int] = {}
 FAULTS = {
     "half is written": ("write", 0, (0,)),
     "no space": ("write", errno.ENOSPC, (4, 5)),
-    "bad disk": ("sync", errno.EIO, (0, 3, 4, 5)),  # 0: of a folder, whose name is there already
+    "bad disk": ("sync", errno.EIO, (3, 4, 5)),
     "interrupted": ("open", errno.EINTR, (0, 4)),
     "no more open files": ("open", errno.EMFILE, (0, 4, 5)),
     "the clock goes back": ("clock", 0, (0,)),

@@ -22,7 +22,7 @@ from landscribe.io.names import safe_name
 from landscribe.io.run.runs import Run
 from landscribe.io.safety import require_output
 from landscribe.io.vector.ogr import write_ogr
-from landscribe.io.vector.styles import embed_style
+from landscribe.io.vector.styles import embed_style, outline_qml
 
 SUGGESTED = "suggested.json"
 FORMAT, LAYER = 1, "windows"
@@ -190,14 +190,8 @@ def _write(target: Path, rows: Sequence[SuggestedWindow], scenes: Mapping[str, G
 
 def _style(label: str) -> str:
     """Return a style of QGIS: outlines with the value of a column in each."""
-    root = Xml.Element("qgis", {"version": "3.28", "styleCategories": "Symbology|Labeling", "labelsEnabled": "1"})
-    renderer = Xml.SubElement(root, "renderer-v2", {"type": "singleSymbol", "symbollevels": "0"})
-    symbol = Xml.SubElement(Xml.SubElement(renderer, "symbols"), "symbol", {"type": "fill", "name": "0", "alpha": "1"})
-    layer = Xml.SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1", "locked": "0", "pass": "0"})
-    options = Xml.SubElement(layer, "Option", {"type": "Map"})
-    for name, value in _LINE.items():
-        Xml.SubElement(options, "Option", {"name": name, "value": value, "type": "QString"})
-        Xml.SubElement(layer, "prop", {"k": name, "v": value})
+    root = outline_qml(_LINE, "Symbology|Labeling")
+    root.set("labelsEnabled", "1")
     settings = Xml.SubElement(Xml.SubElement(root, "labeling", {"type": "simple"}), "settings")
     shown = {"fieldName": label, "fontSize": "12", "textColor": _COLOUR, "fontWeight": "75"}
     text = Xml.SubElement(settings, "text-style", shown)

@@ -11,7 +11,7 @@ from landscribe.core.legend import Legend
 from landscribe.io.atomic import atomic_path
 from landscribe.io.review.review import ACCEPT, FEATURES, LOOKED, REJECT, UNSEEN, Review
 from landscribe.io.vector.ogr import write_ogr
-from landscribe.io.vector.styles import embed_style, make_qml
+from landscribe.io.vector.styles import embed_style, make_qml, outline_qml
 
 OFFERED = {"not looked at": UNSEEN, "accept": ACCEPT, "reject": REJECT}
 """What the form of QGIS shows -> what is kept."""
@@ -71,14 +71,7 @@ def _by_verdict(style: str) -> str:
 
 def _outline() -> str:
     """Return a style of dashed outlines, which hide nothing."""
-    root = Xml.Element("qgis", {"version": "3.28", "styleCategories": "Symbology"})
-    renderer = Xml.SubElement(root, "renderer-v2", {"type": "singleSymbol", "symbollevels": "0"})
-    symbol = Xml.SubElement(Xml.SubElement(renderer, "symbols"), "symbol", {"type": "fill", "name": "0", "alpha": "1"})
-    layer = Xml.SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1", "locked": "0", "pass": "0"})
-    options = Xml.SubElement(layer, "Option", {"type": "Map"})
-    for name, value in _OUTLINE.items():
-        Xml.SubElement(options, "Option", {"name": name, "value": value, "type": "QString"})
-        Xml.SubElement(layer, "prop", {"k": name, "v": value})
+    root = outline_qml(_OUTLINE, "Symbology")
     return f"{_HEAD}\n{Xml.tostring(root, encoding='unicode')}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree as Xml
@@ -114,6 +115,25 @@ def _fill(layer: Xml.Element, colour: str) -> None:
         "outline_width_unit": "MM",
         "joinstyle": "bevel",
     }
+    _add_options(layer, options)
+
+
+def outline_qml(options: Mapping[str, str], categories: str) -> Xml.Element:
+    """Return a style of QGIS with one symbol for all, to be added to.
+
+    Args:
+        options: Of the symbol's only layer, a simple fill.
+        categories: What of a layer the style speaks of, as QGIS names it.
+    """
+    root = Xml.Element("qgis", {"version": "3.28", "styleCategories": categories})
+    renderer = Xml.SubElement(root, "renderer-v2", {"type": "singleSymbol", "symbollevels": "0"})
+    symbol = Xml.SubElement(Xml.SubElement(renderer, "symbols"), "symbol", {"type": "fill", "name": "0", "alpha": "1"})
+    layer = Xml.SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1", "locked": "0", "pass": "0"})
+    _add_options(layer, options)
+    return root
+
+
+def _add_options(layer: Xml.Element, options: Mapping[str, str]) -> None:
     table = Xml.SubElement(layer, "Option", {"type": "Map"})
     for name, value in options.items():
         Xml.SubElement(table, "Option", {"name": name, "value": value, "type": "QString"})

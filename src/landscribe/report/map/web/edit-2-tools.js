@@ -163,7 +163,8 @@ Object.assign(LS.edit, {
     LS.emit("tools");
   },
   drawing(type, act) {
-    const draw = new ol.interaction.Draw({ source: this.pen.getSource(), type, style: this.penStyle(), stopClick: true });
+    // A click that close to the first or the last corner ends it; small details must not.
+    const draw = new ol.interaction.Draw({ source: this.pen.getSource(), type, style: this.penStyle(), stopClick: true, snapTolerance: 5 });
     draw.on("drawend", (event) => {
       const geometry = event.feature.getGeometry();
       setTimeout(() => { this.pen.getSource().clear(); act(geometry); }, 0);
