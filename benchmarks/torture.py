@@ -1,8 +1,9 @@
 """What a run folder is put through: flipped bytes, kills, processes at once, faults; compared with an unharmed run.
 
-    python benchmarks/torture.py [--flips 100] [--kills 200] [--pairs 20] [--faults 100] [--seed 0]
+    python benchmarks/torture.py [--flips 100] [--kills 200] [--pairs 20] [--faults 100] [--seed 0] [--jobs 2]
 
-Processes at once have a run of 40 scenes, the others one of 5. Faults are calls of the C library that fail or do half
+Processes at once have a run of 40 scenes, the others one of 5. Each trial is dealt to one of the jobs, which have
+folders of their own and whose commands compute with one thread. Faults are calls of the C library that fail or do half
 of what they should, in any process and library (`tests/helpers/system_faults.c`; needs gcc). Every line says what was
 tried and how often it came out right; the exit code is 1 where something did not.
 """
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import rasterio
@@ -42,6 +44,7 @@ symmetries = 1
 threshold = { default = 0.3 }
 """
 COMMAND = (sys.executable, "-m", "landscribe")
+ENV = os.environ | {"OMP_NUM_THREADS": "1"}
 READERS = (
     ("prepared/*/sensors/RGB.tif", "predict", ("predict",)),
     ("prepared/*/sensors/M.tif", "predict", ("predict",)),
@@ -86,7 +89,7 @@ def digests(run: Path) -> dict[str, str]:
 
 def landscribe(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command."""
-    return subprocess.run([*COMMAND, *arguments], cwd=home, capture_output=True, text=True, check=False)
+    return subprocess.run([*COMMAND, *arguments], cwd=home, env=ENV, capture_output=True, text=True, check=False)
 
 
 def flip(path: Path, dice: random.Random) -> int:
@@ -100,10 +103,10 @@ def flip(path: Path, dice: random.Random) -> int:
     return position
 
 
-def flips(home: Path, count: int, dice: random.Random) -> int:
+def flips(home: Path, numbers: range, dice: random.Random) -> int:
     """Flip a byte of a finished run, run the stage that reads it, and count how often it was named with exit code 6."""
     found = 0
-    for number in range(count):
+    for number in numbers:
         pattern, stage, forgotten = READERS[number % len(READERS)]
         run = home / "flipped"
         shutil.rmtree(run, ignore_errors=True)
@@ -132,9 +135,9 @@ def _is_read(run: Path, path: Path, stage: str) -> bool:
     ).exists()
 
 
-def kills(home: Path, count: int, dice: random.Random, reference: dict[str, str]) -> int:
+def kills(home: Path, numbers: range, dice: random.Random) -> int:
     """Kill runs at random moments, a few times each, finish them, and count the kills that harmed nothing."""
-    right = done = 0
+    right, done, count, reference = 0, 0, len(numbers), digests(home / "run")
     whole_s = 1.2 * _seconds(home, "timed")
     while done < count:
         run = home / "killed"
@@ -142,7 +145,7 @@ def kills(home: Path, count: int, dice: random.Random, reference: dict[str, str]
         here = min(count - done, 10)
         for _ in range(here):
             with subprocess.Popen(
-                [*COMMAND, "run", "r.toml", "--run", "killed"], cwd=home, stdout=subprocess.DEVNULL,
+                [*COMMAND, "run", "r.toml", "--run", "killed"], cwd=home, env=ENV, stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             ) as process:  # fmt: skip
                 time.sleep(2 + dice.random() * (whole_s - 2) / 3)
@@ -162,15 +165,15 @@ def _seconds(home: Path, name: str) -> float:
     return time.monotonic() - begin
 
 
-def pairs(home: Path, count: int, together: int, reference: dict[str, str]) -> int:
+def at_once(home: Path, numbers: range, together: int) -> int:
     """Start several processes on one new run folder, and count how often the run came out as that of one process."""
-    right = 0
-    for _ in range(count):
+    right, reference = 0, digests(home / "run")
+    for _ in numbers:
         run = home / "shared"
         shutil.rmtree(run, ignore_errors=True)
         command = [*COMMAND, "run", "r.toml", "--run", "shared"]
         processes = [
-            subprocess.Popen(command, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            subprocess.Popen(command, cwd=home, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             for _ in range(together)
         ]
         said = [process.communicate()[1] for process in processes]
@@ -191,7 +194,7 @@ def same_pixels(one: Path, other: Path) -> bool:
         return bool((first.read() == second.read()).all())
 
 
-def faults(home: Path, count: int, dice: random.Random) -> int:
+def faults(home: Path, numbers: range, dice: random.Random) -> int:
     """Let one call of a command go wrong, then repeat the command; count documented ends after which all is as it was.
 
     The commands are a whole run that trains for tuning too, then `tune` and `submit` of one that is finished.
@@ -212,13 +215,13 @@ def faults(home: Path, count: int, dice: random.Random) -> int:
         shutil.copytree(home / f"before {command}", run)
         counter.write_bytes(bytes(8))
         named = {"ROOT": run, "CALL": call, "KIND": kind, "AT": at, "COUNT": counter}
-        env = os.environ | {"LD_PRELOAD": str(shim)} | {f"FAULT_{name}": str(value) for name, value in named.items()}
+        env = ENV | {"LD_PRELOAD": str(shim)} | {f"FAULT_{name}": str(value) for name, value in named.items()}
         full = [*COMMAND, command, "t.toml", "--run", "faulty"]
         return subprocess.run(full, cwd=home, env=env, capture_output=True, text=True, check=False)
 
     calls: dict[tuple[str, str], int] = {}
     right = 0
-    for number in range(count):
+    for number in numbers:
         call, kind = FAULTS[number % len(FAULTS)]
         command = ("run", "tune", "run", "submit", "run")[number // len(FAULTS) % 5]
         if (call, command) not in calls:
@@ -242,7 +245,7 @@ def faults(home: Path, count: int, dice: random.Random) -> int:
 
 def unharmed(home: Path, scenes: int) -> Path:
     """Make a world of so many scenes and a finished run of it, `run`; return the folder of both."""
-    home.mkdir()
+    home.mkdir(parents=True)
     (home / "r.toml").write_text(RECIPE)
     size = ("--height", "157", "--width", "173", "--unlabelled", str(scenes // 5))
     for arguments in (("world", "world", "--scenes", str(scenes), *size), ("run", "r.toml", "--run", "run")):
@@ -255,23 +258,29 @@ def unharmed(home: Path, scenes: int) -> Path:
 def main() -> None:
     """Do what was asked for."""
     parser = argparse.ArgumentParser()
-    for name, default in (("flips", 100), ("kills", 200), ("pairs", 20), ("faults", 100), ("seed", 0)):
+    for name, default in (("flips", 100), ("kills", 200), ("pairs", 20), ("faults", 100), ("seed", 0), ("jobs", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)
     asked = parser.parse_args()
-    dice, wrong = random.Random(asked.seed), 0
-    with tempfile.TemporaryDirectory() as folder:
-        few, many = (unharmed(Path(folder) / str(scenes), scenes) for scenes in (5, 40))
-        for what, count, work in (
-            ("flipped bytes found", asked.flips, lambda n: flips(few, n, dice)),
-            ("kills, finished bit for bit", asked.kills, lambda n: kills(few, n, dice, digests(few / "run"))),
-            ("faults, finished bit for bit", asked.faults, lambda n: faults(few, n, dice)),
-            ("two processes at once", asked.pairs, lambda n: pairs(many, n, 2, digests(many / "run"))),
-            ("four processes at once", asked.pairs, lambda n: pairs(many, n, 4, digests(many / "run"))),
+    wrong, start = 0, time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(asked.jobs) as pool:
+        few, many = (
+            list(pool.map(lambda job, n=scenes: unharmed(Path(folder) / f"{n}-{job}", n), range(asked.jobs)))
+            for scenes in (5, 40)
+        )
+        for what, count, homes, work in (
+            ("flipped bytes found", asked.flips, few, flips),
+            ("kills, finished bit for bit", asked.kills, few, kills),
+            ("faults, finished bit for bit", asked.faults, few, faults),
+            ("two processes at once", asked.pairs, many, lambda home, numbers, _: at_once(home, numbers, 2)),
+            ("four processes at once", asked.pairs, many, lambda home, numbers, _: at_once(home, numbers, 4)),
         ):
             begin = time.monotonic()
-            right = work(count) if count else 0
+            dealt = [range(job, count, asked.jobs) for job in range(asked.jobs)]
+            dice = [random.Random(f"{asked.seed} {what} {job}") for job in range(asked.jobs)]
+            right = sum(pool.map(work, homes, dealt, dice)) if count else 0
             wrong += count - right
             print(f"{what}: {right} of {count}, {time.monotonic() - begin:.0f} s", flush=True)
+    print(f"all: {time.monotonic() - start:.0f} s")
     sys.exit(bool(wrong))
 
 
