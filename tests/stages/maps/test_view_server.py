@@ -150,6 +150,21 @@ def test_the_page_tells_what_there_is_and_its_policy_lets_nothing_else_in(client
     assert extent[1] <= bottom < top <= extent[3]
 
 
+def test_the_worst_are_those_with_most_ground_invented_or_missed_where_it_was_held_out(client):
+    manifest, found = manifest_of(client), client.values("/p/a/0/found")
+    rows = manifest["worst"]
+    assert {row["scene"] for row in rows} == {0}
+    assert [row["area"] for row in rows] == sorted((row["area"] for row in rows), reverse=True)
+    # The last house has no label: 140 x 120 pixels of half a metre. What labels call a house 4 x 3 pixels aside is
+    # missed by a strip on two sides.
+    first, missed = rows[0], [row for row in rows if row["kind"] == "truth"]
+    assert (first["why"], first["class"], first["area"]) == ("invented", 5, 4200)
+    assert found["area"][found["id"].index(first["id"])] == 4200
+    assert len(missed) == 4
+    assert max(row["area"] for row in missed) == pytest.approx(0.25 * (4 * 130 + 3 * 120 - 12), rel=0.35)
+    assert all("id" not in row for row in missed)
+
+
 def test_tiles_are_the_prepared_pixels(client, made_run):
     """At the finest level a tile has the raster's own pixels, stretched alike in all of them."""
     _, body, headers = client.ask("/t/a/0/picture/2/1/0?v=1,1,1")

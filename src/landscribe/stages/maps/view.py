@@ -15,7 +15,7 @@ from landscribe.io.review.found import FOLDER
 from landscribe.io.run.runs import Run
 from landscribe.report.map.page import render_shell
 from landscribe.stages.maps._guard import Guard
-from landscribe.stages.maps._lists import least_certain
+from landscribe.stages.maps._lists import fill_lists
 from landscribe.stages.maps._manifest import served_manifest
 from landscribe.stages.maps._owner import editing
 from landscribe.stages.maps._routes import Routes
@@ -81,8 +81,7 @@ def serve(folders: Sequence[Path], *, port: int | None = None, who: str = "") ->
         site = Site(shown, places, legends, read_only)
         stack.callback(site.tiler.handles.close)
         stack.callback(site.fold, now=True)
-        counts = {k: row["counts"].get("found", 0) for k, row in enumerate(manifest["scenes"])}
-        manifest["least_certain"] = least_certain(site, counts)
+        fill_lists(site, manifest)
         guard = Guard()
         manifest["server"] = {"token": guard.token, "can_edit": len(read_only) < len(runs), "read_only": read_only}
         page, policy = render_shell(manifest, edit=True)

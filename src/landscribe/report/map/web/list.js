@@ -38,8 +38,8 @@ LS.list = {
         LS.el("span", { class: "name" }, scene.id), LS.el("span", { class: "value" }, score), LS.el("span", { class: "soft" }, (LS.manifest.runs.length > 1 ? `${LS.manifest.runs[LS.runOf(scene)].name}, ` : "") + side + found)));
     }
     const one = LS.classOf.get(row.class);
-    const dot = LS.el("span", { class: "swatch", "aria-hidden": "true" });
-    dot.style.background = one?.colour || "transparent";
+    const dot = one ? LS.el("span", { class: "swatch", "aria-hidden": "true" }) : "";
+    if (one) dot.style.background = one.colour;
     const unit = LS.manifest.frames[scene.frame].unit;
     const value = row.why === "unsure" ? LS.share(row.score) : row.area !== undefined ? LS.areaText(row.area, unit) : LS.short(row.score ?? 0);
     return LS.el("div", { role: "listitem" }, LS.el("button", { type: "button", class: "item", onclick: open },
