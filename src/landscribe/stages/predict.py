@@ -28,6 +28,7 @@ from landscribe.io.models.formulas import FORMULA, Formula, read_formula
 from landscribe.io.models.model_files import DESCRIPTION, model_folders, read_model
 from landscribe.io.models.ranges import CAUTION, Ranges, cautions_of, outside_of
 from landscribe.io.project import Progress, Project, StageResult, make_items, silent, use_models
+from landscribe.io.project.leftovers import leave_only
 from landscribe.io.project.splits import split_of
 from landscribe.io.raster.geotiff import write_probabilities
 from landscribe.io.run.kept_tiles import open_tiles
@@ -155,10 +156,18 @@ def predict(project: Project, run: Run, progress: Progress = silent, *, models: 
     done = run.records("predict")
     result.notes += [line for i in scene_ids if i in done for line in cautions_of(done[i])]
     plain = project.recipe.predict
-    if table != plain and models is None:  # views were tuned: `score` compares with what the recipe says
-        scored = [i for i in split.validate if i in scene_ids]
+    tuned = table != plain and models is None
+    scored = [i for i in split.validate if i in scene_ids] if tuned else []
+    folds = () if models else split.folds
+    for stage, wanted in (
+        ("predict", scene_ids),
+        (UNTUNED_PROBABILITY, scored),
+        (OUT_OF_FOLD, [i for left_out in folds for i in left_out]),
+    ):
+        result.notes += leave_only(run, stage, wanted)
+    if tuned:  # views were tuned: `score` compares with what the recipe says
         result.add(predict_by(plain, UNTUNED_PROBABILITY, scored, lambda i: run.untuned(i, ".tif")), "untuned")
-    for number, left_out in enumerate(() if models else split.folds, start=1):
+    for number, left_out in enumerate(folds, start=1):
         result.add(_predict_fold(project, run, number, left_out, progress), OUT_OF_FOLD)
     return result
 

@@ -23,6 +23,7 @@ from landscribe.core.trace.classes import BLOCK_ROWS
 from landscribe.errors import DataError, IntegrityError
 from landscribe.io.models.ranges import cautions_of
 from landscribe.io.project import Progress, Project, StageResult, make_items, silent
+from landscribe.io.project.leftovers import leave_only
 from landscribe.io.project.splits import split_of
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.runs import COMBINED, Made, Record, Run, make_item, make_key
@@ -66,12 +67,16 @@ def vectorize(project: Project, run: Run, progress: Progress = silent) -> StageR
     predicted = run.require("predict")
     recipe = effective_recipe(project.recipe, run)
     result = _make_features(project, run, recipe, "vectorize", predicted, progress)
+    result.notes += leave_only(run, "vectorize", predicted)
     kept = [i for i in predicted if i not in result.failed]
     result.notes += _combine(project, run, kept, {i: cautions_of(predicted[i]) for i in kept})
+    scored: dict[str, Record] = {}
     if recipe != project.recipe and project.recipe.tune.folds:
         same_views = recipe.predict == project.recipe.predict
         found = predicted if same_views else run.records(UNTUNED_PROBABILITY)
         scored = {i: found[i] for i in split_of(project, run).validate if i in found}
+    result.notes += leave_only(run, UNTUNED_FEATURES, scored)
+    if scored:
         result.add(_make_features(project, run, project.recipe, UNTUNED_FEATURES, scored, progress), "untuned")
     return result
 
