@@ -92,3 +92,14 @@ def test_where_one_scene_has_no_data_the_other_owns(home: Path) -> None:
     house = gpd.read_file(home / "houses.gpkg").geometry[3]  # the left scene lies deeper there, and is blind
     (match,) = found.geometry[found.intersects(house.buffer(-0.1))]
     assert match.symmetric_difference(house).area < 1e-3
+
+
+def test_priority_says_whose_word_counts(home: Path) -> None:
+    (home / "r.toml").write_text(RECIPE + '[mosaic]\npriority = ["r*", "front"]\n')
+    found, notes, _, _ = features_of(home)
+    assert found["scene"].tolist().count("right") == 4  # all but the first, which it does not show whole
+    assert len(found) == len(HOUSES)
+    assert any("mosaic.priority names 'front', and no scene is called so" in note for note in notes)
+    (home / "r.toml").write_text(RECIPE + '[mosaic]\npriority = ["left"]\n')
+    found, _, _, _ = features_of(home)  # of the same run: the map is made anew
+    assert found["scene"].tolist().count("left") == 3  # it shows one pixel of the fourth

@@ -16,7 +16,7 @@ from landscribe.core.arrays import AnyArray
 from landscribe.core.features import join_features
 from landscribe.core.grid import Window
 from landscribe.core.legend import Legend
-from landscribe.core.mosaic import as_one_map
+from landscribe.core.mosaic import one_map
 from landscribe.core.recipe import Recipe, VectorizeTable
 from landscribe.core.rules.polygonize import polygonize
 from landscribe.core.trace.classes import BLOCK_ROWS
@@ -158,14 +158,23 @@ def _combine(project: Project, run: Run, scene_ids: list[str], cautions: Mapping
     """Write the GeoPackages for the eye, unless they are up to date; return what is to be said of them."""
     made = run.records("vectorize")
     classes = [(c.id, c.name, c.colour) for c in project.legend]
-    key = make_key(FORMAT, features={i: made[i].outputs for i in scene_ids}, legend=classes, cautions=cautions)
-    record, _ = make_item(run, MAP, "all", key, lambda: _write_map(project.legend, run, scene_ids, cautions))
-    return list(record.notes)
+    mosaic = project.recipe.mosaic
+    key = make_key(
+        FORMAT,
+        features={i: made[i].outputs for i in scene_ids},
+        legend=classes,
+        cautions=cautions,
+        mosaic=mosaic.model_dump(mode="json"),
+    )
+    record, _ = make_item(run, MAP, "all", key, lambda: _write_map(project, run, scene_ids, cautions))
+    unused = [f"mosaic.priority names {pattern!r}, and no scene is called so" for pattern in mosaic.unused(scene_ids)]
+    return [*record.notes, *unused]
 
 
-def _write_map(legend: Legend, run: Run, scene_ids: list[str], cautions: Mapping[str, list[str]]) -> Made:
+def _write_map(project: Project, run: Run, scene_ids: list[str], cautions: Mapping[str, list[str]]) -> Made:
     # One GeoPackage of all scenes of a georeferenced project. Pictures without georeference all lie at the origin, so
     # each of them gets its own file instead.
+    legend = project.legend
     features = {i: read_own(run.checked(run.features(i))) for i in scene_ids}
     frames = {str(frame.crs) for frame in features.values()}
     with_frame = {i: f for i, f in features.items() if not _is_picture(run, i)}
@@ -180,7 +189,8 @@ def _write_map(legend: Legend, run: Run, scene_ids: list[str], cautions: Mapping
         said = "; ".join(line for i in with_frame for line in cautions[i])
         together, counts = join_features(parts, crs), Counter[str]()
         if all(f.crs is not None for f in with_frame.values()):
-            together, counts = as_one_map(parts, sheets_of(run, list(with_frame), crs or CRS.from_epsg(4326)))
+            sheets = sheets_of(run, list(with_frame), crs or CRS.from_epsg(4326), project.recipe.mosaic)
+            together = join_features(one_map(parts.__getitem__, sheets, counts), parts[0].crs)
         written.append(run.path("features", COMBINED))
         write_features(written[-1], together, legend=legend, caution=said)
         notes = [f"{COMBINED}: {n} polygons {reason}" for reason, n in counts.items() if n]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+
 import geopandas as gpd
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from shapely.geometry import Polygon, box
 
 from landscribe.core.features import empty_features, make_features
 from landscribe.core.legend import LandClass
-from landscribe.core.mosaic import JOINED, TWICE, Sheet, as_one_map, overlapping
+from landscribe.core.mosaic import JOINED, TWICE, Sheet, as_one_map, one_map, overlapping
 
 UTM = CRS.from_epsg(32633)
 HOUSE, ROAD = LandClass(1, "house", "#AA0000"), LandClass(2, "road", "#333333")
@@ -161,3 +164,43 @@ def test_scenes_without_a_polygon_still_lie_somewhere(second: Polygon) -> None:
     assert len(found) == 0
     assert found.crs == UTM
     assert not any(counts.values())
+
+
+def test_the_smaller_rank_owns_however_deep_the_other_lies() -> None:
+    house = box(82, 40, 90, 50)  # far deeper in the left one
+    parts = [seen("a", LEFT, house), seen("b", RIGHT, house)]
+    for ranks, owner in (((0, 0), "a"), ((1, 0), "b"), ((0, 1), "a")):
+        sheets = [replace(sheet(frame), rank=rank) for frame, rank in zip((LEFT, RIGHT), ranks, strict=True)]
+        found, _ = as_one_map(parts, sheets)
+        assert found["scene"].tolist() == [owner]
+        assert found["area"].tolist() == [80.0]
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.permutations(range(12)))
+def test_scenes_come_in_any_order_and_only_those_that_wait_are_held(order: list[int]) -> None:
+    """A road through all tiles of a row, and a house within each."""
+    frames = [box(50 * (k % 6), 50 * (k // 6), 50 * (k % 6) + 50, 50 * (k // 6) + 50) for k in order]
+    shapes = [box(7, 20, 293, 24), box(31, 45, 36, 61)] + [box(50 * k + 9, 70, 50 * k + 17, 79) for k in range(6)]
+    parts = [seen(str(k), frame, *shapes) for k, frame in zip(order, frames, strict=True)]
+    found, counts = as_one_map(parts, [sheet(frame) for frame in frames])
+    assert sorted(shapely.area(found.geometry)) == pytest.approx(sorted(shape.area for shape in shapes))
+    assert counts[JOINED] == 8
+    for shape in shapes:
+        assert sum(g.symmetric_difference(shape).area < 1e-6 for g in found.geometry) == 1
+
+
+def test_what_no_scene_to_come_touches_is_handed_out() -> None:
+    frames = [box(50 * k, 0, 50 * k + 50, 50) for k in range(23)]
+    houses = [box(50 * k + 40, 10, 50 * k + 57, 23) for k in range(22)]
+    asked: list[int] = []
+
+    def read(k: int) -> gpd.GeoDataFrame:
+        asked.append(k)
+        return seen(f"{k:02}", frames[k], *houses)
+
+    found = one_map(read, [sheet(frame) for frame in frames], Counter())
+    lots = [(asked[-1], lot["scene"].tolist()) for lot in found]
+    assert asked == list(range(23))
+    # A piece in the next scene might have gone on into the one after it.
+    assert lots == [(k + 2, [f"{k:02}"]) for k in range(20)] + [(22, ["20", "21"])]

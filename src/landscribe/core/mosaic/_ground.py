@@ -26,6 +26,8 @@ class Sheet:
     """Length of a pixel in units of that CRS."""
     valid: BaseGeometry | None = None
     """Ground with data; None where all of it has."""
+    rank: int = 0
+    """Of two that show the same ground, the one of the smaller rank owns it, however deep the point lies."""
 
 
 def overlapping(sheets: Sequence[Sheet]) -> frozenset[int]:
@@ -46,20 +48,33 @@ def neighbours(sheets: Sequence[Sheet]) -> list[tuple[int, int]]:
     return sorted((int(i), int(j)) for i, j in zip(first, second, strict=True) if i < j)
 
 
-def lost_ground(sheets: Sequence[Sheet], pairs: Iterable[tuple[int, int]]) -> list[BaseGeometry | None]:
-    """Return of each scene the ground that others own; None where that is nothing."""
-    lost: list[list[BaseGeometry]] = [[] for _ in sheets]
+def by_scene(pairs: Iterable[tuple[int, int]], count: int) -> list[list[int]]:
+    """Return of each of `count` scenes those that overlap or meet it, in order."""
+    beside: list[list[int]] = [[] for _ in range(count)]
     for i, j in pairs:
-        first, second = sheets[i], sheets[j]
-        both = _both(first, second)
-        if both is None:
+        beside[i].append(j)
+        beside[j].append(i)
+    return [sorted(others) for others in beside]
+
+
+def lost_ground(sheets: Sequence[Sheet], k: int, beside: Iterable[int]) -> BaseGeometry | None:
+    """Return the ground of a scene that others own; None where that is nothing.
+
+    Args:
+        sheets: All scenes. Where two of one rank lie equally deep, the first owns.
+        k: The scene.
+        beside: Those that overlap or meet it.
+    """
+    lost: list[BaseGeometry] = []
+    for j in beside:
+        own, other = sheets[k], sheets[j]
+        both = _both(own, other)
+        if both is None or own.rank < other.rank:
             continue
-        of_second = _deeper(second.footprint, first.footprint, both)
-        of_first = _deeper(first.footprint, second.footprint, both, or_equal=True)
-        lost[i].append(of_second if second.valid is None else of_second.intersection(second.valid))
-        lost[j].append(of_first if first.valid is None else of_first.intersection(first.valid))
-    united = [shapely.union_all(parts) if parts else None for parts in lost]
-    return [None if gone is None or gone.is_empty else gone for gone in united]
+        theirs = both if other.rank < own.rank else _deeper(other.footprint, own.footprint, both, or_equal=j < k)
+        lost.append(theirs if other.valid is None else theirs.intersection(other.valid))
+    gone = shapely.union_all(lost) if lost else None
+    return None if gone is None or gone.is_empty else gone
 
 
 def _deeper(deep: Polygon, other: Polygon, both: BaseGeometry, *, or_equal: bool = False) -> BaseGeometry:

@@ -34,6 +34,7 @@ from landscribe.core.recipe.models import (
     ScheduleTable,
     StageTable,
 )
+from landscribe.core.recipe.mosaic import MosaicTable
 from landscribe.core.recipe.polygons import (
     AreaTable,
     LengthTable,
@@ -67,6 +68,7 @@ __all__ = [
     "LimitsTable",
     "LossTable",
     "ModelTable",
+    "MosaicTable",
     "Name",
     "Names",
     "NetworkTable",
@@ -128,6 +130,7 @@ class Recipe(BaseModel, frozen=True, extra="forbid", strict=True):
     tune: TuneTable = TuneTable()
     vectorize: VectorizeTable = VectorizeTable()
     rules: tuple[RuleTable, ...] = ()
+    mosaic: MosaicTable = MosaicTable()
     submit: SubmitTable = SubmitTable()
     limits: LimitsTable = LimitsTable()
     validation: ValidateTable = Field(default=ValidateTable(), alias="validate")

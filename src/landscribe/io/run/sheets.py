@@ -14,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.grid import STRIP_ROWS, Grid
 from landscribe.core.mosaic import Sheet, overlapping
+from landscribe.core.recipe import MosaicTable
 from landscribe.core.trace import trace
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.runs import Run
@@ -22,20 +23,22 @@ MOST_MASK_PX = 2048
 """Pixels of the longer side, at most, by which it is looked where a scene has data."""
 
 
-def sheets_of(run: Run, scene_ids: Sequence[str], crs: CRS) -> list[Sheet]:
+def sheets_of(run: Run, scene_ids: Sequence[str], crs: CRS, mosaic: MosaicTable) -> list[Sheet]:
     """Return where predicted scenes lie on the map of all, and where those that overlap have data.
 
     Args:
         run: The run folder.
         scene_ids: Predicted scenes with a CRS, in the order in which they own ground that is equally deep in two.
         crs: Of the map.
+        mosaic: Says which of them own before others.
     """
     sheets, grids = [], {}
     for scene_id in scene_ids:
         with open_raster(run.probability(scene_id)) as raster:
             grid = grids[scene_id] = raster.info.grid
         footprint = _to(grid.footprint, grid, crs)
-        sheets.append(Sheet(footprint, math.sqrt(footprint.area / (grid.height * grid.width))))
+        pixel = math.sqrt(footprint.area / (grid.height * grid.width))
+        sheets.append(Sheet(footprint, pixel, rank=mosaic.rank(scene_id)))
     for k in sorted(overlapping(sheets)):
         valid = _valid_ground(run.probability(scene_ids[k]))
         sheets[k] = replace(sheets[k], valid=None if valid is None else _to(valid, grids[scene_ids[k]], crs))
