@@ -40,8 +40,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         OSError: If the disk is full or the folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    owner = f"{_machine()}-{os.getpid()}-{_begun(os.getpid())}-{uuid.uuid4().hex[:12]}"
-    temporary = path.with_name(f"{PARTIAL_PREFIX}{owner}-{path.name[-KEPT_LETTERS:]}")
+    temporary = path.with_name(f"{PARTIAL_PREFIX}{this_owner()}-{uuid.uuid4().hex[:12]}-{path.name[-KEPT_LETTERS:]}")
     _require_writable(path.parent)
     try:
         yield temporary
@@ -95,12 +94,24 @@ def is_abandoned(partial: Path) -> bool:
     owned = _OWNED.match(partial.name)
     if owned is None:
         return True  # as older versions called them
-    if owned["machine"] != _machine():
+    alive = owner_is_alive(f"{owned['machine']}-{owned['pid']}-{owned['begun']}")
+    if alive is None:
         try:
             return time.time() - partial.stat().st_mtime > DAY_S
         except FileNotFoundError:
             return False
-    return _begun(int(owned["pid"])) != int(owned["begun"])
+    return not alive
+
+
+def this_owner() -> str:
+    """Return the name of this process: its machine, its number, and when it began."""
+    return f"{_machine()}-{os.getpid()}-{_begun(os.getpid())}"
+
+
+def owner_is_alive(owner: str) -> bool | None:
+    """Tell whether the process of a name that `this_owner` gave is alive; None where it is another machine's."""
+    machine, pid, begun = owner.split("-", 2)
+    return _begun(int(pid)) == int(begun) if machine == _machine() else None
 
 
 def _remove_dead(partials: Iterable[Path]) -> int:

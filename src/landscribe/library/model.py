@@ -40,7 +40,7 @@ from landscribe.nn.predict.spectral import spectral_field, spectral_scene
 from landscribe.nn.predict.whole import predict_windows, to_bytes, windows_of
 from landscribe.nn.scene import SceneArrays
 from landscribe.pipeline import recipe_of_models
-from landscribe.stages.predict import LoadedModels, load_models, owners_of
+from landscribe.stages.predict.models import LoadedModels, load_models, owners_of
 from landscribe.stages.vectorize import MOST_THREADS
 from landscribe.workers import usable_processors
 

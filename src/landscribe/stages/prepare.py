@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -28,26 +29,38 @@ from landscribe.io.labels.findings import NOBODY_LOOKED
 from landscribe.io.labels.ground import empty_side
 from landscribe.io.labels.labels import Labels, read_labels
 from landscribe.io.models.ranges import percentiles
-from landscribe.io.project import Progress, Project, StageResult, make_items, scenes_of, silent
+from landscribe.io.project import Progress, Project, StageResult, scenes_of, silent
 from landscribe.io.project.alignment import TABLE, align_scenes, sensor_keys, write_table
+from landscribe.io.project.batches import Batch, Work, carry_out
 from landscribe.io.project.label_facts import AREA, BEFORE, LABELLED, NO_FILE, ONE_SIDED, UNLABELLED, UNTOUCHED
 from landscribe.io.project.splits import split_of
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.raster.suspects import TAKEN_FOR_DATA, Suspect, find_suspects, thin
 from landscribe.io.review.history import require_as_absorbed
-from landscribe.io.run.prepared import COVERAGE, FACTS, LABELS, blank_statistics, facts_of, sensor_raster, write_blank
-from landscribe.io.run.runs import Made, Run, make_key, note_made
+from landscribe.io.run.prepared import (
+    COVERAGE,
+    FACTS,
+    LABELS,
+    blank_statistics,
+    facts_of,
+    read_facts,
+    sensor_raster,
+    write_blank,
+)
+from landscribe.io.run.runs import Made, Record, Run, make_key, note_made
 from landscribe.io.run.sharpened import write_sharpened
 from landscribe.io.source.scenes import Scene, require_shared_ground, sensor_grids
 from landscribe.io.source.sensor_files import SensorFile, open_sensor
 from landscribe.io.source.sensor_findings import DROPPED, drops_band, say_suspects
 from landscribe.io.vector.vectors import write_features
-from landscribe.workers import scenes_at_once, stop_if_asked, thread_pool
+from landscribe.workers import stop_if_asked, thread_pool
 
 FORMAT = 5
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
+SUSPECTS = "suspects"
+"""Of a sensor's statistics in the facts of a scene: numbers that look like "no data", where there are some."""
 STATISTICS_BYTES = 24
 """Memory for a value of a strip while it is copied and summed."""
 
@@ -72,14 +85,21 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
         >>> ls.prepare(project, run).current
         ['6010_0_0', '6010_0_1', '6020_0_0', '6020_0_1']
     """
+    return carry_out(run, "prepare", prepare_work(project, run), progress)
+
+
+def prepare_work(project: Project, run: Run) -> Work:
+    """Yield what `prepare` does scene by scene, as `io.project.batches` has it."""
     start()
     scenes = {scene.id: scene for scene in project.scenes.scenes}
     broken = project.scenes.broken
     legend = project.legend
-    need_bytes = max((_memory_of(project, scene) for scene in scenes.values()), default=0)
-    at_once, threads = scenes_at_once(len(scenes), need_bytes)
-    moves = align_scenes(project, run, progress, workers=at_once)
 
+    @functools.cache
+    def need_bytes(scene_id: str) -> int:
+        return _memory_of(project, scenes[scene_id]) if scene_id in scenes else 0
+
+    moves_of = yield from align_scenes(project, run, need_bytes)
     stamps: dict[str, dict[Path, tuple[int, ...]]] = {}
 
     @functools.cache  # a file that scenes share is read once
@@ -104,36 +124,45 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
             absent=sorted(scene.absent),
             legend=[(c.id, c.name) for c in legend],
             prepare=project.recipe.prepare.model_dump(),
-            moves={name: str(move) for name, move in moves.get(scene_id, {}).items()},
+            moves={name: str(move) for name, move in moves_of(scene_id).items()},
             # A scene that nobody reviewed is what it was before there were reviews.
             **({"reviews": [[r.sha256, r.over_labels, r.exclusive] for r in scene.reviews]} if scene.reviews else {}),
         )
 
-    suspects: dict[str, dict[str, Sequence[Suspect]]] = {}
-
-    def make(scene_id: str) -> Made:
+    def make(scene_id: str, threads: int) -> Made:
         scene = scenes[scene_id]
-        given = (project.recipe.prepare, legend, run.scene_folder(scene_id), scene, moves.get(scene_id, {}), threads)
-        made, found = apart(f"scene {scene_id!r}", _prepare_scene, *given, limits=project.limits, paths=scene.paths)
-        for name, own in found.items():
-            suspects.setdefault(name, {})[scene_id] = own
+        given = (project.recipe.prepare, legend, run.scene_folder(scene_id), scene, moves_of(scene_id), threads)
+        made = apart(f"scene {scene_id!r}", _prepare_scene, *given, limits=project.limits, paths=scene.paths)
         for path, stamp in stamps[scene_id].items():
             if stamp_of(path) != stamp:
                 raise DataError(problem(str(path), "changed while it was read", do="run again"))
         return made
 
-    items = [*scenes, *(i for i in broken if i not in scenes)]
-    result = make_items(run, "prepare", items, key_of, make, progress, workers=at_once)
-    done = run.records("prepare")
-    table = run.path("prepared", TABLE)
-    write_table(table, {i: moves[i] for i in scenes if i in moves and i in done})
-    note_made(run, "alignment", "all", "", Made((table,)))
-    result.notes += split_of(project, run).notes
-    result.notes += [line for name, own in suspects.items() for line in say_suspects(name, dict(sorted(own.items())))]
-    if project.images:  # of a recipe's files `check` says it
-        made = scenes_of(project, result.made)
-        result.notes += [f"{s.id}: {DROPPED}" for s in made if any(map(drops_band, s.sensors.values()))]
-    return result
+    items = (*scenes, *(i for i in broken if i not in scenes))
+    yield Batch("prepare", items, key_of, make, need_bytes)
+
+    def end(result: StageResult) -> None:
+        done = run.records("prepare")
+        table = run.path("prepared", TABLE)
+        write_table(table, {i: moves_of(i) for i in scenes if i in done})
+        note_made(run, "alignment", "all", "", Made((table,)))
+        result.notes += split_of(project, run).notes
+        result.notes += _about_suspects(run, [done[i] for i in result.made if i in done])
+        if project.images:  # of a recipe's files `check` says it
+            made = scenes_of(project, result.made)
+            result.notes += [f"{s.id}: {DROPPED}" for s in made if any(map(drops_band, s.sensors.values()))]
+
+    return end
+
+
+def _about_suspects(run: Run, made: Sequence[Record]) -> list[str]:
+    """Say which numbers of scenes that were made look like "no data"."""
+    suspects: dict[str, dict[str, Sequence[Suspect]]] = defaultdict(dict)
+    for record in made:
+        if any(TAKEN_FOR_DATA in count for count in record.counts):
+            for name, own in read_facts(run, record.item)["statistics"].items():
+                suspects[name][record.item] = [Suspect(**row) for row in own.get(SUSPECTS, ())]
+    return [line for name, own in suspects.items() for line in say_suspects(name, dict(sorted(own.items())))]
 
 
 def _stamps(scene: Scene) -> dict[Path, tuple[int, ...]]:
@@ -161,19 +190,20 @@ def _need_bytes(scene: Scene, classes: int) -> int:
 
 def _prepare_scene(
     table: PrepareTable, legend: Legend, folder: Path, scene: Scene, moves: Mapping[str, Move], threads: int
-) -> tuple[Made, dict[str, list[Suspect]]]:
+) -> Made:
     grids = sensor_grids(scene)
     require_shared_ground(scene, grids)
     reference = grids[scene.reference.name]
     grids = {name: move_grid(grid, reference, moves[name]) if name in moves else grid for name, grid in grids.items()}
-    outputs, counts, statistics, suspects = [], {}, {}, {}
+    outputs, counts, statistics = [], {}, {}
     for name, file in scene.sensors.items():
         outputs.append(sensor_raster(folder, name))
-        statistics[name], suspects[name] = _copy(file, grids[name], outputs[-1])
+        statistics[name], suspects = _copy(file, grids[name], outputs[-1])
         counts[f"invalid pixels of {name}"] = statistics[name]["invalid_pixels"]
-        for own in suspects[name]:
+        for own in suspects:
             pixels = round(own.share * statistics[name]["valid_pixels"])
             counts[f"pixels of {name} of {own.value:.10g} {TAKEN_FOR_DATA}"] = pixels
+        statistics[name] |= {SUSPECTS: [asdict(own) for own in suspects]} if suspects else {}
     if table.pansharpen != "none":
         outputs += write_sharpened(folder, grids, table.pansharpen)
     labels = read_labels(scene, legend, grids[scene.reference.name]) if scene.has_labels else None
@@ -204,7 +234,7 @@ def _prepare_scene(
     facts["grids"] = {name: _written_grid(sensor_raster(folder, name)).to_plain() for name in sensors}
     outputs.append(folder / FACTS)
     write_text(outputs[-1], json.dumps(facts, indent=1))
-    return Made(tuple(outputs), counts, tuple(notes)), suspects
+    return Made(tuple(outputs), counts, tuple(notes))
 
 
 def _written_grid(path: Path) -> Grid:

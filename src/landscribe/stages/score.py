@@ -31,10 +31,12 @@ from landscribe.io.atomic import write_text
 from landscribe.io.labels.legend import classes_of_labels
 from landscribe.io.models.finished import read_finished
 from landscribe.io.project import Progress, Project, StageResult, make_items, silent
+from landscribe.io.project.batches import Batch, Work, carry_out
 from landscribe.io.project.label_facts import LABELLED, ground_of, require_negative_ground
 from landscribe.io.project.reviewed_sides import NOT_SCORED, require_unreviewed, reviewed_scenes
 from landscribe.io.project.splits import SPLIT, open_side, refuse_taught, split_of
 from landscribe.io.raster.rasters import open_raster
+from landscribe.io.run.measured import MEASURED, SceneMeasured, measured_file, read_measured, write_measured
 from landscribe.io.run.prepared import PreparedScene
 from landscribe.io.run.runs import Made, Record, Run, make_key
 from landscribe.io.run.scored import SCORE
@@ -73,6 +75,11 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
         >>> ls.compare(run, run).mean.difference
         0.0
     """
+    return carry_out(run, "score", score_work(project, run), progress)
+
+
+def score_work(project: Project, run: Run) -> Work:
+    """Yield what `score` measures scene by scene, as `io.project.batches` has it; its ending adds up."""
     vectorized, split = run.require("vectorize"), split_of(project, run)
     prepared = run.require("prepare", split.sides)
     scene_ids = [i for i in split.validate if i in vectorized]
@@ -86,61 +93,97 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
     ground = add_ground([ground_of(prepared[i], legend.names) for i in scene_ids])
     require_negative_ground(ground, "scored scenes")
     recipe = effective_recipe(project.recipe, run)
-    thresholds = (recipe.vectorize.threshold.model_dump(mode="json"), recipe.vectorize.exclusive)
     untuned = run.records(UNTUNED_FEATURES) if recipe != project.recipe else {}
     untuned = untuned if set(scene_ids) <= set(untuned) else {}
-    not_scored = _scenes_left_out(prepared, vectorized, split)
-    key = make_key(
-        FORMAT,
-        not_scored=not_scored,
-        features={i: vectorized[i].outputs for i in scene_ids},
-        **({"untuned": {i: untuned[i].outputs for i in scene_ids}} if untuned else {}),
-        truth={i: prepared[i].outputs for i in scene_ids},
-        thresholds=thresholds,
-        seed=recipe.seed,
-        corners=split.corners_of(tuple(scene_ids)),
-        legend=[(c.name, c.countable) for c in legend],
-    )
-    target = run.path(SCORE)
+    settings = {
+        "thresholds": (recipe.vectorize.threshold.model_dump(mode="json"), recipe.vectorize.exclusive),
+        "legend": [(c.name, c.countable) for c in legend],
+    }
 
-    def make(_item: str) -> Made:
-        measures: Measures = {}
-        by_default: Measures = {}
-        left_out = list(not_scored)
-        places: dict[str, str] = {}
-        units: set[Unit] = set()
-        for number, scene_id in enumerate(scene_ids):
-            progress(f"score {scene_id}", number, len(scene_ids))
-            truth = _truth(run, scene_id, split)
-            places[scene_id] = truth.scene.place
-            units.add("px2" if truth.scene.grid.crs is None else "m2")
-            predicted = _read(run, run.features(scene_id))
-            measures[scene_id] = _score_scene(run, predicted, truth, recipe, legend, bands)
-            left_out += _outside(predicted, truth)
-            if untuned:
-                by_default[scene_id] = _measure(_read(run, run.untuned(scene_id, ".parquet")), truth, legend)
-        # A class that stands in one scene only is drawn in parts of it, the same for both.
-        for scene_id, names in standing_alone(measures).items():
-            truth = _truth(run, scene_id, split)
-            measures = _with_parts(measures, run.checked(run.features(scene_id)), truth, names)
-            if untuned:
-                by_default = _with_parts(by_default, run.checked(run.untuned(scene_id, ".parquet")), truth, names)
-        if len(units) > 1:
-            raise DataError(problem("score", "some scenes have a CRS and some have none", do="score them in two runs"))
-        unit = units.pop()
-        found = _summary(measures, project, legend, places, unit)
-        if untuned:
-            plain = _summary(by_default, project, legend, places, unit)
-            found = replace(found, tuning=tuning_of(plain, found, seed=project.recipe.seed))
-        write_text(target, replace(found, left_out=add_left_out(left_out)).to_json())
-        return Made((target,), {"scenes": len(scene_ids)})
+    def key_of(scene_id: str) -> str:
+        return make_key(
+            FORMAT,
+            features=vectorized[scene_id].outputs,
+            untuned=untuned[scene_id].outputs if untuned else None,
+            truth=prepared[scene_id].outputs,
+            corner=split.corners_of((scene_id,)),
+            **settings,
+        )
 
-    result = make_items(run, "score", ["all"], lambda _item: key, make)
-    result.notes += split.notes
-    unnamed = [name for name in project.legend.names if name not in legend.names]
-    if unnamed:
-        result.notes.append(f"not scored, since the labels say nothing of them: {', '.join(unnamed)}")
-    return result
+    def make(scene_id: str, _threads: int) -> Made:
+        truth = _truth(run, scene_id, split)
+        predicted = _read(run, run.features(scene_id))
+        plain = _measure(_read(run, run.untuned(scene_id, ".parquet")), truth, legend) if untuned else {}
+        target = measured_file(run, scene_id)
+        write_measured(
+            target,
+            SceneMeasured(
+                "px2" if truth.scene.grid.crs is None else "m2",
+                truth.scene.place,
+                _score_scene(run, predicted, truth, recipe, legend, bands),
+                plain,
+                tuple(_outside(predicted, truth)),
+            ),
+        )
+        return Made((target,))
+
+    yield Batch(MEASURED, tuple(scene_ids), key_of, make)
+
+    def end(result: StageResult) -> None:
+        result.made, result.current = [], []
+        if result.failed:  # a mean of what is left would be that of other scenes
+            run.forget("score", "all")
+            return
+        not_scored = _scenes_left_out(prepared, vectorized, split)
+        measured = run.records(MEASURED)
+        key = make_key(
+            FORMAT,
+            not_scored=not_scored,
+            measured={i: measured[i].outputs for i in scene_ids},
+            untuned=bool(untuned),
+            seed=recipe.seed,
+            **settings,
+        )
+
+        def add_up(_item: str) -> Made:
+            found = {i: read_measured(run.checked(measured_file(run, i))) for i in scene_ids}
+            score = _add_up(project, run, split, legend, found, tuned=bool(untuned))
+            left_out = [*not_scored, *(row for one in found.values() for row in one.left_out)]
+            write_text(run.path(SCORE), replace(score, left_out=add_left_out(left_out)).to_json())
+            return Made((run.path(SCORE),), {"scenes": len(scene_ids)})
+
+        summed = make_items(run, "score", ["all"], lambda _item: key, add_up)
+        result.made += summed.made
+        result.current += summed.current
+        result.notes += split.notes
+        unnamed = [name for name in project.legend.names if name not in legend.names]
+        if unnamed:
+            result.notes.append(f"not scored, since the labels say nothing of them: {', '.join(unnamed)}")
+
+    return end
+
+
+def _add_up(
+    project: Project, run: Run, split: Split, legend: Legend, found: Mapping[str, SceneMeasured], *, tuned: bool
+) -> Score:
+    measures: Measures = {i: one.classes for i, one in found.items()}
+    by_default: Measures = {i: one.by_default for i, one in found.items()} if tuned else {}
+    places = {i: one.place for i, one in found.items()}
+    # A class that stands in one scene only is drawn in parts of it, the same for both.
+    for scene_id, names in standing_alone(measures).items():
+        truth = _truth(run, scene_id, split)
+        measures = _with_parts(measures, run.checked(run.features(scene_id)), truth, names)
+        if tuned:
+            by_default = _with_parts(by_default, run.checked(run.untuned(scene_id, ".parquet")), truth, names)
+    units = {one.unit for one in found.values()}
+    if len(units) > 1:
+        raise DataError(problem("score", "some scenes have a CRS and some have none", do="score them in two runs"))
+    unit = units.pop()
+    score = _summary(measures, project, legend, places, unit)
+    if not tuned:
+        return score
+    plain = _summary(by_default, project, legend, places, unit)
+    return replace(score, tuning=tuning_of(plain, score, seed=project.recipe.seed))
 
 
 def _scored_legend(project: Project, run: Run) -> Legend:

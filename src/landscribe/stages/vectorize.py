@@ -22,7 +22,8 @@ from landscribe.core.rules.polygonize import polygonize
 from landscribe.core.trace.classes import BLOCK_ROWS
 from landscribe.errors import DataError, IntegrityError
 from landscribe.io.models.ranges import cautions_of
-from landscribe.io.project import Progress, Project, StageResult, make_items, silent
+from landscribe.io.project import Progress, Project, StageResult, silent
+from landscribe.io.project.batches import Batch, Work, carry_out
 from landscribe.io.project.leftovers import leave_only
 from landscribe.io.project.splits import split_of
 from landscribe.io.raster.rasters import open_raster
@@ -30,7 +31,6 @@ from landscribe.io.run.runs import COMBINED, Made, Record, Run, make_item, make_
 from landscribe.io.run.sheets import sheets_of
 from landscribe.io.run.tuned import UNTUNED_FEATURES, UNTUNED_PROBABILITY, effective_recipe
 from landscribe.io.vector.vectors import read_own, write_features
-from landscribe.workers import scenes_at_once
 
 FORMAT = 3
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
@@ -64,27 +64,33 @@ def vectorize(project: Project, run: Run, progress: Progress = silent) -> StageR
         >>> ls.vectorize(project, run).current
         ['6020_0_0', '6020_0_1']
     """
+    return carry_out(run, "vectorize", vectorize_work(project, run), progress)
+
+
+def vectorize_work(project: Project, run: Run) -> Work:
+    """Yield what `vectorize` does scene by scene, as `io.project.batches` has it."""
     predicted = run.require("predict")
     recipe = effective_recipe(project.recipe, run)
-    result = _make_features(project, run, recipe, "vectorize", predicted, progress)
-    result.notes += leave_only(run, "vectorize", predicted)
-    kept = [i for i in predicted if i not in result.failed]
-    result.notes += _combine(project, run, kept, {i: cautions_of(predicted[i]) for i in kept})
+    own = yield _features(project, run, recipe, "vectorize", predicted)
     scored: dict[str, Record] = {}
     if recipe != project.recipe and project.recipe.tune.folds:
         same_views = recipe.predict == project.recipe.predict
         found = predicted if same_views else run.records(UNTUNED_PROBABILITY)
         scored = {i: found[i] for i in split_of(project, run).validate if i in found}
-    result.notes += leave_only(run, UNTUNED_FEATURES, scored)
     if scored:
-        result.add(_make_features(project, run, project.recipe, UNTUNED_FEATURES, scored, progress), "untuned")
-    return result
+        yield _features(project, run, project.recipe, UNTUNED_FEATURES, scored)
+
+    def end(result: StageResult) -> None:
+        result.notes += leave_only(run, "vectorize", predicted)
+        result.notes += leave_only(run, UNTUNED_FEATURES, scored)
+        kept = [i for i in predicted if i not in own.failed]
+        result.notes += _combine(project, run, kept, {i: cautions_of(predicted[i]) for i in kept})
+
+    return end
 
 
-def _make_features(
-    project: Project, run: Run, recipe: Recipe, stage: str, predicted: Mapping[str, Record], progress: Progress
-) -> StageResult:
-    """Vectorize what was predicted of some scenes, one raster each, by a recipe."""
+def _features(project: Project, run: Run, recipe: Recipe, stage: str, predicted: Mapping[str, Record]) -> Batch:
+    """Return the work of vectorizing what was predicted of some scenes, one raster each, by a recipe."""
     settings = recipe.vectorize.model_dump(mode="json")
     rules = [rule.model_dump(mode="json") for rule in recipe.rules]
     places = {scene.id: scene.place for scene in project.scenes.scenes}
@@ -100,7 +106,7 @@ def _make_features(
             place=places.get(scene_id),
         )
 
-    def make(scene_id: str) -> Made:
+    def make(scene_id: str, threads: int) -> Made:
         target = run.features(scene_id) if stage == "vectorize" else run.untuned(scene_id, ".parquet")
         path = run.checked(run.path(next(iter(predicted[scene_id].outputs))))
         features, counts = vectorize_scene(
@@ -110,10 +116,11 @@ def _make_features(
         write_features(target, features, legend=project.legend, caution=caution)
         return Made((target,), counts)
 
-    rasters = [run.path(next(iter(record.outputs))) for record in predicted.values()]
-    need_bytes = max((_need_bytes(path, recipe.vectorize, len(project.legend)) for path in rasters), default=0)
-    at_once, threads = scenes_at_once(len(predicted), need_bytes)
-    return make_items(run, stage, predicted, key_of, make, progress, workers=at_once)
+    def need_bytes(scene_id: str) -> int:
+        return _need_bytes(run.path(next(iter(predicted[scene_id].outputs))), recipe.vectorize, len(project.legend))
+
+    beside = "" if stage == "vectorize" else "untuned"
+    return Batch(stage, tuple(predicted), key_of, make, need_bytes, beside=beside)
 
 
 def _need_bytes(path: Path, table: VectorizeTable, classes: int) -> int:

@@ -20,6 +20,11 @@ def _estimate(moved: Source, aligned: list[Source], table: PrepareTable) -> Move
     return estimate_fit(moved, aligned, table.max_shift_px, affine=table.align_model == "affine")
 
 
+def alone(name: str) -> dict[str, Move]:
+    """Return what `align_scene` finds of a scene of one sensor."""
+    return {name: Move(decision=REFERENCE)}
+
+
 def align_scene(sources: Iterable[Source], table: PrepareTable) -> dict[str, Move]:
     """Estimate the move of every sensor of a scene against the first one.
 
@@ -33,7 +38,7 @@ def align_scene(sources: Iterable[Source], table: PrepareTable) -> dict[str, Mov
         A move for each sensor by name, with its decision.
     """
     reference, *others = sources
-    moves = {reference.name: Move(decision=REFERENCE)}
+    moves = alone(reference.name)
     if table.align == "none":
         return moves | {source.name: Move(decision=NOT_ASKED) for source in others}
     aligned = [reference]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -227,37 +227,74 @@ def make_items(
     Raises:
         LandscribeError: If every item failed, with all reasons; a full disk stops at once.
     """
-    result = StageResult(stage)
     names = list(items)
-
-    def work(item: str) -> bool:
-        key, before = key_of(item), run.read_record(stage, item)
-        changed = [] if before is None or before.key != key else run.changed(before)
-        result.notes.extend(f"{run.path(name)}: was changed since it was written, made again" for name in changed)
-        return make_item(run, stage, item, key, lambda: make(item))[1]
-
-    with abreast(work, names, workers) as outcomes:
-        for number, (item, outcome) in enumerate(outcomes):
-            progress(f"{stage} {item}", number, len(names))
-            try:
-                (result.made if outcome() else result.current).append(item)
-                continue
-            except BAD_FILE as error:
-                last: LandscribeError = error
-            except OSError as error:
-                last = of_the_system(f"{stage}, {item}", error)
-                if isinstance(last, LimitError):
-                    raise last from error
-            last.add_note(f"{stage}, {item}")
-            result.failed[item] = str(last)
-            result.damaged += [item] if isinstance(last, IntegrityError) else []
-    progress(stage, len(names), len(names))
-    run.note_failures(stage, names, result.failed)
+    with abreast(lambda item: make_noted(run, stage, item, key_of, make), names, workers) as outcomes:
+        result = take_outcomes(run, stage, names, outcomes, progress)
     run.write_manifest()
+    return result
+
+
+def make_noted(
+    run: Run, stage: str, item: str, key_of: Callable[[str], str], make: Callable[[str], Made]
+) -> tuple[bool, list[str]]:
+    """Make one item unless it is up to date; return whether it was made, and what is to be said of that."""
+    key, before = key_of(item), run.read_record(stage, item)
+    changed = [] if before is None or before.key != key else run.changed(before)
+    notes = [f"{run.path(name)}: was changed since it was written, made again" for name in changed]
+    return make_item(run, stage, item, key, lambda: make(item))[1], notes
+
+
+def take_outcomes(
+    run: Run,
+    stage: str,
+    names: Sequence[str],
+    outcomes: Iterable[tuple[str, Callable[[], tuple[bool, list[str]]]]],
+    progress: Progress = silent,
+) -> StageResult:
+    """Wait for items that are being made, wherever that is, and keep why some failed.
+
+    Args:
+        run: The run folder.
+        stage: Stage name.
+        names: All items, in the order in which they are told.
+        outcomes: Each item once, in any order, with a function that waits for what `make_noted` gives or raises.
+        progress: Told of each item.
+
+    Raises:
+        LandscribeError: If every item failed, with all reasons; a full disk stops at once.
+    """
+    result = StageResult(stage)
+    for number, (item, outcome) in enumerate(outcomes):
+        progress(f"{stage} {item}", number, len(names))
+        try:
+            was_made, notes = outcome()
+            (result.made if was_made else result.current).append(item)
+            result.notes += notes
+            continue
+        except BAD_FILE as error:
+            last: LandscribeError = error
+        except OSError as error:
+            last = of_the_system(f"{stage}, {item}", error)
+            if isinstance(last, LimitError):
+                raise last from error
+        last.add_note(f"{stage}, {item}")
+        result.failed[item] = str(last)
+        result.damaged += [item] if isinstance(last, IntegrityError) else []
+    progress(stage, len(names), len(names))
+    _in_order(result, names)
+    run.note_failures(stage, names, result.failed)
     if names and len(result.failed) == len(names):
+        run.write_manifest()
         kind = IntegrityError if result.damaged else type(last)
         raise last if len(names) == 1 else kind(_all_reasons(result.failed)) from last
     return result
+
+
+def _in_order(result: StageResult, names: Sequence[str]) -> None:
+    rank = {name: number for number, name in enumerate(names)}
+    result.made.sort(key=rank.__getitem__)
+    result.current.sort(key=rank.__getitem__)
+    result.failed = {item: result.failed[item] for item in sorted(result.failed, key=rank.__getitem__)}
 
 
 def _all_reasons(failed: Mapping[str, str]) -> str:

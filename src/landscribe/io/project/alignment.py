@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from landscribe.apart import apart
 from landscribe.core.arrays import AnyArray, BoolArray
 from landscribe.core.grid import Grid, Window
 from landscribe.core.recipe import PrepareTable
-from landscribe.core.register import Move, Source, align_scene, fall_back
+from landscribe.core.register import Move, Source, align_scene, alone, fall_back
 from landscribe.errors import BAD_FILE
 from landscribe.io.atomic import write_text
 from landscribe.io.digests import file_digest
-from landscribe.io.project import Progress, Project, make_items, silent
+from landscribe.io.project import Project, StageResult
+from landscribe.io.project.batches import Batch
 from landscribe.io.run.prepared import read_facts
 from landscribe.io.run.runs import Made, Run, make_key
 from landscribe.io.source.scenes import Scene, sensor_grids
@@ -37,24 +39,28 @@ HEADER = ("scene", "sensor", "row_px", "col_px", "score", "spread", "decision")
 
 
 def align_scenes(
-    project: Project, run: Run, progress: Progress = silent, *, workers: int = 1
-) -> dict[str, dict[str, Move]]:
+    project: Project, run: Run, need_bytes: Callable[[str], int]
+) -> Generator[Batch, StageResult, Callable[[str], Mapping[str, Move]]]:
     """Estimate how far the sensors of each scene have to move; what was estimated and is unchanged is not done again.
 
     Args:
         project: The recipe with its data.
         run: Where estimates are kept.
-        progress: Told of each scene.
-        workers: Scenes that are worked on at once.
+        need_bytes: Memory that a scene takes.
+
+    Yields:
+        The scenes to estimate, then those that take the median of their place.
 
     Returns:
-        Scene id -> sensor -> move; nothing for a scene whose rasters cannot be read.
+        A function from a scene's id to its moves by sensor; nothing for a scene whose rasters cannot be read.
     """
     table = project.recipe.prepare
     settings = table.model_dump(include={"align", "align_model", "max_shift_px"})
     if table.align.startswith("ecc"):
         settings |= {"ecc": ECC_FORMAT, "ecc_limit_s": table.ecc_limit_s}
     scenes = {scene.id: scene for scene in project.scenes.scenes}
+    # A scene of one sensor has nothing to compare.
+    several = {scene_id: scene for scene_id, scene in scenes.items() if len(scene.sensors) > 1}
 
     def key_of(scene_id: str) -> str:
         scene = scenes[scene_id]
@@ -64,7 +70,7 @@ def align_scenes(
             settings=settings,
         )
 
-    def make(scene_id: str) -> Made:
+    def make(scene_id: str, _threads: int) -> Made:
         scene = scenes[scene_id]
         try:
             moves = apart(f"scene {scene_id!r}", _align, scene, table, limits=project.limits, paths=scene.paths)
@@ -72,10 +78,17 @@ def align_scenes(
             moves = {}  # what cannot be read here cannot be read by `prepare` either, which says so
         return Made((_write_moves(run.scene_folder(scene_id) / MOVES, moves),))
 
-    failed = make_items(run, ALIGN, scenes, key_of, make, progress, workers=workers).failed
-    done = [scene_id for scene_id in scenes if scene_id not in failed]
-    moves = {scene_id: read_moves(run.checked(run.scene_folder(scene_id) / MOVES)) for scene_id in done}
-    return moves | _by_place(project, scenes, run, moves, progress, workers)
+    if several:
+        yield Batch(ALIGN, tuple(several), key_of, make, need_bytes, inner=True, whole=True)
+    moves = {i: _read_kept(run, ALIGN, i, MOVES) for i in several}
+    by_place = yield from _by_place(project, several, run, moves, need_bytes)
+
+    def moves_of(scene_id: str) -> Mapping[str, Move]:
+        if scene_id not in several:
+            return alone(scenes[scene_id].reference.name)
+        return by_place.get(scene_id, moves[scene_id])
+
+    return moves_of
 
 
 def _align(scene: Scene, table: PrepareTable) -> dict[str, Move]:
@@ -91,14 +104,16 @@ def _by_place(
     scenes: Mapping[str, Scene],
     run: Run,
     moves: Mapping[str, Mapping[str, Move]],
-    progress: Progress,
-    workers: int,
-) -> dict[str, dict[str, Move]]:
+    need_bytes: Callable[[str], int],
+) -> Generator[Batch, StageResult, Mapping[str, Mapping[str, Move]]]:
     """Return the moves of the scenes that lack one and have neighbours in their place that do not."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for scene_id in moves:
+        places[scenes[scene_id].place].append(scene_id)
     neighbours: dict[str, dict[str, list[Move]]] = {}
     for scene_id, own in moves.items():
         lost = [name for name, move in own.items() if move.is_lost]
-        near = [other for i, other in moves.items() if i != scene_id and scenes[i].place == scenes[scene_id].place]
+        near = [moves[i] for i in places[scenes[scene_id].place] if i != scene_id] if lost else []
         found = {name: [o[name] for o in near if name in o and o[name].is_applied] for name in lost}
         if any(found.values()):
             neighbours[scene_id] = found
@@ -106,15 +121,22 @@ def _by_place(
     def key_of(scene_id: str) -> str:
         return make_key(FORMAT, own=str(moves[scene_id]), neighbours=str(neighbours[scene_id]))
 
-    def make(scene_id: str) -> Made:
+    def make(scene_id: str, _threads: int) -> Made:
         scene, given = scenes[scene_id], (moves[scene_id], neighbours[scene_id])
         settled = apart(f"scene {scene_id!r}", _fall_back, scene, *given, limits=project.limits, paths=scene.paths)
         return Made((_write_moves(run.scene_folder(scene_id) / PLACE_MOVES, settled),))
 
     if not neighbours:
         return {}
-    make_items(run, FALL_BACK, neighbours, key_of, make, progress, workers=workers)
-    return {scene_id: read_moves(run.checked(run.scene_folder(scene_id) / PLACE_MOVES)) for scene_id in neighbours}
+    yield Batch(FALL_BACK, tuple(neighbours), key_of, make, need_bytes, inner=True, whole=True)
+    return {i: _read_kept(run, FALL_BACK, i, PLACE_MOVES) for i in neighbours}
+
+
+def _read_kept(run: Run, stage: str, scene_id: str, name: str) -> dict[str, Move]:
+    """Read the moves that an item of a stage kept; none where it failed."""
+    if run.read_record(stage, scene_id) is None:
+        return {}
+    return read_moves(run.checked(run.scene_folder(scene_id) / name))
 
 
 def sensor_keys(scene: Scene) -> dict[str, object]:

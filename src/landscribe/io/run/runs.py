@@ -23,6 +23,7 @@ from landscribe.errors import DataError, IntegrityError, problem
 from landscribe.io.atomic import sweep_partials, write_text
 from landscribe.io.digests import file_digest, stamp_of
 from landscribe.io.names import safe_name
+from landscribe.io.run._failures import read_failures, write_failures
 from landscribe.workers import reads
 
 FORMAT = 1
@@ -150,10 +151,7 @@ class Run:
 
     def failures(self, stage: str) -> dict[str, str]:
         """Return what failed when a stage last tried it: item -> reason."""
-        file = self._failure_file(stage)
-        if not file.is_file():
-            return {}
-        return unseal(file.read_bytes(), str(file), do="delete it and run the stage again", sealed=False)
+        return read_failures(self._failures(stage))
 
     def note_failures(self, stage: str, tried: Iterable[str], failed: Mapping[str, str]) -> None:
         """Keep why items failed, for people and for the report, until they are tried again.
@@ -163,12 +161,7 @@ class Run:
             tried: Items that were tried now, or found up to date.
             failed: Those of them that failed, with the reason.
         """
-        before = self.failures(stage)
-        now = {item: reason for item, reason in before.items() if item not in set(tried)} | dict(failed)
-        if now:
-            write_text(self._failure_file(stage), seal(dict(sorted(now.items()))))
-        elif before:
-            self._failure_file(stage).unlink()
+        write_failures(self._failures(stage), tried, failed)
 
     def require(self, stage: str, items: Iterable[str] | None = None) -> dict[str, Record]:
         """Return a stage's records, or say which stage has to run first.
@@ -241,7 +234,8 @@ class Run:
             }
             for stage in self._stages()
         }
-        failed = {file.stem: self.failures(file.stem) for file in sorted((self.root / ".failed").glob("*.json"))}
+        said = {file.name: self.failures(file.name) for file in sorted((self.root / ".failed").glob("*"))}
+        failed = {stage: reasons for stage, reasons in said.items() if reasons}
         manifest = {"format": FORMAT, "landscribe": __version__, "stages": stages, "failed": failed}
         write_text(self.root / "manifest.json", seal(json.loads(json.dumps(manifest, sort_keys=True))))
 
@@ -261,8 +255,8 @@ class Run:
     def _record_file(self, stage: str, item: str) -> Path:
         return self.root / ".done" / stage / f"{safe_name(item)}.json"
 
-    def _failure_file(self, stage: str) -> Path:
-        return self.root / ".failed" / f"{stage}.json"
+    def _failures(self, stage: str) -> Path:
+        return self.root / ".failed" / stage
 
     def _is_intact(self, name: str, record: Record) -> bool:
         stamp = stamp_of(self.root / name)

@@ -5,29 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from landscribe.core.arrays import ByteArray
 from landscribe.core.grid import Window
 from landscribe.core.legend import Legend
-from landscribe.core.owners import Owners, find_owners, row_of
+from landscribe.core.owners import Owners
 from landscribe.core.recipe import PredictTable
 from landscribe.core.score.tuning import fewer_views
 from landscribe.core.sensors import SensorSpec
 from landscribe.core.spectral.rules import needs_lowest, region_of, rule_of
 from landscribe.core.split.split import Split
-from landscribe.errors import DataError, IntegrityError, RecipeError, problem
-from landscribe.io.digests import file_digest
-from landscribe.io.models.finished import forget_finished, read_description
-from landscribe.io.models.formulas import FORMULA, Formula, read_formula
-from landscribe.io.models.model_files import DESCRIPTION, model_folders, read_model
-from landscribe.io.models.ranges import CAUTION, Ranges, cautions_of, outside_of
-from landscribe.io.project import Progress, Project, StageResult, make_items, silent, use_models
+from landscribe.errors import DataError, IntegrityError, problem
+from landscribe.io.models.finished import forget_finished
+from landscribe.io.models.formulas import Formula
+from landscribe.io.models.ranges import CAUTION, cautions_of, outside_of
+from landscribe.io.project import Progress, Project, StageResult, silent, use_models
+from landscribe.io.project.batches import Batch, Work, carry_out
 from landscribe.io.project.leftovers import leave_only
 from landscribe.io.project.splits import split_of
 from landscribe.io.raster.geotiff import write_probabilities
@@ -35,59 +31,13 @@ from landscribe.io.run.kept_tiles import open_tiles
 from landscribe.io.run.prepared import PreparedScene, open_prepared
 from landscribe.io.run.runs import Made, Record, Run, make_key
 from landscribe.io.run.tuned import UNTUNED_PROBABILITY, effective_recipe
-
-if TYPE_CHECKING:  # torch takes seconds to import, and not every command needs it
-    from landscribe.nn.network.bundle import SegmentationNet
+from landscribe.stages.predict.models import LoadedModels, load_models, owners_of
 
 FORMAT = 1
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
 OUT_OF_FOLD = "oof"
 """Stage name of the records of out-of-fold probabilities: no stage of its own, and not what `vectorize` reads."""
-
-
-@dataclass(frozen=True)
-class LoadedModels:
-    """Networks that together own the classes of a run."""
-
-    rows: tuple[str, ...]
-    """Row of `[[models]]` that each network belongs to."""
-    folders: tuple[Path, ...]
-    """Of each network."""
-    described: tuple[str, ...]
-    """Digest of what was read of each network's description."""
-    classes: tuple[tuple[str, ...], ...]
-    """Of each network, in the order of its outputs."""
-    sensors: tuple[tuple[str, ...], ...]
-    """Names of those that each network reads."""
-    digests: dict[str, str]
-    trained_on: frozenset[str]
-    formulas: tuple[Formula, ...] = ()
-    """Models without weights."""
-    ranges: tuple[Ranges, ...] = ()
-    """What each network was trained on, as `io.models.ranges` has it."""
-    trusted: bool = False
-    """Whether edited ones are meant so."""
-
-    @cached_property
-    def nets(self) -> tuple[SegmentationNet, ...]:
-        """Built when they are first asked for: a run that is up to date has no need of them."""
-        from landscribe.nn.network.bundle import from_files
-
-        nets = []
-        for folder, digest in zip(self.folders, self.described, strict=True):
-            files = read_model(folder)
-            if sha256(files[DESCRIPTION]).hexdigest() != digest:
-                raise IntegrityError(problem(str(folder / DESCRIPTION), "changed while it was read", do="run again"))
-            nets.append(from_files(files, str(folder), trusted=self.trusted)[0])
-        return tuple(nets)
-
-    @property
-    def outputs(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Row of `[[models]]` and classes in the order of outputs: of networks, then of models without weights."""
-        return [*zip(self.rows, self.classes, strict=True)] + [
-            (row_of(formula.name), formula.classes) for formula in self.formulas
-        ]
 
 
 def predict(project: Project, run: Run, progress: Progress = silent, *, models: Path | None = None) -> StageResult:
@@ -114,23 +64,75 @@ def predict(project: Project, run: Run, progress: Progress = silent, *, models: 
         >>> ls.predict(project, run).current[:2]
         ['6020_0_0', '6020_0_1']
     """
-    prepared = run.require("prepare")
     if models is None:
-        run.require("train")
         forget_finished(run)
     else:
         project = use_models(project, run, models)
+    return carry_out(run, "predict", predict_work(project, run, progress, models=models), progress)
+
+
+def predict_work(project: Project, run: Run, progress: Progress = silent, *, models: Path | None = None) -> Work:
+    """Yield what `predict` does scene by scene, as `io.project.batches` has it.
+
+    Args:
+        project: The recipe with its data, bound to `models` if there are some.
+        run: The run folder.
+        progress: Told of each tile.
+        models: Folder of finished models; None takes the run's own.
+    """
+    prepared = run.require("prepare")
+    if models is None:
+        run.require("train")
     loaded = load_models(models or run.path("models"), project, own=models is None)
-    owners = owners_of(loaded, project)
     split = split_of(project, run)
     scene_ids = list(prepared) if models else _own_scenes(project, split, list(prepared))
     table = effective_recipe(project.recipe, run, needed=False).predict
+    make = _Predicting(project, run, loaded, prepared, progress)
+    yield make.batch("predict", scene_ids, table, run.probability)
+    plain = project.recipe.predict
+    tuned = table != plain and models is None
+    scored = [i for i in split.validate if i in scene_ids] if tuned else []
+    folds = () if models else split.folds
+    if tuned:  # views were tuned: `score` compares with what the recipe says
+        yield make.batch(UNTUNED_PROBABILITY, scored, plain, lambda i: run.untuned(i, ".tif"), "untuned")
+    for number, left_out in enumerate(folds, start=1):
+        yield _fold(project, run, prepared, number, left_out, progress)
 
-    def predict_by(table: PredictTable, stage: str, items: list[str], target_of: Callable[[str], Path]) -> StageResult:
+    def end(result: StageResult) -> None:
+        if project.finished is not None:
+            result.notes += [f"{name}: edited, and trusted as --trust says" for name in project.finished.edited]
+        done = run.records("predict")
+        result.notes += [line for i in scene_ids if i in done for line in cautions_of(done[i])]
+        for stage, wanted in (
+            ("predict", scene_ids),
+            (UNTUNED_PROBABILITY, scored),
+            (OUT_OF_FOLD, [i for left_out in folds for i in left_out]),
+        ):
+            result.notes += leave_only(run, stage, wanted)
+
+    return end
+
+
+@dataclass(frozen=True)
+class _Predicting:
+    """Scenes that are predicted by some models."""
+
+    project: Project
+    run: Run
+    loaded: LoadedModels
+    prepared: Mapping[str, Record]
+    progress: Progress
+
+    def batch(
+        self, stage: str, items: Sequence[str], table: PredictTable, target_of: Callable[[str], Path], beside: str = ""
+    ) -> Batch:
+        """Return the work of predicting them as a table says."""
+        project, run, loaded = self.project, self.run, self.loaded
+        owners = owners_of(loaded, project)
         settings = table.model_dump(mode="json")
 
         def key_of(scene_id: str) -> str:
-            inputs = {i: prepared[i].outputs for i in _looked_at(loaded.formulas, prepared, scene_id)}
+            inputs = {i: self.prepared[i].outputs for i in _looked_at(loaded.formulas, self.prepared, scene_id)}
             outside = _outside(loaded, open_prepared(run, scene_id))
             if outside and not project.anyway:
                 where, what = f"scene {scene_id!r}", "lies outside of what the models were trained on"
@@ -140,47 +142,30 @@ def predict(project: Project, run: Run, progress: Progress = silent, *, models: 
                 outside=outside,
             )  # fmt: skip
 
-        def make(scene_id: str) -> Made:
+        def make(scene_id: str, _threads: int) -> Made:
             scene, target = open_prepared(run, scene_id), target_of(scene_id)
             caution = _caution(scene_id, _outside(loaded, scene))
             made = _predict_scene(
-                project, run, scene, target, loaded, owners, table, key_of(scene_id), progress, caution=caution
+                project, run, scene, target, loaded, owners, table, key_of(scene_id), self.progress, caution=caution
             )
             return replace(made, notes=(*made.notes, *([caution] if caution else [])))
 
-        return make_items(run, stage, items, key_of, make)
-
-    result = predict_by(table, "predict", scene_ids, run.probability)
-    if project.finished is not None:
-        result.notes += [f"{name}: edited, and trusted as --trust says" for name in project.finished.edited]
-    done = run.records("predict")
-    result.notes += [line for i in scene_ids if i in done for line in cautions_of(done[i])]
-    plain = project.recipe.predict
-    tuned = table != plain and models is None
-    scored = [i for i in split.validate if i in scene_ids] if tuned else []
-    folds = () if models else split.folds
-    for stage, wanted in (
-        ("predict", scene_ids),
-        (UNTUNED_PROBABILITY, scored),
-        (OUT_OF_FOLD, [i for left_out in folds for i in left_out]),
-    ):
-        result.notes += leave_only(run, stage, wanted)
-    if tuned:  # views were tuned: `score` compares with what the recipe says
-        result.add(predict_by(plain, UNTUNED_PROBABILITY, scored, lambda i: run.untuned(i, ".tif")), "untuned")
-    for number, left_out in enumerate(folds, start=1):
-        result.add(_predict_fold(project, run, number, left_out, progress), OUT_OF_FOLD)
-    return result
+        return Batch(stage, tuple(items), key_of, make, beside=beside, tells=True, gpu=True)
 
 
-def _predict_fold(
-    project: Project, run: Run, number: int, scene_ids: tuple[str, ...], progress: Progress
-) -> StageResult:
-    """Predict the training scenes that the models of a fold have not seen.
+def _fold(
+    project: Project,
+    run: Run,
+    prepared: Mapping[str, Record],
+    number: int,
+    scene_ids: tuple[str, ...],
+    progress: Progress,
+) -> Batch:
+    """Return the work of predicting the training scenes that the models of a fold have not seen.
 
     Raises:
         IntegrityError: If a model of the fold has seen one of them.
     """
-    prepared = run.require("prepare")
     loaded = load_models(run.fold(number), project, own=True)
     seen = sorted(loaded.trained_on & set(scene_ids))
     if seen:
@@ -199,7 +184,7 @@ def _predict_fold(
         names = project.legend.names
         return make_key(FORMAT, inputs=inputs, models=loaded.digests, settings=settings, fewer=fewer, legend=names)
 
-    def make(scene_id: str) -> Made:
+    def make(scene_id: str, _threads: int) -> Made:
         scene = open_prepared(run, scene_id)
         target, key = run.out_of_fold(scene_id), key_of(scene_id)
         made = _predict_scene(project, run, scene, target, loaded, owners, table, key, progress)
@@ -210,46 +195,7 @@ def _predict_fold(
             paths += _predict_scene(project, run, scene, target, loaded, owners, other, key, progress).outputs
         return replace(made, outputs=tuple(paths))
 
-    return make_items(run, OUT_OF_FOLD, scene_ids, key_of, make)
-
-
-def load_models(folder: Path, project: Project, *, own: bool) -> LoadedModels:
-    """Load models, or with `[predict].snapshots` those of their last epochs, checked against their own descriptions.
-
-    Args:
-        folder: One folder for each model, or the folder of one.
-        project: The recipe with its data.
-        own: Take only those that the recipe names.
-
-    Raises:
-        DataError: If there is none, or one is missing.
-        IntegrityError: If a file is damaged or foreign.
-    """
-    recipe = project.recipe
-    names = [name for table in recipe.models for name in table.members(recipe.seed)] if own else None
-    rows, folders, formulas, trained_on = [], [], [], set[str]()
-    known, digests = [], {}
-    trusted = project.finished is not None and project.finished.trusted
-    for name, paths in model_folders(folder, names, snapshots=recipe.predict.snapshots).items():
-        for path in paths:
-            file = path / (DESCRIPTION if (path / DESCRIPTION).is_file() else FORMULA)
-            if file.name == FORMULA:
-                digests[file.relative_to(folder).as_posix()] = file_digest(file)
-                formulas.append(read_formula(file, trusted=trusted))
-                trained_on |= set(formulas[-1].trained_on)
-                continue
-            rows.append(row_of(name))
-            folders.append(path)
-            known.append(read_description(file, trust=trusted))
-            digests[file.relative_to(folder).as_posix()] = known[-1].digest
-            trained_on |= set(known[-1].trained_on)
-    classes = tuple(each.classes for each in known)
-    sensors = tuple(tuple(sensor.name for sensor in each.sensors) for each in known)
-    ranges = tuple((each.knows or {}).get("ranges") or {} for each in known)
-    return LoadedModels(
-        tuple(rows), tuple(folders), tuple(each.described for each in known), classes, sensors, digests,
-        frozenset(trained_on), tuple(formulas), ranges, trusted,
-    )  # fmt: skip
+    return Batch(OUT_OF_FOLD, scene_ids, key_of, make, beside=OUT_OF_FOLD, tells=True, gpu=True)
 
 
 def _outside(loaded: LoadedModels, scene: PreparedScene) -> list[str]:
@@ -262,21 +208,6 @@ def _outside(loaded: LoadedModels, scene: PreparedScene) -> list[str]:
 
 def _caution(scene_id: str, outside: Sequence[str]) -> str:
     return f"{scene_id}: {CAUTION}: {'; '.join(outside)}" if outside else ""
-
-
-def owners_of(loaded: LoadedModels, project: Project) -> tuple[Owners, ...]:
-    """Return, for each class of a project's legend, which outputs of models are averaged for it.
-
-    Raises:
-        RecipeError: If a model has a class that the legend lacks, or two rows own a class and the recipe does not allow
-            it.
-    """
-    legend = project.legend.names
-    unknown = sorted({name for _, classes in loaded.outputs for name in classes} - set(legend))
-    if unknown:
-        need = "classes of the legend: " + ", ".join(legend)
-        raise RecipeError(problem("models", "a model knows other classes", got=", ".join(unknown), need=need))
-    return find_owners(legend, loaded.outputs, project.recipe.predict)
 
 
 def _own_scenes(project: Project, split: Split, prepared: list[str]) -> list[str]:
