@@ -32,6 +32,7 @@ from landscribe.io.labels.legend import classes_of_labels
 from landscribe.io.models.finished import read_finished
 from landscribe.io.project import Progress, Project, StageResult, make_items, silent
 from landscribe.io.project.batches import Batch, Work, carry_out
+from landscribe.io.project.leftovers import leave_only
 from landscribe.io.project.label_facts import LABELLED, ground_of, require_negative_ground
 from landscribe.io.project.reviewed_sides import NOT_SCORED, require_unreviewed, reviewed_scenes
 from landscribe.io.project.splits import SPLIT, open_side, refuse_taught, split_of
@@ -131,6 +132,7 @@ def score_work(project: Project, run: Run) -> Work:
 
     def end(result: StageResult) -> None:
         result.made, result.current = [], []
+        result.notes += leave_only(run, MEASURED, scene_ids)
         if result.failed:  # a mean of what is left would be that of other scenes
             run.forget("score", "all")
             return

@@ -19,7 +19,8 @@ def leave_only(run: Run, stage: str, wanted: Collection[str]) -> list[str]:
     Returns:
         What is to be said of it.
     """
-    gone = {item: record for item, record in run.records(stage).items() if item not in wanted}
+    kept = set(wanted)
+    gone = {item: record for item, record in run.records(stage).items() if item not in kept}
     for item, record in gone.items():
         for name in record.outputs:
             run.path(name).unlink(missing_ok=True)
