@@ -32,8 +32,8 @@ from landscribe.io.labels.legend import classes_of_labels
 from landscribe.io.models.finished import read_finished
 from landscribe.io.project import Progress, Project, StageResult, make_items, silent
 from landscribe.io.project.batches import Batch, Work, carry_out
-from landscribe.io.project.leftovers import leave_only
 from landscribe.io.project.label_facts import LABELLED, ground_of, require_negative_ground
+from landscribe.io.project.leftovers import leave_only
 from landscribe.io.project.reviewed_sides import NOT_SCORED, require_unreviewed, reviewed_scenes
 from landscribe.io.project.splits import SPLIT, open_side, refuse_taught, split_of
 from landscribe.io.raster.rasters import open_raster
