@@ -20,7 +20,8 @@ from landscribe.io.atomic import write_text
 from landscribe.io.bundle.models import models_at
 from landscribe.io.models.finished import OPTION, FinishedModels, forget_finished, look_at_models
 from landscribe.io.project import Progress, Project, StageResult, as_run, fit_models, open_project, silent, use_models
-from landscribe.io.project.splits import split_of
+from landscribe.io.project.batches import HERE, Part, Way, Work, carry_out
+from landscribe.io.project.splits import require_drawn, split_of
 from landscribe.io.publish import Published, open_published
 from landscribe.io.run.owner import alone_in
 from landscribe.io.run.runs import COMBINED, Run, open_run
@@ -29,6 +30,8 @@ from landscribe.io.run.tuned import TUNED, read_tuned
 from landscribe.io.settings import RUN_FILE, LoadedRecipe, make_recipe, recipe_dict
 from landscribe.io.source.images import find_images, image_table
 
+BY_SCENE = ("prepare", "predict", "vectorize", "score")
+"""Stages whose scenes can be shared out."""
 STAGES = ("check", "prepare", "train", "predict", "tune", "vectorize", "score", "submit", "report", "map")
 """In the order in which each needs what those before it wrote."""
 
@@ -49,7 +52,7 @@ def silently() -> Iterator[Progress]:
 
 
 def run_pipeline(
-    project: Project, run: Run, models: Path | None = None, *, reporting: Reporting = silently
+    project: Project, run: Run, models: Path | None = None, *, reporting: Reporting = silently, way: Way = HERE
 ) -> Iterator[StageResult]:
     """Do all stages of a recipe in order, leaving out what is up to date.
 
@@ -60,6 +63,7 @@ def run_pipeline(
         run: The run folder.
         models: Folder of finished models to use instead of training.
         reporting: Opens a callback of progress for each stage.
+        way: How scenes are worked on.
 
     Yields:
         What each stage did; scenes that failed are in it, and the others go on.
@@ -69,10 +73,12 @@ def run_pipeline(
         LimitError: If another process is at work in the run folder.
     """
     with alone_in(run):
-        yield from _run_stages(project, run, models, reporting)
+        yield from _run_stages(project, run, models, reporting, way)
 
 
-def _run_stages(project: Project, run: Run, models: Path | None, reporting: Reporting) -> Iterator[StageResult]:
+def _run_stages(
+    project: Project, run: Run, models: Path | None, reporting: Reporting, way: Way
+) -> Iterator[StageResult]:
     project = _bound(project, run, models)
     for name in stages_of(project, models):
         if name == "score" and not split_of(project, run).validate:
@@ -80,7 +86,7 @@ def _run_stages(project: Project, run: Run, models: Path | None, reporting: Repo
             yield StageResult(name, left_out=f"no labelled scene is {which}, nothing to score")
             continue
         with reporting() as progress:
-            result = do_stage(name, project, run, progress, models=models)
+            result = do_stage(name, project, run, progress, models=models, way=way)
         if name != "check":
             write_run_json(project, run)
         yield result
@@ -99,16 +105,67 @@ def stages_of(project: Project, models: Path | None = None) -> list[str]:
 
 
 def do_stage(
-    name: str, project: Project, run: Run, progress: Progress = silent, *, models: Path | None = None
+    name: str,
+    project: Project,
+    run: Run,
+    progress: Progress = silent,
+    *,
+    models: Path | None = None,
+    way: Way = HERE,
 ) -> StageResult:
-    """Run one stage by its name; a stage's code is imported when it runs."""
+    """Run one stage by its name; a stage's code is imported when it runs.
+
+    Args:
+        name: Of the stage.
+        project: The recipe with its data.
+        run: The run folder.
+        progress: Told of what is done.
+        models: Folder of finished models to use instead of training.
+        way: How scenes are worked on, in the stages of `BY_SCENE`.
+    """
     if name != "check":
         own = models is None and name not in ("train", "predict")
         project = as_run(project, run) if own else _bound(project, run, models)
+    if name in BY_SCENE:
+        return carry_out(run, name, work_of(name, project, run, progress, models=models), progress, way)
     module = {"masks": "pictures", "map": "maps.map"}.get(name, name)
     stage: Any = getattr(import_module(f"landscribe.stages.{module}"), "check_run" if name == "check" else name)
-    options: Mapping[str, Any] = {"models": models} if name == "predict" else {}
-    result: StageResult = stage(project, run, progress, **options)
+    result: StageResult = stage(project, run, progress)
+    return result
+
+
+def work_of(name: str, project: Project, run: Run, progress: Progress = silent, *, models: Path | None = None) -> Work:
+    """Return what a stage of `BY_SCENE` does, scene by scene.
+
+    Args:
+        name: Of the stage.
+        project: The recipe with its data, bound to the models that are used.
+        run: The run folder, which is only read until the ending.
+        progress: Told of what is done within a scene.
+        models: Folder of finished models.
+    """
+    begin: Any = getattr(import_module(f"landscribe.stages.{name}"), f"{name}_work")
+    work: Work = begin(project, run, progress, models=models) if name == "predict" else begin(project, run)
+    return work
+
+
+def do_part(
+    name: str, project: Project, run: Run, progress: Progress, part: Part, *, models: Path | None = None
+) -> StageResult:
+    """Do a part of a stage of `BY_SCENE`, beside other processes that do others.
+
+    Raises:
+        RecipeError: If one of the scenes that are named is none.
+        DataError: If a stage before this one was not ended by a call without a part.
+    """
+    strange = sorted(part.only - {scene.id for scene in project.scenes.scenes} - set(project.scenes.broken))
+    if strange:
+        raise RecipeError(problem("--only", "no such scene", got=strange[0], need="one that `check` lists"))
+    if name != "prepare":
+        require_drawn(as_run(project, run) if models is None else _bound(project, run, models), run)
+    result = do_stage(name, project, run, progress, models=models, way=part)
+    which = f"part {part.number}/{part.count}" if part.count > 1 else "the scenes that were named"
+    result.notes.append(f"{which} only; `landscribe {name}` without it, or `run`, writes what all scenes share")
     return result
 
 

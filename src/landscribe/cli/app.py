@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import Abort, Exit, TyperException
 
 from landscribe import __version__
-from landscribe.cli import files, flow, look, maps, portable, review, submissions, trace
+from landscribe.cli import checks, files, flow, look, maps, portable, review, submissions, trace
 from landscribe.cli.console import say, stop_when_asked
 from landscribe.errors import INTERRUPTED_EXIT_CODE, LandscribeError, LimitError, problem
 from landscribe.io.atomic import as_meant
@@ -51,6 +51,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 internal, 2 usage or recipe, 3 bad data, 4 some scenes failed, 5 a limit was hit, "
     "6 a file is damaged, 130 interrupted (Ctrl-C, SIGTERM).",
 )
+checks.register(app)
 flow.register(app)
 files.register(app)
 trace.register(app)

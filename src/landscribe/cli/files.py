@@ -12,7 +12,8 @@ import typer
 from landscribe.cli.console import reporting, say, tell_counts, tell_table, tell_text
 from landscribe.cli.flow import JsonOption, open_recipe
 from landscribe.cli.in_worker import SECONDS, SecondsOption, in_worker
-from landscribe.cli.results import say_left_out, tell_score
+from landscribe.cli.results import raise_failures, say_left_out, tell_result, tell_score
+from landscribe.cli.sharing import How, OnlyOption, PartOption, do_stage_as
 from landscribe.cli.submissions import SetOption
 from landscribe.errors import RecipeError, problem
 
@@ -61,8 +62,11 @@ def score(
     overrides: SetOption = None,
     as_json: JsonOption = False,
     seconds: SecondsOption = SECONDS,
+    part: PartOption = None,
+    only: OnlyOption = None,
 ) -> None:
     """Score a run, or any two vector files, submissions included."""
+    how = How(part, tuple(only or ()))
     if truth is None and run is None and Path(first).is_dir():
         run = Path(first)
     if (truth is None) == (run is None):
@@ -71,6 +75,7 @@ def score(
             problem("score", "neither a run nor two files" if run is None else "a run and two files", need=need)
         )
     if truth is not None:
+        how.require_none("two files")
         from landscribe.stages.files.score_files import score_files
 
         work = partial(score_files, Path(first), truth, class_field=class_field)
@@ -81,10 +86,16 @@ def score(
     from landscribe.pipeline import do_stage
 
     folder = Run(run) if run is not None and run.is_dir() else open_run(run)  # type: ignore[arg-type]
+    if how.is_part:
+        result = do_stage_as(how, "score", open_recipe(first, overrides), folder.root)
+        tell_result(result)
+        raise_failures([result])
+        return
     with reporting() as progress:
         result = do_stage("score", open_recipe(first, overrides), folder, progress)
     for note in result.notes:
         say(note)
+    raise_failures([result])
     _tell_score(read_score(folder.path(SCORE)), as_json)
 
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Collection
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from landscribe.cli import submissions
-from landscribe.cli.console import reporting, say, tell, tell_json, tell_table
-from landscribe.cli.results import tell_plan, tell_score
+from landscribe.cli.console import reporting, tell
+from landscribe.cli.results import raise_failures, tell_plan, tell_result, tell_score
+from landscribe.cli.sharing import EVERYTHING, How, OnlyOption, PartOption, do_stage_as
 from landscribe.cli.submissions import RecipeArgument, SetOption
-from landscribe.errors import DataError, IntegrityError, PartialError, RecipeError, problem
+from landscribe.errors import RecipeError, problem
 
 if TYPE_CHECKING:
-    from landscribe.core.ground import Ground
     from landscribe.io.project import Project, StageResult
     from landscribe.io.run.runs import Run
 
@@ -46,20 +44,18 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("check")(check)
-    app.command("stats")(stats)
     app.command("prepare")(prepare)
     for name, help_text in _STAGES.items():
         app.command(name, help=help_text)(_stage_command(name))
     app.command("pictures")(pictures)
     app.command("predict")(predict)
+    app.command("vectorize")(vectorize)
     app.command("run")(run)
 
 
 _STAGES = {
     "train": "Train the models of a recipe; an interrupted training goes on where it was.",
     "tune": "Choose threshold, minimum area and shape per class on scenes that fold models have not seen.",
-    "vectorize": "Turn probabilities into polygons.",
     "submit": "Write and validate the DSTL submission.",
     "report": "Write the report of a run as one HTML file.",
     "map": "Write the map of a run as one HTML file: pictures, probabilities and polygons to look at.",
@@ -95,122 +91,29 @@ def run_folder(recipe: str, run: Path | None) -> Path:
     return run or Path(recipe)
 
 
-def check(
-    recipe: Annotated[
-        str,
-        typer.Argument(
-            help="A TOML recipe, the name of a built-in one, or a DSTL submission.",
-            metavar="RECIPE|SUBMISSION.csv[.gz]",
-        ),
-    ],
-    models: ModelsOption = None,
-    trust: TrustOption = False,
-    overrides: SetOption = None,
-    as_json: JsonOption = False,
-    sample: submissions.SampleOption = None,
-    decimals: Annotated[
-        int | None, typer.Option(min=0, help="Submission: most decimals of a coordinate.", show_default="any number")
-    ] = None,
-    max_mb: Annotated[float | None, typer.Option(min=0, help="Submission: largest file in MB.")] = None,
-) -> None:
-    """Look at all data of a recipe, or at every row of a submission, and list every problem at once."""
-    if submissions.is_submission(recipe):
-        submissions.check(Path(recipe), sample, decimals, max_mb, as_json=as_json)
-        return
-    from landscribe.io.bundle.models import models_at
-    from landscribe.stages.check import check as look
-
-    with models_at(models) as folder:
-        project = open_recipe(recipe, overrides, folder, trust=trust, given=models)
-        with reporting() as progress:
-            result = look(project, progress)
-    if as_json:
-        rows = [{"level": f.level, "text": f.text} for f in result.findings]
-        ground = {name: asdict(own) for name, own in result.ground.items()}
-        tell_json(
-            {
-                "scenes": result.scenes,
-                "labelled": result.labelled,
-                "classes": result.classes,
-                "findings": rows,
-                "ground": ground,
-                "unit": result.unit,
-            }
-        )
-    else:
-        for finding in result.findings:
-            tell(f"{finding.level}: {finding.text}")
-        if result.ground:
-            unit = result.unit
-            columns = ["class", f"positive {unit}", "share", f"negative {unit}", f"unlabelled {unit}"]
-            tell_table(columns, [_ground_row(name, own) for name, own in result.ground.items()])
-        names = ", ".join(result.classes) or "of the models"
-        tell(
-            f"{result.scenes} scenes, {result.labelled} labelled, classes {names}: "
-            f"{result.errors} errors, {len(result.findings) - result.errors} warnings"
-        )
-    if result.errors:
-        raise typer.Exit(PartialError.exit_code if result.lost else DataError.exit_code)
-
-
-def _ground_row(name: str, ground: Ground) -> list[str]:
-    areas = [f"{area:,.0f}" for area in (ground.positive, ground.negative, ground.unlabelled)]
-    return [name, areas[0], f"{ground.share:.2%}", *areas[1:]]
-
-
-def stats(
-    recipe: RecipeArgument,
-    overrides: SetOption = None,
-    as_json: JsonOption = False,
-    images: Annotated[bool, typer.Option("--images", help="Size and type of every raster instead.")] = False,
-) -> None:
-    """Show area, perimeter and number of the labels per class and scene, or the sizes of the images."""
-    from landscribe.stages.stats import shapes
-    from landscribe.stages.stats import stats as measure
-
-    project = open_recipe(recipe, overrides)
-    with reporting() as progress:
-        failed: dict[str, str] = {}
-        look = shapes if images else measure
-        rows: list[Any] = list(look(project, progress, failed=failed))
-    _tell_stats(rows, project.legend.names if not images else (), as_json=as_json, images=images)
-    for reason in failed.values():
-        say(f"failed: {reason}")
-    if failed:
-        raise PartialError(problem(f"{len(failed)} failed, the others are done", ", ".join(failed)))
-
-
-def _tell_stats(rows: list[Any], names: tuple[str, ...], *, as_json: bool, images: bool) -> None:
-    if as_json:
-        tell_json([row.__dict__ for row in rows])
-        return
-    if images:
-        columns = ["scene", "sensor", "file", "dtype", "bands", "height", "width"]
-        tell_table(columns, [[str(getattr(row, name)) for name in columns] for row in rows], right=4)
-        return
-    for title, field, scale, decimals, together in (
-        ("area %", "area_share", 100, 4, "mean"),
-        ("perimeter px", "perimeter_px", 1, 0, "sum"),
-        ("count", "count", 1, 0, "sum"),
-    ):
-        scenes = list(dict.fromkeys(row.scene for row in rows))
-        cells = {(row.scene, row.class_name): scale * getattr(row, field) for row in rows}
-        table = [[scene, *(f"{cells[scene, name]:.{decimals}f}" for name in names)] for scene in scenes]
-        divisor = len(scenes) if together == "mean" else 1
-        totals = [sum(cells[scene, name] for scene in scenes) / max(divisor, 1) for name in names]
-        tell_table([title, *names], [*table, [together, *(f"{total:.{decimals}f}" for total in totals)]])
-        tell("")
-
-
 def prepare(
     recipe: RecipeArgument,
     run: RunOption = None,
     models: ModelsOption = None,
     overrides: SetOption = None,
     trust: TrustOption = False,
+    part: PartOption = None,
+    only: OnlyOption = None,
 ) -> None:
     """Write every sensor at its own resolution, labels as shares, and statistics; draw which scenes validate."""
-    _do("prepare", recipe, run_folder(recipe, run), overrides, models, trust=trust)
+    how = How(part, tuple(only or ()))
+    _do("prepare", recipe, run_folder(recipe, run), overrides, models, trust=trust, how=how)
+
+
+def vectorize(
+    recipe: RecipeArgument,
+    run: RunOption = None,
+    overrides: SetOption = None,
+    part: PartOption = None,
+    only: OnlyOption = None,
+) -> None:
+    """Turn probabilities into polygons."""
+    _do("vectorize", recipe, run_folder(recipe, run), overrides, how=How(part, tuple(only or ())))
 
 
 def _stage_command(name: str) -> Callable[..., None]:
@@ -247,14 +150,18 @@ def predict(
     overrides: SetOption = None,
     anyway: AnywayOption = False,
     trust: TrustOption = False,
+    part: PartOption = None,
+    only: OnlyOption = None,
 ) -> None:
     """Predict the probability of every class for each scene; or, without a recipe, images by finished models."""
+    how = How(part, tuple(only or ()))
     if out is not None:
+        how.require_none("images and --out")
         _predict_images(what, run, models, out, overrides, anyway=anyway, trust=trust)
         return
     if len(what) > 1 or Path(what[0]).suffix.lower() in IMAGES:
         raise RecipeError(problem("predict", "images without --out", need="--out DIR, and --models DIR"))
-    _do("predict", what[0], run_folder(what[0], run), overrides, models, anyway=anyway, trust=trust)
+    _do("predict", what[0], run_folder(what[0], run), overrides, models, anyway=anyway, trust=trust, how=how)
 
 
 def _predict_images(
@@ -276,10 +183,10 @@ def _predict_images(
     results: list[StageResult] = []
     asked = predict_images(images, models, out, overrides or (), anyway=anyway, trust=trust, reporting=reporting)
     for result in asked:
-        _tell_result(result, {note for before in results for note in before.notes})
+        tell_result(result, {note for before in results for note in before.notes})
         results.append(result)
     tell(f"results: {out}")
-    _raise_failures(results)
+    raise_failures(results)
 
 
 def _do(
@@ -291,20 +198,22 @@ def _do(
     *,
     anyway: bool = False,
     trust: bool = False,
+    how: How = EVERYTHING,
 ) -> None:
     from landscribe.io.bundle.models import models_at
-    from landscribe.io.run.owner import alone_in
-    from landscribe.io.run.runs import Run, open_run
-    from landscribe.pipeline import do_stage
+    from landscribe.io.run.runs import Run
 
     with models_at(models) as ready:
         project = replace(open_recipe(recipe, overrides, ready, trust=trust, given=models), anyway=anyway)
-        reads = name in READING
-        folder = Run(run) if reads and run.is_dir() else open_run(run)
-        with contextlib.nullcontext() if reads else alone_in(folder), reporting() as progress:
-            result = do_stage(name, project, folder, progress, models=ready)
-    _tell_result(result)
-    _raise_failures([result])
+        if name in READING and run.is_dir():
+            from landscribe.pipeline import do_stage
+
+            with reporting() as progress:
+                result = do_stage(name, project, Run(run), progress, models=ready)
+        else:
+            result = do_stage_as(how, name, project, run, ready)
+    tell_result(result)
+    raise_failures([result])
 
 
 def run(
@@ -344,13 +253,13 @@ def run_all(project: Project, folder: Run, models: Path | None = None) -> None:
     for result in run_pipeline(project, folder, models, reporting=reporting):
         told = {note for before in results for note in before.notes}
         results.append(result)
-        _tell_result(result, told)
+        tell_result(result, told)
     score = run_score(folder)
     if score is not None:
         tell_score(score)
     tell(f"report: {folder.path('report.html')}")
     tell(f"map: {folder.path('map.html')}")
-    _raise_failures(results)
+    raise_failures(results)
 
 
 def models_of(folder: Path) -> Path | None:
@@ -366,29 +275,3 @@ def _open_run(path: Path) -> Run:
     from landscribe.io.run.runs import open_run
 
     return open_run(path)
-
-
-def _tell_result(result: StageResult, told: Collection[str] = ()) -> None:
-    if result.left_out:
-        say(f"{result.stage}: {result.left_out}")
-        return
-    parts = [f"{len(result.made)} made"] if result.made or not result.current else []
-    parts += [f"{len(result.current)} up to date"] if result.current else []
-    parts += [f"{len(result.failed)} failed"] if result.failed else []
-    say(f"{result.stage}: {', '.join(parts)}")
-    for item, reason in result.failed.items():
-        say(f"  failed: {reason}" if item.split(" (")[0] in reason else f"  failed: {item}: {reason}")
-    for note in result.notes:
-        if note not in told:
-            say(f"  {note}")
-
-
-def _raise_failures(results: list[StageResult]) -> None:
-    failed: dict[str, str] = {}
-    for result in results:
-        for item, reason in result.failed.items():
-            failed.setdefault(item, f"{result.stage}: {reason}")
-    if failed:
-        names = ", ".join(sorted(failed))
-        text = problem(f"{len(failed)} failed, the others are done", names, do="see the lines above")
-        raise IntegrityError(text) if any(result.damaged for result in results) else PartialError(text)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from landscribe.cli.console import say, tell, tell_table
+from landscribe.errors import IntegrityError, PartialError, problem
 
 if TYPE_CHECKING:
     from landscribe.core.score.score import Score
-    from landscribe.io.project import Project
+    from landscribe.io.project import Project, StageResult
 
 
 def tell_score(score: Score) -> None:
@@ -57,3 +59,36 @@ def tell_plan(project: Project, models: Path | None) -> None:
     if project.finished is not None:
         networks = len(project.finished.digests)
     tell(f"predicts up to {pixels / 1e6:.1f} Mpx x {views} views x {networks} networks")
+
+
+def tell_result(result: StageResult, told: Collection[str] = ()) -> None:
+    """Say what a stage did, without what was told before."""
+    if result.left_out:
+        say(f"{result.stage}: {result.left_out}")
+        return
+    parts = [f"{len(result.made)} made"] if result.made or not result.current else []
+    parts += [f"{len(result.current)} up to date"] if result.current else []
+    parts += [f"{len(result.failed)} failed"] if result.failed else []
+    say(f"{result.stage}: {', '.join(parts)}")
+    for item, reason in result.failed.items():
+        say(f"  failed: {reason}" if item.split(" (")[0] in reason else f"  failed: {item}: {reason}")
+    for note in result.notes:
+        if note not in told:
+            say(f"  {note}")
+
+
+def raise_failures(results: list[StageResult]) -> None:
+    """End with the code of scenes that failed, if some did.
+
+    Raises:
+        PartialError: With their names.
+        IntegrityError: The same, where a file was not what had been written.
+    """
+    failed: dict[str, str] = {}
+    for result in results:
+        for item, reason in result.failed.items():
+            failed.setdefault(item, f"{result.stage}: {reason}")
+    if failed:
+        names = ", ".join(sorted(failed))
+        text = problem(f"{len(failed)} failed, the others are done", names, do="see the lines above")
+        raise IntegrityError(text) if any(result.damaged for result in results) else PartialError(text)

@@ -17,7 +17,7 @@ from landscribe.core.split.leaks import require_no_leak
 from landscribe.core.split.places import DSTL_FIVE, folds, split_places, stratify
 from landscribe.core.split.seen import find_seen
 from landscribe.core.split.split import Split, read_split, require_sound, write_split
-from landscribe.errors import IntegrityError, RecipeError, problem, some
+from landscribe.errors import DataError, IntegrityError, RecipeError, problem, some
 from landscribe.io.atomic import write_text
 from landscribe.io.models.finished import FinishedModels, read_finished, sighting_of
 from landscribe.io.models.formulas import FORMULA
@@ -69,6 +69,24 @@ def split_of(project: Project, run: Run) -> Split:
     if is_first_process():
         write_text(file, write_split(split, drawn_from))
     return _with_note(split, finished)
+
+
+def require_drawn(project: Project, run: Run) -> None:
+    """Refuse to go on where the split is still to be drawn, which one process has to do for all.
+
+    Raises:
+        DataError: If there is none, or it is that of other scenes or settings.
+    """
+    file, drawn_from = (
+        run.path(SPLIT),
+        _drawn_from(project, run.require("prepare"), project.finished or read_finished(run)),
+    )
+    if file.is_file():
+        split, was_drawn_from = read_split(file.read_text(encoding="utf-8", errors="replace"), SPLIT)
+        if split.edited or was_drawn_from == drawn_from:
+            return
+    what = "the split of what was prepared is still to be drawn"
+    raise DataError(problem(str(run.root), what, do="run `landscribe prepare` once without --part"))
 
 
 def draw_split(project: Project, prepared: Mapping[str, Record], same_ground: Mapping[str, str] = ALL_APART) -> Split:
