@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import geopandas as gpd
@@ -11,7 +12,7 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from landscribe.core.arrays import GeometryArray
+from landscribe.core.arrays import BoolArray, GeometryArray
 from landscribe.core.burn import burn_mask
 from landscribe.core.features import of_class
 from landscribe.core.grid import Grid, Window
@@ -35,6 +36,7 @@ from landscribe.io.project.batches import Batch, Work, carry_out
 from landscribe.io.project.label_facts import LABELLED, ground_of, require_negative_ground
 from landscribe.io.project.leftovers import leave_only
 from landscribe.io.project.reviewed_sides import NOT_SCORED, require_unreviewed, reviewed_scenes
+from landscribe.io.project.shared_ground import SharedGround, find_shared_ground
 from landscribe.io.project.splits import SPLIT, open_side, refuse_taught, split_of
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.measured import MEASURED, SceneMeasured, measured_file, read_measured, write_measured
@@ -80,7 +82,10 @@ def score(project: Project, run: Run, progress: Progress = silent) -> StageResul
 
 
 def score_work(project: Project, run: Run) -> Work:
-    """Yield what `score` measures scene by scene, as `io.project.batches` has it; its ending adds up."""
+    """Yield what `score` measures scene by scene, as `io.project.batches` has it; its ending adds up.
+
+    Ground that several of the scenes show counts in one of them.
+    """
     vectorized, split = run.require("vectorize"), split_of(project, run)
     prepared = run.require("prepare", split.sides)
     scene_ids = [i for i in split.validate if i in vectorized]
@@ -101,9 +106,14 @@ def score_work(project: Project, run: Run) -> Work:
         "legend": [(c.name, c.countable) for c in legend],
     }
 
+    shared = find_shared_ground(run, split, scene_ids, recipe.mosaic)
+
     def key_of(scene_id: str) -> str:
+        ranks = shared.rests_on(scene_id)
+        others = {i: (rank, split.corners_of((i,)), prepared[i].outputs) for i, rank in ranks.items()}
         return make_key(
             FORMAT,
+            **({"others": others} if others else {}),
             features=vectorized[scene_id].outputs,
             untuned=untuned[scene_id].outputs if untuned else None,
             truth=prepared[scene_id].outputs,
@@ -112,7 +122,7 @@ def score_work(project: Project, run: Run) -> Work:
         )
 
     def make(scene_id: str, _threads: int) -> Made:
-        truth = _truth(run, scene_id, split)
+        truth = _truth(run, scene_id, split, shared)
         predicted = _read(run, run.features(scene_id))
         plain = _measure(_read(run, run.untuned(scene_id, ".parquet")), truth, legend) if untuned else {}
         target = measured_file(run, scene_id)
@@ -149,7 +159,7 @@ def score_work(project: Project, run: Run) -> Work:
 
         def add_up(_item: str) -> Made:
             found = {i: read_measured(run.checked(measured_file(run, i))) for i in scene_ids}
-            score = _add_up(project, run, split, legend, found, tuned=bool(untuned))
+            score = _add_up(project, run, split, shared, legend, found, tuned=bool(untuned))
             left_out = [*not_scored, *(row for one in found.values() for row in one.left_out)]
             write_text(run.path(SCORE), replace(score, left_out=add_left_out(left_out)).to_json())
             return Made((run.path(SCORE),), {"scenes": len(scene_ids)})
@@ -166,14 +176,21 @@ def score_work(project: Project, run: Run) -> Work:
 
 
 def _add_up(
-    project: Project, run: Run, split: Split, legend: Legend, found: Mapping[str, SceneMeasured], *, tuned: bool
+    project: Project,
+    run: Run,
+    split: Split,
+    shared: SharedGround,
+    legend: Legend,
+    found: Mapping[str, SceneMeasured],
+    *,
+    tuned: bool,
 ) -> Score:
     measures: Measures = {i: one.classes for i, one in found.items()}
     by_default: Measures = {i: one.by_default for i, one in found.items()} if tuned else {}
     places = {i: one.place for i, one in found.items()}
     # A class that stands in one scene only is drawn in parts of it, the same for both.
     for scene_id, names in standing_alone(measures).items():
-        truth = _truth(run, scene_id, split)
+        truth = _truth(run, scene_id, split, shared)
         measures = _with_parts(measures, run.checked(run.features(scene_id)), truth, names)
         if tuned:
             by_default = _with_parts(by_default, run.checked(run.untuned(scene_id, ".parquet")), truth, names)
@@ -219,13 +236,27 @@ class _Truth:
 
     scene: PreparedScene
     labels: gpd.GeoDataFrame
-    region: BaseGeometry
-    """Ground that counts."""
+    labelled: BaseGeometry
+    lost: BaseGeometry | None
+    """What counts in another scene; None where that is nothing."""
+
+    @cached_property
+    def region(self) -> BaseGeometry:
+        """Ground that counts."""
+        return self.labelled if self.lost is None else self.labelled.difference(self.lost)
+
+    def counts_hw(self, window: Window) -> BoolArray:
+        """Tell which pixels of a window count, by their centres where others own the ground, (h, w)."""
+        counts_hw = self.scene.counts_hw(window)
+        if self.lost is None:
+            return counts_hw
+        lost = self.scene.grid.ground_to_pixels(np.array([self.lost], dtype=object))
+        return counts_hw & (burn_mask(lost, self.scene.grid.shape_hw, window=window) == 0)
 
 
-def _truth(run: Run, scene_id: str, split: Split) -> _Truth:
+def _truth(run: Run, scene_id: str, split: Split, shared: SharedGround) -> _Truth:
     scene = open_side(run, scene_id, split, "validate")
-    return _Truth(scene, scene.read_labels(), scene.labelled_ground())
+    return _Truth(scene, scene.read_labels(), scene.labelled_ground(), shared.lost(scene_id))
 
 
 def _read(run: Run, path: Path) -> gpd.GeoDataFrame:
@@ -237,12 +268,15 @@ def _outside(predicted: gpd.GeoDataFrame, truth: _Truth) -> list[LeftOut]:
     scene, grid = truth.scene, truth.scene.grid
     whole = grid.height * grid.width
     kept = whole if scene.within is None else scene.within.height * scene.within.width
-    unknown = kept - whole * truth.region.area / grid.footprint.area
+    unknown, twice = kept - whole * truth.labelled.area / grid.footprint.area, 0.0
+    if truth.lost is not None:
+        twice = whole * (truth.labelled.area - truth.region.area) / grid.footprint.area
     ours, theirs = predicted.geometry.to_numpy(), truth.labels.geometry.to_numpy()
     return [
         _ground("outside of the corner that is held out", whole - kept, grid),
         # Shares of areas round; less than half a pixel is nothing.
         _ground("without data, or nobody said what it is", unknown if unknown > 0.5 else 0.0, grid),
+        _ground("shown by another scored scene too, and counted there", twice, grid),
         LeftOut("polygons", "predicted on such ground", count_outside(ours, truth.region), len(ours)),
         LeftOut("polygons", "true on such ground", count_outside(theirs, truth.region), len(theirs)),
     ]
@@ -289,7 +323,7 @@ def _pixel_areas(
             stored_khw, _ = predicted.read(window)
             p_khw = against_the_best_other(stored_khw) if table.exclusive else stored_khw / np.float32(255)
             coverage_khw, labelled_hw = coverage.read(window)
-            labelled_hw &= scene.counts_hw(window)
+            labelled_hw &= truth.counts_hw(window)
             for k, name in zip(bands, legend.names, strict=True):
                 ours_hw = p_khw[k] >= cut[name]
                 painted_hw = burn_mask(_in_rows(outlines[name], window), grid.shape_hw, mode="opencv", window=window)

@@ -18,10 +18,17 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.features import join_features
-from landscribe.core.mosaic._ground import Sheet, by_scene, lost_ground, neighbours, overlapping
+from landscribe.core.mosaic._ground import (
+    Sheet,
+    by_scene,
+    lost_ground,
+    neighbours,
+    overlapping,
+    overlapping_pairs,
+)
 from landscribe.core.mosaic._joining import Borders
 
-__all__ = ["JOINED", "TWICE", "Sheet", "as_one_map", "lost_grounds", "one_map", "overlapping"]
+__all__ = ["JOINED", "TWICE", "Sheet", "as_one_map", "lost_grounds", "one_map", "overlapping", "overlapping_pairs"]
 
 TWICE, JOINED = "on ground that another scene owns", "joined across borders of scenes"
 

@@ -32,7 +32,12 @@ class Sheet:
 
 def overlapping(sheets: Sequence[Sheet]) -> frozenset[int]:
     """Return which scenes show ground that another one shows too, by their footprints."""
-    return frozenset(k for i, j in neighbours(sheets) if _both(sheets[i], sheets[j]) is not None for k in (i, j))
+    return frozenset(k for pair in overlapping_pairs(sheets) for k in pair)
+
+
+def overlapping_pairs(sheets: Sequence[Sheet]) -> list[tuple[int, int]]:
+    """Return the scenes of which one shows ground of the other, each pair once."""
+    return [(i, j) for i, j in neighbours(sheets) if _both(sheets[i], sheets[j]) is not None]
 
 
 def _both(first: Sheet, second: Sheet) -> BaseGeometry | None:
