@@ -6,10 +6,11 @@ pixel (0, 0) is at row 0.5, col 0.5. Polygons in pixel coordinates have x = col 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -130,7 +131,7 @@ class Grid:
     def from_plain(cls, values: Mapping[str, Any]) -> Grid:
         """Return what `to_plain` gave."""
         height, width = values["shape"]
-        crs = None if values["crs"] is None else CRS.from_json_dict(values["crs"])
+        crs = None if values["crs"] is None else _read_crs(json.dumps(values["crs"]))
         return cls(height, width, Affine(*values["transform"]), crs)
 
     @property
@@ -247,6 +248,12 @@ class Grid:
     def pixel_length(self) -> float:
         """Side of a square of one pixel's area, in metres with a CRS, else 1."""
         return math.sqrt(self.pixel_area)
+
+
+@lru_cache(maxsize=64)
+def _read_crs(text: str) -> CRS:
+    """Read a CRS, which takes PROJ a millisecond, once: thousands of scenes have the same."""
+    return CRS.from_json(text)
 
 
 def dstl_grid(height: int, width: int, x_max: float, y_min: float) -> Grid:

@@ -17,6 +17,10 @@ class MosaicTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Scenes whose word counts on ground that several show, best first: names, or patterns such as `*_2025`. Scenes
     that none of these names come last. Among equals a point is of the scene in which it lies deepest."""
 
+    context: bool = True
+    """Let networks see the pixels of neighbours where scenes are tiles of one grid, in place of a mirrored edge. Never
+    where scenes overlap, and never labels."""
+
     def rank(self, scene_id: str) -> int:
         """Return the place of a scene in `priority`; the smaller one owns."""
         named = (k for k, pattern in enumerate(self.priority) if fnmatchcase(scene_id, pattern))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -30,12 +31,15 @@ from landscribe.io.raster.geotiff import write_probabilities
 from landscribe.io.run.kept_tiles import open_tiles
 from landscribe.io.run.prepared import PreparedScene, open_prepared
 from landscribe.io.run.runs import Made, Record, Run, make_key
+from landscribe.io.run.surroundings import Frame, Mosaic, Surroundings, files_of, open_among
 from landscribe.io.run.tuned import UNTUNED_PROBABILITY, effective_recipe
 from landscribe.stages.predict.models import LoadedModels, load_models, owners_of
 
 FORMAT = 1
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
+MOST_REACH_PX = 1024
+"""Pixels of a neighbour that are looked at, at most."""
 OUT_OF_FOLD = "oof"
 """Stage name of the records of out-of-fold probabilities: no stage of its own, and not what `vectorize` reads."""
 
@@ -87,7 +91,8 @@ def predict_work(project: Project, run: Run, progress: Progress = silent, *, mod
     split = split_of(project, run)
     scene_ids = list(prepared) if models else _own_scenes(project, split, list(prepared))
     table = effective_recipe(project.recipe, run, needed=False).predict
-    make = _Predicting(project, run, loaded, prepared, progress)
+    mosaic = Mosaic(run, tuple(prepared) if project.recipe.mosaic.context else ())
+    make = _Predicting(project, run, loaded, prepared, mosaic, progress)
     yield make.batch("predict", scene_ids, table, run.probability)
     plain = project.recipe.predict
     tuned = table != plain and models is None
@@ -96,7 +101,7 @@ def predict_work(project: Project, run: Run, progress: Progress = silent, *, mod
     if tuned:  # views were tuned: `score` compares with what the recipe says
         yield make.batch(UNTUNED_PROBABILITY, scored, plain, lambda i: run.untuned(i, ".tif"), "untuned")
     for number, left_out in enumerate(folds, start=1):
-        yield _fold(project, run, prepared, number, left_out, progress)
+        yield _fold(project, run, prepared, mosaic, number, left_out, progress)
 
     def end(result: StageResult) -> None:
         if project.finished is not None:
@@ -121,6 +126,7 @@ class _Predicting:
     run: Run
     loaded: LoadedModels
     prepared: Mapping[str, Record]
+    mosaic: Mosaic
     progress: Progress
 
     def batch(
@@ -139,15 +145,17 @@ class _Predicting:
                 raise DataError(f"{problem(where, what)}: {'; '.join(outside)}; --anyway predicts it all the same")
             return make_key(
                 FORMAT, inputs=inputs, models=loaded.digests, settings=settings, legend=project.legend.names,
-                outside=outside,
+                outside=outside, **_beside(self.prepared, self.mosaic, loaded, table, scene_id),
             )  # fmt: skip
 
         def make(scene_id: str, _threads: int) -> Made:
             scene, target = open_prepared(run, scene_id), target_of(scene_id)
             caution = _caution(scene_id, _outside(loaded, scene))
+            surroundings = _surroundings(self.mosaic, loaded, table, scene_id)
             made = _predict_scene(
-                project, run, scene, target, loaded, owners, table, key_of(scene_id), self.progress, caution=caution
-            )
+                project, run, scene, surroundings, target, loaded, owners, table, key_of(scene_id), self.progress,
+                caution=caution,
+            )  # fmt: skip
             return replace(made, notes=(*made.notes, *([caution] if caution else [])))
 
         return Batch(stage, tuple(items), key_of, make, beside=beside, tells=True, gpu=True)
@@ -157,6 +165,7 @@ def _fold(
     project: Project,
     run: Run,
     prepared: Mapping[str, Record],
+    mosaic: Mosaic,
     number: int,
     scene_ids: tuple[str, ...],
     progress: Progress,
@@ -182,17 +191,23 @@ def _fold(
     def key_of(scene_id: str) -> str:
         inputs = {i: prepared[i].outputs for i in _looked_at(loaded.formulas, prepared, scene_id)}
         names = project.legend.names
-        return make_key(FORMAT, inputs=inputs, models=loaded.digests, settings=settings, fewer=fewer, legend=names)
+        return make_key(
+            FORMAT, inputs=inputs, models=loaded.digests, settings=settings, fewer=fewer, legend=names,
+            **_beside(prepared, mosaic, loaded, table, scene_id),
+        )  # fmt: skip
 
     def make(scene_id: str, _threads: int) -> Made:
         scene = open_prepared(run, scene_id)
+        surroundings = _surroundings(mosaic, loaded, table, scene_id)
         target, key = run.out_of_fold(scene_id), key_of(scene_id)
-        made = _predict_scene(project, run, scene, target, loaded, owners, table, key, progress)
+        made = _predict_scene(project, run, scene, surroundings, target, loaded, owners, table, key, progress)
         paths = [*made.outputs]
         for views in fewer:
             target = run.out_of_fold(scene_id, views)
             other = table.model_copy(update={"symmetries": views, "class_symmetries": {}})
-            paths += _predict_scene(project, run, scene, target, loaded, owners, other, key, progress).outputs
+            paths += _predict_scene(
+                project, run, scene, surroundings, target, loaded, owners, other, key, progress
+            ).outputs
         return replace(made, outputs=tuple(paths))
 
     return Batch(OUT_OF_FOLD, scene_ids, key_of, make, beside=OUT_OF_FOLD, tells=True, gpu=True)
@@ -204,6 +219,32 @@ def _outside(loaded: LoadedModels, scene: PreparedScene) -> list[str]:
     for sensors, ranges in zip(loaded.sensors, loaded.ranges, strict=True):
         found += outside_of(ranges, scene, [name for name in sensors if name in scene.kinds])
     return list(dict.fromkeys(found))
+
+
+def _beside(
+    prepared: Mapping[str, Record], mosaic: Mosaic, loaded: LoadedModels, table: PredictTable, scene_id: str
+) -> dict[str, dict[str, dict[str, str]]]:
+    """Return what a prediction reads of a scene's neighbours, as a part of its key; nothing where that is nothing."""
+    if not _looks_around(mosaic, loaded, table):
+        return {}
+    found = mosaic.around(scene_id, {name for names in loaded.sensors for name in names}, MOST_REACH_PX)
+    files = {} if found is None else files_of(found)
+    return {"beside": {i: {n: prepared[i].outputs[n] for n in names} for i, names in files.items()}} if files else {}
+
+
+def _surroundings(mosaic: Mosaic, loaded: LoadedModels, table: PredictTable, scene_id: str) -> Surroundings | None:
+    """Return a scene among its neighbours, as far as networks see."""
+    if not _looks_around(mosaic, loaded, table):
+        return None
+    divisor = math.lcm(*(net.divisor for net in loaded.nets))
+    seen = max(max(net.receptive_radius, net.spec.context) for net in loaded.nets)
+    reach = min(math.ceil(seen / divisor), MOST_REACH_PX // divisor) * divisor
+    return mosaic.around(scene_id, {sensor.name for net in loaded.nets for sensor in net.spec.sensors}, reach)
+
+
+def _looks_around(mosaic: Mosaic, loaded: LoadedModels, table: PredictTable) -> bool:
+    """Tell whether networks see beyond a scene: patches see no more than their own context."""
+    return len(mosaic.scene_ids) > 1 and bool(loaded.folders) and table.patch is None
 
 
 def _caution(scene_id: str, outside: Sequence[str]) -> str:
@@ -221,6 +262,7 @@ def _predict_scene(
     project: Project,
     run: Run,
     scene: PreparedScene,
+    surroundings: Surroundings | None,
     target: Path,
     loaded: LoadedModels,
     owners: tuple[Owners, ...],
@@ -246,7 +288,8 @@ def _predict_scene(
     )
     with ExitStack() as files:
         # Networks read in a thread of their own; a raster that is open is read in one thread.
-        source = files.enter_context(scene.open_rasters(wanted))
+        source = files.enter_context(open_among(surroundings or scene, wanted))
+        frame = Frame() if surroundings is None else surroundings.frame
         reference = files.enter_context(scene.open_rasters([scene.reference]))
         writer = files.enter_context(write_probabilities(target, grid, legend, caution))
 
@@ -256,7 +299,9 @@ def _predict_scene(
         keeps = len(windows) > 1 and not in_patches(loaded.nets, table)
         missing = [window for window in windows if not keeps or tiles.load(window, bands) is None]
         # Its threads read the scene: they have to end before its rasters are closed.
-        predicted = files.enter_context(closing(predict_windows(loaded.nets, source, engine, table, missing)))
+        predicted = files.enter_context(
+            closing(predict_windows(loaded.nets, source, engine, table, [frame.moved(window) for window in missing]))
+        )
         # In the order of windows, kept or not: the file then has the same bytes however often its making was cut off.
         for number, window in enumerate(windows, start=1):
             stack_khw = None if window in missing else tiles.load(window, bands)
