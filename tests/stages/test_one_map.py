@@ -103,3 +103,30 @@ def test_priority_says_whose_word_counts(home: Path) -> None:
     (home / "r.toml").write_text(RECIPE + '[mosaic]\npriority = ["left"]\n')
     found, _, _, _ = features_of(home)  # of the same run: the map is made anew
     assert found["scene"].tolist().count("left") == 3  # it shows one pixel of the fourth
+
+
+def test_the_map_in_other_formats_holds_the_same_houses(home: Path) -> None:
+    found, _, _, run = features_of(home)
+    folder = run.path("features")
+    (home / "r.toml").write_text(RECIPE + '[outputs]\nmap = ["parquet", "fgb"]\n')
+    project = open_project(load_recipe(home / "r.toml"))
+    vectorize(project, run)
+    (part,) = folder.glob("map/*.parquet")
+    for path in (part, folder / "features.fgb"):
+        other = gpd.read_parquet(path) if path == part else gpd.read_file(path)
+        assert other.crs == found.crs
+        same = shapely.union_all(other.geometry.to_numpy()).symmetric_difference(found.geometry.union_all())
+        assert (len(other), same.area) == (len(found), pytest.approx(0, abs=1e-6))
+    assert not (folder / "features.gpkg").exists()  # one of an older recipe would be taken for the map
+    assert set(run.records("map")["all"].outputs) == {"features/features.fgb", "features/map/part-00000.parquet"}
+
+
+def test_a_map_that_is_too_large_for_one_file_is_left_out_and_said(home: Path) -> None:
+    (home / "r.toml").write_text(RECIPE + "[outputs]\nlargest_gpkg_mb = 0.0001\n")
+    project, run = open_project(load_recipe(home / "r.toml")), open_run(home / "run")
+    for stage in (prepare, train, predict):
+        stage(project, run)
+    notes = vectorize(project, run).notes
+    assert any("features.gpkg left out: polygons of 0.00" in note for note in notes)
+    assert len(gpd.read_parquet(run.path("features", "map", "part-00000.parquet"))) == len(HOUSES)
+    assert not run.path("features", "features.gpkg").exists()

@@ -146,7 +146,9 @@ def _not_shown(data: ReportData) -> Html | None:
     hidden = total - len(data.scenes)
     if hidden <= 0:
         return None
-    return el("p", f"{hidden} more scenes are not pictured, to keep this page small.", class_="note")
+    rule = "those with the lowest Jaccard are" if data.score is not None else "held-out ones come first"
+    text = f"{hidden:,} more scenes are not pictured, to keep this page small: {rule}. The map shows any scene."
+    return el("p", text, class_="note")
 
 
 def _skip() -> Html:

@@ -95,7 +95,9 @@ def _unlike_table(data: ReportData) -> Html:
     }
     heads = ["unlike the training scenes", "other classes", "other brightness"]
     shown = table(heads, rows, "How unlike training the held-out scenes are", hints=hints)
-    return el("div", el("h3", "How unlike training the held-out scenes are"), shown, class_="below")
+    return el(
+        "div", el("h3", "How unlike training the held-out scenes are"), shown, _rest(len(data.unlike)), class_="below"
+    )
 
 
 _SIDES = {"train": "trained on", "validate": "held out"}
@@ -245,12 +247,12 @@ def dropped_panel(data: ReportData) -> Html:
     """List what was left out, and why; and what failed."""
     parts: list[Node] = []
     if data.failed:
-        parts.append(table(["failed", "why"], list(data.failed[:MAX_ROWS]), "Failures", text=2))
+        parts += [table(["failed", "why"], list(data.failed[:MAX_ROWS]), "Failures", text=2), _rest(len(data.failed))]
     rows = [[stage, what, f"{count:,.0f}"] for stage, what, count in data.dropped[:MAX_ROWS]]
     if rows:
         parts += [table(["stage", "what", "how many"], rows, "Left out", text=2), _rest(len(data.dropped))]
     if data.notes:
-        parts.append(el("ul", [el("li", note) for note in data.notes[:MAX_ROWS]]))
+        parts += [el("ul", [el("li", note) for note in data.notes[:MAX_ROWS]]), _rest(len(data.notes))]
     return el("div", parts or el("p", "Nothing was dropped, nothing failed.", class_="note"))
 
 

@@ -27,7 +27,7 @@ from landscribe.io.run.runs import Made, Record, Run, make_key
 from landscribe.io.run.scored import run_score
 from landscribe.io.run.tuned import effective_recipe, read_tuned
 from landscribe.io.settings import recipe_dict
-from landscribe.io.vector.vectors import read_own
+from landscribe.io.tables.columns import class_areas
 from landscribe.report import ReportData, SceneView, render_report
 from landscribe.report.data import LabelEvidence, ThresholdCurve, Unlike
 from landscribe.report.flicker import picture_worst
@@ -230,10 +230,9 @@ def _unlike(
 def _predicted_areas(project: Project, run: Run, vectorized: Mapping[str, Record]) -> dict[str, float]:
     areas = dict.fromkeys(project.legend.names, 0.0)
     for scene_id in vectorized:
-        found = read_own(run.checked(run.features(scene_id)))
-        for name, area in found.groupby("class_name")["area"].sum().items():
+        for name, area in class_areas(run.checked(run.features(scene_id))).items():
             if name in areas:
-                areas[str(name)] += float(area)
+                areas[name] += area
     return areas if vectorized else {}
 
 

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
-from affine import Affine
-from pyproj import CRS
 
 from landscribe.core.arrays import AnyArray
-from landscribe.core.features import join_features
 from landscribe.core.grid import Window
 from landscribe.core.legend import Legend
-from landscribe.core.mosaic import one_map
 from landscribe.core.recipe import Recipe, VectorizeTable
 from landscribe.core.rules.polygonize import polygonize
 from landscribe.core.trace.classes import BLOCK_ROWS
@@ -25,12 +20,12 @@ from landscribe.io.models.ranges import cautions_of
 from landscribe.io.project import Progress, Project, StageResult, silent
 from landscribe.io.project.batches import Batch, Work, carry_out
 from landscribe.io.project.leftovers import leave_only
+from landscribe.io.project.map_files import write_map
 from landscribe.io.project.splits import split_of
 from landscribe.io.raster.rasters import open_raster
-from landscribe.io.run.runs import COMBINED, Made, Record, Run, make_item, make_key
-from landscribe.io.run.sheets import sheets_of
+from landscribe.io.run.runs import Made, Record, Run, make_item, make_key
 from landscribe.io.run.tuned import UNTUNED_FEATURES, UNTUNED_PROBABILITY, effective_recipe
-from landscribe.io.vector.vectors import read_own, write_features
+from landscribe.io.vector.vectors import write_features
 
 FORMAT = 3
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
@@ -162,7 +157,7 @@ def vectorize_scene(
 
 
 def _combine(project: Project, run: Run, scene_ids: list[str], cautions: Mapping[str, list[str]]) -> list[str]:
-    """Write the GeoPackages for the eye, unless they are up to date; return what is to be said of them."""
+    """Write the maps for the eye, unless they are up to date; return what is to be said of them."""
     made = run.records("vectorize")
     classes = [(c.id, c.name, c.colour) for c in project.legend]
     mosaic = project.recipe.mosaic
@@ -172,38 +167,8 @@ def _combine(project: Project, run: Run, scene_ids: list[str], cautions: Mapping
         legend=classes,
         cautions=cautions,
         mosaic=mosaic.model_dump(mode="json"),
+        outputs=project.recipe.outputs.model_dump(mode="json", include={"map", "largest_gpkg_mb"}),
     )
-    record, _ = make_item(run, MAP, "all", key, lambda: _write_map(project, run, scene_ids, cautions))
+    record, _ = make_item(run, MAP, "all", key, lambda: write_map(project, run, scene_ids, cautions))
     unused = [f"mosaic.priority names {pattern!r}, and no scene is called so" for pattern in mosaic.unused(scene_ids)]
     return [*record.notes, *unused]
-
-
-def _write_map(project: Project, run: Run, scene_ids: list[str], cautions: Mapping[str, list[str]]) -> Made:
-    # One GeoPackage of all scenes of a georeferenced project. Pictures without georeference all lie at the origin, so
-    # each of them gets its own file instead.
-    legend = project.legend
-    features = {i: read_own(run.checked(run.features(i))) for i in scene_ids}
-    frames = {str(frame.crs) for frame in features.values()}
-    with_frame = {i: f for i, f in features.items() if not _is_picture(run, i)}
-    written, notes = [], []
-    for scene_id in features.keys() - with_frame.keys():
-        written.append(run.features(scene_id).with_suffix(".gpkg"))
-        write_features(written[-1], features[scene_id], legend=legend, caution="; ".join(cautions[scene_id]))
-    if with_frame:
-        same = len(frames) == 1
-        parts = [f if same or f.crs is None else f.to_crs("EPSG:4326") for f in with_frame.values()]
-        crs = next(iter(with_frame.values())).crs if same else None
-        said = "; ".join(line for i in with_frame for line in cautions[i])
-        together, counts = join_features(parts, crs), Counter[str]()
-        if all(f.crs is not None for f in with_frame.values()):
-            sheets = sheets_of(run, list(with_frame), crs or CRS.from_epsg(4326), project.recipe.mosaic)
-            together = join_features(one_map(parts.__getitem__, sheets, counts), parts[0].crs)
-        written.append(run.path("features", COMBINED))
-        write_features(written[-1], together, legend=legend, caution=said)
-        notes = [f"{COMBINED}: {n} polygons {reason}" for reason, n in counts.items() if n]
-    return Made(tuple(written), {}, tuple(notes))
-
-
-def _is_picture(run: Run, scene_id: str) -> bool:
-    with open_raster(run.probability(scene_id)) as raster:
-        return raster.info.grid.crs is None and raster.info.grid.transform == Affine.identity()

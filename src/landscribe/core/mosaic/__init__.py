@@ -49,14 +49,18 @@ def as_one_map(parts: Sequence[gpd.GeoDataFrame], sheets: Sequence[Sheet]) -> tu
 
 
 def one_map(
-    read: Callable[[int], gpd.GeoDataFrame], sheets: Sequence[Sheet], counts: Counter[str]
+    read: Callable[[int], gpd.GeoDataFrame],
+    sheets: Sequence[Sheet],
+    counts: Counter[str],
+    order: Sequence[int] | None = None,
 ) -> Iterator[gpd.GeoDataFrame]:
     """Join features of scenes that overlap or meet, scene by scene.
 
     Args:
-        read: Gives the features of a scene by its number, all in one CRS; asked once for each, in order.
+        read: Gives the features of a scene by its number, all in one CRS; asked once for each.
         sheets: The scenes. Where two of one rank lie equally deep, the first owns.
         counts: Told how many polygons were left out (`TWICE`) and how many pieces became fewer polygons (`JOINED`).
+        order: Which scene comes when; None takes them as they are. It decides what is held, and never who owns.
 
     Yields:
         Features that are final, one lot or none for each scene: areas and scores are carried over. A joined polygon is
@@ -64,8 +68,8 @@ def one_map(
     """
     beside = by_scene(neighbours(sheets), len(sheets))
     borders = Borders(sheets, beside)
-    for k, sheet in enumerate(sheets):
-        part = read(k)
+    for k in range(len(sheets)) if order is None else order:
+        part, sheet = read(k), sheets[k]
         if not beside[k]:
             yield part
             continue

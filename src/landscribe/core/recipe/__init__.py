@@ -35,6 +35,7 @@ from landscribe.core.recipe.models import (
     StageTable,
 )
 from landscribe.core.recipe.mosaic import MosaicTable
+from landscribe.core.recipe.outputs import OutputsTable
 from landscribe.core.recipe.polygons import (
     AreaTable,
     LengthTable,
@@ -73,6 +74,7 @@ __all__ = [
     "Names",
     "NetworkTable",
     "NonNegative",
+    "OutputsTable",
     "PerClass",
     "Positive",
     "PredictTable",
@@ -131,6 +133,7 @@ class Recipe(BaseModel, frozen=True, extra="forbid", strict=True):
     vectorize: VectorizeTable = VectorizeTable()
     rules: tuple[RuleTable, ...] = ()
     mosaic: MosaicTable = MosaicTable()
+    outputs: OutputsTable = OutputsTable()
     submit: SubmitTable = SubmitTable()
     limits: LimitsTable = LimitsTable()
     validation: ValidateTable = Field(default=ValidateTable(), alias="validate")

@@ -5,6 +5,7 @@ The first bytes of a file choose its reader; a name chooses the writer. Whatever
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
@@ -279,13 +280,22 @@ def _frame_to_write(
     return frame.set_geometry(shapely.orient_polygons(frame.geometry.to_numpy()), crs=frame.crs), counts
 
 
-def _legend_of(frame: gpd.GeoDataFrame, legend: Legend | None) -> Legend:
-    # A viewer leaves out what no category names, so what the legend lacks is added to it.
+def frame_to_write(features: gpd.GeoDataFrame, where: str) -> gpd.GeoDataFrame:
+    """Return features as files hold them: with their own columns, without empty ones, rings turned as is the custom."""
+    return _frame_to_write(features, list(OWN_COLUMNS), where, in_degrees=False, decimals=None)[0]
+
+
+def legend_of_names(found: Iterable[str], legend: Legend | None) -> Legend:
+    """Return a legend with the names that it lacks: a viewer leaves out what no category names."""
     known = tuple(legend) if legend is not None else ()
-    names = sorted({str(name) for name in frame["class_name"]} - {c.name for c in known})
+    names = sorted(set(found) - {c.name for c in known})
     above = max((c.id for c in known), default=0)
     more = (LandClass(above + k, n, default_colour(len(known) + k - 1)) for k, n in enumerate(names, start=1))
     return Legend((*known, *more))
+
+
+def _legend_of(frame: gpd.GeoDataFrame, legend: Legend | None) -> Legend:
+    return legend_of_names((str(name) for name in frame["class_name"]), legend)
 
 
 def _numbers(table: pd.DataFrame, name: str) -> AnyArray:

@@ -42,7 +42,13 @@ def review(run: Run, out: Path) -> dict[Path, int]:
     if together.exists():
         sources = {out: together, **sources}
     if not sources:
-        raise DataError(problem(str(run.root), "no polygons to review", do="run `landscribe vectorize` first"))
+        in_parts = any(run.path("features", "map").glob("*.parquet"))
+        do = (
+            'name "gpkg" in map of [outputs], then `landscribe vectorize`'
+            if in_parts
+            else "run `landscribe vectorize` first"
+        )
+        raise DataError(problem(str(run.root), "no polygons to review", do=do))
     for target in sources:
         if target.exists():
             do = "choose another --to, or remove it if nobody worked on it"

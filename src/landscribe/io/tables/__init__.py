@@ -1,0 +1,1 @@
+"""Tables of features that need not fit into memory: written in lots, and read by columns."""
