@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import geopandas as gpd
@@ -12,6 +14,7 @@ import numpy as np
 from landscribe.core.arrays import AnyArray
 from landscribe.core.grid import Window
 from landscribe.core.legend import Legend
+from landscribe.core.mosaic import cut_to
 from landscribe.core.recipe import Recipe, VectorizeTable
 from landscribe.core.rules.polygonize import polygonize
 from landscribe.core.trace.classes import BLOCK_ROWS
@@ -24,6 +27,7 @@ from landscribe.io.project.map_files import write_map
 from landscribe.io.project.splits import split_of
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.runs import Made, Record, Run, make_item, make_key
+from landscribe.io.run.surroundings import Frame, Mosaic, read_among
 from landscribe.io.run.tuned import UNTUNED_FEATURES, UNTUNED_PROBABILITY, effective_recipe
 from landscribe.io.vector.vectors import write_features
 
@@ -33,6 +37,9 @@ MAP = "map"
 """Stage name of the record of `features.gpkg`: no stage of its own."""
 BLOCK_BYTES = 16
 """Memory for a pixel of a block while it is traced."""
+MARGIN_PX = 128
+"""So far polygons are traced into tiles beside a scene."""
+NO_FRAME = Frame()
 MOST_THREADS = 8
 """Each holds a block of a class."""
 
@@ -90,22 +97,40 @@ def _features(project: Project, run: Run, recipe: Recipe, stage: str, predicted:
     rules = [rule.model_dump(mode="json") for rule in recipe.rules]
     places = {scene.id: scene.place for scene in project.scenes.scenes}
     classes = [(c.id, c.name, c.colour) for c in project.legend]
+    mosaic = Mosaic(run, tuple(predicted) if project.recipe.mosaic.context else ())
+
+    def beside(scene_id: str) -> dict[str, Record]:
+        found = mosaic.around(scene_id, (), MARGIN_PX)
+        return {} if found is None else {other.id: predicted[other.id] for other, _ in found.beside}
 
     def key_of(scene_id: str) -> str:
+        others = beside(scene_id)
         return make_key(
             FORMAT,
             inputs=predicted[scene_id].outputs,
+            **({"beside": {i: record.outputs for i, record in others.items()}} if others else {}),
             settings=settings,
             rules=rules,
             legend=classes,
             place=places.get(scene_id),
         )
 
+    def raster_of(record: Record) -> Path:
+        return run.checked(run.path(next(iter(record.outputs))))
+
     def make(scene_id: str, threads: int) -> Made:
         target = run.features(scene_id) if stage == "vectorize" else run.untuned(scene_id, ".parquet")
-        path = run.checked(run.path(next(iter(predicted[scene_id].outputs))))
+        path = raster_of(predicted[scene_id])
+        around = mosaic.around(scene_id, (), MARGIN_PX)
         features, counts = vectorize_scene(
-            path, scene_id, recipe, project.legend, places.get(scene_id), threads=min(threads, MOST_THREADS)
+            path,
+            scene_id,
+            recipe,
+            project.legend,
+            places.get(scene_id),
+            threads=min(threads, MOST_THREADS),
+            beside=[] if around is None else around.rasters({i: raster_of(one) for i, one in beside(scene_id).items()}),
+            frame=Frame() if around is None else around.frame,
         )
         caution = "; ".join(cautions_of(predicted[scene_id]))
         write_features(target, features, legend=project.legend, caution=caution)
@@ -114,8 +139,8 @@ def _features(project: Project, run: Run, recipe: Recipe, stage: str, predicted:
     def need_bytes(scene_id: str) -> int:
         return _need_bytes(run.path(next(iter(predicted[scene_id].outputs))), recipe.vectorize, len(project.legend))
 
-    beside = "" if stage == "vectorize" else "untuned"
-    return Batch(stage, tuple(predicted), key_of, make, need_bytes, beside=beside)
+    name = "" if stage == "vectorize" else "untuned"
+    return Batch(stage, tuple(predicted), key_of, make, need_bytes, beside=name)
 
 
 def _need_bytes(path: Path, table: VectorizeTable, classes: int) -> int:
@@ -132,7 +157,15 @@ def _need_bytes(path: Path, table: VectorizeTable, classes: int) -> int:
 
 
 def vectorize_scene(
-    path: Path, scene_id: str, recipe: Recipe, legend: Legend, place: str | None = None, *, threads: int = 1
+    path: Path,
+    scene_id: str,
+    recipe: Recipe,
+    legend: Legend,
+    place: str | None = None,
+    *,
+    threads: int = 1,
+    beside: Sequence[tuple[Path, Window]] = (),
+    frame: Frame = NO_FRAME,
 ) -> tuple[gpd.GeoDataFrame, dict[str, int]]:
     """Trace one probability raster and apply the class rules.
 
@@ -143,17 +176,31 @@ def vectorize_scene(
         legend: Classes in band order.
         place: Place of the scene, for rules that name places.
         threads: Classes that are traced at once.
+        beside: Rasters of tiles beside it, and where each lies in its pixels.
+        frame: How far into them polygons are traced: these are cut at the scene's edge afterwards, so that what two
+            scenes have of an object fits, and is left out for its size only where the whole is small.
 
     Returns:
-        Features in ground coordinates, and polygons kept and dropped by class and reason.
+        Features in ground coordinates, and polygons kept and dropped by class and reason; of what is dropped the frame
+        has a part.
     """
-    with open_raster(path) as raster:
+    with ExitStack() as files:
+        rasters = [files.enter_context(open_raster(one)) for one in (path, *(other for other, _ in beside))]
+        own = rasters[0].info.grid
+        places = [own.window, *(window for _, window in beside)]
 
         def read(window: Window, bands: Sequence[int]) -> AnyArray:
-            image_chw, valid_hw = raster.read(window, bands=[band + 1 for band in bands])
+            numbers = [band + 1 for band in bands]
+            parts = [(partial(one.read, bands=numbers), at) for one, at in zip(rasters, places, strict=True)]
+            image_chw, valid_hw = read_among(parts, frame.moved_back(window))
             return np.where(valid_hw, image_chw, np.uint8(0))
 
-        return polygonize(read, raster.info.grid, scene_id, recipe, legend, place, threads=threads)
+        features, counts = polygonize(read, frame.around(own), scene_id, recipe, legend, place, threads=threads)
+    if not any(frame):
+        return features, counts
+    features = cut_to(features, own.footprint, math.sqrt(own.footprint.area / math.prod(own.shape_hw)))
+    kept = features["class_name"].value_counts()
+    return features, counts | {f"{name}: kept": int(kept.get(name, 0)) for name in legend.names}
 
 
 def _combine(project: Project, run: Run, scene_ids: list[str], cautions: Mapping[str, list[str]]) -> list[str]:

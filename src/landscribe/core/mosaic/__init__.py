@@ -17,8 +17,10 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from landscribe.core.arrays import GeometryArray
 from landscribe.core.features import join_features
 from landscribe.core.mosaic._ground import (
+    TOUCHING_PX,
     Sheet,
     by_scene,
     lost_ground,
@@ -28,7 +30,17 @@ from landscribe.core.mosaic._ground import (
 )
 from landscribe.core.mosaic._joining import Borders
 
-__all__ = ["JOINED", "TWICE", "Sheet", "as_one_map", "lost_grounds", "one_map", "overlapping", "overlapping_pairs"]
+__all__ = [
+    "JOINED",
+    "TWICE",
+    "Sheet",
+    "as_one_map",
+    "cut_to",
+    "lost_grounds",
+    "one_map",
+    "overlapping",
+    "overlapping_pairs",
+]
 
 TWICE, JOINED = "on ground that another scene owns", "joined across borders of scenes"
 
@@ -76,7 +88,7 @@ def one_map(
         gone = lost_ground(sheets, k, beside[k])
         owned = sheet.footprint if gone is None else sheet.footprint.difference(gone)
         if gone is not None:
-            part, twice = _without(part, gone)
+            part, twice = _cut(part, gone, shapely.difference, sheet.pixel)
             counts[TWICE] += twice
         inside, done, joined = borders.add(k, part, owned)
         counts[JOINED] += joined
@@ -91,13 +103,35 @@ def lost_grounds(sheets: Sequence[Sheet]) -> list[BaseGeometry | None]:
     return [lost_ground(sheets, k, others) for k, others in enumerate(beside)]
 
 
-def _without(part: gpd.GeoDataFrame, gone: BaseGeometry) -> tuple[gpd.GeoDataFrame, int]:
-    """Cut features to the ground outside of another; return them, one for each piece, and how many have none left."""
+def cut_to(part: gpd.GeoDataFrame, ground: BaseGeometry, pixel: float) -> gpd.GeoDataFrame:
+    """Cut features to some ground, one for each piece; what lies beside it goes.
+
+    Args:
+        part: The features.
+        ground: Convex.
+        pixel: Length of a pixel in the same units.
+    """
     shapes = part.geometry.to_numpy()
-    shapely.prepare(gone)
-    cut = np.flatnonzero(shapely.intersects(gone, shapes))
-    pieces, source = shapely.get_parts(shapely.difference(shapes[cut], gone), return_index=True)
-    some = shapely.area(pieces) > 0
+    shapely.prepare(ground)
+    near = shapely.intersects(ground, shapes)
+    inside = shapely.covers(ground, shapes)
+    some, _ = _cut(part[near & ~inside], ground, shapely.intersection, pixel)
+    return join_features([part[inside], some], part.crs)
+
+
+def _cut(
+    part: gpd.GeoDataFrame, ground: BaseGeometry, how: Callable[..., GeometryArray], pixel: float
+) -> tuple[gpd.GeoDataFrame, int]:
+    """Cut features by some ground, one for each piece; return also how many have none left.
+
+    Pieces that are smaller than a square within which things touch are rounding.
+    """
+    least = (TOUCHING_PX * pixel) ** 2
+    shapes = part.geometry.to_numpy()
+    shapely.prepare(ground)
+    cut = np.flatnonzero(shapely.intersects(ground, shapes))
+    pieces, source = shapely.get_parts(how(shapes[cut], ground), return_index=True)
+    some = shapely.area(pieces) > least
     pieces, source = pieces[some], cut[source[some]]
     whole = np.setdiff1d(np.arange(len(part)), cut)
     rows = np.concatenate([whole, source])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import NamedTuple
+from functools import cached_property, partial
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from landscribe.core.sensors import SensorSpec
 from landscribe.io.run.prepared import PreparedScene, open_prepared, sensor_raster
 from landscribe.io.run.runs import Run
 from landscribe.io.run.tiling import Tiling, find_tiles, window_on
+
+Reader: TypeAlias = Callable[[Window], tuple[AnyArray, BoolArray]]
+"""Gives pixels (C, h, w) and validity (h, w) of a window of a raster."""
 
 
 class Frame(NamedTuple):
@@ -30,6 +34,10 @@ class Frame(NamedTuple):
     def moved(self, window: Window) -> Window:
         """Return where a window of the grid lies on the one with the frame."""
         return Window(window.row + self.top, window.col + self.left, *window.shape_hw)
+
+    def moved_back(self, window: Window) -> Window:
+        """Return where a window of the grid with the frame lies on the one without."""
+        return Window(window.row - self.top, window.col - self.left, *window.shape_hw)
 
     def around(self, grid: Grid) -> Grid:
         """Return the grid with the frame around it."""
@@ -86,41 +94,56 @@ class Surroundings:
 
     def read(self, sensor: str, window: Window) -> tuple[AnyArray, BoolArray]:
         """Return raw values (C, h, w) and validity (h, w)."""
-        frame, own = self.frames[sensor], self.scene.grids[sensor].window
-        there = Window(window.row - frame.top, window.col - frame.left, *window.shape_hw)
-        parts = [(self.scene, Window(0, 0, *own.shape_hw))]
-        parts += [(scene, windows[sensor]) for scene, windows in self.beside]
-        seen = [(scene, place, there.intersection(place)) for scene, place in parts]
-        covered = sum(part.height * part.width for _, _, part in seen if part is not None)
-        if covered < there.height * there.width:
-            image_chw, valid_hw = self._mirrored(sensor, there)
-        else:
-            image_chw, valid_hw = np.empty((0, 0, 0)), np.empty(there.shape_hw, np.bool_)
-        for scene, place, part in seen:
-            if part is None:
-                continue
-            pixels, valid = scene.read(sensor, Window(part.row - place.row, part.col - place.col, *part.shape_hw))
-            if not image_chw.size:
-                image_chw = np.empty((len(pixels), *there.shape_hw), pixels.dtype)
-            rows, cols = Window(part.row - there.row, part.col - there.col, *part.shape_hw).slices
-            image_chw[:, rows, cols], valid_hw[rows, cols] = pixels, valid
-        return image_chw, valid_hw
+        frame = self.frames[sensor]
+        parts = [(partial(self.scene.read, sensor), self.scene.grids[sensor].window)]
+        parts += [(partial(scene.read, sensor), windows[sensor]) for scene, windows in self.beside]
+        return read_among(parts, frame.moved_back(window))
 
     def read_coverage(self, window: Window) -> tuple[ByteArray, BoolArray]:
         """Read nothing of the neighbours: what they are labelled as is not for prediction to see."""
-        return self.scene.read_coverage(
-            Window(window.row - self.frame.top, window.col - self.frame.left, *window.shape_hw)
-        )
+        return self.scene.read_coverage(self.frame.moved_back(window))
 
-    def _mirrored(self, sensor: str, there: Window) -> tuple[AnyArray, BoolArray]:
-        """Read the scene as if it were mirrored at its edges."""
-        height, width = self.scene.grids[sensor].shape_hw
-        rows = _folded(there.row, there.row_stop, height)
-        cols = _folded(there.col, there.col_stop, width)
-        (top, bottom), (left, right) = ((int(i.min()), int(i.max()) + 1) for i in (rows, cols))
-        image_chw, valid_hw = self.scene.read(sensor, Window(top, left, bottom - top, right - left))
-        at = np.ix_(rows - top, cols - left)
-        return np.ascontiguousarray(image_chw[:, at[0], at[1]]), np.ascontiguousarray(valid_hw[at])
+    def rasters(self, paths: Mapping[str, Path]) -> list[tuple[Path, Window]]:
+        """Return rasters on the reference grids of neighbours, and where each lies in pixels of the scene's."""
+        return [(paths[other.id], windows[self.scene.reference]) for other, windows in self.beside]
+
+
+def read_among(parts: Sequence[tuple[Reader, Window]], there: Window) -> tuple[AnyArray, BoolArray]:
+    """Read a window that may reach over the edge of a raster into others; where none lies, the first is mirrored.
+
+    Args:
+        parts: How to read the raster itself and the others, and where each lies in pixels of the first.
+        there: In pixels of the first.
+
+    Returns:
+        Pixels (C, h, w) and validity (h, w).
+    """
+    seen = [(read, place, part) for read, place in parts if (part := there.intersection(place)) is not None]
+    if len(seen) == 1 and seen[0][2] == there:
+        return seen[0][0](_inside(there, seen[0][1]))
+    image_chw, valid_hw = np.empty((0, *there.shape_hw), np.uint8), np.zeros(there.shape_hw, np.bool_)
+    if sum(part.height * part.width for _, _, part in seen) < there.height * there.width:
+        image_chw, valid_hw = _mirrored(*parts[0], there)
+    for read, place, part in seen:
+        pixels, valid = read(_inside(part, place))
+        if not len(image_chw):
+            image_chw = np.empty((len(pixels), *there.shape_hw), pixels.dtype)
+        rows, cols = _inside(part, there).slices
+        image_chw[:, rows, cols], valid_hw[rows, cols] = pixels, valid
+    return image_chw, valid_hw
+
+
+def _inside(part: Window, whole: Window) -> Window:
+    return Window(part.row - whole.row, part.col - whole.col, *part.shape_hw)
+
+
+def _mirrored(read: Reader, place: Window, there: Window) -> tuple[AnyArray, BoolArray]:
+    """Read a raster as if it were mirrored at its edges."""
+    rows, cols = _folded(there.row, there.row_stop, place.height), _folded(there.col, there.col_stop, place.width)
+    (top, bottom), (left, right) = ((int(i.min()), int(i.max()) + 1) for i in (rows, cols))
+    image_chw, valid_hw = read(Window(top, left, bottom - top, right - left))
+    down, along = np.ix_(rows - top, cols - left)
+    return np.ascontiguousarray(image_chw[:, down, along]), np.ascontiguousarray(valid_hw[down, along])
 
 
 @dataclass(frozen=True)
