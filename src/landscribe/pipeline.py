@@ -87,9 +87,10 @@ def _run_stages(
             continue
         with reporting() as progress:
             result = do_stage(name, project, run, progress, models=models, way=way)
-        if name != "check":
+        if name != "check" and (result.made or result.failed):
             write_run_json(project, run)
         yield result
+    write_run_json(project, run)
 
 
 def stages_of(project: Project, models: Path | None = None) -> list[str]:

@@ -223,9 +223,9 @@ class Grid:
 
     def _steps(self, length_px: float) -> tuple[tuple[float, float], tuple[float, float]]:
         """Return metres and azimuth in degrees of a step down and of one to the right at the grid's centre."""
-        to_lonlat = Transformer.from_crs(self.crs, CRS.from_epsg(4326), always_xy=True)
         col, row = self.width / 2, self.height / 2
         points = [self.transform @ p for p in ((col, row), (col, row + length_px), (col + length_px, row))]
+        to_lonlat = _to_lonlat(self.crs)
         (lon, lat), (lon_r, lat_r), (lon_c, lat_c) = (to_lonlat.transform(*p) for p in points)
         ends = np.array([lon, lat, lon_r, lat_r, lon_c, lat_c])
         if not np.isfinite(ends).all() or np.abs(ends[1::2]).max() > 90:
@@ -254,6 +254,12 @@ class Grid:
 def _read_crs(text: str) -> CRS:
     """Read a CRS, which takes PROJ a millisecond, once: thousands of scenes have the same."""
     return CRS.from_json(text)
+
+
+@lru_cache(maxsize=64)
+def _to_lonlat(crs: CRS) -> Transformer:
+    """Return what moves a CRS to longitude and latitude; making it takes longer than a thousand points."""
+    return Transformer.from_crs(crs, CRS.from_epsg(4326), always_xy=True)
 
 
 def dstl_grid(height: int, width: int, x_max: float, y_min: float) -> Grid:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from landscribe.errors import IntegrityError, problem
@@ -19,6 +19,21 @@ def seal(values: Mapping[str, Any], *, allow_nan: bool = True) -> str:
     text = json.dumps({**values, SEAL: _OPEN}, indent=1, ensure_ascii=False, allow_nan=allow_nan) + "\n"
     before, _, after = text.rpartition(_OPEN)
     return before + hashlib.sha256(text.encode("utf-8")).hexdigest() + after
+
+
+def seal_pieces(pieces: Iterable[str]) -> Iterator[str]:
+    """Return a long object as pieces of JSON text with a seal.
+
+    Args:
+        pieces: Of the text, from the opening brace on; the last one ends with a comma, and the object is left open.
+    """
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece.encode("utf-8"))
+        yield piece
+    end = f'\n "{SEAL}": "{_OPEN}"\n}}\n'
+    digest.update(end.encode("utf-8"))
+    yield end.replace(_OPEN, digest.hexdigest())
 
 
 def unseal(content: bytes, where: str, *, do: str, sealed: bool | None = None, trusted: bool = False) -> dict[str, Any]:

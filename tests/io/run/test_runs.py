@@ -78,8 +78,8 @@ def test_digest_refuses_changed_and_unrecorded_files(run: Run) -> None:
 
 
 def test_digest_reads_all_records_once_and_notices_what_changes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, plain = [], runs._read_record
-    monkeypatch.setattr(runs, "_read_record", lambda file: (read.append(file), plain(file))[1])
+    read, plain = [], runs.read_record
+    monkeypatch.setattr(runs, "read_record", lambda file: (read.append(file), plain(file))[1])
     paths = []
     for item in map(str, range(20)):
         path = run.path("out", f"{item}.txt")
@@ -92,7 +92,7 @@ def test_digest_reads_all_records_once_and_notices_what_changes(run: Run, monkey
         paths.append(path)
     read.clear()
     assert [run.checked(path) for path in paths] == paths
-    assert len(read) < 3 * 20  # each record alone, and all of them once
+    assert len(read) <= 20  # each record once
     again = make_item(run, "stage", "7", "other key", lambda: (write_text(paths[7], "new"), Made((paths[7],)))[1])
     assert run.checked(paths[7]) == paths[7]
     assert again[0].outputs["out/7.txt"] == file_digest(paths[7])

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from landscribe.core.grid import Window
@@ -39,7 +40,7 @@ class Split:
     notes: tuple[str, ...] = ()
     """What whoever works with it should know."""
 
-    @property
+    @cached_property
     def sides(self) -> dict[str, str]:
         """Scene -> `train` or `validate`; a scene with a corner counts as validating."""
         return dict.fromkeys(self.train, "train") | dict.fromkeys(self.validate, "validate")

@@ -230,7 +230,7 @@ def make_items(
     names = list(items)
     with abreast(lambda item: make_noted(run, stage, item, key_of, make), names, workers) as outcomes:
         result = take_outcomes(run, stage, names, outcomes, progress)
-    run.write_manifest()
+    run.write_manifest(unless_there=not (result.made or result.failed))
     return result
 
 
@@ -242,6 +242,19 @@ def make_noted(
     changed = [] if before is None or before.key != key else run.changed(before)
     notes = [f"{run.path(name)}: was changed since it was written, made again" for name in changed]
     return make_item(run, stage, item, key, lambda: make(item))[1], notes
+
+
+def is_current(run: Run, stage: str, item: str, key_of: Callable[[str], str]) -> bool:
+    """Tell whether an item is up to date, and if so, note stamps that are new, as after a copy."""
+    record = run.read_record(stage, item)
+    if record is None:
+        return False
+    with contextlib.suppress(OSError, *BAD_FILE):  # said when the item is made
+        if run.is_current(stage, item, key_of(item)):
+            run.require_unchanged(record.inputs)
+            run.renew_stamps(record)
+            return True
+    return False
 
 
 def take_outcomes(

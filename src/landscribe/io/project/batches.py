@@ -10,7 +10,7 @@ from functools import partial
 from typing import Protocol, TypeAlias
 
 from landscribe.errors import RecipeError, problem
-from landscribe.io.project import Progress, StageResult, make_noted, silent, take_outcomes
+from landscribe.io.project import Progress, StageResult, is_current, make_noted, silent, take_outcomes
 from landscribe.io.run.leases import Leases
 from landscribe.io.run.runs import Made, Run
 from landscribe.workers import abreast, scenes_at_once, usable_processors
@@ -77,15 +77,19 @@ class Here:
 
     def make(self, run: Run, batch: Batch, progress: Progress, _at: tuple[str, int], /) -> StageResult:
         """Make the items of a batch."""
-        at_once, threads = _room_for(batch, batch.items)
+        current = [item for item in batch.items if is_current(run, batch.stage, item, batch.key_of)]
+        known = set(current)
+        others = [item for item in batch.items if item not in known]
+        at_once, threads = _room_for(batch, others)
 
         def work(item: str) -> Outcome:
             return make_noted(run, batch.stage, item, batch.key_of, lambda item: batch.make(item, threads))
 
         told = silent if batch.tells else progress
-        with abreast(work, batch.items, at_once) as outcomes:
-            result = take_outcomes(run, batch.stage, batch.items, outcomes, told)
-        run.write_manifest()
+        with abreast(work, others, at_once) as outcomes:
+            settled: Iterator[tuple[str, Callable[[], Outcome]]] = ((item, _nothing_done) for item in current)
+            result = take_outcomes(run, batch.stage, batch.items, itertools.chain(settled, outcomes), told)
+        run.write_manifest(unless_there=not (result.made or result.failed))
         return result
 
 
@@ -206,6 +210,10 @@ def _room_for(batch: Batch, items: list[str] | tuple[str, ...]) -> tuple[int, in
     if batch.need_bytes is None:
         return 1, usable_processors()
     return scenes_at_once(len(items), max(map(batch.need_bytes, items), default=0))
+
+
+def _nothing_done() -> Outcome:
+    return False, []
 
 
 def _settled(outcome: Callable[[], Outcome | None]) -> Callable[[], Outcome] | None:

@@ -208,7 +208,8 @@ def _labelled(prepared: Mapping[str, Record]) -> list[str]:
 
 def _tell_seen(project: Project, run: Run, prepared: Mapping[str, Record], finished: FinishedModels) -> Split:
     """Tell the labelled scenes that finished models were trained on from those that are new to them."""
-    labelled = [scene.id for scene in project.scenes.scenes if scene.id in _labelled(prepared)]
+    known = set(_labelled(prepared))
+    labelled = [scene.id for scene in project.scenes.scenes if scene.id in known]
     reviewed = reviewed_scenes(prepared)
     seen = _seen(run, finished, labelled)
     why = "finished models: labelled scenes that none of them was trained on validate"

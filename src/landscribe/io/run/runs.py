@@ -8,6 +8,7 @@ was made from, and the SHA-256 of what it wrote. A record with the wanted key an
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import time
@@ -17,39 +18,22 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from landscribe import __version__
-from landscribe.core.seal import seal, unseal
+from landscribe.core.seal import seal
 from landscribe.errors import DataError, IntegrityError, problem
 from landscribe.io.atomic import sweep_partials, write_text
 from landscribe.io.digests import file_digest, stamp_of
 from landscribe.io.names import safe_name
 from landscribe.io.run._failures import read_failures, write_failures
+from landscribe.io.run._records import Record, read_record, write_manifest
 from landscribe.workers import reads
 
-FORMAT = 1
-_REMAKE = "delete it; its item will be made again"
+__all__ = [
+    "COMBINED", "Made", "Record", "Run", "is_first_process", "make_item", "make_key", "note_made", "open_run",
+]  # fmt: skip
+
+MANIFEST = "manifest.json"
 COMBINED = "features.gpkg"
 """Polygons of all scenes that lie somewhere, in the folder of features."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """What one item of a stage wrote."""
-
-    stage: str
-    item: str
-    key: str
-    """Digest of the settings and inputs it was made from."""
-    outputs: Mapping[str, str]
-    """Path below the run folder -> SHA-256."""
-    stamps: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Path below the run folder -> bytes, and times in ns of its content and of its entry when the digest was taken."""
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    """Path below the run folder -> SHA-256 of what was read to make it."""
-    counts: Mapping[str, int | float] = field(default_factory=dict)
-    """What was kept and what was dropped, by reason."""
-    notes: tuple[str, ...] = ()
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +59,8 @@ class Run:
     """Stage and item that last made an output, by its name: where to look first."""
     _hashed: dict[str, tuple[tuple[int, ...], str]] = field(default_factory=dict, repr=False, compare=False)
     """Stamp and SHA-256 of the files that this process has hashed, by name."""
+    _read: dict[Path, tuple[tuple[int, ...], Record]] = field(default_factory=dict, repr=False, compare=False)
+    """Stamp and content of the records that this process has read: a stage asks for each several times."""
 
     def path(self, *parts: str) -> Path:
         """Return a path below the run folder."""
@@ -123,7 +109,7 @@ class Run:
         """
         found = {}
         for file in sorted((self.root / ".done" / stage).glob("*.json")):
-            record = _read_record(file)
+            record = self._record_in(file)
             if record is not None:
                 found[record.item] = record
         return found
@@ -137,7 +123,7 @@ class Run:
 
     def read_record(self, stage: str, item: str) -> Record | None:
         """Return the record of one item, or None."""
-        record = _read_record(self._record_file(stage, item))
+        record = self._record_in(self._record_file(stage, item))
         return record if record is not None and record.item == item else None
 
     def write_record(self, record: Record) -> None:
@@ -226,28 +212,49 @@ class Run:
         self.write_record(replace(record, stamps=stamps))
         return replace(record, stamps=stamps)
 
-    def write_manifest(self) -> None:
-        """Write `manifest.json` from the records."""
-        stages = {
-            stage: {
-                item: {**record.__dict__, "notes": list(record.notes)} for item, record in self.records(stage).items()
-            }
-            for stage in self._stages()
-        }
+    def write_manifest(self, *, unless_there: bool = False) -> None:
+        """Write `manifest.json` from the records; or only where there is none, since nothing has changed."""
+        if unless_there and (self.root / MANIFEST).is_file():
+            return
         said = {file.name: self.failures(file.name) for file in sorted((self.root / ".failed").glob("*"))}
+        stages = (
+            (stage, {item: {**record.__dict__, "notes": list(record.notes)} for item, record in records.items()})
+            for stage, records in ((stage, self.records(stage)) for stage in self._stages())
+        )
         failed = {stage: reasons for stage, reasons in said.items() if reasons}
-        manifest = {"format": FORMAT, "landscribe": __version__, "stages": stages, "failed": failed}
-        write_text(self.root / "manifest.json", seal(json.loads(json.dumps(manifest, sort_keys=True))))
+        write_manifest(self.root / MANIFEST, stages, failed)
 
     def _record_naming(self, name: str) -> Record | None:
-        record = self.read_record(*self._makers[name]) if name in self._makers else None
-        if record is None or name not in record.outputs:
-            # All records at once: the next one asked for is mostly there too, of thousands of scenes.
-            for stage in reversed(self._stages()):
-                for item, one in self.records(stage).items():
-                    self._makers.update(dict.fromkeys(one.outputs, (stage, item)))
-            record = self.read_record(*self._makers[name]) if name in self._makers else None
-        return record if record is not None and name in record.outputs else None
+        """Return the record that names an output: of what made it last, or of its scene or model, or among all."""
+        if name in self._makers:
+            record = self._record_in(self._record_file(*self._makers[name]))
+            if record is not None and name in record.outputs:
+                return record
+        stages, parts = self._stages(), name.split("/")
+        stem = parts[-1].rpartition(".")[0]
+        for stage, item in itertools.product(reversed(stages), {parts[1] if len(parts) > 2 else stem, stem}):
+            record = self._record_in(self.root / ".done" / stage / f"{item}.json")
+            if record is not None and name in record.outputs:
+                self._makers[name] = stage, record.item
+                return record
+        for stage in reversed(stages):
+            for item, one in self.records(stage).items():
+                if name in one.outputs:
+                    self._makers[name] = stage, item
+                    return one
+        return None
+
+    def _record_in(self, file: Path) -> Record | None:
+        """Read a record, unless this process has it and the file is still the one that was read."""
+        stamp = stamp_of(file)
+        known = self._read.get(file)
+        if not stamp or known is None or known[0] != stamp:
+            record = read_record(file) if stamp else None
+            if record is None:
+                self._read.pop(file, None)
+                return None
+            known = self._read[file] = stamp, record
+        return known[1]
 
     def _stages(self) -> list[str]:
         return sorted(p.name for p in (self.root / ".done").glob("*") if p.is_dir())
@@ -302,19 +309,6 @@ def open_run(root: str | Path) -> Run:
     if is_first_process():  # what looks like a leftover to another one may be what the first is writing
         sweep_partials(root)
     return Run(root)
-
-
-def _read_record(file: Path) -> Record | None:
-    """Read a record; None where there is none, or none any more: other items may be under way."""
-    try:
-        values = unseal(file.read_bytes(), str(file), do=_REMAKE, sealed=False)
-        values["notes"] = tuple(values["notes"])
-        values["stamps"] = {name: tuple(int(n) for n in stamp) for name, stamp in values["stamps"].items()}
-        return Record(**values)
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError, KeyError):
-        raise IntegrityError(problem(str(file), "damaged record", do=_REMAKE)) from None
 
 
 def is_first_process() -> bool:

@@ -120,14 +120,14 @@ def begin_manifest(title: str, legend: Legend, frames: Sequence[Frame], report: 
 
 def scene_order(run: Run, split: Split, score: Score | None) -> list[str]:
     """Return the prepared scenes: scored ones with the worst first, then other predicted ones, then the rest."""
-    prepared, predicted = list(run.records("prepare")), run.records("vectorize")
-    scored = [] if score is None else [i for i in score.scenes if i in prepared]
+    prepared, predicted, train = run.records("prepare"), run.records("vectorize"), frozenset(split.train)
+    scored = frozenset() if score is None else frozenset(score.scenes) & prepared.keys()
 
     def rank(scene: str) -> tuple[int, float]:
         if scene in scored:
             value = jaccard_of(score, scene)
             return 0, math.inf if math.isnan(value) else value
-        held = scene not in split.train
+        held = scene not in train
         return (1 if scene in predicted and held else 2 if scene in predicted else 3), 0.0
 
     return sorted(prepared, key=rank)
