@@ -1,7 +1,12 @@
-"""Records, and `manifest.json`: all of them in one file for people, written piece by piece since there may be many."""
+"""What a run folder notes: records, failures, and `manifest.json`, all of them in one file for people.
+
+A failure has a file of its own, so that processes that share a stage do not write over each other; the manifest is
+written piece by piece, since there may be many records.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from landscribe import __version__
-from landscribe.core.seal import seal_pieces, unseal
+from landscribe.core.seal import seal, seal_pieces, unseal
 from landscribe.errors import IntegrityError, problem
-from landscribe.io.atomic import atomic_path
+from landscribe.io.atomic import atomic_path, write_text
+from landscribe.io.names import safe_name
 
 FORMAT = 1
 _REMAKE = "delete it; its item will be made again"
@@ -76,3 +82,23 @@ def _pieces(stages: Iterable[tuple[str, Mapping[str, Mapping[str, Any]]]], faile
 
 def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def read_failures(folder: Path) -> dict[str, str]:
+    """Return the items of a folder of failures with their reasons, by name."""
+    found: dict[str, str] = {}
+    for file in folder.glob("*.json"):
+        with contextlib.suppress(FileNotFoundError):  # another process has made it meanwhile
+            found |= unseal(file.read_bytes(), str(file), do="delete it and run the stage again", sealed=False)
+    return dict(sorted(found.items()))
+
+
+def write_failures(folder: Path, tried: Iterable[str], failed: Mapping[str, str]) -> None:
+    """Write why items failed, and take away what was said of those that did not fail again."""
+    there = {file.name for file in folder.glob("*.json")}
+    for item in tried:
+        name = f"{safe_name(item)}.json"
+        if item in failed:
+            write_text(folder / name, seal({item: failed[item]}))
+        elif name in there:
+            (folder / name).unlink(missing_ok=True)

@@ -23,8 +23,7 @@ from landscribe.errors import DataError, IntegrityError, problem
 from landscribe.io.atomic import sweep_partials, write_text
 from landscribe.io.digests import file_digest, stamp_of
 from landscribe.io.names import safe_name
-from landscribe.io.run._failures import read_failures, write_failures
-from landscribe.io.run._records import Record, read_record, write_manifest
+from landscribe.io.run._records import Record, read_failures, read_record, write_failures, write_manifest
 from landscribe.workers import reads
 
 __all__ = [
