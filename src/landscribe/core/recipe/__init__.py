@@ -45,6 +45,7 @@ from landscribe.core.recipe.polygons import (
     VectorizeTable,
 )
 from landscribe.core.recipe.rules import RULE_ACTIONS, AreaWindowTable, EraseTable, RuleTable, VoteTable, name_list
+from landscribe.core.recipe.scale import ScaleTable
 from landscribe.core.recipe.shown import show_recipe
 from landscribe.core.recipe.spectral import GateTable, SearchTable, SpectralRowTable, SpectralTable, SwitchTable
 from landscribe.core.recipe.splits import ValidateTable
@@ -81,6 +82,7 @@ __all__ = [
     "PrepareTable",
     "Recipe",
     "RuleTable",
+    "ScaleTable",
     "ScheduleTable",
     "SearchTable",
     "SensorTable",
@@ -134,6 +136,7 @@ class Recipe(BaseModel, frozen=True, extra="forbid", strict=True):
     rules: tuple[RuleTable, ...] = ()
     mosaic: MosaicTable = MosaicTable()
     outputs: OutputsTable = OutputsTable()
+    scale: ScaleTable = ScaleTable()
     submit: SubmitTable = SubmitTable()
     limits: LimitsTable = LimitsTable()
     validation: ValidateTable = Field(default=ValidateTable(), alias="validate")

@@ -42,6 +42,8 @@ class Batch:
     """The stage does not tell of these items."""
     whole: bool = False
     """What comes next needs all of them: a part makes, shared with others, all of them."""
+    pieces: bool = False
+    """Items are pieces of scenes: a part makes, shared with others, all those of scenes that it may take."""
     tells: bool = False
     """`make` tells of its progress by itself."""
     gpu: bool = False
@@ -114,7 +116,7 @@ class Part:
             return True
         if self.only and batch.scene_of(item) not in self.only:
             return False
-        return part_of(item, self.count) == self.number
+        return batch.pieces or part_of(item, self.count) == self.number
 
     def make(self, run: Run, batch: Batch, progress: Progress, _at: tuple[str, int], /) -> StageResult:
         """Make the items of this part; what another process works on is waited for."""

@@ -30,11 +30,11 @@ class KeptTiles:
     def save(self, window: Window, stack_khw: ByteArray) -> None:
         """Keep a finished tile, uint8 (K, h, w)."""
         content = np.ascontiguousarray(stack_khw).tobytes()
-        write_bytes(self._file(window), hashlib.sha256(content).digest() + content)
+        write_bytes(self.file(window), hashlib.sha256(content).digest() + content)
 
     def load(self, window: Window, bands: int) -> ByteArray | None:
         """Return a kept tile, uint8 (K, h, w), or None where there is no whole one."""
-        file = self._file(window)
+        file = self.file(window)
         if not file.is_file():
             return None
         content = file.read_bytes()
@@ -48,7 +48,8 @@ class KeptTiles:
         """Remove all tiles of the raster."""
         shutil.rmtree(self.folder.parent, ignore_errors=True)
 
-    def _file(self, window: Window) -> Path:
+    def file(self, window: Window) -> Path:
+        """Return where a tile is kept."""
         return self.folder / f"{window.row}-{window.col}-{window.height}-{window.width}"
 
 

@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from landscribe.core.arrays import ByteArray
-from landscribe.core.grid import Window
-from landscribe.core.legend import Legend
 from landscribe.core.owners import Owners
 from landscribe.core.recipe import PredictTable
 from landscribe.core.score.tuning import fewer_views
-from landscribe.core.sensors import SensorSpec
-from landscribe.core.spectral.rules import needs_lowest, region_of, rule_of
 from landscribe.core.split.split import Split
-from landscribe.errors import DataError, IntegrityError, problem
+from landscribe.errors import DataError, IntegrityError, LandscribeError, problem
 from landscribe.io.models.finished import forget_finished
-from landscribe.io.models.formulas import Formula
 from landscribe.io.models.ranges import CAUTION, cautions_of, outside_of
 from landscribe.io.project import Progress, Project, StageResult, silent, use_models
 from landscribe.io.project.batches import Batch, Work, carry_out
 from landscribe.io.project.leftovers import leave_only
 from landscribe.io.project.splits import split_of
-from landscribe.io.raster.geotiff import write_probabilities
-from landscribe.io.run.kept_tiles import open_tiles
 from landscribe.io.run.prepared import PreparedScene, open_prepared
 from landscribe.io.run.runs import Made, Record, Run, make_key
-from landscribe.io.run.surroundings import Frame, Mosaic, Surroundings, files_of, open_among
+from landscribe.io.run.surroundings import Mosaic, Surroundings, files_of
 from landscribe.io.run.tuned import UNTUNED_PROBABILITY, effective_recipe
 from landscribe.stages.predict.models import LoadedModels, load_models, owners_of
-
-FORMAT = 1
-"""Raise it when the same inputs shall give another result; what older code made is then made anew."""
+from landscribe.stages.predict.scene import FORMAT, Job, looked_at, parts_of, predict_scene, predict_window
 
 MOST_REACH_PX = 1024
 """Pixels of a neighbour that are looked at, at most."""
+WINDOWS = "predict-windows"
+"""Stage name of the records of windows of a scene that is not laid together yet: no stage of its own."""
 OUT_OF_FOLD = "oof"
 """Stage name of the records of out-of-fold probabilities: no stage of its own, and not what `vectorize` reads."""
 
@@ -92,7 +81,8 @@ def predict_work(project: Project, run: Run, progress: Progress = silent, *, mod
     scene_ids = list(prepared) if models else _own_scenes(project, split, list(prepared))
     table = effective_recipe(project.recipe, run, needed=False).predict
     mosaic = Mosaic(run, tuple(prepared) if project.recipe.mosaic.context else ())
-    make = _Predicting(project, run, loaded, prepared, mosaic, progress)
+    make = _Predicting(project, run, loaded, prepared, mosaic, owners_of(loaded, project), progress)
+    yield make.windows(scene_ids, table, project.recipe.scale.window)
     yield make.batch("predict", scene_ids, table, run.probability)
     plain = project.recipe.predict
     tuned = table != plain and models is None
@@ -107,6 +97,9 @@ def predict_work(project: Project, run: Run, progress: Progress = silent, *, mod
         if project.finished is not None:
             result.notes += [f"{name}: edited, and trusted as --trust says" for name in project.finished.edited]
         done = run.records("predict")
+        for item in run.records(WINDOWS):
+            if item.rpartition("/")[0] in done:  # whose tiles are in its raster
+                run.forget(WINDOWS, item)
         result.notes += [line for i in scene_ids if i in done for line in cautions_of(done[i])]
         for stage, wanted in (
             ("predict", scene_ids),
@@ -127,38 +120,77 @@ class _Predicting:
     loaded: LoadedModels
     prepared: Mapping[str, Record]
     mosaic: Mosaic
+    owners: tuple[Owners, ...]
     progress: Progress
 
     def batch(
         self, stage: str, items: Sequence[str], table: PredictTable, target_of: Callable[[str], Path], beside: str = ""
     ) -> Batch:
         """Return the work of predicting them as a table says."""
-        project, run, loaded = self.project, self.run, self.loaded
-        owners = owners_of(loaded, project)
-        settings = table.model_dump(mode="json")
-
-        def key_of(scene_id: str) -> str:
-            inputs = {i: self.prepared[i].outputs for i in _looked_at(loaded.formulas, self.prepared, scene_id)}
-            outside = _outside(loaded, open_prepared(run, scene_id))
-            if outside and not project.anyway:
-                where, what = f"scene {scene_id!r}", "lies outside of what the models were trained on"
-                raise DataError(f"{problem(where, what)}: {'; '.join(outside)}; --anyway predicts it all the same")
-            return make_key(
-                FORMAT, inputs=inputs, models=loaded.digests, settings=settings, legend=project.legend.names,
-                outside=outside, **_beside(self.prepared, self.mosaic, loaded, table, scene_id),
-            )  # fmt: skip
 
         def make(scene_id: str, _threads: int) -> Made:
-            scene, target = open_prepared(run, scene_id), target_of(scene_id)
-            caution = _caution(scene_id, _outside(loaded, scene))
-            surroundings = _surroundings(self.mosaic, loaded, table, scene_id)
-            made = _predict_scene(
-                project, run, scene, surroundings, target, loaded, owners, table, key_of(scene_id), self.progress,
-                caution=caution,
-            )  # fmt: skip
-            return replace(made, notes=(*made.notes, *([caution] if caution else [])))
+            job = self._job(scene_id, table, target_of(scene_id))
+            made = predict_scene(job, self.progress)
+            return replace(made, notes=(*made.notes, *([job.caution] if job.caution else [])))
 
-        return Batch(stage, tuple(items), key_of, make, beside=beside, tells=True, gpu=True)
+        return Batch(stage, tuple(items), lambda i: self._key(i, table), make, beside=beside, tells=True, gpu=True)
+
+    def windows(self, scene_ids: Sequence[str], table: PredictTable, side: int) -> Batch:
+        """Return the work of predicting windows of those that are longer than one and not up to date."""
+        parts = {
+            f"{scene_id}/{part.row}_{part.col}": (scene_id, part)
+            for scene_id in scene_ids
+            for part in ([] if table.patch is not None else parts_of(self._scene(scene_id), side))
+        }
+        long = dict.fromkeys(scene_id for scene_id, _ in parts.values())
+        waiting = {scene_id for scene_id in long if not self._is_current(scene_id, table)}
+
+        def make(item: str, _threads: int) -> Made:
+            scene_id, part = parts[item]
+            return predict_window(self._job(scene_id, table, self.run.probability(scene_id)), part, self.progress)
+
+        return Batch(
+            WINDOWS,
+            tuple(item for item, (scene_id, _) in parts.items() if scene_id in waiting),
+            lambda item: make_key(FORMAT, scene=self._key(parts[item][0], table), side=side),
+            make,
+            inner=True,
+            pieces=True,
+            tells=True,
+            gpu=True,
+            scene_of=lambda item: parts[item][0],
+        )
+
+    def _scene(self, scene_id: str) -> PreparedScene:
+        return self.mosaic.scenes[scene_id] if self.mosaic.scene_ids else open_prepared(self.run, scene_id)
+
+    def _is_current(self, scene_id: str, table: PredictTable) -> bool:
+        """Tell whether nothing is left to do of a scene, be it that it cannot be done, of which the scene tells."""
+        try:
+            return self.run.is_current("predict", scene_id, self._key(scene_id, table))
+        except LandscribeError:
+            return True
+
+    def _key(self, scene_id: str, table: PredictTable) -> str:
+        loaded, project = self.loaded, self.project
+        inputs = {i: self.prepared[i].outputs for i in looked_at(loaded.formulas, self.prepared, scene_id)}
+        outside = _outside(loaded, self._scene(scene_id))
+        if outside and not project.anyway:
+            where, what = f"scene {scene_id!r}", "lies outside of what the models were trained on"
+            raise DataError(f"{problem(where, what)}: {'; '.join(outside)}; --anyway predicts it all the same")
+        return make_key(
+            FORMAT, inputs=inputs, models=loaded.digests, settings=table.model_dump(mode="json"),
+            legend=project.legend.names, outside=outside,
+            **_beside(self.prepared, self.mosaic, loaded, table, scene_id),
+        )  # fmt: skip
+
+    def _job(self, scene_id: str, table: PredictTable, target: Path) -> Job:
+        project, run, loaded = self.project, self.run, self.loaded
+        scene = open_prepared(run, scene_id)
+        caution = _caution(scene_id, _outside(loaded, scene))
+        surroundings = _surroundings(self.mosaic, loaded, table, scene_id)
+        key = self._key(scene_id, table)
+        return Job(project, run, scene, surroundings, target, loaded, self.owners, table, key, caution)
 
 
 def _fold(
@@ -189,7 +221,7 @@ def _fold(
     fewer = fewer_views(project.recipe, project.legend.names)
 
     def key_of(scene_id: str) -> str:
-        inputs = {i: prepared[i].outputs for i in _looked_at(loaded.formulas, prepared, scene_id)}
+        inputs = {i: prepared[i].outputs for i in looked_at(loaded.formulas, prepared, scene_id)}
         names = project.legend.names
         return make_key(
             FORMAT, inputs=inputs, models=loaded.digests, settings=settings, fewer=fewer, legend=names,
@@ -200,14 +232,13 @@ def _fold(
         scene = open_prepared(run, scene_id)
         surroundings = _surroundings(mosaic, loaded, table, scene_id)
         target, key = run.out_of_fold(scene_id), key_of(scene_id)
-        made = _predict_scene(project, run, scene, surroundings, target, loaded, owners, table, key, progress)
+        job = Job(project, run, scene, surroundings, target, loaded, owners, table, key)
+        made = predict_scene(job, progress)
         paths = [*made.outputs]
         for views in fewer:
-            target = run.out_of_fold(scene_id, views)
             other = table.model_copy(update={"symmetries": views, "class_symmetries": {}})
-            paths += _predict_scene(
-                project, run, scene, surroundings, target, loaded, owners, other, key, progress
-            ).outputs
+            job = replace(job, target=run.out_of_fold(scene_id, views), table=other)
+            paths += predict_scene(job, progress).outputs
         return replace(made, outputs=tuple(paths))
 
     return Batch(OUT_OF_FOLD, scene_ids, key_of, make, beside=OUT_OF_FOLD, tells=True, gpu=True)
@@ -256,107 +287,3 @@ def _own_scenes(project: Project, split: Split, prepared: list[str]) -> list[str
         return prepared
     fresh = [scene_id for scene_id in prepared if split.sides.get(scene_id) != "train"]
     return fresh or prepared
-
-
-def _predict_scene(
-    project: Project,
-    run: Run,
-    scene: PreparedScene,
-    surroundings: Surroundings | None,
-    target: Path,
-    loaded: LoadedModels,
-    owners: tuple[Owners, ...],
-    table: PredictTable,
-    key: str,
-    progress: Progress,
-    *,
-    caution: str = "",
-) -> Made:
-    from landscribe.nn.device import choose_engine
-    from landscribe.nn.predict.whole import in_patches, predict_windows, to_bytes, windows_of
-
-    wanted = {sensor.name: sensor for net in loaded.nets for sensor in net.spec.sensors}
-    _check_sensors(scene, wanted, other_bands=project.anyway)
-    legend, grid = project.legend, scene.grid
-    engine = choose_engine(precision=table.precision)
-    windows = windows_of(loaded.nets, table, grid.shape_hw, engine)
-    tiles = open_tiles(
-        target,
-        make_key(
-            FORMAT, key=key, table=table.model_dump(mode="json"), windows=len(windows), precision=engine.precision
-        ),
-    )
-    with ExitStack() as files:
-        # Networks read in a thread of their own; a raster that is open is read in one thread.
-        source = files.enter_context(open_among(surroundings or scene, wanted))
-        frame = Frame() if surroundings is None else surroundings.frame
-        reference = files.enter_context(scene.open_rasters([scene.reference]))
-        writer = files.enter_context(write_probabilities(target, grid, legend, caution))
-
-        fields = [_field(run, scene, formula, legend) for formula in loaded.formulas]
-        bands = len(legend) + 1
-        # Strips of patches begin with what the one above left over.
-        keeps = len(windows) > 1 and not in_patches(loaded.nets, table)
-        missing = [window for window in windows if not keeps or tiles.load(window, bands) is None]
-        # Its threads read the scene: they have to end before its rasters are closed.
-        predicted = files.enter_context(
-            closing(predict_windows(loaded.nets, source, engine, table, [frame.moved(window) for window in missing]))
-        )
-        # In the order of windows, kept or not: the file then has the same bytes however often its making was cut off.
-        for number, window in enumerate(windows, start=1):
-            stack_khw = None if window in missing else tiles.load(window, bands)
-            if stack_khw is None:
-                _, net_khw = next(predicted)
-                from_fields = (band_hw for field in fields for band_hw in field(window) / np.float32(255))
-                _, valid_hw = reference.read(scene.reference, window)
-                stack_khw = to_bytes([*net_khw, *from_fields], valid_hw, owners, table)
-                if keeps:
-                    tiles.save(window, stack_khw)
-            writer.write(window, stack_khw[:-1])
-            writer.write_mask(window, stack_khw[-1] > 0)
-            progress(f"predict {scene.id}", number, len(windows))
-    tiles.clear()
-    without = [name for name, shares in zip(legend.names, owners, strict=True) if not shares]
-    return Made((target,), {"tiles": len(windows)}, tuple(f"no model owns {name!r}" for name in without))
-
-
-def _looked_at(formulas: Iterable[Formula], prepared: Mapping[str, Record], scene_id: str) -> list[str]:
-    """Return the scenes that a prediction depends on: others of the region only where a rule asks for them."""
-    if any(needs_lowest(formula.spectral, scene_id) for formula in formulas):
-        return [i for i in prepared if region_of(i) == region_of(scene_id)]
-    return [scene_id]
-
-
-def _field(run: Run, scene: PreparedScene, formula: Formula, legend: Legend) -> Callable[[Window], ByteArray]:
-    """Return a function from a window to what a model without weights gives there, uint8 (K, h, w)."""
-    from landscribe.nn.predict.spectral import spectral_field, spectral_scene
-
-    if formula.kind == "labels":
-        bands = [legend.index(name) for name in formula.classes]
-
-        def read_labels(window: Window) -> ByteArray:
-            if not scene.is_labelled:
-                return np.zeros((len(bands), *window.shape_hw), np.uint8)
-            return scene.read_coverage(window)[0][bands]
-
-        return read_labels
-
-    lowest = None
-    if needs_lowest(formula.spectral, scene.id):
-        region = _looked_at((formula,), run.records("prepare"), scene.id)
-        lowest = min(spectral_scene(open_prepared(run, i), formula.sensors).lowest(formula.spectral) for i in region)
-    field = spectral_field(
-        spectral_scene(scene, formula.sensors), formula.spectral, rule_of(formula.spectral, scene.id, lowest)
-    )
-    return lambda window: field(window)[None]
-
-
-def _check_sensors(scene: PreparedScene, wanted: Mapping[str, SensorSpec], *, other_bands: bool) -> None:
-    for name, sensor in wanted.items():
-        if name not in scene.sensors:
-            got = ", ".join(scene.sensors)
-            raise DataError(problem(f"scene {scene.id!r}", f"sensor {name!r} of the model is missing", got=got))
-        found = scene.sensors[name].bands
-        if len(found) != len(sensor.bands) or (found != sensor.bands and not other_bands):
-            got, need = ", ".join(scene.sensors[name].bands), ", ".join(sensor.bands)
-            raise DataError(problem(f"scene {scene.id!r}, {name}", "other bands than the model's", got=got, need=need))

@@ -1,0 +1,212 @@
+"""A scene as it is predicted: all of it, or a window that another process may make the rest of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landscribe.core.arrays import ByteArray
+from landscribe.core.grid import Window
+from landscribe.core.legend import Legend
+from landscribe.core.owners import Owners
+from landscribe.core.recipe import PredictTable
+from landscribe.core.sensors import SensorSpec
+from landscribe.core.spectral.rules import needs_lowest, region_of, rule_of
+from landscribe.errors import DataError, problem
+from landscribe.io.models.formulas import Formula
+from landscribe.io.project import Progress, Project
+from landscribe.io.raster.geotiff import write_probabilities
+from landscribe.io.run.kept_tiles import KeptTiles, open_tiles
+from landscribe.io.run.prepared import PreparedScene, open_prepared
+from landscribe.io.run.runs import Made, Record, Run, make_key
+from landscribe.io.run.surroundings import Frame, Surroundings, open_among
+from landscribe.stages.predict.models import LoadedModels
+
+if TYPE_CHECKING:  # torch takes seconds to import, and not every command needs it
+    from landscribe.nn.device import Engine
+
+FORMAT = 1
+"""Raise it when the same inputs shall give another result; what older code made is then made anew."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A scene, and all that decides what is predicted of it."""
+
+    project: Project
+    run: Run
+    scene: PreparedScene
+    surroundings: Surroundings | None
+    """The scene among its neighbours, where it has some."""
+    target: Path
+    loaded: LoadedModels
+    owners: tuple[Owners, ...]
+    table: PredictTable
+    key: str
+    """Digest of everything that the result depends on."""
+    caution: str = ""
+
+    @property
+    def wanted(self) -> dict[str, SensorSpec]:
+        """Sensors that networks look at."""
+        return {sensor.name: sensor for net in self.loaded.nets for sensor in net.spec.sensors}
+
+    @property
+    def bands(self) -> int:
+        """Of what is kept of a tile: the classes, and where there is data."""
+        return len(self.project.legend) + 1
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a scene is gone over."""
+
+    engine: Engine
+    windows: Sequence[Window]
+    tiles: KeptTiles
+    keeps: bool
+    """Whether finished windows are kept until all are."""
+
+
+def predict_scene(job: Job, progress: Progress) -> Made:
+    """Predict a scene and write its raster; tiles that are kept from a run that was cut off, or by others, hold.
+
+    Raises:
+        DataError: If the scene lacks a sensor or has other bands.
+    """
+    plan, legend = _plan(job), job.project.legend
+    missing = _missing(job, plan, plan.windows)
+    with ExitStack() as files:
+        writer = files.enter_context(write_probabilities(job.target, job.scene.grid, legend, job.caution))
+        # Its threads read the scene: they have to end before anything else is closed.
+        predicted = files.enter_context(closing(_predicted(job, plan, missing)))
+        # In the order of windows, kept or not: the file then has the same bytes however often its making was cut off.
+        for number, window in enumerate(plan.windows, start=1):
+            stack_khw = None if window in missing else plan.tiles.load(window, job.bands)
+            if stack_khw is None:
+                stack_khw = next(predicted)
+            writer.write(window, stack_khw[:-1])
+            writer.write_mask(window, stack_khw[-1] > 0)
+            progress(f"predict {job.scene.id}", number, len(plan.windows))
+    plan.tiles.clear()
+    without = [name for name, shares in zip(legend.names, job.owners, strict=True) if not shares]
+    return Made((job.target,), {"tiles": len(plan.windows)}, tuple(f"no model owns {name!r}" for name in without))
+
+
+def predict_window(job: Job, part: Window, progress: Progress) -> Made:
+    """Predict the tiles that begin in a window and keep them, for the scene to be laid together.
+
+    Raises:
+        DataError: If the scene lacks a sensor or has other bands.
+    """
+    plan = _plan(job)
+    own = [w for w in plan.windows if part.row <= w.row < part.row_stop and part.col <= w.col < part.col_stop]
+    if not plan.keeps:
+        return Made(())
+    missing = _missing(job, plan, own)
+    with closing(_predicted(job, plan, missing)) as predicted:
+        for number, _ in enumerate(predicted, start=1):
+            progress(f"predict {job.scene.id} {part.row}, {part.col}", number, len(missing))
+    return Made(tuple(plan.tiles.file(window) for window in own), {"tiles": len(own)})
+
+
+def parts_of(scene: PreparedScene, side: int) -> list[Window]:
+    """Return the windows in which a scene is shared among processes; none where it is no longer than one."""
+    height, width = scene.grid.shape_hw
+    if max(height, width) <= side:
+        return []
+    return [
+        Window(row, col, min(side, height - row), min(side, width - col))
+        for row in range(0, height, side)
+        for col in range(0, width, side)
+    ]
+
+
+def _plan(job: Job) -> _Plan:
+    from landscribe.nn.device import choose_engine
+    from landscribe.nn.predict.whole import in_patches, windows_of
+
+    _check_sensors(job.scene, job.wanted, other_bands=job.project.anyway)
+    engine = choose_engine(precision=job.table.precision)
+    windows = windows_of(job.loaded.nets, job.table, job.scene.grid.shape_hw, engine)
+    table = job.table.model_dump(mode="json")
+    key = make_key(FORMAT, key=job.key, table=table, windows=len(windows), precision=engine.precision)
+    # Strips of patches begin with what the one above left over.
+    keeps = len(windows) > 1 and not in_patches(job.loaded.nets, job.table)
+    return _Plan(engine, windows, open_tiles(job.target, key), keeps)
+
+
+def _missing(job: Job, plan: _Plan, windows: Sequence[Window]) -> list[Window]:
+    return [window for window in windows if not plan.keeps or plan.tiles.load(window, job.bands) is None]
+
+
+def _predicted(job: Job, plan: _Plan, windows: Sequence[Window]) -> Generator[ByteArray, None, None]:
+    """Yield what is kept of windows of a scene, uint8 (K + 1, h, w), one after the other."""
+    from landscribe.nn.predict.whole import predict_windows, to_bytes
+
+    scene, legend = job.scene, job.project.legend
+    frame = Frame() if job.surroundings is None else job.surroundings.frame
+    with ExitStack() as files:
+        # Networks read in a thread of their own; a raster that is open is read in one thread.
+        source = files.enter_context(open_among(job.surroundings or scene, job.wanted))
+        reference = files.enter_context(scene.open_rasters([scene.reference]))
+        fields = [_field(job.run, scene, formula, legend) for formula in job.loaded.formulas]
+        moved = [frame.moved(window) for window in windows]
+        # Its threads read the scene: they have to end before its rasters are closed.
+        predicted = files.enter_context(
+            closing(predict_windows(job.loaded.nets, source, plan.engine, job.table, moved))
+        )
+        for window, (_, net_khw) in zip(windows, predicted, strict=True):
+            from_fields = (band_hw for field in fields for band_hw in field(window) / np.float32(255))
+            _, valid_hw = reference.read(scene.reference, window)
+            stack_khw = to_bytes([*net_khw, *from_fields], valid_hw, job.owners, job.table)
+            if plan.keeps:
+                plan.tiles.save(window, stack_khw)
+            yield stack_khw
+
+
+def looked_at(formulas: Iterable[Formula], prepared: Mapping[str, Record], scene_id: str) -> list[str]:
+    """Return the scenes that a prediction depends on: others of the region only where a rule asks for them."""
+    if any(needs_lowest(formula.spectral, scene_id) for formula in formulas):
+        return [i for i in prepared if region_of(i) == region_of(scene_id)]
+    return [scene_id]
+
+
+def _field(run: Run, scene: PreparedScene, formula: Formula, legend: Legend) -> Callable[[Window], ByteArray]:
+    """Return a function from a window to what a model without weights gives there, uint8 (K, h, w)."""
+    from landscribe.nn.predict.spectral import spectral_field, spectral_scene
+
+    if formula.kind == "labels":
+        bands = [legend.index(name) for name in formula.classes]
+
+        def read_labels(window: Window) -> ByteArray:
+            if not scene.is_labelled:
+                return np.zeros((len(bands), *window.shape_hw), np.uint8)
+            return scene.read_coverage(window)[0][bands]
+
+        return read_labels
+
+    lowest = None
+    if needs_lowest(formula.spectral, scene.id):
+        region = looked_at((formula,), run.records("prepare"), scene.id)
+        lowest = min(spectral_scene(open_prepared(run, i), formula.sensors).lowest(formula.spectral) for i in region)
+    field = spectral_field(
+        spectral_scene(scene, formula.sensors), formula.spectral, rule_of(formula.spectral, scene.id, lowest)
+    )
+    return lambda window: field(window)[None]
+
+
+def _check_sensors(scene: PreparedScene, wanted: Mapping[str, SensorSpec], *, other_bands: bool) -> None:
+    for name, sensor in wanted.items():
+        if name not in scene.sensors:
+            got = ", ".join(scene.sensors)
+            raise DataError(problem(f"scene {scene.id!r}", f"sensor {name!r} of the model is missing", got=got))
+        found = scene.sensors[name].bands
+        if len(found) != len(sensor.bands) or (found != sensor.bands and not other_bands):
+            got, need = ", ".join(scene.sensors[name].bands), ", ".join(sensor.bands)
+            raise DataError(problem(f"scene {scene.id!r}, {name}", "other bands than the model's", got=got, need=need))
