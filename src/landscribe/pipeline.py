@@ -131,7 +131,8 @@ def do_stage(
         return carry_out(run, name, work_of(name, project, run, progress, models=models), progress, way)
     module = {"masks": "pictures", "map": "maps.map"}.get(name, name)
     stage: Any = getattr(import_module(f"landscribe.stages.{module}"), "check_run" if name == "check" else name)
-    result: StageResult = stage(project, run, progress)
+    options: Mapping[str, Any] = {"looks": way.look_at} if name == "check" else {}
+    result: StageResult = stage(project, run, progress, **options)
     return result
 
 

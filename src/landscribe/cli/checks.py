@@ -11,6 +11,7 @@ import typer
 from landscribe.cli import submissions
 from landscribe.cli.console import reporting, say, tell, tell_json, tell_table
 from landscribe.cli.flow import JsonOption, ModelsOption, TrustOption, open_recipe
+from landscribe.cli.sharing import How, OnOption
 from landscribe.cli.submissions import RecipeArgument, SetOption
 from landscribe.errors import DataError, PartialError, problem
 
@@ -41,6 +42,7 @@ def check(
         int | None, typer.Option(min=0, help="Submission: most decimals of a coordinate.", show_default="any number")
     ] = None,
     max_mb: Annotated[float | None, typer.Option(min=0, help="Submission: largest file in MB.")] = None,
+    on: OnOption = None,
 ) -> None:
     """Look at all data of a recipe, or at every row of a submission, and list every problem at once."""
     if submissions.is_submission(recipe):
@@ -51,8 +53,8 @@ def check(
 
     with models_at(models) as folder:
         project = open_recipe(recipe, overrides, folder, trust=trust, given=models)
-        with reporting() as progress:
-            result = look(project, progress)
+        with How(on=on).way(project, folder) as way, reporting() as progress:
+            result = look(project, progress, looks=way.look_at)
     if as_json:
         rows = [{"level": f.level, "text": f.text} for f in result.findings]
         ground = {name: asdict(own) for name, own in result.ground.items()}

@@ -13,7 +13,7 @@ from landscribe.cli.console import reporting, say, tell_counts, tell_table, tell
 from landscribe.cli.flow import JsonOption, open_recipe
 from landscribe.cli.in_worker import SECONDS, SecondsOption, in_worker
 from landscribe.cli.results import raise_failures, say_left_out, tell_result, tell_score
-from landscribe.cli.sharing import How, OnlyOption, PartOption, do_stage_as
+from landscribe.cli.sharing import How, OnlyOption, OnOption, PartOption, do_stage_as
 from landscribe.cli.submissions import SetOption
 from landscribe.errors import RecipeError, problem
 
@@ -64,9 +64,10 @@ def score(
     seconds: SecondsOption = SECONDS,
     part: PartOption = None,
     only: OnlyOption = None,
+    on: OnOption = None,
 ) -> None:
     """Score a run, or any two vector files, submissions included."""
-    how = How(part, tuple(only or ()))
+    how = How(part, tuple(only or ()), on)
     if truth is None and run is None and Path(first).is_dir():
         run = Path(first)
     if (truth is None) == (run is None):
@@ -91,8 +92,9 @@ def score(
         tell_result(result)
         raise_failures([result])
         return
-    with reporting() as progress:
-        result = do_stage("score", open_recipe(first, overrides), folder, progress)
+    project = open_recipe(first, overrides)
+    with how.way(project, None) as way, reporting() as progress:
+        result = do_stage("score", project, folder, progress, way=way)
     for note in result.notes:
         say(note)
     raise_failures([result])

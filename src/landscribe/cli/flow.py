@@ -11,7 +11,7 @@ import typer
 
 from landscribe.cli.console import reporting, tell
 from landscribe.cli.results import raise_failures, tell_plan, tell_result, tell_score
-from landscribe.cli.sharing import EVERYTHING, How, OnlyOption, PartOption, do_stage_as
+from landscribe.cli.sharing import EVERYTHING, GpuOption, How, OnlyOption, OnOption, PartOption, do_stage_as
 from landscribe.cli.submissions import RecipeArgument, SetOption
 from landscribe.errors import RecipeError, problem
 
@@ -99,9 +99,10 @@ def prepare(
     trust: TrustOption = False,
     part: PartOption = None,
     only: OnlyOption = None,
+    on: OnOption = None,
 ) -> None:
     """Write every sensor at its own resolution, labels as shares, and statistics; draw which scenes validate."""
-    how = How(part, tuple(only or ()))
+    how = How(part, tuple(only or ()), on)
     _do("prepare", recipe, run_folder(recipe, run), overrides, models, trust=trust, how=how)
 
 
@@ -111,9 +112,10 @@ def vectorize(
     overrides: SetOption = None,
     part: PartOption = None,
     only: OnlyOption = None,
+    on: OnOption = None,
 ) -> None:
     """Turn probabilities into polygons."""
-    _do("vectorize", recipe, run_folder(recipe, run), overrides, how=How(part, tuple(only or ())))
+    _do("vectorize", recipe, run_folder(recipe, run), overrides, how=How(part, tuple(only or ()), on))
 
 
 def _stage_command(name: str) -> Callable[..., None]:
@@ -152,9 +154,11 @@ def predict(
     trust: TrustOption = False,
     part: PartOption = None,
     only: OnlyOption = None,
+    on: OnOption = None,
+    gpu: GpuOption = False,
 ) -> None:
     """Predict the probability of every class for each scene; or, without a recipe, images by finished models."""
-    how = How(part, tuple(only or ()))
+    how = How(part, tuple(only or ()), on, gpu)
     if out is not None:
         how.require_none("images and --out")
         _predict_images(what, run, models, out, overrides, anyway=anyway, trust=trust)
@@ -226,8 +230,11 @@ def run(
     ] = False,
     anyway: AnywayOption = False,
     trust: TrustOption = False,
+    on: OnOption = None,
+    gpu: GpuOption = False,
 ) -> None:
     """Do all stages of a recipe in order, leaving out what is up to date."""
+    how = How(on=on, gpu=gpu)
     if models is None and Path(recipe).is_dir():
         models = models_of(Path(recipe))
     from landscribe.io.bundle.models import models_at
@@ -237,10 +244,10 @@ def run(
         if dry_run:
             tell_plan(project, folder)
             return
-        run_all(replace(project, anyway=anyway), _open_run(run_folder(recipe, run)), folder)
+        run_all(replace(project, anyway=anyway), _open_run(run_folder(recipe, run)), folder, how)
 
 
-def run_all(project: Project, folder: Run, models: Path | None = None) -> None:
+def run_all(project: Project, folder: Run, models: Path | None = None, how: How = EVERYTHING) -> None:
     """Do all stages in order and say what each did.
 
     Raises:
@@ -250,10 +257,11 @@ def run_all(project: Project, folder: Run, models: Path | None = None) -> None:
     from landscribe.pipeline import run_pipeline
 
     results: list[StageResult] = []
-    for result in run_pipeline(project, folder, models, reporting=reporting):
-        told = {note for before in results for note in before.notes}
-        results.append(result)
-        tell_result(result, told)
+    with how.way(project, models) as way:
+        for result in run_pipeline(project, folder, models, reporting=reporting, way=way):
+            told = {note for before in results for note in before.notes}
+            results.append(result)
+            tell_result(result, told)
     score = run_score(folder)
     if score is not None:
         tell_score(score)

@@ -1,7 +1,9 @@
-"""Options that share a stage's scenes out: `--part`, `--only`."""
+"""Options that share a stage's scenes out: `--part`, `--only`, `--on`."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +15,7 @@ from landscribe.errors import RecipeError, problem
 
 if TYPE_CHECKING:
     from landscribe.io.project import Project, StageResult
+    from landscribe.io.project.batches import Way
 
 PartOption = Annotated[
     str | None,
@@ -24,6 +27,18 @@ PartOption = Annotated[
 ]
 OnlyOption = Annotated[list[str] | None, typer.Option("--only", help="Only this scene; may be repeated.", metavar="ID")]
 
+OnOption = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        help="Share the scenes among N worker processes here, or those of a Dask scheduler (landscribe[dask]).",
+        metavar="local:N|tcp://HOST:PORT",
+    ),
+]
+GpuOption = Annotated[
+    bool, typer.Option("--gpu", help="With --on: predict on workers that declare a GPU, or not at all.")
+]
+
 
 @dataclass(frozen=True)
 class How:
@@ -31,6 +46,16 @@ class How:
 
     part: str | None = None
     only: tuple[str, ...] = ()
+    on: str | None = None
+    gpu: bool = False
+
+    def __post_init__(self) -> None:
+        if self.is_part and self.on is not None:
+            raise RecipeError(problem("--on", "does not go with --part and --only", do="leave one of them out"))
+        if self.gpu and self.on is None:
+            raise RecipeError(
+                problem("--gpu", "goes with --on", do="leave it out: a GPU of this machine is used anyway")
+            )
 
     @property
     def is_part(self) -> bool:
@@ -43,8 +68,21 @@ class How:
         Raises:
             RecipeError: If one is given.
         """
-        if self.is_part:
-            raise RecipeError(problem("--part, --only", f"do not go with {what}"))
+        if self.is_part or self.on is not None:
+            raise RecipeError(problem("--part, --only and --on", f"do not go with {what}"))
+
+    @contextlib.contextmanager
+    def way(self, project: Project, models: Path | None) -> Iterator[Way]:
+        """Open the workers that are asked for, or none."""
+        from landscribe.io.project.batches import HERE
+
+        if self.on is None:
+            yield HERE
+            return
+        from landscribe.scale import open_crew
+
+        with open_crew(self.on, project, models, gpu=self.gpu) as crew:
+            yield crew
 
 
 EVERYTHING = How()
@@ -64,8 +102,8 @@ def do_stage_as(how: How, name: str, project: Project, run: Path, models: Path |
 
     if not how.is_part:
         folder = open_run(run)
-        with alone_in(folder), reporting() as progress:
-            return do_stage(name, project, folder, progress, models=models)
+        with alone_in(folder), how.way(project, models) as way, reporting() as progress:
+            return do_stage(name, project, folder, progress, models=models, way=way)
     number, count = read_part(how.part) if how.part is not None else (1, 1)
     run.mkdir(parents=True, exist_ok=True)
     folder = Run(run)  # leftovers are swept by whoever is alone

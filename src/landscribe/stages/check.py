@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from landscribe.io.labels.findings import LabelFacts, label_errors, label_warnin
 from landscribe.io.models.known_weights import find_weights
 from landscribe.io.project import Progress, Project, StageResult, check_models, make_items, silent
 from landscribe.io.project.alignment import scene_sources
+from landscribe.io.project.batches import Looks
 from landscribe.io.project.label_facts import named_classes
 from landscribe.io.project.leaks import MAX_TWINS, keeps_apart
 from landscribe.io.project.splits import require_named_scenes
@@ -81,12 +83,13 @@ class CheckResult:
         return tuple(dict.fromkeys(lost)) if all(lost) and self.usable else ()  # an empty name is another error
 
 
-def check(project: Project, progress: Progress = silent) -> CheckResult:
+def check(project: Project, progress: Progress = silent, *, looks: Looks | None = None) -> CheckResult:
     """Look at all data of a project.
 
     Args:
         project: The recipe with its data.
         progress: Told of each scene.
+        looks: Looks at scenes elsewhere; None looks at them here.
 
     Returns:
         The findings; an empty list means that every file can be used.
@@ -106,12 +109,9 @@ def check(project: Project, progress: Progress = silent) -> CheckResult:
     findings = [Finding("error", text, scene_id) for scene_id, text in scenes.broken.items()]
     findings += [Finding("warning", text) for text in scenes.problems]
     # Without labels there is nothing to train and nothing to split, and finished models know their classes.
-    teaches = bool(scenes.label_tables) or any(scene.reviews for scene in scenes.scenes)
-    legend = Legend(())
-    try:
-        legend = project.legend if teaches or project.recipe.classes else legend
-    except BAD_FILE as error:
-        findings.append(Finding("error", str(error)))
+    teaches = _teaches(project)
+    legend, unread = _legend_for(project)
+    findings += [Finding("error", unread)] if unread else []
     if len(legend):
         _check_models(project)
     grids: dict[str, Grid] = {}
@@ -123,7 +123,8 @@ def check(project: Project, progress: Progress = silent) -> CheckResult:
         scene = by_id[scene_id]
         return _in_worker(project, scene, look_at_scene, scene, legend)
 
-    with abreast(look, list(by_id), at_once()) as outcomes:
+    here = abreast(look, list(by_id), at_once())
+    with here if looks is None else contextlib.nullcontext(looks(list(by_id))) as outcomes:
         for number, (scene_id, outcome) in enumerate(outcomes):
             progress(f"check {scene_id}", number, len(by_id))
             try:
@@ -155,7 +156,26 @@ def check(project: Project, progress: Progress = silent) -> CheckResult:
     return CheckResult(len(scenes.scenes), labelled, legend.names, tuple(findings), ground, unit, len(usable))
 
 
-def check_run(project: Project, run: Run, progress: Progress = silent) -> StageResult:
+def _teaches(project: Project) -> bool:
+    scenes = project.scenes
+    return bool(scenes.label_tables) or any(scene.reviews for scene in scenes.scenes)
+
+
+def _legend_for(project: Project) -> tuple[Legend, str]:
+    """Return the classes by which scenes are looked at, and why they cannot be told, if so."""
+    try:
+        return (project.legend if _teaches(project) or project.recipe.classes else Legend(())), ""
+    except BAD_FILE as error:
+        return Legend(()), str(error)
+
+
+def look_at_one(project: Project, scene_id: str) -> _Looked:
+    """Look at one scene of a project, as `check` does."""
+    scene = next(scene for scene in project.scenes.scenes if scene.id == scene_id)
+    return _in_worker(project, scene, look_at_scene, scene, _legend_for(project)[0])
+
+
+def check_run(project: Project, run: Run, progress: Progress = silent, *, looks: Looks | None = None) -> StageResult:
     """Check the data of a run and keep the findings in `check.json`; what was checked and is unchanged is left out.
 
     Raises:
@@ -180,7 +200,7 @@ def check_run(project: Project, run: Run, progress: Progress = silent) -> StageR
     target = run.path("check.json")
 
     def make(_item: str) -> Made:
-        result = check(project, progress)
+        result = check(project, progress, looks=looks)
         rows = [{"level": finding.level, "text": finding.text} for finding in result.findings]
         write_text(target, json.dumps({"scenes": result.scenes, "findings": rows}, indent=1))
         return Made(

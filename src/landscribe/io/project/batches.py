@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from landscribe.errors import RecipeError, problem
 from landscribe.io.project import Progress, StageResult, is_current, make_noted, silent, take_outcomes
@@ -58,12 +58,21 @@ Work: TypeAlias = Generator[Batch, StageResult, Ending]
 """A stage: yields its batches, gets what became of each, and returns its ending. It only reads until then."""
 
 
+Looks: TypeAlias = Callable[[Sequence[str]], Iterator[tuple[str, Callable[[], Any]]]]
+"""Looks at scenes elsewhere: yields each, in order, with a function that gives what was seen."""
+
+
 class Way(Protocol):
     """How the items of a batch are made."""
 
     @property
     def ends(self) -> bool:
         """Whether the ending follows."""
+        ...
+
+    @property
+    def look_at(self) -> Looks | None:
+        """Looks at scenes, as `check` does; None for here."""
         ...
 
     def make(self, run: Run, batch: Batch, progress: Progress, at: tuple[str, int], /) -> StageResult:
@@ -76,6 +85,7 @@ class Here:
     """All items, in threads of this process."""
 
     ends: bool = True
+    look_at: Looks | None = None
 
     def make(self, run: Run, batch: Batch, progress: Progress, _at: tuple[str, int], /) -> StageResult:
         """Make the items of a batch."""
@@ -109,6 +119,7 @@ class Part:
     only: frozenset[str] = frozenset()
     """Scenes; empty for all."""
     ends: bool = False
+    look_at: Looks | None = None
 
     def takes(self, batch: Batch, item: str) -> bool:
         """Tell whether an item belongs to this part: by its name alone, so that parts stay as scenes are added."""

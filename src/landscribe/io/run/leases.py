@@ -26,6 +26,8 @@ RENEW_S = 10.0
 GIVEN_UP_S = 60.0
 """Without a touch: six times as long as between two of them."""
 LOOK_S = 0.1
+_kept: dict[Path, Leases] = {}
+"""Of a worker, by run folder."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,20 @@ def leases_in(run: Run) -> Iterator[Leases]:
     finally:
         over.set()
         thread.join()
+
+
+def renewed(run: Run) -> Leases:
+    """Return the leases of this process in a run folder, renewed as long as it lives."""
+    if run.root not in _kept:
+        leases = _kept[run.root] = Leases(run)
+
+        def renew() -> None:
+            while True:
+                time.sleep(RENEW_S)
+                leases.renew()
+
+        threading.Thread(target=renew, name="leases", daemon=True).start()
+    return _kept[run.root]
 
 
 def _read(file: Path) -> str | None:
