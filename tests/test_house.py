@@ -126,7 +126,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     roots = {name.name.partition(".")[0] for node in nodes if isinstance(node, ast.Import) for name in node.names}
     roots |= {str(node.module).partition(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
     packages = {PACKAGE_OF.get(root, root) for root in roots - set(sys.stdlib_module_names) - {"landscribe"}}
-    extras = declared("tensorboard") | declared("onnx")
+    extras = declared("tensorboard") | declared("onnx") | declared("dask")
     assert packages - extras == declared("core")
 
 
