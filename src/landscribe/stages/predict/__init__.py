@@ -23,8 +23,10 @@ from landscribe.io.run.runs import Made, Record, Run, make_key
 from landscribe.io.run.surroundings import Mosaic, Surroundings, files_of
 from landscribe.io.run.tuned import UNTUNED_PROBABILITY, effective_recipe
 from landscribe.stages.predict.models import LoadedModels, load_models, owners_of
-from landscribe.stages.predict.scene import FORMAT, Job, looked_at, parts_of, predict_scene, predict_window
+from landscribe.stages.predict.scene import Job, looked_at, parts_of, predict_scene, predict_window
 
+FORMAT = 1
+"""Raise it when the same inputs shall give another result; what older code made is then made anew."""
 MOST_REACH_PX = 1024
 """Pixels of a neighbour that are looked at, at most."""
 WINDOWS = "predict-windows"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and not every command needs 
     from landscribe.nn.device import Engine
 
 FORMAT = 1
-"""Raise it when the same inputs shall give another result; what older code made is then made anew."""
+"""Raise it when tiles that older code kept are of no use."""
 
 
 @dataclass(frozen=True)
