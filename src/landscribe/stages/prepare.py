@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,13 @@ from landscribe.core.recipe import PrepareTable
 from landscribe.core.register import Move, move_grid
 from landscribe.errors import BAD_FILE, DataError, problem
 from landscribe.io.atomic import write_text
-from landscribe.io.digests import file_digest, stamp_of
+from landscribe.io.digests import stamp_of
 from landscribe.io.labels.findings import NOBODY_LOOKED
 from landscribe.io.labels.ground import empty_side
 from landscribe.io.labels.labels import Labels, read_labels
 from landscribe.io.models.ranges import percentiles
 from landscribe.io.project import Progress, Project, StageResult, scenes_of, silent
-from landscribe.io.project.alignment import TABLE, align_scenes, sensor_keys, write_table
+from landscribe.io.project.alignment import TABLE, align_scenes, sensor_keys, source_digests, sources_of, write_table
 from landscribe.io.project.batches import Batch, Work, carry_out
 from landscribe.io.project.label_facts import AREA, BEFORE, LABELLED, NO_FILE, ONE_SIDED, UNLABELLED, UNTOUCHED
 from landscribe.io.project.splits import split_of
@@ -101,24 +101,20 @@ def prepare_work(project: Project, run: Run) -> Work:
 
     moves_of = yield from align_scenes(project, run, need_bytes)
     stamps: dict[str, dict[Path, tuple[int, ...]]] = {}
-
-    @functools.cache  # a file that scenes share is read once
-    def label_digest(path: Path, _stamp: tuple[int, ...]) -> str:
-        return file_digest(path)
+    digests: dict[str, Callable[[Path], str]] = {}
 
     def key_of(scene_id: str) -> str:
         if scene_id in broken:
             raise DataError(broken[scene_id])
         scene = scenes[scene_id]
         stamps[scene_id] = _stamps(scene)
+        digest = digests[scene_id] = source_digests(run, scene)
         for review in scene.reviews:
             require_as_absorbed(review.path, review.sha256)
         return make_key(
             FORMAT,
-            sensors=sensor_keys(scene),
-            labels=[
-                [label_digest(path, stamps[scene_id][path]) for path in label.paths] for label in scene.label_files
-            ],
+            sensors=sensor_keys(scene, digest),
+            labels=[[digest(path) for path in label.paths] for label in scene.label_files],
             label_tables=[label.table.model_dump(mode="json") for label in scene.label_files],
             place=scene.place,
             absent=sorted(scene.absent),
@@ -136,7 +132,7 @@ def prepare_work(project: Project, run: Run) -> Work:
         for path, stamp in stamps[scene_id].items():
             if stamp_of(path) != stamp:
                 raise DataError(problem(str(path), "changed while it was read", do="run again"))
-        return made
+        return replace(made, sources=sources_of(stamps[scene_id], digests[scene_id]))
 
     items = (*scenes, *(i for i in broken if i not in scenes))
     yield Batch("prepare", items, key_of, make, need_bytes)

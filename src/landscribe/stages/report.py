@@ -108,7 +108,9 @@ def gather(project: Project, run: Run, progress: Progress = silent) -> ReportDat
     records = {stage: run.records(stage) for stage in STAGES}
     score = run_score(run) if records["score"] else None
     split = split_of(project, run)
-    splits = {i: (open_prepared(run, i).place, split.sides.get(i, "unlabelled")) for i in records["prepare"]}
+    places = {scene.id: scene.place for scene in project.scenes.scenes}
+    places |= {i: open_prepared(run, i).place for i in records["prepare"] if i not in places}
+    splits = {i: (places[i], split.sides.get(i, "unlabelled")) for i in records["prepare"]}
     shown = _choose(score, records, splits)
     budget = Budget(
         min(LARGEST_PICTURE, PICTURE_BYTES // max(len(shown), 1)), min(LARGEST_PATHS, PATH_BYTES // max(len(shown), 1))

@@ -10,7 +10,7 @@ import pytest
 
 from landscribe.errors import DataError, IntegrityError
 from landscribe.io.atomic import PARTIAL_PREFIX, atomic_path, write_text
-from landscribe.io.digests import file_digest
+from landscribe.io.digests import file_digest, stamp_of
 from landscribe.io.run import runs
 from landscribe.io.run.runs import Made, Run, make_item, make_key, open_run
 
@@ -182,3 +182,21 @@ def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("")
     with pytest.raises(DataError, match="is a file"):
         open_run(tmp_path / "f")
+
+
+def test_a_source_is_hashed_again_only_where_its_stamp_is_new(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = run.path("elsewhere.tif")
+    write_text(path, "one")
+    hashed, plain = [], runs.file_digest
+    monkeypatch.setattr(runs, "file_digest", lambda file: (hashed.append(file), plain(file))[1])
+    digest = run.source_digest(path)
+    made = Made((), sources={str(path): (stamp_of(path), digest)})
+    make_item(run, "stage", "a", "k", lambda: made)
+    record = Run(run.root).read_record("stage", "a")
+    assert record is not None
+    later = Run(run.root)
+    assert later.source_digest(path, record.sources) == digest == plain(path)
+    assert len(hashed) == 1
+    write_text(path, "two")  # as many bytes
+    assert later.source_digest(path, record.sources) == later.source_digest(path) == plain(path) != digest
+    assert len(hashed) == 2

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections import defaultdict
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from landscribe.core.recipe import PrepareTable
 from landscribe.core.register import Move, Source, align_scene, alone, fall_back
 from landscribe.errors import BAD_FILE
 from landscribe.io.atomic import write_text
-from landscribe.io.digests import file_digest
+from landscribe.io.digests import stamp_of
 from landscribe.io.project import Project, StageResult
 from landscribe.io.project.batches import Batch
 from landscribe.io.run.prepared import read_facts
@@ -62,11 +62,14 @@ def align_scenes(
     # A scene of one sensor has nothing to compare.
     several = {scene_id: scene for scene_id, scene in scenes.items() if len(scene.sensors) > 1}
 
+    digests: dict[str, Callable[[Path], str]] = {}
+
     def key_of(scene_id: str) -> str:
         scene = scenes[scene_id]
+        digests[scene_id] = source_digests(run, scene)
         return make_key(
             FORMAT,
-            sensors=sensor_keys(scene),
+            sensors=sensor_keys(scene, digests[scene_id]),
             settings=settings,
         )
 
@@ -76,7 +79,8 @@ def align_scenes(
             moves = apart(f"scene {scene_id!r}", _align, scene, table, limits=project.limits, paths=scene.paths)
         except BAD_FILE:
             moves = {}  # what cannot be read here cannot be read by `prepare` either, which says so
-        return Made((_write_moves(run.scene_folder(scene_id) / MOVES, moves),))
+        sources = sources_of([path for file in scene.sensors.values() for path in file.paths], digests[scene_id])
+        return Made((_write_moves(run.scene_folder(scene_id) / MOVES, moves),), sources=sources)
 
     if several:
         yield Batch(ALIGN, tuple(several), key_of, make, need_bytes, inner=True, whole=True)
@@ -139,13 +143,32 @@ def _read_kept(run: Run, stage: str, scene_id: str, name: str) -> dict[str, Move
     return read_moves(run.checked(run.scene_folder(scene_id) / name))
 
 
-def sensor_keys(scene: Scene) -> dict[str, object]:
+def source_digests(run: Run, scene: Scene) -> Callable[[Path], str]:
+    """Return the SHA-256 of a scene's files; those whose stamp a record knows are not read for it.
+
+    Hashing thousands of scenes anew to find that none has changed would take hours.
+    """
+    records = [run.read_record(stage, scene.id) for stage in (ALIGN, "prepare")]
+    known = {name: source for record in records if record is not None for name, source in record.sources.items()}
+    return lambda path: run.source_digest(path, known)
+
+
+def sources_of(paths: Iterable[Path], digest: Callable[[Path], str]) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return what a record says of files that were read."""
+    return {str(path): (stamp_of(path), digest(path)) for path in paths}
+
+
+def sensor_keys(scene: Scene, digest: Callable[[Path], str]) -> dict[str, object]:
     """Return what decides the pixels of each sensor of a scene: its files, and how the recipe reads them.
+
+    Args:
+        scene: The scene.
+        digest: As `source_digests` returns it.
 
     Raises:
         DataError: If a file is missing.
     """
-    digests = {name: [file_digest(path) for path in file.paths] for name, file in scene.sensors.items()}
+    digests = {name: [digest(path) for path in file.paths] for name, file in scene.sensors.items()}
     return {n: (digests[n], str(file.frame), file.reading) for n, file in scene.sensors.items()}
 
 

@@ -41,6 +41,8 @@ class Record:
     """What was kept and what was dropped, by reason."""
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    sources: Mapping[str, tuple[tuple[int, ...], str]] = field(default_factory=dict)
+    """Path of a file that is not of the run -> stamp and SHA-256 of what was read."""
 
 
 def read_record(file: Path) -> Record | None:
@@ -49,6 +51,8 @@ def read_record(file: Path) -> Record | None:
         values = unseal(file.read_bytes(), str(file), do=_REMAKE, sealed=False)
         values["notes"] = tuple(values["notes"])
         values["stamps"] = {name: tuple(int(n) for n in stamp) for name, stamp in values["stamps"].items()}
+        known = values.get("sources", {})
+        values["sources"] = {name: (tuple(stamp), digest) for name, (stamp, digest) in known.items()}
         return Record(**values)
     except FileNotFoundError:
         return None

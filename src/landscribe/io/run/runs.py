@@ -42,6 +42,8 @@ class Made:
     outputs: tuple[Path, ...]
     counts: Mapping[str, int | float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    sources: Mapping[str, tuple[tuple[int, ...], str]] = field(default_factory=dict)
+    """As `Record.sources`."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,16 @@ class Run:
         if noted is not None:
             noted[name] = record.outputs[name]
         return path
+
+    def source_digest(self, path: Path, known: Mapping[str, tuple[tuple[int, ...], str]] = MappingProxyType({})) -> str:
+        """Return the SHA-256 of a file that is not of the run, hashed unless `known`, as `Record.sources`, has it."""
+        stamp, name = stamp_of(path), f"source {path}"
+        for before in (known.get(str(path)), self._hashed.get(name)):
+            if before is not None and before[0] == stamp:
+                return before[1]
+        digest = file_digest(path)
+        self._hashed[name] = stamp, digest
+        return digest
 
     def require_unchanged(self, names: Mapping[str, str]) -> None:
         """Refuse files that were read and are not what they were then.
@@ -378,7 +390,7 @@ def note_made(
     names = {path.relative_to(run.root).as_posix(): path for path in made.outputs}
     outputs = {name: file_digest(path) for name, path in names.items()}
     stamps = {name: stamp_of(path) for name, path in names.items()}
-    record = Record(stage, item, key, outputs, stamps, dict(inputs), made.counts, made.notes, seconds)
+    record = Record(stage, item, key, outputs, stamps, dict(inputs), made.counts, made.notes, seconds, made.sources)
     run.write_record(record)
     run.know(record)
     return record
