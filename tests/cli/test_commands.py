@@ -52,6 +52,7 @@ CALLS = {
     "compare": "compare run run",
     "burn": "burn run/features/features.gpkg shares.tif --like world/three_band/6010_0_0.tif",
     "trace": "trace run/probability/6010_0_0.tif traced.gpkg --threshold 0.3",
+    "merge-features": "merge-features run --out all.gpkg",
     "merge": "merge merged.csv run/submission.csv.gz run/submission.csv.gz",
     "vote": "vote voted.csv run/submission.csv.gz run/submission.csv.gz run/submission.csv.gz",
     "clean": "clean r.toml run/submission.csv.gz cleaned.csv",

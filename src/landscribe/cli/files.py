@@ -1,4 +1,4 @@
-"""Commands on plain files: `burn`, `compare`, and `score`, which also takes a run."""
+"""Commands on plain files and finished runs: `burn`, `compare`, `merge-features`, and `score`, which takes both."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
     app.command("burn")(burn)
     app.command("score")(score)
     app.command("compare")(compare)
+    app.command("merge-features")(merge_features)
 
 
 def burn(
@@ -125,3 +126,16 @@ def _tell_score(score: Score, as_json: bool) -> None:
         say_left_out(score)
     else:
         tell_score(score)
+
+
+def merge_features(
+    runs: Annotated[list[Path], typer.Argument(help="Finished run folders.", metavar="RUN...")],
+    out: Annotated[Path, typer.Option("--out", help="GeoPackage or FlatGeobuf to write.", metavar="FILE")],
+    in_order: Annotated[
+        bool, typer.Option("--in-order", help="Earlier runs own all ground that they show, however near its edge.")
+    ] = False,
+) -> None:
+    """Make one map of the polygons of finished runs: ground that several show once, what borders cut whole."""
+    from landscribe.stages.files.merge_features import merge_features as merge
+
+    tell_counts(merge(runs, out, in_order=in_order), out)

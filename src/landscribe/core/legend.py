@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from landscribe.errors import RecipeError, problem
+from landscribe.errors import DataError, RecipeError, problem
 
 # Okabe & Ito (2008), "Color Universal Design": told apart by colour-blind readers. Black is left out.
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999")
@@ -189,3 +189,23 @@ DSTL_LEGEND = Legend(
         LandClass(10, "small-vehicle", "#F46D43", countable=True),
     )
 )
+
+
+def join_legends(legends: Mapping[str, Legend], do: str) -> Legend:
+    """Return the classes of several runs as one legend.
+
+    Args:
+        legends: Of each run, by its name.
+        do: What to do where they do not go together.
+
+    Raises:
+        DataError: If an id or a name is of another class in an earlier run.
+    """
+    known: dict[int, LandClass] = {}
+    names: dict[str, int] = {}
+    for key, legend in legends.items():
+        for one in legend:
+            if known.setdefault(one.id, one).name != one.name or names.setdefault(one.name, one.id) != one.id:
+                what = f"class {one.id} {one.name!r} is another one in an earlier run"
+                raise DataError(problem(f"run {key}", what, do=do))
+    return Legend(tuple(known.values()))

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from landscribe.core.legend import LandClass, Legend
 from landscribe.core.recipe import Recipe
 from landscribe.core.recipe.mistakes import fields_at
 from landscribe.core.recipe.shown import show_recipe
 from landscribe.core.seal import unseal
-from landscribe.errors import RecipeError, problem
+from landscribe.errors import DataError, RecipeError, problem
 
 MAX_RECIPE_BYTES = 1_000_000
 RUN_FILE = "run.json"
@@ -130,6 +131,33 @@ def recipe_of_run(folder: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
     loaded = LoadedRecipe(Recipe.of(table, name), home, name, text, images=images)
     # A root that was moved is one that somebody has just typed here.
     return replace(loaded, found=(Path.cwd() / loaded.recipe.data.root).resolve() if moved else root)
+
+
+def read_run_facts(folder: Path) -> dict[str, Any]:
+    """Return what `run.json` of a run folder says.
+
+    Raises:
+        DataError: If there is none.
+        IntegrityError: If it was changed.
+    """
+    file = folder / RUN_FILE
+    if not folder.is_dir():
+        raise DataError(problem(str(folder), "there is no such run folder"))
+    if not file.is_file():
+        raise DataError(problem(str(folder), f"no {RUN_FILE}", do="run `landscribe run` to its end first"))
+    return unseal(file.read_bytes(), str(file), do="delete it; `landscribe run` writes it again", sealed=False)
+
+
+def legend_of_run(facts: Mapping[str, Any], where: str) -> Legend:
+    """Return the classes of a run in band order.
+
+    Raises:
+        DataError: If its `run.json` names none.
+    """
+    try:
+        return Legend(tuple(LandClass(int(c["id"]), c["name"], c["colour"]) for c in facts["classes"]))
+    except (KeyError, TypeError, ValueError):
+        raise DataError(problem(where, f"{RUN_FILE} names no classes", do="run `landscribe run` again")) from None
 
 
 def make_recipe(table: dict[str, Any], name: str, overrides: Sequence[str] = ()) -> LoadedRecipe:

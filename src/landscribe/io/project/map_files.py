@@ -69,7 +69,10 @@ def _write_formats(project: Project, run: Run, grids: Mapping[str, Grid], cautio
     kinds = {None if grid.crs is None else grid.crs.to_wkt() for grid in grids.values()}
     crs = next(iter(grids.values())).crs if len(kinds) == 1 else LONLAT
     all_placed = None not in kinds
-    sheets = sheets_of(run, scene_ids, crs, project.recipe.mosaic) if all_placed and crs is not None else []
+    sheets: list[Sheet] = []
+    if all_placed and crs is not None:
+        rasters, ranks = map(run.probability, scene_ids), map(project.recipe.mosaic.rank, scene_ids)
+        sheets = sheets_of(list(rasters), crs, list(ranks))
     counts = Counter[str]()
     formats, notes = _formats(run, table, scene_ids)
     afloat = sum(grid.crs is None for grid in grids.values())

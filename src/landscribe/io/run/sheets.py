@@ -1,4 +1,4 @@
-"""Where the predicted scenes of a run lie on one map, and where they have data."""
+"""Where predicted scenes lie on one map, and where they have data."""
 
 from __future__ import annotations
 
@@ -14,34 +14,31 @@ from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.grid import STRIP_ROWS, Grid
 from landscribe.core.mosaic import Sheet, overlapping
-from landscribe.core.recipe import MosaicTable
 from landscribe.core.trace import trace
 from landscribe.io.raster.rasters import open_raster
-from landscribe.io.run.runs import Run
 
 MOST_MASK_PX = 2048
 """Pixels of the longer side, at most, by which it is looked where a scene has data."""
 
 
-def sheets_of(run: Run, scene_ids: Sequence[str], crs: CRS, mosaic: MosaicTable) -> list[Sheet]:
+def sheets_of(rasters: Sequence[Path], crs: CRS, ranks: Sequence[int]) -> list[Sheet]:
     """Return where predicted scenes lie on the map of all, and where those that overlap have data.
 
     Args:
-        run: The run folder.
-        scene_ids: Predicted scenes with a CRS, in the order in which they own ground that is equally deep in two.
+        rasters: Probabilities of scenes with a CRS, in the order in which they own ground that is equally deep in two.
         crs: Of the map.
-        mosaic: Says which of them own before others.
+        ranks: Of each; the smaller one owns.
     """
-    sheets, grids = [], {}
-    for scene_id in scene_ids:
-        with open_raster(run.probability(scene_id)) as raster:
-            grid = grids[scene_id] = raster.info.grid
-        footprint = _to(grid.footprint, grid, crs)
-        pixel = math.sqrt(footprint.area / (grid.height * grid.width))
-        sheets.append(Sheet(footprint, pixel, rank=mosaic.rank(scene_id)))
+    sheets, grids = [], []
+    for path, rank in zip(rasters, ranks, strict=True):
+        with open_raster(path) as raster:
+            grids.append(raster.info.grid)
+        footprint = _to(grids[-1].footprint, grids[-1], crs)
+        pixel = math.sqrt(footprint.area / (grids[-1].height * grids[-1].width))
+        sheets.append(Sheet(footprint, pixel, rank=rank))
     for k in sorted(overlapping(sheets)):
-        valid = _valid_ground(run.probability(scene_ids[k]))
-        sheets[k] = replace(sheets[k], valid=None if valid is None else _to(valid, grids[scene_ids[k]], crs))
+        valid = _valid_ground(rasters[k])
+        sheets[k] = replace(sheets[k], valid=None if valid is None else _to(valid, grids[k], crs))
     return sheets
 
 

@@ -6,14 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from landscribe.core.legend import LandClass, Legend
-from landscribe.core.seal import unseal
+from landscribe.core.legend import Legend, join_legends
 from landscribe.core.split.split import Split
 from landscribe.errors import BAD_FILE, DataError, LandscribeError, problem, some
 from landscribe.io.run.prepared import PreparedScene, open_prepared
 from landscribe.io.run.runs import Run
 from landscribe.io.run.scored import run_score
-from landscribe.io.settings import RUN_FILE
+from landscribe.io.settings import legend_of_run, read_run_facts
 from landscribe.report.map.bands import bands_of, views_of
 from landscribe.report.map.frames import extent_of, frames_of
 from landscribe.report.map.gather import begin_manifest, jaccard_of, scene_order
@@ -34,7 +33,7 @@ def served_manifest(runs: Sequence[Run], title: str) -> tuple[dict[str, Any], di
         raise DataError(problem("view", "too many runs", got=len(runs), need=f"at most {len(KEYS)}"))
     said: list[str] = []
     keys = dict(zip(KEYS, runs, strict=False))
-    facts = {key: _facts(run) for key, run in keys.items()}
+    facts = {key: read_run_facts(run.root) for key, run in keys.items()}
     legends = {key: legend_of_run(values, str(keys[key].root)) for key, values in facts.items()}
     scenes: dict[tuple[str, str], PreparedScene] = {}
     scores = {key: _score(run, said) for key, run in keys.items()}
@@ -63,7 +62,7 @@ def served_manifest(runs: Sequence[Run], title: str) -> tuple[dict[str, Any], di
             suggested += suggested_rows(run, grids, frames, frame_of, key=f"{key}/")
         except BAD_FILE as error:
             said.append(f"left out: {error}")
-    together = _joined(legends)
+    together = join_legends(legends, do="view such runs one by one")
     manifest = {
         **begin_manifest(title, together, frames, None),
         "runs": [{"key": key, "name": run.root.resolve().name} for key, run in keys.items()],
@@ -75,27 +74,6 @@ def served_manifest(runs: Sequence[Run], title: str) -> tuple[dict[str, Any], di
         "about": [f"{len(rows)} scenes.", *said],
     }
     return manifest, legends, said
-
-
-def legend_of_run(facts: Mapping[str, Any], where: str) -> Legend:
-    """Return the classes of a run in band order.
-
-    Raises:
-        DataError: If its `run.json` names none.
-    """
-    try:
-        return Legend(tuple(LandClass(int(c["id"]), c["name"], c["colour"]) for c in facts["classes"]))
-    except (KeyError, TypeError, ValueError):
-        raise DataError(problem(where, f"{RUN_FILE} names no classes", do="run `landscribe run` again")) from None
-
-
-def _facts(run: Run) -> dict[str, Any]:
-    file = run.path(RUN_FILE)
-    if not run.root.is_dir():
-        raise DataError(problem(str(run.root), "there is no such run folder"))
-    if not file.is_file():
-        raise DataError(problem(str(run.root), f"no {RUN_FILE}", do="run `landscribe run` to its end first"))
-    return unseal(file.read_bytes(), str(file), do="delete it; `landscribe run` writes it again", sealed=False)
 
 
 def _split(facts: Mapping[str, Any]) -> Split:
@@ -125,17 +103,6 @@ def _not_shared(keys: Mapping[str, Run], scenes: Mapping[tuple[str, str], Prepar
         if alone:
             said.append(f"only in {keys[key].root.resolve().name}: {some(alone)}")
     return said
-
-
-def _joined(legends: Mapping[str, Legend]) -> Legend:
-    known: dict[int, LandClass] = {}
-    names: dict[str, int] = {}
-    for key, legend in legends.items():
-        for one in legend:
-            if known.setdefault(one.id, one).name != one.name or names.setdefault(one.name, one.id) != one.id:
-                what = f"run {key}: class {one.id} {one.name!r} is another one in an earlier run"
-                raise DataError(problem("view", what, do="view such runs one by one"))
-    return Legend(tuple(known.values()))
 
 
 def _row(run: Run, scene: PreparedScene, legend: Legend) -> dict[str, Any]:
