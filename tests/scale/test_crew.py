@@ -65,37 +65,6 @@ def test_workers_make_what_one_process_makes(home: Path, crew: Crew) -> None:
     assert not any(result.made for stage, result in again.items() if stage != "check")
 
 
-def test_a_worker_that_is_killed_loses_no_scene(home: Path, crew: Crew) -> None:
-    run, before, killed = open_run(home / "killed"), pids(crew), list[int]()
-
-    def kill_one(what: str, done: int, _total: int) -> None:
-        if what.startswith("prepare s") and done == 4 and not killed:
-            killed.append(next(iter(before.values())))
-            os.kill(killed[0], signal.SIGKILL)
-
-    result = do_stage("prepare", crew.project, run, kill_one, way=crew)
-    assert killed
-    assert sorted(result.made + result.current) == [f"s{n:02}" for n in range(COUNT)]
-    assert result.failed == {}
-    ours = {name: value for name, value in made_in(run.root).items() if "prepare" in name}
-    theirs = {name: value for name, value in made_in(home / "alone").items() if "prepare" in name}
-    assert ours == theirs
-    assert not [path for path in leftovers(run.root) if ".partial-" in path.name]
-    crew.client.wait_for_workers(2, timeout=20)
-
-
-def test_an_item_that_kills_its_worker_is_named_and_the_others_are_done(crew: Crew) -> None:
-    names, came = ["a", "killer", "b", "c"], {}
-    for item, outcome in hands(crew).outcomes(crew_work.die, names):
-        try:
-            came[item] = outcome()
-        except Exception as error:  # noqa: BLE001
-            came[item] = str(error)
-    assert {name: came[name] for name in ("a", "b", "c")} == {"a": "a", "b": "b", "c": "c"}
-    assert came["killer"].startswith("killer: every process that worked on it died")
-    crew.client.wait_for_workers(2, timeout=20)
-
-
 def test_a_worker_without_room_leaves_its_items_to_the_other(crew: Crew) -> None:
     own = hands(crew)
     done = {item: outcome() for item, outcome in own.outcomes(crew_work.refuse_on_the_first, ["a", "b", "c", "d"])}
@@ -132,3 +101,32 @@ def test_a_scene_that_is_no_good_is_told_as_here(home: Path, crew: Crew, tmp_pat
     checked = [(tmp_path / name / "check.json") for name in ("look0", "look1")]
     assert checked[0].read_bytes() == checked[1].read_bytes()
     assert b"s01" in checked[0].read_bytes()
+
+
+def test_a_worker_that_is_killed_loses_no_scene(home: Path, crew: Crew) -> None:
+    run, before, killed = open_run(home / "killed"), pids(crew), list[int]()
+
+    def kill_one(what: str, done: int, _total: int) -> None:
+        if what.startswith("prepare s") and done == 4 and not killed:
+            killed.append(next(iter(before.values())))
+            os.kill(killed[0], signal.SIGKILL)
+
+    result = do_stage("prepare", crew.project, run, kill_one, way=crew)
+    assert killed
+    assert sorted(result.made + result.current) == [f"s{n:02}" for n in range(COUNT)]
+    assert result.failed == {}
+    ours = {name: value for name, value in made_in(run.root).items() if "prepare" in name}
+    theirs = {name: value for name, value in made_in(home / "alone").items() if "prepare" in name}
+    assert ours == theirs
+    assert not [path for path in leftovers(run.root) if ".partial-" in path.name]
+
+
+def test_an_item_that_kills_its_worker_is_named_and_the_others_are_done(crew: Crew) -> None:
+    names, came = ["a", "killer", "b", "c"], {}
+    for item, outcome in hands(crew).outcomes(crew_work.die, names):
+        try:
+            came[item] = outcome()
+        except Exception as error:  # noqa: BLE001
+            came[item] = str(error)
+    assert {name: came[name] for name in ("a", "b", "c")} == {"a": "a", "b": "b", "c": "c"}
+    assert came["killer"].startswith("killer: every process that worked on it died")

@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -47,10 +48,10 @@ def open_crew(on: str, project: Project, models: Path | None = None, *, gpu: boo
     hush()
     crew = Crew(on, project, models, gpu=gpu, beside=max(count, 1))
     with contextlib.ExitStack() as opened:
+        address: Any = on
         if count:
-            address: Any = opened.enter_context(_local(count))
-        else:
-            address = on
+            address = opened.enter_context(_local(count))
+            crew = replace(crew, mend=partial(address.scale, count))
         try:
             client: Any = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
         except (OSError, TimeoutError):

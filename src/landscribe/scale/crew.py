@@ -34,6 +34,10 @@ TRIES = 3
 GPU = "GPU"
 
 
+def _nothing_to_mend() -> None:
+    """Workers of others are theirs."""
+
+
 @dataclass(frozen=True)
 class Crew:
     """Workers of a Dask scheduler, as a way to make items."""
@@ -46,6 +50,8 @@ class Crew:
     beside: int = 1
     """Workers on one machine."""
     client: Any = None
+    mend: Callable[[], None] = _nothing_to_mend
+    """Starts workers anew that died as they began, which Dask's nannies give up."""
     ends: bool = True
 
     def make(self, run: Run, batch: Batch, progress: Progress, at: tuple[str, int], /) -> StageResult:
@@ -181,6 +187,7 @@ class _Hands:
             if kind == "unfit":
                 self._refuse(address, value)
                 tries[item] += 1
+                self._require_hope()
                 return None
             return partial(_give, kind, value)
         self._require_scheduler()
@@ -208,8 +215,6 @@ class _Hands:
             self._census()
             if self.fit:
                 break
-            if self.unfit:
-                raise self._nobody()
             if time.monotonic() > until:
                 do = f"start `dask worker {self.crew.on} --nthreads 1`"
                 raise LimitError(problem(self.crew.on, f"no worker in {WAIT_S:.0f} s", do=do))
@@ -224,6 +229,8 @@ class _Hands:
         self._require_scheduler()
         with self._scheduler():
             there = self.crew.client.scheduler_info(n_workers=-1)["workers"]
+        if len(there) < len(self.seen):
+            self.crew.mend()
         self.fit = {} if anew else {address: own for address, own in self.fit.items() if address in there}
         self.unfit = {address: why for address, why in self.unfit.items() if address in there}
         new = [address for address in there if address not in self.fit and address not in self.unfit]
@@ -246,8 +253,7 @@ class _Hands:
             self.alone_since = None
             return
         self.alone_since = self.alone_since or time.monotonic()
-        if self.unfit:
-            raise self._nobody()
+        self._require_hope()
         if time.monotonic() - self.alone_since > WAIT_S:
             do = "start workers, then run the same again: what is done is kept"
             raise LimitError(problem(self.crew.on, f"no worker is left for {WAIT_S:.0f} s", do=do))
@@ -257,7 +263,10 @@ class _Hands:
         if address not in self.unfit:
             self.unfit[address] = why
             self.said.append(f"worker {address} was left out: it {why}")
-        if not self.fit and self.alone_since is None:
+
+    def _require_hope(self) -> None:
+        """Give up where all workers were refused; one that died may come back."""
+        if self.unfit and not self.fit and self.seen <= set(self.unfit):
             raise self._nobody()
 
     def _nobody(self) -> LimitError:

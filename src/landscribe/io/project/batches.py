@@ -185,8 +185,9 @@ def carry_out(run: Run, stage: str, work: Work, progress: Progress = silent, way
         except StopIteration as over:
             ending: Ending = over.value
             break
-        own = way.make(run, batch, progress, (stage, number))
-        result.notes += own.notes
+        told = silent if batch.inner and not batch.items else progress
+        own = way.make(run, batch, told, (stage, number))
+        result.notes += [note for note in own.notes if note not in result.notes]
         if batch.beside:
             result.add(own, batch.beside)
         elif not batch.inner:
