@@ -65,6 +65,17 @@ class Page:
             raise RuntimeError(answer["exceptionDetails"])
         return answer["result"].get("value")
 
+    def tab(self, url: str) -> str:
+        """Open another tab of the same browser and go on in it; return the session of the one before."""
+        before, self.session = self.session, ""
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+        self.call("Emulation.setDeviceMetricsOverride", width=1300, height=900, deviceScaleFactor=1, mobile=False)
+        self.call("Page.navigate", url=url)
+        return before
+
     def until(self, script: str, seconds: float = 20) -> None:
         """Wait until a script gives something true; a busy machine may need a while to act on a key."""
         end = time.monotonic() + seconds

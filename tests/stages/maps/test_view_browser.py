@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -125,31 +126,50 @@ def test_corners_splits_joins_and_what_is_deleted(own_run):
     assert pieces.area.max() > whole
 
 
-def test_a_server_that_dies_is_said_and_what_was_drawn_is_sent_again(own_run):
-    def begin(port: str):
-        command = [sys.executable, str(SESSION), str(own_run), port]
+def test_what_two_tabs_kept_of_a_server_that_dies_goes_into_its_run_and_into_no_other(own_run, made_run, tmp_path):
+    def begin(port: str, run: Path = own_run):
+        command = [sys.executable, str(SESSION), str(run), port]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         address = process.stdout.readline().strip()
         return process, address
+
+    def end(process, how: int) -> None:
+        process.send_signal(how)
+        process.wait(10)
+        process.stdout.close()
 
     process, address = begin("0")
     port = address.partition("127.0.0.1:")[2].partition("/")[0]
     with open_page(address) as page:
         page.until(READY)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
+        first = page.tab(f"http://127.0.0.1:{port}/")
+        page.until(READY)
+        page.until(FOUND.format(0))
+        second, page.session = page.session, first
+        end(process, signal.SIGKILL)
         key(page, "r")
         draw(page, (300, 20), (380, 20), (380, 120), (300, 120))
         page.until("LS.byId('saving').textContent.startsWith('Not saved: no connection')")
-        process, address = begin(port)
+        page.session = second
+        choose(page, *middle(BOXES[1]))
+        key(page, "x")
+        page.until("LS.edit.queue.length === 1")
+        # Another run whose folder has the same name, on the same port.
+        other = shutil.copytree(made_run, tmp_path / "other" / own_run.name, ignore=shutil.ignore_patterns("review"))
+        process, address = begin(port, other)
         page.until("LS.edit.why.includes('started anew')")
         page.call("Page.navigate", url=address)
-        page.until(f"{READY} && {SAVED} && {ROWS}.length === 1")
-        process.send_signal(signal.SIGINT)
-        process.wait(10)
-        process.stdout.close()
-    assert list(read_review(own_run / "review" / "m2.gpkg").features["source"]) == ["drawn"]
+        page.until(f"{READY} && {SAVED} && LS.edit.recalled")
+        assert page.evaluate(ROWS) == []
+        assert page.evaluate("LS.byId('note').textContent").startswith("2 edits of a run run that is not shown here")
+        end(process, signal.SIGINT)
+        process, address = begin(port)
+        page.call("Page.navigate", url=address)
+        page.until(f"{READY} && {SAVED} && {ROWS}.length === 2")
+        assert page.evaluate("localStorage.length") == 0
+        end(process, signal.SIGINT)
+    assert not (other / "review").exists()
+    assert sorted(read_review(own_run / "review" / "m2.gpkg").features["source"]) == ["drawn", "model"]
 
 
 def test_two_tabs_see_each_other_and_the_later_one_hears_of_it(own_run):

@@ -16,11 +16,15 @@ import numpy as np
 import pytest
 import shapely
 
+from landscribe.io.review.found import reviews_of
 from landscribe.io.review.journal import Journal
 from landscribe.io.review.reading import read_review
 from landscribe.io.review.review import ACCEPT, DRAWN, EDITED, FOUND, REJECT
+from landscribe.io.run.runs import Run
 from landscribe.io.vector.vectors import read_own
 from landscribe.report.map.packing import unpack
+from landscribe.stages.maps.view import serve
+from view_client import DRAWN as EDIT
 from view_client import Client, box, client_of, manifest_of, served
 
 SESSION = Path(__file__).parents[2] / "helpers" / "view_session.py"
@@ -125,6 +129,37 @@ def test_a_killed_server_loses_nothing_that_was_acknowledged(own_run):
         assert len(last) <= len(told) + 1
     assert set(read_review(own_run / "review" / "m2.gpkg").features["id"]) == last
     assert not Journal(journal).read()[0][1:]
+
+
+def test_a_start_puts_what_a_kill_left_into_the_files_of_scenes_that_nobody_asks_for(own_run):
+    with served(own_run) as client:
+        for number, scene in enumerate(manifest_of(client)["scenes"]):
+            left, _, _, top = scene["extent"]
+            client.edit({"id": "one", "shape": box(left + 3, top - 40, left + 40, top - 3)}, path=f"/e/a/{number}")
+        journals = list((own_run / "review").glob(".*.journal"))
+        kept = {path: path.read_bytes() for path in journals}
+    for path, content in kept.items():
+        path.write_bytes(content)
+        path.with_name(f"{path.stem.removeprefix('.')}.gpkg").unlink()
+    strange = own_run / "review" / ".gone.journal"
+    strange.write_bytes(kept[journals[0]])
+    with serve([own_run], port=0) as server:
+        said = " ".join(server.said)
+    assert said.count("has the edits of an earlier start") == 2
+    assert ".gone.journal: edits of a scene that the run does not show" in said
+    assert strange.read_bytes() == kept[journals[0]]
+    strange.unlink()
+    assert set(reviews_of(Run(own_run))) == {"m1", "m2"}
+
+
+def test_edits_that_name_another_run_are_not_taken(own_run):
+    with served(own_run) as client:
+        own = manifest_of(client)["runs"][0]["id"]
+        edits = [EDIT | {"id": "one", "shape": near(client, 3, 4)}]
+        for run, want in ((own[::-1], 410), (own, 200)):
+            assert client.values("/e/a/0")["rows"] == []
+            status, _, _ = client.ask("/e/a/0", "POST", json.dumps({"run": run, "edits": edits}).encode())
+            assert status == want
 
 
 def test_the_end_folds_the_journal_in_and_takes_no_time(own_run):

@@ -47,7 +47,7 @@ def reviews_of(run: Run) -> dict[str, Path]:
         DataError: If there are edits that are in no file yet.
     """
     for path in sorted(run.path(FOLDER).glob(".*.journal")):
-        if any("rows" in line for line in Journal(path).read()[0]):
+        if Journal(path).says:
             do = "end `landscribe view`, or start it once more and end it, if it was killed"
             raise DataError(problem(str(path), "edits that are not in the review file yet", do=do))
     names = {safe_name(scene): scene for scene in run.records("vectorize")}

@@ -42,6 +42,11 @@ class Journal:
                 bad += 1
         return found, bad
 
+    @property
+    def says(self) -> bool:
+        """Whether there are edits in it that are not in the review file yet."""
+        return any("rows" in line for line in self.read()[0])
+
     def append(self, values: Mapping[str, Any]) -> None:
         """Add a line; it is on the disk when this returns.
 

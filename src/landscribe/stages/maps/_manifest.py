@@ -17,6 +17,7 @@ from landscribe.report.map.bands import bands_of, views_of
 from landscribe.report.map.frames import extent_of, frames_of
 from landscribe.report.map.gather import begin_manifest, jaccard_of, scene_order
 from landscribe.report.map.suggested import suggested_rows
+from landscribe.stages.maps._shown import identity_of
 from landscribe.stages.maps._tiles import HIGH_CODE, LOW_CODE
 
 KEYS = "abcdefghijklmnopqrstuvwxyz"
@@ -65,7 +66,7 @@ def served_manifest(runs: Sequence[Run], title: str) -> tuple[dict[str, Any], di
     together = join_legends(legends, do="view such runs one by one")
     manifest = {
         **begin_manifest(title, together, frames, None),
-        "runs": [{"key": key, "name": run.root.resolve().name} for key, run in keys.items()],
+        "runs": [{"key": key, "name": run.root.resolve().name, "id": identity_of(run)} for key, run in keys.items()],
         "scenes": rows,
         "worst": [],
         "least_certain": [],

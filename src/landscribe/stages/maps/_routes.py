@@ -144,7 +144,10 @@ class Routes:
         why = self.site.read_only.get(place.shown.key)
         if why:
             raise RefusedError(HTTPStatus.LOCKED, why)
-        edits = _edits(body)
+        edits, run = _edits(body)
+        if run not in ("", place.shown.identity):
+            do = "view the run that they are of"
+            raise RefusedError(HTTPStatus.GONE, problem("edit", "edits of another run than is shown here", do=do))
         book = self.site.book(place)
         at = datetime.now(UTC).isoformat(timespec="seconds")
         wanted, mended = [], {}
@@ -211,19 +214,20 @@ def _reckon(place: Place, body: bytes) -> Answer:
     return as_json({"shapes": [shapely.geometry.mapping(one) for one in made]})
 
 
-def _edits(body: bytes) -> list[dict[str, Any]]:
+def _edits(body: bytes) -> tuple[list[dict[str, Any]], str]:
+    """Return the edits, and which run they are of; empty where that is not said."""
     try:
         values = json.loads(body)
-        edits = list(values["edits"])
+        edits, run = list(values["edits"]), str(values.get("run", ""))
         fine = all(isinstance(e, dict) and type(e.get("was")) is int for e in edits)
-    except (ValueError, TypeError, KeyError, RecursionError):
-        fine, edits = False, []
+    except (ValueError, TypeError, KeyError, RecursionError, AttributeError):
+        fine, edits, run = False, [], ""
     if not fine or not edits:
         raise RefusedError(HTTPStatus.BAD_REQUEST, "edit: not a list of edits, each with the revision it was made on")
     if len(edits) > MOST_EDITS:
         text = problem("edit", "too many at once", got=len(edits), need=f"at most {MOST_EDITS}")
         raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
-    return edits
+    return edits, run
 
 
 def _zxy(*texts: str) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -14,6 +15,16 @@ from landscribe.io.run.runs import Run
 Stamp = tuple[int, ...]
 MADE_BY = {"prepared": "prepare", "probability": "predict", "features": "vectorize"}
 """Folder of a run -> the stage that writes there."""
+
+
+def identity_of(run: Run) -> str:
+    """Return what tells a run from others that were, are or will be shown at the same address.
+
+    Folders of runs often have the same name. Its place says which one is meant, and the folder's number in its file
+    system whether another run was put into that place.
+    """
+    place = run.root.resolve()
+    return hashlib.sha256(f"{place}\n{place.stat().st_ino}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 class RefusedError(LandscribeError):
@@ -31,6 +42,8 @@ class Shown:
     key: str
     """Its name in addresses: a, b, ..."""
     run: Run
+    identity: str = ""
+    """What tells this run from others of its folder's name."""
     _checking: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def require_there(self) -> None:

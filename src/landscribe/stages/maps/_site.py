@@ -11,10 +11,12 @@ from typing import Any
 from affine import Affine
 
 from landscribe.core.legend import Legend
-from landscribe.errors import problem
+from landscribe.errors import LandscribeError, problem
 from landscribe.io.digests import stamp_of
+from landscribe.io.names import safe_name
 from landscribe.io.review.book import Book
 from landscribe.io.review.found import FOLDER, models_digest
+from landscribe.io.review.journal import Journal
 from landscribe.io.run.prepared import FACTS, LABELS, PreparedScene, open_prepared, sensor_raster
 from landscribe.io.run.runs import Run
 from landscribe.stages.maps._polygons import Table, Tables
@@ -152,6 +154,29 @@ class Site:
                 self.books[place.number] = book
             return self.books[place.number]
 
+    def recover(self) -> list[str]:
+        """Write edits that a killed process left in journals into their GeoPackages, and say what came of it."""
+        said = []
+        for key, shown in self.runs.items():
+            if key in self.read_only:
+                continue
+            of_scene = {f".{safe_name(p.id)}.journal": p for p in self.places if p.shown is shown}
+            left = [path for path in sorted(shown.run.path(FOLDER).glob(".*.journal")) if Journal(path).says]
+            for path in left:
+                if path.name not in of_scene:
+                    said.append(problem(str(path), "edits of a scene that the run does not show, kept as they are"))
+                    continue
+                try:
+                    book = self.book(of_scene[path.name])
+                except (LandscribeError, OSError) as error:
+                    said.append(f"edits of an earlier start are still in {path}: {error}")
+                    continue
+                book.fold()
+                said += book.notes
+                if not Journal(path).says:
+                    said.append(f"{book.path}: has the edits of an earlier start that was killed")
+        return said
+
     def model(self, place: Place) -> str:
         """Return what tells the models of a scene's run from others."""
         with self._lock:
@@ -175,7 +200,7 @@ def places_of(manifest: Mapping[str, Any], runs: Mapping[str, Run]) -> tuple[dic
         manifest: As the page has it.
         runs: Key of a run -> its folder.
     """
-    shown = {key: Shown(key, run) for key, run in runs.items()}
+    shown = {run["key"]: Shown(run["key"], runs[run["key"]], run["id"]) for run in manifest["runs"]}
     frames = {frame["id"]: Affine(*frame["to_map"]) for frame in manifest["frames"]}
     places = [
         Place(

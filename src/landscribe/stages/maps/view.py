@@ -52,7 +52,7 @@ class Served:
 
 @contextlib.contextmanager
 def serve(folders: Sequence[Path], *, port: int | None = None, who: str = "") -> Iterator[Served]:
-    """Yield a server for runs; when the block is left, edits that are in a journal only go into their files.
+    """Yield a server for runs; at the start and the end, edits that are in a journal only go into their files.
 
     Args:
         folders: Run folders.
@@ -81,6 +81,7 @@ def serve(folders: Sequence[Path], *, port: int | None = None, who: str = "") ->
         site = Site(shown, places, legends, read_only)
         stack.callback(site.tiler.handles.close)
         stack.callback(site.fold, now=True)
+        said += site.recover()
         fill_lists(site, manifest)
         guard = Guard()
         manifest["server"] = {"token": guard.token, "can_edit": len(read_only) < len(runs), "read_only": read_only}

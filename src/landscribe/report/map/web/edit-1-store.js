@@ -1,9 +1,10 @@
 "use strict";
 // What is said of polygons: rows by scene, sent to the server one batch after the other. A batch stays in this browser's
-// storage until the server says that it is on the disk, so neither a lost line nor a closed tab loses an edit.
+// storage until the server says that it is on the disk, so neither a lost line nor a closed tab loses an edit. Each has an
+// entry of its own there, so that tabs do not overwrite each other's, and names its run by more than the folder's name.
 LS.edit = {
   books: new Map(), queue: [], undone: [], done: [], busy: false, state: "saved", wait: 1000,
-  storage: `landscribe-review ${LS.manifest.runs.map((run) => run.name).join(" ")}`,
+  storage: "landscribe-edit ", tab: Math.random().toString(36).slice(2), count: 0,
 
   at: (scene) => LS.manifest.scenes.indexOf(scene),
   path(scene) { return `/e/${scene.run}/${LS.served.number(scene)}`; },
@@ -43,8 +44,8 @@ LS.edit = {
     const edits = changes.map(({ id, row }) => (row
       ? { id, kind: row.kind, class_name: row.class_name, verdict: row.verdict, source: row.source, note: row.note || "", ...(row.source === "model" ? { box: row.box } : { shape: row.shape }) }
       : { id, kind: "feature", class_name: LS.classes[0].name, verdict: "", source: "model", gone: true }));
-    this.queue.push({ at: this.at(scene), id: scene.id, edits });
-    this.keep();
+    const run = LS.manifest.runs[LS.runOf(scene)];
+    this.keep({ at: this.at(scene), id: scene.id, run: run.id, name: run.name, tab: this.tab, edits });
     LS.emit("review", scene);
     this.flush();
   },
@@ -60,23 +61,52 @@ LS.edit = {
     LS.say(`${words}: ${one.words}`);
   },
 
-  keep() {
+  keep(batch) {
+    this.count += 1;
+    // Sorted by name they are in the order in which they were made.
+    batch.key = `${this.storage}${String(Date.now()).padStart(15, "0")} ${String(this.count).padStart(6, "0")} ${this.tab}`;
+    this.queue.push(batch);
     try {
-      if (this.queue.length) localStorage.setItem(this.storage, JSON.stringify(this.queue));
-      else localStorage.removeItem(this.storage);
+      localStorage.setItem(batch.key, JSON.stringify(batch));
+      batch.kept = true;
     } catch { /* storage that is full or switched off: edits wait in this tab only */ }
   },
-  // What an earlier tab could not send.
+  drop(batch) {
+    this.queue = this.queue.filter((one) => one !== batch);
+    try { localStorage.removeItem(batch.key); } catch { /* as above */ }
+  },
+  read(key) {
+    try { return JSON.parse(localStorage.getItem(key)); } catch { return null; }
+  },
+  // Another tab may have sent it meanwhile.
+  isSent(batch) { return batch.kept && this.read(batch.key) === null; },
+  // What earlier tabs could not send; edits of runs that are not shown here wait for these.
   recall() {
-    let kept = [];
-    try { kept = JSON.parse(localStorage.getItem(this.storage) || "[]"); } catch { kept = []; }
-    for (const one of Array.isArray(kept) ? kept : []) {
-      const scene = LS.manifest.scenes[one.at];
-      if (scene?.id !== one.id || !Array.isArray(one.edits)) continue;
-      this.queue.push(one);
-      for (const edit of one.edits) if (!edit.gone) this.book(scene).rows.set(edit.id, { ...edit, revision: 0 });
+    let keys = [];
+    try { keys = Object.keys(localStorage).filter((key) => key.startsWith(this.storage)).sort(); } catch { keys = []; }
+    const said = new Map(), twice = new Set(), strange = new Map();
+    let n = 0;
+    for (const key of keys) {
+      const one = this.read(key);
+      if (!Array.isArray(one?.edits)) continue;
+      const scene = LS.manifest.scenes.find((s) => s.id === one.id && LS.manifest.runs[LS.runOf(s)].id === one.run);
+      if (!scene) { strange.set(one.name, (strange.get(one.name) || 0) + one.edits.length); continue; }
+      this.queue.push({ ...one, key, at: this.at(scene), kept: true });
+      n += one.edits.length;
+      for (const edit of one.edits) {
+        const name = `${this.at(scene)} ${edit.id}`;
+        if ((said.get(name) ?? one.tab) !== one.tab) twice.add(name);
+        said.set(name, one.tab);
+        if (edit.gone) this.book(scene).rows.delete(edit.id);
+        else this.book(scene).rows.set(edit.id, { ...edit, revision: 0 });
+      }
     }
-    if (this.queue.length) LS.note(`${LS.plural(this.queue.length, "edit")} of an earlier visit are sent now.`);
+    this.recalled = true;
+    const lines = [];
+    if (n) lines.push(`${LS.plural(n, "edit")} of an earlier visit ${n === 1 ? "is" : "are"} sent now.`);
+    if (twice.size) lines.push(`Of ${LS.plural(twice.size, "polygon")} two tabs said something: what was said last holds.`);
+    for (const [name, m] of strange) lines.push(`${LS.plural(m, "edit")} of a run ${name} that is not shown here ${m === 1 ? "is" : "are"} kept in this browser: view that run where it lay, on this port.`);
+    if (lines.length) LS.note(lines.join(" "));
   },
 
   async flush() {
@@ -85,9 +115,14 @@ LS.edit = {
     this.tell("saving");
     while (this.queue.length) {
       const batch = this.queue[0], scene = LS.manifest.scenes[batch.at], book = this.book(scene);
+      if (this.isSent(batch)) {
+        this.drop(batch);
+        await this.pull(scene, true);
+        continue;
+      }
       const edits = batch.edits.map((edit) => ({ ...edit, was: book.known.get(edit.id) || 0 }));
       let answer = null;
-      try { answer = await this.call(this.path(scene), { edits }); } catch { answer = null; }
+      try { answer = await this.call(this.path(scene), { run: batch.run, edits }); } catch { answer = null; }
       if (!answer || answer.status === 503) {
         this.later(answer ? "the server is busy" : "no connection to the server");
         return;
@@ -100,8 +135,7 @@ LS.edit = {
         this.later((await answer.text()).trim());
         return;
       }
-      this.queue.shift();
-      this.keep();
+      this.drop(batch);
       if (answer.ok) this.take(scene, await answer.json());
       else {
         this.refused(scene, batch, (await answer.text()).trim());
