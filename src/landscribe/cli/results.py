@@ -36,13 +36,16 @@ def tell_plan(project: Project, models: Path | None) -> None:
     """Say what a run would read, write and compute."""
     scenes = project.scenes.scenes
     files = [file for scene in scenes for file in scene.sensors.values()]
-    size = sum(file.path.stat().st_size for file in files)
+    size = sum(file.path.stat().st_size for file in files if not file.address)
     labelled = sum(scene.has_labels for scene in scenes)
     tell(f"reads {len(files)} rasters of {len(scenes)} scenes ({labelled} labelled), {size / 1e6:.1f} MB")
     from landscribe.io.source.scenes import sensor_grids
 
     pixels = 0
-    for scene in scenes:
+    remote = sum(scene.is_remote for scene in scenes)
+    if remote:
+        tell(f"copies what {remote} of the scenes have on servers; their sizes are not counted here")
+    for scene in (scene for scene in scenes if not scene.is_remote):
         grid = sensor_grids(scene)[scene.reference.name]
         pixels += grid.height * grid.width
     classes = len(project.legend)

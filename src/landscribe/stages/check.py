@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from landscribe.apart import apart, at_once, start
@@ -28,10 +31,12 @@ from landscribe.io.models.known_weights import find_weights
 from landscribe.io.project import Progress, Project, StageResult, check_models, make_items, silent
 from landscribe.io.project.alignment import scene_sources
 from landscribe.io.project.batches import Looks
+from landscribe.io.project.fetching import read_heads, with_addresses
 from landscribe.io.project.label_facts import named_classes
 from landscribe.io.project.leaks import MAX_TWINS, keeps_apart
 from landscribe.io.project.splits import require_named_scenes
 from landscribe.io.run.runs import Made, Run, make_key
+from landscribe.io.source.copies import FOLDER
 from landscribe.io.source.scenes import Scene, other_ground, sensor_grids, shared_ground
 from landscribe.io.source.sensor_files import open_sensor
 from landscribe.io.source.sensor_findings import SensorFacts, look_at_sensor, sensor_errors, sensor_warnings
@@ -83,13 +88,16 @@ class CheckResult:
         return tuple(dict.fromkeys(lost)) if all(lost) and self.usable else ()  # an empty name is another error
 
 
-def check(project: Project, progress: Progress = silent, *, looks: Looks | None = None) -> CheckResult:
-    """Look at all data of a project.
+def check(
+    project: Project, progress: Progress = silent, *, looks: Looks | None = None, copies: Path | None = None
+) -> CheckResult:
+    """Look at all data of a project; of what lies on servers, at the heads of the files.
 
     Args:
         project: The recipe with its data.
         progress: Told of each scene.
         looks: Looks at scenes elsewhere; None looks at them here.
+        copies: Folder of copies that a run made; files that have changed on the server since are said.
 
     Returns:
         The findings; an empty list means that every file can be used.
@@ -120,8 +128,7 @@ def check(project: Project, progress: Progress = silent, *, looks: Looks | None 
     by_id = {scene.id: scene for scene in scenes.scenes}
 
     def look(scene_id: str) -> _Looked:
-        scene = by_id[scene_id]
-        return _in_worker(project, scene, look_at_scene, scene, legend)
+        return _look(project, by_id[scene_id], legend, copies)
 
     here = abreast(look, list(by_id), at_once())
     with here if looks is None else contextlib.nullcontext(looks(list(by_id))) as outcomes:
@@ -172,7 +179,7 @@ def _legend_for(project: Project) -> tuple[Legend, str]:
 def look_at_one(project: Project, scene_id: str) -> _Looked:
     """Look at one scene of a project, as `check` does."""
     scene = next(scene for scene in project.scenes.scenes if scene.id == scene_id)
-    return _in_worker(project, scene, look_at_scene, scene, _legend_for(project)[0])
+    return _look(project, scene, _legend_for(project)[0])
 
 
 def check_run(project: Project, run: Run, progress: Progress = silent, *, looks: Looks | None = None) -> StageResult:
@@ -182,10 +189,12 @@ def check_run(project: Project, run: Run, progress: Progress = silent, *, looks:
         DataError: If no scene can be used.
     """
     files = [path for scene in project.scenes.scenes for path in scene.paths]
+    remote = [file for scene in project.scenes.scenes for file in scene.sensors.values() if file.address]
     stamps = [(str(path), stamp_of(path)[:2]) for path in files]
     key = make_key(
         FORMAT,
         files=stamps,
+        **({"remote": [f.address for f in remote]} if remote else {}),
         data=project.recipe.data.model_dump(mode="json"),
         models=[
             m.model_dump(mode="json", include={"name", "kind", "classes", "inputs", "spectral"})
@@ -200,7 +209,7 @@ def check_run(project: Project, run: Run, progress: Progress = silent, *, looks:
     target = run.path("check.json")
 
     def make(_item: str) -> Made:
-        result = check(project, progress, looks=looks)
+        result = check(project, progress, looks=looks, copies=run.path(FOLDER))
         rows = [{"level": finding.level, "text": finding.text} for finding in result.findings]
         write_text(target, json.dumps({"scenes": result.scenes, "findings": rows}, indent=1))
         return Made(
@@ -227,8 +236,25 @@ class _Looked:
     labels: LabelFacts | None
 
 
-def look_at_scene(scene: Scene, legend: Legend) -> _Looked:
-    """Look at the files of one scene; what was seen before one of them turned out to be bad is kept."""
+def _look(project: Project, scene: Scene, legend: Legend, copies: Path | None = None) -> _Looked:
+    """Look at a scene in a process apart; of what it has on servers, at the heads of the files."""
+    if not scene.is_remote:
+        return _in_worker(project, scene, look_at_scene, scene, legend)
+    with tempfile.TemporaryDirectory(prefix="landscribe-heads-") as folder:
+        local, said = read_heads(scene, Path(folder), copies)
+        looked = _in_worker(project, local, look_at_scene, local, legend, whole=False)
+    findings = [replace(own, text=with_addresses(own.text, scene, local)) for own in looked.findings]
+    return replace(looked, findings=(*findings, *(Finding("warning", text) for text in said)))
+
+
+def look_at_scene(scene: Scene, legend: Legend, *, whole: bool = True) -> _Looked:
+    """Look at the files of one scene; what was seen before one of them turned out to be bad is kept.
+
+    Args:
+        scene: The scene.
+        legend: Classes.
+        whole: Look at pixels too; without, at what the heads of files say.
+    """
     grid: Grid | None = None
     findings: list[Finding] = []
     pixels: list[SensorFacts] = []
@@ -237,19 +263,19 @@ def look_at_scene(scene: Scene, legend: Legend) -> _Looked:
         own = sensor_grids(scene)
         grid = own[scene.reference.name]
         findings += _check_extents(scene, own)
-        pixels += [look_at_sensor(scene, name) for name in scene.sensors]
-        if all(shared_ground(scene, own).values()):
+        pixels += [look_at_sensor(scene, name) for name in scene.sensors] if whole else []
+        if whole and all(shared_ground(scene, own).values()):
             findings += _check_orientation(scene)
         if scene.has_labels and len(legend):
-            labels = look_at_labels(scene, legend, grid)
+            labels = look_at_labels(scene, legend, grid, pixels=whole)
     except BAD_FILE as error:
         grid = None
         findings.append(Finding("error", _at_scene(scene, error), scene.id))
     return _Looked(grid, tuple(findings), tuple(pixels), labels)
 
 
-def _in_worker(project: Project, scene: Scene, work: Callable[..., T], *args: Any) -> T:
-    return apart(f"scene {scene.id!r}", work, *args, limits=project.limits, paths=scene.paths)
+def _in_worker(project: Project, scene: Scene, work: Callable[..., T], *args: Any, **options: Any) -> T:
+    return apart(f"scene {scene.id!r}", partial(work, **options), *args, limits=project.limits, paths=scene.paths)
 
 
 def _at_scene(scene: Scene, error: LandscribeError) -> str:
@@ -322,7 +348,7 @@ def _check_duplicates(project: Project) -> Iterator[Finding]:
     by_size: dict[int, list[tuple[str, Scene]]] = defaultdict(list)
     for scene in project.scenes.scenes:
         file = scene.reference
-        if file.path.is_file():  # one that vanishes has its own line
+        if not file.address and file.path.is_file():  # one that vanishes has its own line
             by_size[file.path.stat().st_size].append((file.name, scene))
     for group in by_size.values():
         if len(group) < 2:
@@ -344,7 +370,7 @@ def _check_places(project: Project, grids: dict[str, Grid]) -> Iterator[Finding]
     places = {scene.id: scene.place for scene in scenes}
     leaks = list(find_overlaps(grids, places))
     # Pictures and DSTL images all lie at the origin, so only their looks can tell.
-    afloat = [scene for scene in scenes if grids[scene.id].crs is None]
+    afloat = [scene for scene in scenes if grids[scene.id].crs is None and not scene.is_remote]
     if len(afloat) <= MAX_TWINS:
         largest = max((max(grids[scene.id].shape_hw) for scene in afloat), default=1)
         thumbnails = {}

@@ -32,6 +32,7 @@ from landscribe.io.models.ranges import percentiles
 from landscribe.io.project import Progress, Project, StageResult, scenes_of, silent
 from landscribe.io.project.alignment import TABLE, align_scenes, sensor_keys, source_digests, sources_of, write_table
 from landscribe.io.project.batches import Batch, Work, carry_out
+from landscribe.io.project.fetching import changed_copies, fetch_scenes
 from landscribe.io.project.label_facts import AREA, BEFORE, LABELLED, NO_FILE, ONE_SIDED, UNLABELLED, UNTOUCHED
 from landscribe.io.project.splits import split_of
 from landscribe.io.raster.geotiff import write_raster
@@ -91,6 +92,7 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
 def prepare_work(project: Project, run: Run) -> Work:
     """Yield what `prepare` does scene by scene, as `io.project.batches` has it."""
     start()
+    project = yield from fetch_scenes(project, run)
     scenes = {scene.id: scene for scene in project.scenes.scenes}
     broken = project.scenes.broken
     legend = project.legend
@@ -143,6 +145,7 @@ def prepare_work(project: Project, run: Run) -> Work:
         write_table(table, {i: moves_of(i) for i in scenes if i in done})
         note_made(run, "alignment", "all", "", Made((table,)))
         result.notes += split_of(project, run).notes
+        result.notes += changed_copies(run) if project.copies is not None else []
         result.notes += _about_suspects(run, [done[i] for i in result.made if i in done])
         if project.images:  # of a recipe's files `check` says it
             made = scenes_of(project, result.made)

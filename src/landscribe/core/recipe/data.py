@@ -153,7 +153,14 @@ class ClassTable(BaseModel, frozen=True, extra="forbid", strict=True):
 class DataTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """`[data]`: imagery and labels."""
 
-    source: Literal["files", "dstl"] = "files"
+    source: Literal["files", "dstl", "stac"] = "files"
+    """`stac` takes scenes from the item files that `items` names; `path` of a sensor is then the name of its asset."""
+    network: bool = False
+    """Allow `https://` and `s3://` in `path` of a sensor, or in STAC items: `check` reads their heads, `prepare` copies
+    them once, nothing else asks a server. A path needs `[data].scenes`, since servers are not listed. See
+    docs/remote.md."""
+    items: Name | None = None
+    """Pattern of STAC item files below `root`."""
     root: Name = "."
     """Folder that relative paths start from; itself relative to the recipe's folder."""
     sensors: dict[FileName, SensorTable] = {}

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from landscribe.core.grid import Grid
 from landscribe.core.ground import Ground, add_ground, without_negative, without_positive
 from landscribe.core.legend import Legend, plain_name
@@ -35,8 +37,14 @@ class LabelFacts:
     """The side that a shared label file leaves empty and which part of the scene; None where it is the scene's own."""
 
 
-def look_at_labels(scene: Scene, legend: Legend, grid: Grid) -> LabelFacts:
+def look_at_labels(scene: Scene, legend: Legend, grid: Grid, *, pixels: bool = True) -> LabelFacts:
     """Read the labels of a scene that has label files, and measure them.
+
+    Args:
+        scene: The scene.
+        legend: Classes.
+        grid: Of the reference.
+        pixels: Look which pixels of the reference have data; without, all are taken to.
 
     Raises:
         DataError: If they cannot be read, or belong elsewhere.
@@ -45,7 +53,10 @@ def look_at_labels(scene: Scene, legend: Legend, grid: Grid) -> LabelFacts:
     if not labels.is_labelled:
         return LabelFacts(scene.id, is_labelled=False, counts=labels.counts, file_counts=labels.file_counts)
     with open_sensor(scene.reference) as raster:
-        valid = ((window, raster.read_valid(window)) for window in grid.window.low_strips())
+        valid = (
+            (window, raster.read_valid(window) if pixels else np.ones(window.shape_hw, np.bool_))
+            for window in grid.window.low_strips()
+        )
         ground = measure_ground(labels, legend, grid, valid)
     return LabelFacts(
         scene.id,

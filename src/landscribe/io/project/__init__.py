@@ -20,6 +20,7 @@ from landscribe.io.project.reviewed import with_reviews
 from landscribe.io.review.history import History, read_history
 from landscribe.io.run.runs import Made, Run, make_item
 from landscribe.io.settings import LoadedRecipe
+from landscribe.io.source.copies import use_copies
 from landscribe.io.source.images import list_images
 from landscribe.io.source.scenes import Scene, SceneList
 from landscribe.io.source.sources import list_scenes
@@ -58,6 +59,10 @@ class Project:
     """Images given one by one, each a scene, in place of what the recipe's pattern finds."""
     home: Path | None = None
     """Folder of the recipe, where reviews lie; None where there is none."""
+    copies: Path | None = None
+    """Folder of copies that are read for what lies on servers; None where nothing was copied."""
+    not_copied: Mapping[str, str] = field(default_factory=dict)
+    """Scene -> why it was not."""
 
     @property
     def limits(self) -> Limits:
@@ -69,7 +74,10 @@ class Project:
         """All scenes, in natural order."""
         if self.images:
             return list_images(self.recipe, self.images, self.limits)
-        return with_reviews(list_scenes(self.recipe, self.root), self.reviews, self.recipe)
+        found = list_scenes(self.recipe, self.root)
+        if self.copies is not None:
+            found = use_copies(found, self.copies, self.not_copied)
+        return with_reviews(found, self.reviews, self.recipe)
 
     @cached_property
     def reviews(self) -> History | None:

@@ -30,7 +30,7 @@ def counts_before(record: Record) -> Mapping[str, int | float]:
 
 def named_classes(project: Project) -> tuple[str, ...]:
     """Return the classes that somebody chose; those of DSTL's fixed list may be without ground."""
-    if project.recipe.data.source == "files" or project.recipe.classes:
+    if project.recipe.data.source != "dstl" or project.recipe.classes:
         return project.legend.names
     return tuple(dict.fromkeys(name for table in project.recipe.models for name in table.classes or ()))
 

@@ -11,6 +11,7 @@ from landscribe.core.recipe import DataTable, LabelTable, SensorTable
 from landscribe.core.sensors import Band, Sensor, find_sensor
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.atomic import PARTIAL_PREFIX
+from landscribe.io.remote.addresses import is_address, require_address
 from landscribe.io.source.scenes import LabelFile, Scene, SceneList, lacks
 from landscribe.io.source.sensor_files import Frame, SensorFile
 from landscribe.io.vector.yolo import find_names
@@ -33,6 +34,7 @@ def list_files(data: DataTable, root: Path) -> SceneList:
         raise RecipeError(
             problem("[data].sensors", "is empty", need='RGB = { path = "..._{scene}.tif", kind = "rgb8" }')
         )
+    require_no_addresses(data)
     kinds = own_kinds(data)
     rows: dict[str, dict[str, SensorFile]] = {}
     fields_of: dict[str, dict[str, str]] = {}
@@ -40,12 +42,16 @@ def list_files(data: DataTable, root: Path) -> SceneList:
         sensor = find_sensor(table.kind, kinds)
         if table.scale:
             sensor = replace(sensor, bits=0)  # true values are no whole numbers of the sensor's bits any more
-        _check_picked(name, table, sensor)
+        check_picked(name, table, sensor)
         left_out = {path for pattern in table.without for path, _ in match_files(root, pattern)}
-        for path, fields in _own_files(data, root, table.path):
+        if is_address(table.path):
+            found = _on_server(data, name, table)
+        else:
+            found = [(path, fields, "") for path, fields in _own_files(data, root, table.path)]
+        for path, fields, address in found:
             if path in left_out:
                 continue
-            scene_id = _fill(data.scene, fields, "[data].scene")
+            scene_id = fill(data.scene, fields, "[data].scene")
             fields_of.setdefault(scene_id, fields)
             if name in rows.setdefault(scene_id, {}):
                 raise DataError(
@@ -62,6 +68,7 @@ def list_files(data: DataTable, root: Path) -> SceneList:
                 table.alpha,
                 table.bands,
                 table.scale,
+                address,
             )
     reference = next(iter(data.sensors))
     scenes, broken = [], {}
@@ -75,8 +82,8 @@ def list_files(data: DataTable, root: Path) -> SceneList:
         if reference not in present:
             broken[scene_id] = lacks(scene_id, reference, missing[reference])
             continue
-        place = _fill(data.place, fields_of[scene_id] | {"scene": scene_id}, "[data].place")
-        labels, unlabelled = _label_files(data.labels, root, fields_of[scene_id] | {"scene": scene_id})
+        place = fill(data.place, fields_of[scene_id] | {"scene": scene_id}, "[data].place")
+        labels, unlabelled = label_files(data.labels, root, fields_of[scene_id] | {"scene": scene_id})
         scenes.append(Scene(scene_id, place, present, labels, unlabelled, missing))
     if not scenes:
         table = data.sensors[reference]
@@ -86,7 +93,51 @@ def list_files(data: DataTable, root: Path) -> SceneList:
     return SceneList(tuple(scenes), data.labels, broken=broken)
 
 
-def _check_picked(name: str, table: SensorTable, sensor: Sensor) -> None:
+def require_no_addresses(data: DataTable) -> None:
+    """Refuse addresses where files from disk are wanted, and all of them where the network is not allowed.
+
+    Raises:
+        RecipeError: With the first of them.
+    """
+    for name, table in data.sensors.items():
+        if is_address(table.path):
+            require_network(data, f"[data].sensors.{name}.path", table.path)
+    for label in data.labels:
+        for path in (label.path, label.area, label.names):
+            if path is not None and is_address(path):
+                raise RecipeError(problem("[data].labels", "labels are read from disk only", got=repr(path)))
+
+
+def require_network(data: DataTable, where: str, address: str) -> str:
+    """Return an address that the recipe may ask.
+
+    Raises:
+        RecipeError: If it does not allow the network, or the address is not one that may be asked.
+    """
+    require_address(address, where)
+    if not data.network:
+        do = "say network = true in [data], if files shall be copied from there"
+        raise RecipeError(problem(where, "an address, and the recipe does not allow the network", got=address, do=do))
+    return address
+
+
+def _on_server(data: DataTable, name: str, table: SensorTable) -> list[tuple[Path, dict[str, str], str]]:
+    """Return the files of a sensor on a server, one for each scene that the recipe names."""
+    where = f"[data].sensors.{name}.path"
+    if data.scenes is None:
+        do = "name the scenes in [data].scenes, or take STAC items"
+        raise RecipeError(problem(where, "folders on servers are not listed", got=table.path, do=do))
+    if set(FIELD.findall(table.path)) - {"scene"}:
+        raise RecipeError(problem(where, "an address with other fields", got=table.path, need="{scene} alone"))
+    found = []
+    for scene in data.scenes:
+        address = require_network(data, where, table.path.replace("{scene}", scene))
+        found.append((Path(address.rpartition("/")[2]), {"scene": scene}, address))
+    return found
+
+
+def check_picked(name: str, table: SensorTable, sensor: Sensor) -> None:
+    """Refuse a choice of bands that are not as many as the kind has."""
     if table.bands is not None and len(table.bands) != len(sensor.bands):
         where, need = f"[data].sensors.{name}.bands", f"{len(sensor.bands)} numbers for {table.kind!r}"
         raise RecipeError(problem(where, "other number of bands than the kind's", got=list(table.bands), need=need))
@@ -157,17 +208,17 @@ def _literal(pattern: str) -> int:
     return len(FIELD.sub("", pattern))
 
 
-def _label_files(
+def label_files(
     tables: tuple[LabelTable, ...], root: Path, fields: Mapping[str, str]
 ) -> tuple[tuple[LabelFile, ...], tuple[str, ...]]:
     """Return the label files of a scene, none where one of them is missing, and the missing ones."""
     files, missing = [], []
     for table in tables:
-        name = _fill(table.path, fields, "[data].labels")
+        name = fill(table.path, fields, "[data].labels")
         path = root / name if (root / name).is_file() else None
         if path is None and table.missing == "unlabelled":
             missing.append(name)
-        area = None if table.area is None else root / _fill(table.area, fields, "[data].labels.area")
+        area = None if table.area is None else root / fill(table.area, fields, "[data].labels.area")
         if area is not None and table.area is not None and not FIELD.search(table.area) and not area.is_file():
             raise DataError(problem("[data].labels.area", "no such file", got=table.area))
         files.append(LabelFile(table, path, area, _names_file(table, root, path)))
@@ -193,7 +244,12 @@ def _frame(table: SensorTable, fields: Mapping[str, str], path: Path) -> Frame |
         raise RecipeError(text) from None
 
 
-def _fill(template: str, fields: Mapping[str, str], where: str) -> str:
+def fill(template: str, fields: Mapping[str, str], where: str) -> str:
+    """Return a template with its fields filled in.
+
+    Raises:
+        RecipeError: If it names one that there is not.
+    """
     unknown = [name for name in FIELD.findall(template) if name not in fields]
     if unknown:
         need = ", ".join("{" + name + "}" for name in fields)

@@ -12,7 +12,7 @@ from landscribe.core.grid import Grid
 from landscribe.core.recipe import LabelTable
 from landscribe.core.sensors import Sensor
 from landscribe.errors import DataError, problem
-from landscribe.io.source.sensor_files import SensorFile, check_bands, open_sensor
+from landscribe.io.source.sensor_files import SensorFile, check_bands, check_stated, open_sensor
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,11 @@ class Scene:
         return (*sensors, *labels, *(review.path for review in self.reviews))
 
     @property
+    def is_remote(self) -> bool:
+        """True where a sensor lies on a server and no copy is there."""
+        return any(file.address for file in self.sensors.values())
+
+    @property
     def has_labels(self) -> bool:
         """True where a label file or a review speaks of it."""
         return bool(self.label_files or self.reviews)
@@ -134,6 +139,7 @@ def sensor_grids(scene: Scene) -> dict[str, Grid]:
         with open_sensor(file) as raster:
             info = raster.info
         check_bands(f"scene {scene.id!r}, {file.name}", file, info)
+        check_stated(f"scene {scene.id!r}, {file.name}", file, info)
         if file.frame is not None:
             grids[name] = file.frame.grid(*info.grid.shape_hw)
         elif info.georeferenced or not grids:

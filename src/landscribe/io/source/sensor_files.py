@@ -8,13 +8,15 @@ beyond them is.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from pyproj import CRS
+from pyproj.exceptions import CRSError
 
 from landscribe.core.arrays import AnyArray
 from landscribe.core.grid import Grid, Window, dstl_grid
@@ -28,6 +30,8 @@ LOOK_PX = 256
 UNTAGGED_SUFFIXES = (".png", ".jpg", ".jpeg", ".jp2")
 """Formats whose first three bands are tagged red, green and blue whatever they hold."""
 USUAL_TAGS = ("red", "green", "blue")
+PLACE_PX = 0.01
+"""So far, in pixels, a raster may lie from where an item says."""
 TRANSPARENT_SHARE = 0.99
 """Share of pixels that are 0 or the largest number from which on a band is taken for transparency."""
 
@@ -50,6 +54,22 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Stated:
+    """What a STAC item says of a file; what it does not say is None or empty."""
+
+    item: str
+    """The item's file, for messages."""
+    transform: tuple[float, ...] | None = None
+    """The six numbers of `proj:transform`."""
+    shape_hw: tuple[int, int] | None = None
+    code: str = ""
+    """`EPSG:32633` and so on."""
+    nodata: float | None = None
+    scales: tuple[tuple[float, float], ...] = ()
+    """Factor and offset of each band."""
+
+
+@dataclass(frozen=True)
 class SensorFile:
     """One sensor's raster of one scene."""
 
@@ -67,10 +87,16 @@ class SensorFile:
     """Numbers of the file's bands in the order of the sensor's; None takes all of them."""
     scaled: bool = False
     """True where the file's factor and offset are applied."""
+    address: str = ""
+    """On a server, as long as no copy is there; the path is then only a name."""
+    stated: Stated | None = None
+    """What an item says of it."""
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The raster, and the mask beside it where there is one."""
+        """The raster, and the mask beside it where there is one; nothing for one that lies on a server."""
+        if self.address:
+            return ()
         beside = self.path.with_name(self.path.name + MASK_FILE)
         return (self.path, beside) if beside.is_file() else (self.path,)
 
@@ -78,26 +104,81 @@ class SensorFile:
     def reading(self) -> tuple[object, ...]:
         """Everything beside the path that decides what is read, for keys."""
         own = (self.sensor.kind, self.sensor.band_names, self.nodata, self.nodata_in_any)
-        return (*own, self.alpha, self.bands, self.scaled)
+        scales = (self.stated.scales,) if self.scaled and self.stated is not None else ()
+        return (*own, self.alpha, self.bands, self.scaled, *scales)
 
 
-def open_sensor(file: SensorFile) -> contextlib.AbstractContextManager[Raster]:
+@contextlib.contextmanager
+def open_sensor(file: SensorFile) -> Iterator[Raster]:
     """Open a sensor's raster with the bands, nodata, transparency and scale that the recipe gives it.
 
     Raises:
-        DataError: If it cannot be read, or lacks a band that the recipe picks.
+        DataError: If it cannot be read, lacks a band that the recipe picks, or lies on a server.
         LimitError: If it claims too much.
     """
+    if file.address:
+        raise DataError(problem(file.address, "lies on a server", do="run `landscribe prepare`, which copies it"))
     with open_raster(file.path) as raster:
         alpha, bands = _settle_alpha(file, raster.info)
-    return open_raster(
+    with open_raster(
         file.path,
         nodata=file.nodata,
         nodata_in_any=file.nodata_in_any,
         alpha=alpha,
         bands=bands,
         scaled=file.scaled,
-    )
+    ) as raster:
+        yield _with_scales(raster, file) if file.scaled else raster
+
+
+def _with_scales(raster: Raster, file: SensorFile) -> Raster:
+    """Let factors and offsets that only an item states stand for those of the file."""
+    told = file.stated.scales if file.stated is not None else ()
+    own = raster.info.scales
+    if not told or any(pair != (1.0, 0.0) for pair in own):
+        return raster
+    picked = tuple(told[k - 1] for k in file.bands if k <= len(told)) if file.bands else told[: len(own)]
+    return replace(raster, info=replace(raster.info, scales=picked)) if len(picked) == len(own) else raster
+
+
+def check_stated(where: str, file: SensorFile, info: RasterInfo) -> None:
+    """Compare an open raster with what an item says of it.
+
+    Args:
+        where: Scene and sensor, for the message.
+        file: The sensor's file.
+        info: Of the raster as `open_raster` opens it.
+
+    Raises:
+        DataError: If its size, place, CRS or scale is another one.
+    """
+    said = file.stated
+    if said is None:
+        return
+    grid = info.grid
+    if said.shape_hw is not None and said.shape_hw != grid.shape_hw:
+        raise DataError(_other_file(where, said, grid.shape_hw, f"proj:shape {list(said.shape_hw)}"))
+    found = tuple(grid.transform)[:6]
+    if said.transform is not None and not np.allclose(found, said.transform, rtol=1e-9, atol=PLACE_PX * abs(found[0])):
+        raise DataError(_other_file(where, said, list(found), f"proj:transform {list(said.transform)}"))
+    if said.code and not _is_crs(grid.crs, said.code):
+        raise DataError(_other_file(where, said, "no CRS" if grid.crs is None else grid.crs.name, said.code))
+    stated = [pair for pair in said.scales if pair != (1.0, 0.0)]
+    own = [pair for pair in info.scales if pair != (1.0, 0.0)]
+    if file.scaled and own and stated and not set(own) <= set(stated):
+        raise DataError(_other_file(where, said, f"scale and offset {own[0]}", stated[0]))
+
+
+def _is_crs(crs: CRS | None, code: str) -> bool:
+    try:
+        return crs is not None and crs.equals(CRS.from_user_input(code), ignore_axis_order=True)
+    except CRSError:  # no code that anybody knows
+        return False
+
+
+def _other_file(where: str, said: Stated, got: object, need: object) -> str:
+    do = f"check {said.item}: it speaks of another file, or of an older one"
+    return problem(where, "the item does not fit its file", got=got, need=need, do=do)
 
 
 def _settle_alpha(file: SensorFile, info: RasterInfo) -> tuple[bool, tuple[int, ...] | None]:

@@ -13,6 +13,7 @@ from landscribe.io.source.dstl import list_dstl
 from landscribe.io.source.dstl_files import SENSORS
 from landscribe.io.source.patterns import list_files, own_kinds
 from landscribe.io.source.scenes import SceneList, lacks
+from landscribe.io.source.stac_items import list_items
 
 
 def list_scenes(recipe: Recipe, root: Path) -> SceneList:
@@ -30,7 +31,8 @@ def list_scenes(recipe: Recipe, root: Path) -> SceneList:
         raise DataError(
             problem("[data].root", "no such folder", got=str(root), do="check [data].root or --set data.root=")
         )
-    found = list_dstl(root) if recipe.data.source == "dstl" else list_files(recipe.data, root)
+    find = {"dstl": lambda: list_dstl(root), "stac": lambda: list_items(recipe.data, root)}
+    found = find.get(recipe.data.source, lambda: list_files(recipe.data, root))()
     return _settle_missing(_choose(found, recipe.data), recipe)
 
 
