@@ -27,7 +27,7 @@ from landscribe.stages.predict.scene import Job, looked_at, parts_of, predict_sc
 
 FORMAT = 1
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
-MOST_REACH_PX = 1024
+MOST_REACH_PX = 512
 """Pixels of a neighbour that are looked at, at most."""
 WINDOWS = "predict-windows"
 """Stage name of the records of windows of a scene that is not laid together yet: no stage of its own."""
