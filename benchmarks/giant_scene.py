@@ -35,7 +35,7 @@ labels = {{ path = "lab/{{scene}}.gpkg", class = "house" }}
 name = "net"
 network = {{ filters = 4, depth = 3 }}
 chips = {{ size = 64, context = 8, batch = 4 }}
-schedule = {{ epochs = 2, steps = 10 }}
+schedule = {{ epochs = 6, steps = 20 }}
 [predict]
 symmetries = 1
 tile = 1000

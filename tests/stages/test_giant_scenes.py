@@ -11,12 +11,13 @@ from pyproj import CRS
 
 from landscribe.core.grid import Grid
 from landscribe.io.digests import file_digest
-from landscribe.io.project import StageResult, open_project
+from landscribe.io.project import StageResult, open_project, silent
 from landscribe.io.project.batches import Batch, Part, carry_out
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.run.leases import Leases
 from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import load_recipe
+from landscribe.pipeline import do_part
 from landscribe.stages.predict import WINDOWS, predict, predict_work
 from landscribe.stages.prepare import prepare
 from small_scenes import train_small
@@ -119,6 +120,13 @@ def test_a_part_that_does_not_own_the_scene_makes_windows_of_it(home: Path, mode
     assert file_digest(run.probability("giant")) == file_digest(whole.probability("giant"))
     predicted(home, run, models)
     assert left(run) == []
+
+
+def test_parts_with_finished_models_need_no_split(home: Path, models: Path) -> None:
+    run = begun(home, "shared")
+    project = open_project(load_recipe(home / "r.toml"))
+    results = [do_part("predict", project, run, silent, Part(Leases(run), k, 2), models=models) for k in (1, 2)]
+    assert sorted(name for result in results for name in result.made) == ["giant", "other"]
 
 
 def test_only_makes_no_windows_of_other_scenes(home: Path, models: Path) -> None:

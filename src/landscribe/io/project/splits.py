@@ -77,10 +77,10 @@ def require_drawn(project: Project, run: Run) -> None:
     Raises:
         DataError: If there is none, or it is that of other scenes or settings.
     """
-    file, drawn_from = (
-        run.path(SPLIT),
-        _drawn_from(project, run.require("prepare"), project.finished or read_finished(run)),
-    )
+    prepared, finished = run.require("prepare"), project.finished or read_finished(run)
+    if finished is not None:  # nothing is drawn: what the models have not seen validates, whoever says it
+        return
+    file, drawn_from = run.path(SPLIT), _drawn_from(project, prepared, finished)
     if file.is_file():
         split, was_drawn_from = read_split(file.read_text(encoding="utf-8", errors="replace"), SPLIT)
         if split.edited or was_drawn_from == drawn_from:
