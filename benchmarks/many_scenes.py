@@ -50,8 +50,8 @@ SHARED = ("check", "prepare", "predict", "vectorize")
 
 
 def grid_of(number: int) -> Grid:
-    """Return where a scene lies: a hundred in a row, none touching another."""
-    left, top = 300_000 + 60 * (number % 100), 5_000_000 - 60 * (number // 100)
+    """Return where a scene lies: a hundred in a row, a kilometre apart, so that none is the context of another."""
+    left, top = 300_000 + 1000 * (number % 100), 5_000_000 - 1000 * (number // 100 % 3000)
     return Grid(SIDE, SIDE, Affine(0.5, 0, left, 0, -0.5, top), UTM)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
@@ -14,6 +15,9 @@ from landscribe.nn.network.encoders import EvenConvolution, without_first
 from landscribe.nn.network.unet import fold_batch_norm
 from landscribe.nn.predict.stem_table import ReadyStem
 from landscribe.nn.private_ops import can_fuse, relu_convolution
+
+_kept: WeakKeyDictionary[SegmentationNet, dict[Engine, SegmentationNet]] = WeakKeyDictionary()
+"""Of networks whose weights are final: what was made of them for prediction."""
 
 
 class ReluConvolution(nn.Module):
@@ -33,8 +37,24 @@ class ReluConvolution(nn.Module):
         return without_first(y) if self.is_even else y
 
 
+def keep_ready(net: SegmentationNet) -> SegmentationNet:
+    """Say that a network's weights are final, so that it is made ready once and not for each scene; return it."""
+    _kept.setdefault(net, {})
+    return net
+
+
 def make_ready(net: SegmentationNet, engine: Engine) -> SegmentationNet:
-    """Return a copy for inference: on the device, batch norm folded, convolutions in the engine's type."""
+    """Return a copy for inference that nobody changes: on the device, batch norm folded, in the engine's type."""
+    kept = _kept.get(net)
+    if kept is None:
+        return make_own(net, engine)
+    if engine not in kept:
+        kept[engine] = make_own(net, engine)
+    return kept[engine]
+
+
+def make_own(net: SegmentationNet, engine: Engine) -> SegmentationNet:
+    """Return a copy as `make_ready` does, for whoever changes it further."""
     ready = copy.deepcopy(net).eval().requires_grad_(False)
     fold_batch_norm(ready.unet)
     ready.unet.to(engine.dtype)

@@ -12,7 +12,7 @@ from landscribe.core.grid import Window
 from landscribe.errors import RecipeError, problem
 from landscribe.nn.device import BYTES, Engine
 from landscribe.nn.network.bundle import SegmentationNet
-from landscribe.nn.predict.fused import make_ready
+from landscribe.nn.predict.fused import make_own, make_ready
 from landscribe.nn.predict.int8 import ByteUNet
 from landscribe.nn.predict.reading import SceneReader, round_up
 from landscribe.nn.predict.stem_table import ReadyStem
@@ -38,7 +38,7 @@ def make_ready_for(net: SegmentationNet, scene: SceneReader, engine: Engine) -> 
         where, need = f"model {net.spec.name!r}", "a network that int8 is made for: see docs/speed.md"
         raise RecipeError(problem(where, "predict.precision = 'int8'", got=", ".join(other), need=need))
     floats = replace(engine, dtype=torch.float32)
-    ready = make_ready(net, floats)
+    ready = make_own(net, floats)
     with torch.inference_mode():
         unet = ByteUNet(ready.unet, _sample(ready, scene))
     ready.unet = unet  # type: ignore[assignment]  # the same calls

@@ -48,13 +48,14 @@ class LoadedModels:
     def nets(self) -> tuple[SegmentationNet, ...]:
         """Built when they are first asked for: a run that is up to date has no need of them."""
         from landscribe.nn.network.bundle import from_files
+        from landscribe.nn.predict.fused import keep_ready
 
         nets = []
         for folder, digest in zip(self.folders, self.described, strict=True):
             files = read_model(folder)
             if sha256(files[DESCRIPTION]).hexdigest() != digest:
                 raise IntegrityError(problem(str(folder / DESCRIPTION), "changed while it was read", do="run again"))
-            nets.append(from_files(files, str(folder), trusted=self.trusted)[0])
+            nets.append(keep_ready(from_files(files, str(folder), trusted=self.trusted)[0]))
         return tuple(nets)
 
     @property
