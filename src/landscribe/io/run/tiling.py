@@ -101,10 +101,11 @@ def _placed(grid: Grid, first: Grid) -> tuple[float, float, float, float]:
 
 
 def _free_of_others(grids: Mapping[str, Grid]) -> list[str]:
-    """Return the scenes that overlap no other one of their CRS by more than rounding."""
+    """Return the scenes with a CRS that overlap no other one of it by more than rounding."""
     by_crs: dict[object, list[str]] = defaultdict(list)
     for name, grid in grids.items():
-        by_crs[grid.crs].append(name)
+        if grid.crs is not None:  # the others all lie at one origin
+            by_crs[grid.crs].append(name)
     free: list[str] = []
     for names in by_crs.values():
         outlines = np.array([_shrunk(grids[name]) for name in names], dtype=object)
