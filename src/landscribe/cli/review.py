@@ -110,7 +110,7 @@ def absorb(
     over_labels: Annotated[
         bool, typer.Option("--over-labels", help="Let reviews hold over label files where they say otherwise.")
     ] = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Take back the review that was absorbed last.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take back what the last call absorbed.")] = False,
     show: Annotated[bool, typer.Option("--list", help="Show what was absorbed.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -121,9 +121,9 @@ def absorb(
     if (undo or show) and (given or (undo and show)):
         raise RecipeError(problem("absorb", "--undo and --list take the recipe alone, and one of them", got=some(what)))
     if undo:
-        last = stage.undo(Path(recipe))
-        say(f"taken back: {last.file}, absorbed {last.at} by {last.who}; its copy stays in the folder of reviews")
-        tell(last.file)
+        for last in stage.undo(Path(recipe)):
+            say(f"taken back: {last.file}, absorbed {last.at} by {last.who}; its copy stays in the folder of reviews")
+            tell(last.file)
         return
     if show:
         history = stage.absorbed(Path(recipe))

@@ -34,6 +34,7 @@ from landscribe.io.project.batches import Looks
 from landscribe.io.project.fetching import read_heads, with_addresses
 from landscribe.io.project.label_facts import named_classes
 from landscribe.io.project.leaks import MAX_TWINS, keeps_apart
+from landscribe.io.project.reviewed_sides import unscored
 from landscribe.io.project.splits import require_named_scenes
 from landscribe.io.run.runs import Made, Run, make_key
 from landscribe.io.source.copies import FOLDER
@@ -317,6 +318,8 @@ def _check_split(project: Project) -> Iterator[Finding]:
             require_named_scenes(project, {scene.id for scene in project.scenes.scenes if scene.has_labels})
         except RecipeError as error:
             yield Finding("error", str(error))
+    for text in unscored(project, [scene.id for scene in project.scenes.scenes if scene.reviews]):
+        yield Finding("warning", text)
 
 
 def _check_extents(scene: Scene, grids: dict[str, Grid]) -> Iterator[Finding]:

@@ -90,7 +90,8 @@ def score_work(project: Project, run: Run) -> Work:
     prepared = run.require("prepare", split.sides)
     scene_ids = [i for i in split.validate if i in vectorized]
     if not scene_ids:
-        got, need = f"{len(vectorized)} predicted", "a predicted scene with labels that no model was trained on"
+        why = f"; {split.why}" if split.why and not split.validate else ""
+        got, need = f"{len(vectorized)} predicted{why}", "a predicted scene with labels that no model was trained on"
         raise DataError(problem("score", "no scene to score", got=got, need=need))
     refuse_taught(run, split, scene_ids)
     require_unreviewed(prepared, split, SPLIT)

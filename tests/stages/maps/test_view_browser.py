@@ -44,6 +44,8 @@ def looking(address: str, **options) -> Iterator[Page]:
 def test_what_is_drawn_and_said_is_there_after_a_reload(own_run):
     with served(own_run) as client, looking(f"{client.origin}/?token={client.token}") as page:
         assert "token" not in page.evaluate("location.href")
+        assert page.evaluate("LS.here().split") == "validate"
+        assert page.evaluate("LS.byId('held-out').textContent").startswith("Held out: what you review here takes")
         key(page, "r")
         page.until("LS.edit.mode === 'draw'")
         draw(page, (300, 20), (380, 20), (380, 120), (300, 120))

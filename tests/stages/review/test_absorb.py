@@ -108,7 +108,7 @@ def test_undo_gives_the_labels_back_and_keeps_the_history(tmp_path: Path) -> Non
     review = said(tmp_path / "r.gpkg", grids["o1"], "o1", [("house", "accept", (30, 2, 37, 9))])
     absorb(tmp_path / "old.toml", [review])
     assert prepared(tmp_path)[1] == ["o1"]
-    assert undo(tmp_path / "old.toml").file.startswith("0001-")
+    assert [own.file[:5] for own in undo(tmp_path / "old.toml")] == ["0001-"]
     run, made = prepared(tmp_path)
     assert made == ["o1"]
     assert np.array_equal(labels(run, "o1")[0], before[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import shapely
@@ -81,6 +81,28 @@ def require_unreviewed(prepared: Mapping[str, Record], split: Split, where: str)
         if scene_id in split.validate and scene_id not in split.corners:
             do = "take it out of 'validate', or delete the file to have it drawn again"
             raise RecipeError(problem(where, f"scene {scene_id!r} validates, and people have reviewed it", do=do))
+
+
+def unscored(project: Project, reviewed: Collection[str]) -> list[str]:
+    """Say which of some reviewed scenes are not scored any more, as far as a recipe tells without its data.
+
+    Args:
+        project: The recipe.
+        reviewed: Scenes that were reviewed; beside those of which it knows that.
+    """
+    table = project.recipe.validation
+    if table.split in ("corner", "none"):  # a corner is scored as long as nothing in it was reviewed
+        return []
+    may = [s for s in project.scenes.scenes if s.label_files and s.id not in table.train]
+    if table.split == "named":
+        may = [s for s in may if s.id in table.scenes or s.place in table.places]
+    gone = [s.id for s in may if s.id in reviewed]
+    left = [s.id for s in may if s.id not in reviewed and not s.reviews]
+    if not gone:
+        return []
+    end = "" if left else "; no other is left that could be, so nothing will be scored"
+    what = "held out by the recipe, and" if table.split == "named" else "labelled, and"
+    return [f"{some(gone)}: {what} {WHY}{end}"]
 
 
 def reviewed_scenes(prepared: Mapping[str, Record]) -> list[str]:

@@ -51,6 +51,8 @@ class Absorbed:
     """What was mended, understood or left out."""
     undone: str = ""
     """When it was taken back; empty where it holds."""
+    call: str = ""
+    """The first file of those that were absorbed together with it."""
 
     @property
     def holds(self) -> bool:

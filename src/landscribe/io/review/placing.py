@@ -16,11 +16,17 @@ from landscribe.io.review.found import stack, to_crs
 from landscribe.io.review.review import ACCEPT, REJECT, UNSEEN, Review
 
 OUTSIDE = "outside of its image, left out"
+NOWHERE = "polygons and areas that name no scene and lie in none"
 
 
 def named_scenes(review: Review) -> set[str]:
     """Return the scenes that a review names."""
     return {*review.scenes, *review.features["scene"], *review.looked["scene"]} - {""}
+
+
+def says_something(review: Review) -> bool:
+    """Say whether there is a verdict or an area that was looked at, wherever it lies."""
+    return bool(len(review.looked) or review.features["verdict"].isin([ACCEPT, REJECT]).any())
 
 
 def needs_places(review: Review) -> bool:
@@ -68,16 +74,16 @@ def placed(review: Review, grids: Mapping[str, Grid], where: str) -> Review:
     notes = list(review.notes)
     parts: dict[str, list[gpd.GeoDataFrame]] = {"features": [], "looked": []}
     for scene, grid in grids.items():
-        moved = to_crs(review, grid.crs)
         frame = shapely.box(0, 0, grid.width, grid.height)
+        tables = {layer: _that_may_be_of(getattr(review, layer), scene) for layer in parts}
+        here = to_crs(replace(review, **tables), grid.crs)
         own_rows = kept_rows = 0
         for layer, kept in parts.items():
-            table, here = getattr(review, layer), getattr(moved, layer)
-            own, free = (table["scene"] == scene).to_numpy(), (table["scene"] == "").to_numpy()
-            pixels = grid.ground_to_pixels(here.geometry.to_numpy())
+            table, own = tables[layer], (tables[layer]["scene"] == scene).to_numpy()
+            pixels = grid.ground_to_pixels(getattr(here, layer).geometry.to_numpy())
             # A common border is no common ground.
             inside = np.array(shapely.area(shapely.intersection(pixels, frame)) > 0, dtype=np.bool_).reshape(len(table))
-            kept.append(_of_scene(table[(own | free) & inside], scene))
+            kept.append(_of_scene(table[inside], scene))
             own_rows, kept_rows = own_rows + int(own.sum()), kept_rows + int((own & inside).sum())
         if own_rows and not kept_rows:
             do = "check the CRS of the file"
@@ -87,7 +93,7 @@ def placed(review: Review, grids: Mapping[str, Grid], where: str) -> Review:
     features, looked = (stack(parts[layer]) for layer in ("features", "looked"))
     lost = _nowhere(review, parts)
     if lost:
-        notes.append(f"{lost} polygons and areas that name no scene and lie in none, left out")
+        notes.append(f"{lost} {NOWHERE}, left out")
     return replace(review, features=features, looked=looked, scenes=tuple(grids), notes=tuple(notes))
 
 
@@ -104,6 +110,10 @@ def speaking(review: Review, grids: Mapping[str, Grid]) -> Review:
     kept = features[keep].reset_index(drop=True)
     scenes = {*kept["scene"], *looked["scene"]}
     return replace(review, features=kept, scenes=tuple(scene for scene in grids if scene in scenes))
+
+
+def _that_may_be_of(table: gpd.GeoDataFrame, scene: str) -> gpd.GeoDataFrame:
+    return table[table["scene"].isin(["", scene])]
 
 
 @one_at_a_time

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from landscribe.core.score.compare import Comparison, compare_scores
 from landscribe.core.score.score import Score
+from landscribe.core.split.split import read_split
 from landscribe.errors import DataError, problem, some
+from landscribe.io.project.splits import SPLIT
 from landscribe.io.run.runs import Run
 from landscribe.io.run.scored import SCORE, read_score, run_score
 
@@ -59,6 +61,12 @@ def read_scored(path: Path) -> Score:
     """
     file = path / SCORE if path.is_dir() else path
     if not file.is_file():
+        split = path / SPLIT
+        if path.is_dir() and split.is_file():
+            drawn = read_split(split.read_text(encoding="utf-8", errors="replace"), str(split))[0]
+            if not drawn.validate:
+                do = "hold scenes out that nobody reviews, or label others"
+                raise DataError(problem(str(path), "nothing was scored: no scene is held out", got=drawn.why, do=do))
         raise DataError(problem(str(path), f"no {SCORE}", do="run `landscribe score` first"))
     run = Run(path)
     score = run_score(run) if path.is_dir() and run.records("score") else None

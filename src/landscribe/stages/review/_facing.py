@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -75,6 +75,32 @@ def face_others(
                 found = disagreements(one, two, scene, names, grid)
                 lines += [f"{line}: {path} and {other_path}" for line in found]
     return lines
+
+
+def quarrels(review: Review, grids: Mapping[str, Grid]) -> list[str]:
+    """Return where one review says two things of one polygon: accepted and rejected, or two classes for one name.
+
+    Another shape on the same ground is none: a better outline is drawn over one that is rejected.
+
+    Args:
+        review: Placed.
+        grids: Of its scenes.
+    """
+    lines: list[str] = []
+    verdicts: dict[tuple[str, str, bytes], str] = {}
+    classes: dict[tuple[str, str, bytes], str] = {}
+    own = review.features[review.features["verdict"].isin([ACCEPT, REJECT])]
+    columns = (own[name] for name in ("scene", "id", "class_name", "verdict"))
+    for k, (shape, scene, name, class_name, verdict) in enumerate(zip(own.geometry, *columns, strict=True)):
+        outline = shapely.to_wkb(shapely.normalize(shape))
+        one = verdicts.setdefault((scene, class_name, outline), verdict)
+        other = classes.setdefault((scene, name, outline), class_name) if name else class_name
+        if one == verdict and other == class_name:
+            continue
+        moved = to_crs(replace(review, features=own.iloc[[k]], looked=review.looked[:0]), grids[scene].crs)
+        where = place_of(moved.features.geometry.iloc[0], scene, class_name, grids[scene])
+        lines.append(f"{where}, accepted and rejected" if one != verdict else f"{where}, or {other}")
+    return list(dict.fromkeys(lines))
 
 
 def face_labels(scene: Scene, legend: Legend, review: Review, exclusive: bool, over_labels: bool) -> Facing:

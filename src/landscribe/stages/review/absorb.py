@@ -11,14 +11,14 @@ from pathlib import Path
 
 from landscribe.apart import apart, start
 from landscribe.core.grid import Grid
-from landscribe.errors import DataError, RecipeError, problem, some
+from landscribe.errors import BAD_FILE, DataError, RecipeError, problem, some
 from landscribe.io.atomic import sweep_partials, write_bytes
 from landscribe.io.digests import file_digest
 from landscribe.io.project import Project, open_project
 from landscribe.io.review.found import FOLDER, complete, of_scene, reviews_of
 from landscribe.io.review.history import HISTORY, REVIEWS, Absorbed, History, read_history, write_history
 from landscribe.io.review.line import with_reviews_line
-from landscribe.io.review.placing import named_scenes, needs_places, placed, refuse_strangers, speaking
+from landscribe.io.review.placing import named_scenes, needs_places, placed, refuse_strangers, says_something, speaking
 from landscribe.io.review.reading import read_review
 from landscribe.io.review.review import Review
 from landscribe.io.review.writing import write_review
@@ -26,7 +26,8 @@ from landscribe.io.run.owner import alone_in
 from landscribe.io.run.runs import Run
 from landscribe.io.settings import load_recipe
 from landscribe.io.source.scenes import Scene, sensor_grids
-from landscribe.stages.review._facing import Facing, content_of, counts_of, face_labels, face_others
+from landscribe.stages.review._facing import Facing, content_of, counts_of, face_labels, face_others, quarrels
+from landscribe.stages.review._unscored import say_unscored
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,15 @@ def absorb(
         if changed.encode("utf-8") != raw:
             write_bytes(recipe, changed.encode("utf-8"))
             lines.append(f'{recipe}: reviews = "{_named(project)}" written into [data]')
-    lines += [line for own in fresh for line in _held_out(own)]
+    lines += say_unscored(project, [(own.review, own.run) for own in fresh])
     return Absorbing(history.folder, tuple(taken), again, tuple(lines))
 
 
-def undo(recipe: Path) -> Absorbed:
-    """Take the review back that was absorbed last and still holds; its copy and its history stay.
+def undo(recipe: Path) -> tuple[Absorbed, ...]:
+    """Take back what the last call absorbed and still holds; copies and history stay.
+
+    Returns:
+        The reviews, oldest first: one call may have absorbed several, as those of a map, a file for each scene.
 
     Raises:
         RecipeError: If there is none.
@@ -126,9 +130,11 @@ def undo(recipe: Path) -> Absorbed:
         raise RecipeError(problem(str(recipe), "no review to take back", got=f"{len(history.reviews)} in its history"))
     with alone_in(Run(history.folder)):
         history = read_history(history.folder)
-        last = replace(history.holding[-1], undone=_now())
-        write_history(replace(history, reviews=tuple(last if r.file == last.file else r for r in history.reviews)))
-    return last
+        last, now = history.holding[-1], _now()
+        of_call = [r for r in history.holding if r.file == last.file or (r.call and r.call == last.call)]
+        gone = {r.file: replace(r, undone=now) for r in of_call}
+        write_history(replace(history, reviews=tuple(gone.get(r.file, r) for r in history.reviews)))
+    return tuple(gone.values())
 
 
 def absorbed(recipe: Path) -> History:
@@ -192,18 +198,49 @@ def _read(project: Project, path: Path, run: Run | None) -> _Given:
     if run is not None:
         scene = next((scene for scene, file in reviews_of(run).items() if file.name == path.name), path.stem)
         review = complete(of_scene(review, scene), run, scene, where)
-    scenes = {scene.id: scene for scene in project.scenes.scenes}
-    refuse_strangers(review, list(scenes), where)
-    names = named_scenes(review)
-    wanted = [scene for i, scene in scenes.items() if i in names or (not names and needs_places(review))]
+    refuse_strangers(review, [scene.id for scene in project.scenes.scenes], where)
     if not len(review.features) and not len(review.looked):
-        raise DataError(problem(where, "says nothing: no polygon in it, and no area that was looked at"))
-    grids = {s.id: apart(f"scene {s.id!r}", grid_of, s, limits=project.limits, paths=s.paths) for s in wanted}
-    own = speaking(placed(review, grids, where), grids)
+        what = "says nothing: no polygon in it, and no area that was looked at"
+        raise DataError(problem(where, what, got="; ".join(review.notes) or None))
+    grids, unread = _grids_for(project, review)
+    whole = placed(review, grids, where)
+    own = speaking(whole, grids)
     if not own.scenes:
         what = "says nothing: no verdict, nothing drawn or changed, and no area that was looked at"
-        raise DataError(problem(where, what, got=f"{len(review.features)} polygons as they were found"))
+        got = "; ".join([f"{len(review.features)} polygons as they were found", *review.notes])
+        if says_something(review):
+            what, got = "all that it says lies outside of every scene of the recipe", "; ".join(whole.notes)
+        raise DataError(problem(where, what, got=got))
+    own = replace(own, notes=(*own.notes, *unread))
+    twice = quarrels(own, grids)
+    if twice:
+        got = f"{len(twice)} such polygons"
+        what, do = f"says two things of one polygon: {'; '.join(twice[:3])}", "settle it in the file"
+        raise DataError(problem(where, what, got=got, do=do))
     return _Given(path, own, {i: grids[i] for i in own.scenes}, run, content_of(own))
+
+
+def _grids_for(project: Project, review: Review) -> tuple[dict[str, Grid], list[str]]:
+    """Return the grids of the scenes that a review may be of, and which others could not be read.
+
+    What names no scene may lie in any of the recipe's, also in one of which nothing was found.
+    """
+    names = named_scenes(review)
+    anywhere = needs_places(review) and (review.crs is not None or not names)
+    grids, unread = {}, []
+    for scene in project.scenes.scenes:
+        if scene.id not in names and not anywhere:
+            continue
+        try:
+            grid = apart(f"scene {scene.id!r}", grid_of, scene, limits=project.limits, paths=scene.paths)
+        except BAD_FILE as error:
+            if scene.id in names:
+                raise
+            unread.append(f"not looked for in scene {scene.id!r}: {error}")
+            continue
+        if scene.id in names or not names or grid.crs is not None:
+            grids[scene.id] = grid
+    return grids, unread
 
 
 def grid_of(scene: Scene) -> Grid:
@@ -258,21 +295,8 @@ def _keep(
         over_labels=over_labels,
         conflicts=facing.conflicts,
         notes=(*review.notes, *facing.notes),
+        call=more[0].file if more else path.name,
     )
-
-
-def _held_out(own: _Given) -> list[str]:
-    """Say which of the reviewed scenes the run held out, where the run is at hand."""
-    from landscribe.core.split.split import read_split
-    from landscribe.io.project.splits import SPLIT
-
-    file = None if own.run is None else own.run.path(SPLIT)
-    if file is None or not file.is_file():
-        return []
-    validate = read_split(file.read_text(encoding="utf-8", errors="replace"), str(file))[0].validate
-    gone = [scene for scene in own.review.scenes if scene in validate]
-    what = f"held out in {own.review.run}: they are not scored any more, and train instead"
-    return [f"{some(gone)}: {what}; {len(validate) - len(gone)} held-out scenes are left"] if gone else []
 
 
 def _now() -> str:

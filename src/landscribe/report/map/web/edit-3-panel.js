@@ -27,7 +27,9 @@ Object.assign(LS.edit, {
       LS.classes.map((one) => LS.el("option", { value: one.name, selected: one.name === value }, one.name))));
   },
 
+  heldOut: (scene) => (scene?.split === "validate" ? "Held out: what you review here takes this scene out of the score, and it trains instead." : ""),
   panel() {
+    const held = LS.el("p", { class: "held-out", id: "held-out" });
     const saving = LS.el("p", { id: "saving", role: "status" }), counts = LS.el("p", { class: "soft", id: "review-counts" });
     const why = LS.el("p", { class: "soft" }), buttons = LS.el("div", { class: "acts" }, this.actions.filter((one) => !one.several || LS.classes.length > 1).map((one) => this.tool(one)));
     const tell = () => {
@@ -39,6 +41,8 @@ Object.assign(LS.edit, {
       saving.dataset.state = book.readOnly ? "locked" : this.state;
       const n = (test) => rows.filter(test).length, kind = (v) => (row) => row.kind === "feature" && row.verdict === v;
       counts.textContent = `${scene.id}: ${n((r) => kind("accept")(r) && r.source === "model")} accepted, ${n(kind("reject"))} rejected, ${n((r) => r.source === "edited" && r.verdict === "accept")} edited, ${n((r) => r.source === "drawn")} drawn, ${LS.plural(n((r) => r.kind === "looked"), "area")} looked at`;
+      held.textContent = book.readOnly ? "" : this.heldOut(scene);
+      held.hidden = !held.textContent;
       why.textContent = book.notes.join(" ");
       buttons.inert = Boolean(book.readOnly);
       buttons.classList.toggle("off", Boolean(book.readOnly));
@@ -46,7 +50,7 @@ Object.assign(LS.edit, {
     for (const name of ["saving", "review", "scene", "ready"]) LS.on(name, tell);
     const looked = "In an area that you looked at, what is left is right and what is missing is not there. Elsewhere only what you accepted, drew or rejected counts.";
     return [
-      saving, counts, LS.classes.length > 1 ? this.classPicker("Draw", this.drawClass, (name) => { this.drawClass = name; }) : null, buttons,
+      saving, held, counts, LS.classes.length > 1 ? this.classPicker("Draw", this.drawClass, (name) => { this.drawClass = name; }) : null, buttons,
       LS.el("p", { class: "soft" }, looked), LS.el("p", { class: "soft" }, "Kept in the folder review of the run, a GeoPackage for each scene. landscribe absorb takes it as labels."), why,
     ];
   },
@@ -58,6 +62,7 @@ Object.assign(LS.edit, {
     const of = (keys) => this.actions.filter((one) => keys.includes(one.key)).map((one) => this.tool(one));
     return LS.el("div", { class: "review-card" },
       LS.el("p", { class: "soft" }, said, row?.who ? ` · ${row.who}` : ""),
+      this.heldOut(feature.get("scene")) ? LS.el("p", { class: "held-out" }, this.heldOut(feature.get("scene"))) : null,
       LS.el("div", { class: "acts" }, of(["y", "x", "e", "Delete"])),
       LS.classes.length > 1 ? this.classPicker("Class", now, (name) => this.classTo(name)) : null,
       LS.el("input", { type: "text", class: "note", placeholder: "note", "aria-label": "note", maxlength: 500, value: row?.note || "", onchange: (event) => this.note(event.target.value) }));
