@@ -24,7 +24,10 @@ array=""; wrap=""; while [ $# -gt 0 ]; do case "$1" in
 esac; done
 if [ -n "$wrap" ]; then bash -c "$wrap" >&2 || exit 1; echo 7; exit; fi
 last=$(sed -n 's/^#SBATCH --array=1-\\([0-9]*\\)$/\\1/p' "$1")
-pids=(); for k in $(seq "$last"); do SLURM_ARRAY_TASK_ID=$k SLURM_ARRAY_TASK_COUNT=$last bash "$@" >&2 & pids+=($!); done
+pids=()
+for k in $(seq "$last"); do
+  SLURM_ARRAY_TASK_ID=$k SLURM_ARRAY_TASK_COUNT=$last bash "$@" >&2 & pids+=($!)
+done
 for pid in "${pids[@]}"; do wait "$pid" || exit 1; done
 echo 7
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from landscribe.errors import RecipeError, problem
+from landscribe.errors import LimitError, RecipeError, problem
 from landscribe.nn import private_ops
 from landscribe.process import is_ours
 
@@ -56,6 +56,7 @@ def choose_engine(device: str | None = None, precision: str | None = None) -> En
 
     Raises:
         RecipeError: If the device is absent, or the precision unknown or not for that device.
+        LimitError: If there are more processes of `torchrun` on this machine than GPUs.
     """
     if precision is not None and precision not in PRECISIONS:
         raise RecipeError(problem("precision", "unknown", got=repr(precision), need=" | ".join(PRECISIONS)))
@@ -138,7 +139,11 @@ def has_mps() -> bool:
 def _find_device(name: str | None) -> torch.device:
     has_cuda = torch.cuda.is_available()
     if name is None and has_cuda:
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        number, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if number >= count:  # sums over processes that share a GPU are none of NCCL's
+            what, do = f"process {number + 1} of this machine has no GPU", f"start it with --nproc-per-node {count}"
+            raise LimitError(problem("torchrun", what, got=count, need="one for each process", do=do))
+        return torch.device("cuda", number)
     if name is None:
         return APPLE if has_mps() else torch.device("cpu")
     try:

@@ -130,8 +130,8 @@ def _train_network(project: Project, run: Run, job: Job, key: str, progress: Pro
             net = mean_settled(kept.read_snapshots(), setup)
         outputs = kept.finish(to_files(net, extra))
     wait_for_all(ranks)
-    made = job.counts | {"steps": int(kept.rows[-1]["step"])}
-    return Made(outputs, made, tuple(notes)) if ranks.is_first else Made(())
+    steps = {"steps": int(kept.rows[-1]["step"])} if ranks.is_first else {}  # the others have no history
+    return Made(outputs, job.counts | steps, tuple(notes)) if ranks.is_first else Made(())
 
 
 def _settle_formula(project: Project, run: Run, job: Job) -> Made:
