@@ -151,3 +151,15 @@ def test_of_neighbours_only_pixels_are_read(tiles: Path, models: Path) -> None:
     assert {Path(name).name for name in record.inputs} <= {"RGB.tif", "scene.json"}
     write_labels(tiles / "lab" / "t00.gpkg", WHOLE.crop(TILES["t00"]), "road", "house")
     assert predicted(tiles, models, recipe=recipe).records("predict")["t01"].key == record.key
+
+
+def test_a_damaged_tile_stops_only_those_that_look_at_it(tiles: Path, models: Path) -> None:
+    (tiles / "r.toml").write_text(RECIPE)
+    project, run = open_project(load_recipe(tiles / "r.toml")), open_run(tiles / "run")
+    prepare(project, run)
+    facts = run.scene_folder("t00") / "scene.json"
+    facts.write_text(facts.read_text().replace("RGB", "RGX", 1))
+    result = predict(project, run, models=models)
+    assert list(result.failed) == ["t00"]
+    assert "t00/scene.json" in result.failed["t00"]
+    assert len(result.made) == len(TILES) - 1

@@ -46,17 +46,21 @@ split = "none"
 """
 
 
-def finished(folder: Path, side: str, scene: str, name: str = "house", number: int = 1, zone: int = 32633) -> Path:
+def finished(
+    folder: Path, side: str, scene: str, name: str = "house", number: int = 1, zone: int | None = 32633
+) -> Path:
     """Make a run of one scene."""
     folder.mkdir()
     first, last = WINDOWS[side]
     whole = np.zeros((4, 47, 97), np.uint8) + np.array([200, 90, 90, 20], np.uint8)[:, None, None]
     for left, top, right, bottom in HOUSES:
         whole[:, top:bottom, left:right] = np.array([20, 90, 90, 200], np.uint8)[:, None, None]
-    grid = Grid(47, last - first, Affine(0.5, 0, 500_000 + first / 2, 0, -0.5, 5_000_000), CRS.from_epsg(zone))
+    grid = Grid(
+        47, last - first, Affine(0.5, 0, 500_000 + first / 2, 0, -0.5, 5_000_000), CRS.from_epsg(zone) if zone else None
+    )
     with write_raster(folder / f"{scene}.tif", grid, count=4, dtype="uint8") as writer:
         writer.write(grid.window, whole[:, :, first:last])
-    gpd.GeoDataFrame(geometry=truth(), crs=zone).to_file(folder / "houses.gpkg")
+    gpd.GeoDataFrame(geometry=truth(), crs=zone).to_file(folder / "houses.gpkg", engine="pyogrio")
     (folder / "r.toml").write_text(RECIPE.format(name=name, number=number))
     project, run = open_project(load_recipe(folder / "r.toml")), open_run(folder / "run")
     for stage in ("prepare", "train", "predict", "vectorize"):
@@ -116,3 +120,11 @@ def test_runs_of_two_systems_come_in_degrees(tmp_path: Path) -> None:
     found = gpd.read_file(tmp_path / "all.gpkg", layer="features")
     assert found.crs == CRS.from_epsg(4326)
     assert len(found) == 3 + 3  # six degrees apart
+
+
+def test_scenes_without_crs_lie_by_their_own_numbers_and_not_beside_others(tmp_path: Path) -> None:
+    west, east = (finished(tmp_path / side, side, side, zone=None) for side in WINDOWS)
+    assert merge_features([west, east], tmp_path / "all.gpkg")["polygons written"] == 3 + 3
+    placed = finished(tmp_path / "placed", "east", "c")
+    with pytest.raises(DataError, match="some scenes have a CRS and some have none"):
+        merge_features([west, placed], tmp_path / "none.gpkg")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from landscribe.core.arrays import AnyArray, BoolArray, ByteArray, IntArray
 from landscribe.core.grid import Grid, Window
 from landscribe.core.pixel_source import PixelSource
 from landscribe.core.sensors import SensorSpec
+from landscribe.errors import DataError, IntegrityError
 from landscribe.io.run.prepared import PreparedScene, open_prepared, sensor_raster
 from landscribe.io.run.runs import Run
 from landscribe.io.run.tiling import Tiling, find_tiles, window_on
@@ -155,8 +156,12 @@ class Mosaic:
 
     @cached_property
     def scenes(self) -> dict[str, PreparedScene]:
-        """All of them."""
-        return {scene_id: open_prepared(self.run, scene_id) for scene_id in self.scene_ids}
+        """All of them but those that cannot be read, of which they tell when it is their turn."""
+        found = {}
+        for scene_id in self.scene_ids:
+            with suppress(DataError, IntegrityError):
+                found[scene_id] = open_prepared(self.run, scene_id)
+        return found
 
     @cached_property
     def tiling(self) -> Tiling:
@@ -171,7 +176,7 @@ class Mosaic:
             sensors: Those that are looked at, and the reference; others are not part of it.
             reach_px: How far it is looked, in pixels of the reference.
         """
-        around = self.tiling.around(scene_id, reach_px)
+        around = self.tiling.around(scene_id, reach_px) if scene_id in self.scenes else {}
         return _among(self.scenes[scene_id], [self.scenes[i] for i in around], sensors, reach_px) if around else None
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+from affine import Affine
 from pyproj import CRS
 
 from landscribe.core.legend import join_legends
@@ -50,7 +51,8 @@ def merge_features(folders: Sequence[Path], target: Path, *, in_order: bool = Fa
         How many scenes there are, how many polygons were written, left out and joined.
 
     Raises:
-        DataError: If a run has no polygons, a scene has no CRS, or a class of one run is another one in another.
+        DataError: If a run has no polygons, a scene lies nowhere, some have a CRS and some have none, or a class of one
+            run is another one in another.
         IntegrityError: If a file is not what its record says.
     """
     if target.suffix not in DRIVERS:
@@ -59,19 +61,25 @@ def merge_features(folders: Sequence[Path], target: Path, *, in_order: bool = Fa
     legends = {str(run.root): legend_of_run(read_run_facts(run.root), str(run.root)) for run in runs}
     legend = join_legends(legends, do="merge runs of the same classes")
     parts = _parts(runs, in_order=in_order)
-    systems = [_crs_of(part) for part in parts]
-    crs = systems[0] if all(one == systems[0] for one in systems) else LONLAT
-    rasters = [part.run.checked(part.run.probability(part.scene_id)) for part in parts]
-    sheets = sheets_of(rasters, crs, [part.rank for part in parts])
-    order = along_hilbert(np.array([sheet.footprint.bounds for sheet in sheets]))
+    systems = {_crs_of(part) for part in parts}
+    if None in systems and len(systems) > 1:
+        raise DataError(problem("merge-features", "some scenes have a CRS and some have none", do="merge them apart"))
+    crs = next(iter(systems)) if len(systems) == 1 else LONLAT
 
     def read(number: int) -> gpd.GeoDataFrame:
         part = parts[number]
         found = read_own(part.run.checked(part.run.features(part.scene_id))).assign(scene=part.name)
-        return found if found.crs == crs else found.to_crs(crs)
+        return found if crs is None or found.crs == crs else found.to_crs(crs)
 
     counts: Counter[str] = Counter()
-    lots = one_map(read, sheets, counts, order.tolist())
+    lots: Iterable[gpd.GeoDataFrame]
+    if crs is None:  # they lie by their own numbers, and nobody knows what is beside them
+        lots = (read(number) for number in range(len(parts)))
+    else:
+        rasters = [part.run.checked(part.run.probability(part.scene_id)) for part in parts]
+        sheets = sheets_of(rasters, crs, [part.rank for part in parts])
+        order = along_hilbert(np.array([sheet.footprint.bounds for sheet in sheets]))
+        lots = one_map(read, sheets, counts, order.tolist())
     written = write_lots(target, lots, crs=crs, legend=legend, caution=_cautions(parts))
     return {SCENES: len(parts), WRITTEN: written, **{f"polygons {why}": n for why, n in counts.items() if n}}
 
@@ -96,13 +104,14 @@ def _names(roots: Sequence[Path]) -> Mapping[Path, str]:
     return {root: root.resolve().name if often[root.resolve().name] == 1 else str(root) for root in roots}
 
 
-def _crs_of(part: _Part) -> CRS:
+def _crs_of(part: _Part) -> CRS | None:
+    """Return the CRS of a scene; None for one that lies in a frame of its own."""
     with open_raster(part.run.probability(part.scene_id)) as raster:
-        crs = raster.info.grid.crs
-    if crs is None:
+        grid = raster.info.grid
+    if grid.crs is None and grid.transform == Affine.identity():
         where = f"{part.run.root}, scene {part.scene_id!r}"
-        raise DataError(problem(where, "has no CRS, so nobody knows where it lies"))
-    return crs
+        raise DataError(problem(where, "is a picture without a place, so nobody knows where it lies"))
+    return grid.crs
 
 
 def _cautions(parts: Sequence[_Part]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from landscribe.core.grid import Window
 from landscribe.core.owners import Owners
 from landscribe.core.recipe import PredictTable
 from landscribe.core.score.tuning import fewer_views
@@ -142,7 +143,7 @@ class _Predicting:
         parts = {
             f"{scene_id}/{part.row}_{part.col}": (scene_id, part)
             for scene_id in scene_ids
-            for part in ([] if table.patch is not None else parts_of(self._scene(scene_id), side))
+            for part in ([] if table.patch is not None else self._parts(scene_id, side))
         }
         long = dict.fromkeys(scene_id for scene_id, _ in parts.values())
         waiting = {scene_id for scene_id in long if not self._is_current(scene_id, table)}
@@ -164,7 +165,14 @@ class _Predicting:
         )
 
     def _scene(self, scene_id: str) -> PreparedScene:
-        return self.mosaic.scenes[scene_id] if self.mosaic.scene_ids else open_prepared(self.run, scene_id)
+        known = self.mosaic.scenes.get(scene_id)
+        return open_prepared(self.run, scene_id) if known is None else known
+
+    def _parts(self, scene_id: str, side: int) -> list[Window]:
+        try:
+            return parts_of(self._scene(scene_id), side)
+        except LandscribeError:
+            return []  # the scene itself tells of it
 
     def _is_current(self, scene_id: str, table: PredictTable) -> bool:
         """Tell whether nothing is left to do of a scene, be it that it cannot be done, of which the scene tells."""
