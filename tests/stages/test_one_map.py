@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
 import pytest
+import rasterio
 import shapely
 from affine import Affine
 from pyproj import CRS
@@ -130,3 +133,33 @@ def test_a_map_that_is_too_large_for_one_file_is_left_out_and_said(home: Path) -
     assert any("features.gpkg left out: polygons of 0.00" in note for note in notes)
     assert len(gpd.read_parquet(run.path("features", "map", "part-00000.parquet"))) == len(HOUSES)
     assert not run.path("features", "features.gpkg").exists()
+
+
+def test_catalogues_get_a_cog_and_an_item_for_each_scene(home: Path) -> None:
+    (home / "r.toml").write_text(RECIPE + "[outputs]\ncog = true\nstac = true\n")
+    _, _, project, run = features_of(home)
+    item = json.loads(run.path("catalog", "left.json").read_text())
+    assert (item["type"], item["stac_version"], item["id"]) == ("Feature", "1.1.0", "left")
+    props = item["properties"]
+    assert (props["proj:code"], props["proj:shape"]) == ("EPSG:32633", [47, 61])
+    assert props["proj:transform"] == [0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0]
+    west, south, east, north = item["bbox"]
+    assert 14.9999 < west < east < 15.001
+    assert 45 < south < north < 45.2
+    assert shapely.geometry.shape(item["geometry"]).bounds == tuple(item["bbox"])
+    for asset in item["assets"].values():
+        file = (run.path("catalog") / asset["href"]).resolve()
+        assert file.stat().st_size == asset["file:size"]
+        assert asset["file:checksum"] == "1220" + hashlib.sha256(file.read_bytes()).hexdigest()
+    assert item["assets"]["probability"]["bands"][0]["name"] == "house"
+    with rasterio.open(run.path("catalog", "left.tif")) as cog:
+        assert cog.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+    assert vectorize(project, run).made == []
+    (home / "r.toml").write_text(RECIPE + "[outputs]\nstac = true\n")
+    vectorize(open_project(load_recipe(home / "r.toml")), run)
+    item = json.loads(run.path("catalog", "left.json").read_text())
+    assert item["assets"]["probability"]["href"] == "../probability/left.tif"
+    assert not run.path("catalog", "left.tif").exists()
+    (home / "r.toml").write_text(RECIPE)
+    vectorize(open_project(load_recipe(home / "r.toml")), run)
+    assert not list(run.path("catalog").glob("*.*"))

@@ -22,6 +22,7 @@ from landscribe.errors import DataError, IntegrityError
 from landscribe.io.models.ranges import cautions_of
 from landscribe.io.project import Progress, Project, StageResult, silent
 from landscribe.io.project.batches import Batch, Work, carry_out
+from landscribe.io.project.catalog import CATALOG, catalog_work
 from landscribe.io.project.leftovers import leave_only
 from landscribe.io.project.map_files import write_map
 from landscribe.io.project.splits import split_of
@@ -82,8 +83,13 @@ def vectorize_work(project: Project, run: Run) -> Work:
     if scored:
         yield _features(project, run, project.recipe, UNTUNED_FEATURES, scored)
 
+    catalog = catalog_work(project, run, predicted)
+    if catalog is not None:
+        yield catalog
+
     def end(result: StageResult) -> None:
         result.notes += leave_only(run, "vectorize", predicted)
+        result.notes += leave_only(run, CATALOG, () if catalog is None else predicted)
         result.notes += leave_only(run, UNTUNED_FEATURES, scored)
         kept = [i for i in predicted if i not in own.failed]
         result.notes += _combine(project, run, kept, {i: cautions_of(predicted[i]) for i in kept})

@@ -18,3 +18,8 @@ class OutputsTable(BaseModel, frozen=True, extra="forbid", strict=True):
     largest_gpkg_mb: Positive = 20_000.0
     """Where the polygons of all scenes are more, unpacked, parts of a GeoParquet take the place of `features.gpkg` and
     `features.fgb`."""
+    cog: bool = False
+    """Copy each probability raster as a cloud-optimised GeoTIFF to `catalog/<scene>.tif`, for servers and viewers that
+    read windows over a network."""
+    stac: bool = False
+    """Write a STAC item for each scene, `catalog/<scene>.json`, with its probability and its polygons as assets."""
