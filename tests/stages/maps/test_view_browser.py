@@ -15,6 +15,7 @@ import pytest
 
 from browser import Page, find_chromium, open_page
 from landscribe.io.review.reading import read_review
+from landscribe.io.run.runs import Run
 from map_runs import BOXES
 from pointer import choose, click, draw, key, mouse, on_screen
 from view_client import served
@@ -79,8 +80,22 @@ def test_what_is_drawn_and_said_is_there_after_a_reload(own_run):
         page.until(f"{ROWS}.length === 5")
         counts = page.evaluate("LS.byId('review-counts').textContent")
         assert counts == "m2: 0 accepted, 1 rejected, 1 edited, 2 drawn, 1 area looked at"
+        # One by one to the last; no key but that of a verdict overturns one.
+        rejected = "LS.edit.row(LS.here(), LS.card.feature.get('pid'))?.verdict === 'reject'"
+        for _ in range(4):
+            key(page, "u")
+            page.until("LS.card.feature && !LS.edit.row(LS.here(), LS.card.feature.get('pid'))")
+            key(page, "x")
+            page.until(rejected)
+        page.evaluate("LS.once = LS.card.feature.get('pid')")
+        page.press("Enter", 13)
+        page.until("LS.card.feature === null && LS.byId('note').textContent.startsWith('Nothing is left')")
+        key(page, "y")
+        page.until("LS.byId('note').textContent.startsWith('Choose a found polygon')")
+        assert page.evaluate("LS.edit.row(LS.here(), LS.once).verdict") == "reject"
+        page.until(SAVED)
     review = read_review(own_run / "review" / "m2.gpkg")
-    assert sorted(review.features["verdict"]) == ["accept", "accept", "accept", "reject"]
+    assert sorted(review.features["verdict"]) == ["accept"] * 3 + ["reject"] * 5
     assert len(review.looked) == 1
 
 
@@ -120,6 +135,17 @@ def test_corners_splits_joins_and_what_is_deleted(own_run):
             key(page, "Z")
         page.until(f"{ROWS}.length === 8")
         page.until(SAVED)
+        # Of two damaged files each is said where its scene is looked at, and not elsewhere.
+        for scene in ("m1", "m2"):
+            file = Run(own_run).features(scene)
+            file.write_bytes(file.read_bytes()[:-999])
+        page.call("Page.reload")
+        time.sleep(0.5)
+        page.until("typeof LS !== 'undefined' && LS.served.broken.size > 1")
+        for scene, other in (("m1", "m2"), ("m2", "m1"), ("m1", "m2")):
+            page.evaluate(f"LS.view.goScene(LS.manifest.scenes.findIndex((s) => s.id === '{scene}'))")
+            page.until(f"LS.byId('note').textContent.includes('features/{scene}.')")
+            assert f"features/{other}." not in page.evaluate("LS.byId('note').textContent")
     rows = read_review(own_run / "review" / "m2.gpkg").features
     assert sorted(rows["verdict"]) == ["accept"] * 4 + ["reject"] + ["replaced"] * 3
     pieces = rows[rows["verdict"] == "accept"]
@@ -215,6 +241,10 @@ def test_two_models_by_swipe(own_run, made_run):
         page.until("!!document.querySelector('.run-0') && !!document.querySelector('.run-1')")
         clips = page.evaluate("[0, 1].map((k) => getComputedStyle(document.querySelector(`.run-${k}`)).clipPath)")
         assert len(set(clips)) == 2
+        names = page.evaluate("[...document.querySelectorAll('.side-name')].map((n) => [n.textContent, n.className])")
+        of = [f"{run.parent.name}/{run.name}" for run in (made_run, own_run)]
+        assert names == [[of[0], "side-name left edited"], [of[1], "side-name right"]]
+        assert page.evaluate("LS.byId('review-counts').textContent").startswith(f"{of[0]}, m2: ")
         assert page.named("Runtime.exceptionThrown", "Runtime.consoleAPICalled") == []
 
 

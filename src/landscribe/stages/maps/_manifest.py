@@ -63,10 +63,11 @@ def served_manifest(runs: Sequence[Run], title: str) -> tuple[dict[str, Any], di
             suggested += suggested_rows(run, grids, frames, frame_of, key=f"{key}/")
         except BAD_FILE as error:
             said.append(f"left out: {error}")
+    names = _names(keys)
     together = join_legends(legends, do="view such runs one by one")
     manifest = {
         **begin_manifest(title, together, frames, None),
-        "runs": [{"key": key, "name": run.root.resolve().name, "id": identity_of(run)} for key, run in keys.items()],
+        "runs": [{"key": key, "name": names[key], "id": identity_of(run)} for key, run in keys.items()],
         "scenes": rows,
         "worst": [],
         "least_certain": [],
@@ -89,6 +90,16 @@ def _score(run: Run, said: list[str]) -> Any:
     except LandscribeError as error:
         said.append(f"without scores: {error}")
         return None
+
+
+def _names(runs: Mapping[str, Run]) -> dict[str, str]:
+    """Return what each run is called: its folder, with as much of what lies above as tells it from the others."""
+    parts = {key: run.root.resolve().parts for key, run in runs.items()}
+    names = {key: own[-1] for key, own in parts.items()}
+    for depth in range(2, max(map(len, parts.values())) + 1):
+        same = {name for name in names.values() if list(names.values()).count(name) > 1}
+        names = {key: "/".join(parts[key][-depth:]) if name in same else name for key, name in names.items()}
+    return names
 
 
 def _not_shared(keys: Mapping[str, Run], scenes: Mapping[tuple[str, str], PreparedScene]) -> list[str]:

@@ -23,6 +23,7 @@ LS.card = {
     const facts = [["area", LS.areaText(feature.get("area"), unit)]];
     if (feature.get("iou") >= 0) facts.push([kind.key === "truth" ? "IoU with the prediction" : "IoU with the truth", LS.share(feature.get("iou"))]);
     if (feature.get("score") >= 0) facts.push(["mean probability", LS.share(feature.get("score"))]);
+    if (LS.manifest.runs.length > 1) facts.push(["run", LS.swipe.nameOf(LS.runOf(scene))]);
     facts.push(["scene", scene.id]);
     const card = LS.byId("card");
     card.replaceChildren(

@@ -125,7 +125,7 @@ Object.assign(LS.edit, {
     const layer = LS.vector.layers[`found@${LS.runOf(scene)}`];
     const far = (f) => { const [x, y] = ol.extent.getCenter(f.getGeometry().getExtent()); return Math.hypot(x - from[0], y - from[1]); };
     const rest = layer.getSource().getFeatures().filter((f) => f.get("scene") === scene && !this.rowOf(f) && f !== LS.card.feature);
-    if (!rest.length) { LS.note("Nothing is left here that nobody looked at."); return; }
+    if (!rest.length) { LS.card.hide(); LS.note("Nothing is left here that nobody looked at."); return; }
     const best = rest.reduce((a, b) => (far(a) <= far(b) ? a : b));
     const extent = best.getGeometry().getExtent();
     if (!ol.extent.containsExtent(LS.map.getView().calculateExtent(), extent)) LS.map.getView().animate({ center: ol.extent.getCenter(extent), duration: 200 });

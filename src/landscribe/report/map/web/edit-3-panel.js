@@ -40,7 +40,7 @@ Object.assign(LS.edit, {
       saving.textContent = book.readOnly ? book.readOnly : this.state === "waiting" ? `Not saved: ${this.why}. ${LS.plural(waiting, "edit")} kept here and sent again.` : this.state === "saving" ? "Saving" : "All is saved";
       saving.dataset.state = book.readOnly ? "locked" : this.state;
       const n = (test) => rows.filter(test).length, kind = (v) => (row) => row.kind === "feature" && row.verdict === v;
-      counts.textContent = `${scene.id}: ${n((r) => kind("accept")(r) && r.source === "model")} accepted, ${n(kind("reject"))} rejected, ${n((r) => r.source === "edited" && r.verdict === "accept")} edited, ${n((r) => r.source === "drawn")} drawn, ${LS.plural(n((r) => r.kind === "looked"), "area")} looked at`;
+      counts.textContent = `${LS.swipe.nameOf(LS.runOf(scene), ", ")}${scene.id}: ${n((r) => kind("accept")(r) && r.source === "model")} accepted, ${n(kind("reject"))} rejected, ${n((r) => r.source === "edited" && r.verdict === "accept")} edited, ${n((r) => r.source === "drawn")} drawn, ${LS.plural(n((r) => r.kind === "looked"), "area")} looked at`;
       held.textContent = book.readOnly ? "" : this.heldOut(scene);
       held.hidden = !held.textContent;
       why.textContent = book.notes.join(" ");
@@ -89,7 +89,11 @@ if (LS.manifest.server) {
   LS.keys.add("Enter", "End the drawing, or accept and go on", (event) => {
     if (event.target.closest?.("button, a, summary")) { event.target.click(); return; }
     if (LS.edit.mode) LS.edit.finish();
-    else if (LS.card.feature) { LS.edit.accept(); LS.edit.next(); }
+    else if (LS.card.feature) {
+      // What somebody rejected stays rejected: only the key of a verdict overturns one.
+      if (!LS.edit.rowOf(LS.card.feature)?.verdict) LS.edit.accept();
+      LS.edit.next();
+    }
   }, "Review");
   LS.on("ready", () => {
     const escape = LS.keys.escape.bind(LS.keys);

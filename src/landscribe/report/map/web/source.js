@@ -85,7 +85,7 @@ LS.embedded = {
 // From `landscribe view`: the same by address, let in by the cookie. A server that has too much to do is asked again; what
 // is damaged or gone is said once.
 LS.served = {
-  whole: false, numbers: new Map(), told: new Set(),
+  whole: false, numbers: new Map(), broken: new Map(), few: "", said: "",
   number(scene) {
     if (!this.numbers.size) {
       const next = {};
@@ -94,14 +94,19 @@ LS.served = {
     return this.numbers.get(scene);
   },
   levels: (scene) => Array.from({ length: LS.topLevel(scene) + 1 }, (_, k) => k),
-  async get(path) {
+  async get(scene, layer, path) {
+    const key = `${LS.manifest.scenes.indexOf(scene)} ${layer}`;
     for (let turn = 0; turn < 4; turn += 1) {
       const answer = await fetch(path).catch(() => null);
-      if (answer?.ok) return answer;
+      if (answer?.ok) {
+        if (this.broken.delete(key)) this.tellBroken();
+        return answer;
+      }
       if (answer && answer.status !== 503) {
         const line = (await answer.text()).trim();
-        if (!this.told.has(line)) LS.note(line);
-        this.told.add(line);
+        if (this.broken.get(key)?.line === line) return null;
+        this.broken.set(key, { scene, line });
+        this.tellBroken(scene);
         return null;
       }
       await new Promise((done) => setTimeout(done, 700 * 2 ** turn));
@@ -109,9 +114,16 @@ LS.served = {
     LS.note("The server does not answer. Is it still running?");
     return null;
   },
+  // What is damaged of the scene that is looked at, and of another one in view that was just found so.
+  tellBroken(other = null) {
+    const node = LS.byId("note"), own = [...this.broken.values()].filter(({ scene }) => scene === LS.here() || scene === other);
+    if (!own.length && (node.hidden || node.textContent !== this.said)) return;
+    this.said = [...new Set(own.map(({ line }) => line))].join(" ");
+    LS.note(this.said);
+  },
   async tile(scene, layer, z, x, y, bands) {
     const path = layer === "probability" ? `probability-${bands[0]}` : "picture";
-    const answer = await this.get(`/t/${scene.run}/${this.number(scene)}/${path}/${z}/${x}/${y}?v=${bands.join(",")}`);
+    const answer = await this.get(scene, path, `/t/${scene.run}/${this.number(scene)}/${path}/${z}/${x}/${y}?v=${bands.join(",")}`);
     if (!answer) return null;
     const image = await createImageBitmap(await answer.blob(), { premultiplyAlpha: "none", colorSpaceConversion: "none" });
     const pen = new OffscreenCanvas(image.width, image.height).getContext("2d", { willReadFrequently: true });
@@ -121,10 +133,10 @@ LS.served = {
   async polygons(scene, kind, extent) {
     if (!scene.layers.includes(kind)) return null;
     const box = extent.map((value) => value.toFixed(3)).join(",");
-    const answer = await this.get(`/p/${scene.run}/${this.number(scene)}/${kind}?bbox=${box}&limit=${this.limit}`);
+    const answer = await this.get(scene, kind, `/p/${scene.run}/${this.number(scene)}/${kind}?bbox=${box}&limit=${this.limit}`);
     return answer && answer.json();
   },
-  limit: 8000, few: "",
+  limit: 8000,
   tellLeftOff() {
     const n = [...LS.vector.loaded.values()].reduce((sum, one) => sum + one.leftOff, 0);
     const node = LS.byId("note");
@@ -133,5 +145,8 @@ LS.served = {
     LS.note(this.few);
   },
 };
-if (LS.manifest.server) LS.on("polygons", () => LS.served.tellLeftOff());
+if (LS.manifest.server) {
+  LS.on("polygons", () => LS.served.tellLeftOff());
+  LS.on("scene", () => LS.served.tellBroken());
+}
 LS.source = LS.manifest.server ? LS.served : LS.embedded;

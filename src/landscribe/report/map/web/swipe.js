@@ -20,7 +20,23 @@ LS.swipe = {
       event.preventDefault();
       event.stopPropagation();
     });
+    if (LS.manifest.runs.length > 1) {
+      this.names = ["left", "right"].map((side) => LS.el("b", { class: `side-name ${side}` }));
+      bar.append(...this.names);
+    }
+    for (const name of ["layers", "scene"]) LS.on(name, () => this.tell());
     this.to(0.5);
+  },
+  nameOf: (run, end = "") => (LS.manifest.runs.length > 1 ? LS.manifest.runs[run].name + end : ""),
+  // The first run is on the left; on the right the one that is on top, or the second.
+  sides: () => [0, LS.state.run || 1],
+  tell() {
+    this.sides().forEach((run, k) => {
+      if (!this.names) return;
+      this.names[k].textContent = this.nameOf(run);
+      this.names[k].classList.toggle("edited", Boolean(LS.edit) && run === LS.state.run);
+      this.names[k].title = LS.edit && run === LS.state.run ? "edits go into this run" : "";
+    });
   },
   to(share) {
     LS.state.swipeAt = Math.min(0.98, Math.max(0.02, share));

@@ -35,7 +35,7 @@ LS.view = {
     const several = LS.manifest.runs.length > 1;
     LS.runLayers.forEach((layers, run) => {
       for (const [kind, layer] of layers) {
-        layer.setVisible(LS.state.on[kind] && (!several || LS.state.swipe || run === LS.state.run));
+        layer.setVisible(LS.state.on[kind] && (!several || (LS.state.swipe ? LS.swipe.sides().includes(run) : run === LS.state.run)));
         if (!LS.kindOf(kind).raster) layer.setOpacity(LS.state.opacity[kind]);
       }
     });
