@@ -178,6 +178,9 @@ def test_items_say_where_files_are_and_how_they_are_read(tmp_path: Path, server:
      ({"proj:code": "WILD:1"}, "UTM zone 33N, need WILD:1"),
      ({"href": "../../s2.tif"}, "its file lies outside of the data folder"),
      ({"eo:bands": [{"common_name": n} for n in ("nir", "red", "green")]}, "other bands than the kind's, got nir, red"),
+     ({"href": "file:///etc/passwd"}, "unknown kind of address, got file://"),
+     ({"href": "/etc/passwd"}, "its file lies outside of the data folder"),
+     ({"href": "https://h/a.tif?sig=hunter2"}, "an address with a query, got https://h;"),
      ({"href": "gone.tif"}, "no such file")],
 )  # fmt: skip
 def test_an_item_that_does_not_fit_its_file_is_a_line_and_the_rest_is_done(
@@ -188,6 +191,7 @@ def test_an_item_that_does_not_fit_its_file_is_a_line_and_the_rest_is_done(
     (line,) = (finding.text for finding in check(project).findings if finding.level == "error")
     assert words in line
     assert "\n" not in line
+    assert "hunter2" not in line
     result = prepare(project, run)
     assert sorted(result.made) == ["s1", "s3"]
     assert words in result.failed["s2"]

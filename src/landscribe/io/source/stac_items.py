@@ -12,7 +12,7 @@ from landscribe.core.recipe import DataTable, SensorTable
 from landscribe.core.sensors import Sensor, find_sensor
 from landscribe.errors import BAD_FILE, DataError, RecipeError, problem
 from landscribe.io.json_text import as_number, as_size, read_json
-from landscribe.io.remote.addresses import is_address
+from landscribe.io.remote.addresses import is_address, require_address
 from landscribe.io.source.patterns import (
     check_picked,
     fill,
@@ -98,7 +98,7 @@ def _sensor_file(
     properties: Mapping[str, Any],
 ) -> SensorFile:
     href, where = asset["href"], f"{item.name}, asset {table.path!r}"
-    address = require_network(data, where, href) if is_address(href) else ""
+    address = _address(data, where, href) if is_address(href) else ""
     path = Path(href.rpartition("/")[2]) if address else (item.parent / href).resolve()
     if not address and not path.is_relative_to(root.resolve()):
         raise DataError(problem(where, "its file lies outside of the data folder", got=href, do="set [data].root"))
@@ -123,6 +123,14 @@ def _sensor_file(
         address,
         said,
     )
+
+
+def _address(data: DataTable, where: str, href: str) -> str:
+    try:
+        require_address(href, where)
+    except RecipeError as error:  # the item says so, and the other items are none the worse
+        raise DataError(str(error)) from None
+    return require_network(data, where, href)
 
 
 def _rows(asset: Mapping[str, Any]) -> list[Mapping[str, Any]]:
