@@ -181,6 +181,8 @@ def test_items_say_where_files_are_and_how_they_are_read(tmp_path: Path, server:
      ({"href": "file:///etc/passwd"}, "unknown kind of address, got file://"),
      ({"href": "/etc/passwd"}, "its file lies outside of the data folder"),
      ({"href": "https://h/a.tif?sig=hunter2"}, "an address with a query, got https://h;"),
+     ({"href": "\x00"}, "its file has no name that can be"),
+     ({"eo:bands": [{"common_name": {"red": 1}}], "proj:shape": "wide", "proj:transform": [[]] * 6}, "does not fit"),
      ({"href": "gone.tif"}, "no such file")],
 )  # fmt: skip
 def test_an_item_that_does_not_fit_its_file_is_a_line_and_the_rest_is_done(

@@ -172,7 +172,7 @@ def check_stated(where: str, file: SensorFile, info: RasterInfo) -> None:
 def _is_crs(crs: CRS | None, code: str) -> bool:
     try:
         return crs is not None and crs.equals(CRS.from_user_input(code), ignore_axis_order=True)
-    except CRSError:  # no code that anybody knows
+    except (CRSError, ValueError):  # no code that anybody knows, or no text
         return False
 
 

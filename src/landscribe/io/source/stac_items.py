@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -70,10 +71,10 @@ def _scene(data: DataTable, root: Path, path: Path) -> Scene:
     assets = item.get("assets") if isinstance(item, dict) else None
     if not isinstance(assets, dict) or item.get("type") != "Feature" or not isinstance(item.get("id"), str):
         raise DataError(problem(str(path), "is no STAC item", need="a Feature with id and assets"))
+    if not item["id"].isprintable():
+        raise DataError(problem(str(path), "an id that cannot be shown", got=ascii(item["id"])[:80]))
     properties = item.get("properties") if isinstance(item.get("properties"), dict) else {}
-    when = properties.get("datetime")
-    fields = {"scene": item["id"], "date": when[:10] if isinstance(when, str) else ""}
-    fields["collection"] = item["collection"] if isinstance(item.get("collection"), str) else ""
+    fields = {"scene": item["id"], "date": _text(properties, "datetime")[:10], "collection": _text(item, "collection")}
     scene_id = fill(data.scene, fields, "[data].scene")
     fields["scene"] = scene_id
     sensors, missing = {}, {}
@@ -88,6 +89,11 @@ def _scene(data: DataTable, root: Path, path: Path) -> Scene:
     return Scene(scene_id, place, sensors, labels, unlabelled, missing)
 
 
+def _text(row: Mapping[str, Any], key: str) -> str:
+    value = row.get(key)
+    return value if isinstance(value, str) and value.isprintable() else ""
+
+
 def _sensor_file(
     data: DataTable,
     root: Path,
@@ -99,7 +105,7 @@ def _sensor_file(
 ) -> SensorFile:
     href, where = asset["href"], f"{item.name}, asset {table.path!r}"
     address = _address(data, where, href) if is_address(href) else ""
-    path = Path(href.rpartition("/")[2]) if address else (item.parent / href).resolve()
+    path = Path(href.rpartition("/")[2]) if address else _beside(where, item, href)
     if not address and not path.is_relative_to(root.resolve()):
         raise DataError(problem(where, "its file lies outside of the data folder", got=href, do="set [data].root"))
     if not address and not path.is_file():
@@ -110,6 +116,8 @@ def _sensor_file(
     check_picked(name, table, sensor)
     rows = _rows(asset)
     said = _stated(item.name, asset, rows, properties)
+    if table.scale and not all(map(math.isfinite, itertools.chain(*said.scales))):
+        raise DataError(problem(where, "scale or offset is no number"))
     return SensorFile(
         name,
         path,
@@ -123,6 +131,13 @@ def _sensor_file(
         address,
         said,
     )
+
+
+def _beside(where: str, item: Path, href: str) -> Path:
+    try:
+        return (item.parent / href).resolve()
+    except (ValueError, OSError, RuntimeError):  # a name that no file can have, or links in a circle
+        raise DataError(problem(where, "its file has no name that can be", got=ascii(href)[:80])) from None
 
 
 def _address(data: DataTable, where: str, href: str) -> str:
@@ -150,10 +165,11 @@ def _dicts(rows: object) -> list[Mapping[str, Any]]:
 
 def _picked(where: str, sensor: Sensor, rows: list[Mapping[str, Any]]) -> tuple[int, ...] | None:
     """Return the numbers of the sensor's bands in the file, by their common names; None where the item names none."""
-    names = [row.get("eo:common_name") or row.get("common_name") for row in rows]
-    if not names or not all(names) or len(set(names)) < len(names):
+    said = [row.get("eo:common_name") or row.get("common_name") for row in rows]
+    names = [name for name in said if isinstance(name, str) and name.isprintable()]
+    if not names or len(names) < len(said) or len(set(names)) < len(names):
         return None
-    known = {str(name): number for number, name in enumerate(names, start=1)}
+    known = {name: number for number, name in enumerate(names, start=1)}
     missing = [name for name in sensor.band_names if name not in known]
     if missing:
         got, need = ", ".join(known), ", ".join(sensor.band_names)
@@ -181,7 +197,7 @@ def _stated(
         item,
         transform,
         shape_hw,
-        code if isinstance(code, str) else f"EPSG:{epsg}" if isinstance(epsg, int) else "",
+        code if isinstance(code, str) and code.isprintable() else f"EPSG:{epsg}" if isinstance(epsg, int) else "",
         nodata.pop() if len(nodata) == 1 else None,
         scales,
     )
