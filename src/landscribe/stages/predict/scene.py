@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,8 @@ if TYPE_CHECKING:  # torch takes seconds to import, and not every command needs 
 
 FORMAT = 1
 """Raise it when tiles that older code kept are of no use."""
+BLOCK_ROWS = 512
+"""Rows of a block of a raster, or a multiple of them."""
 
 
 @dataclass(frozen=True)
@@ -81,18 +83,17 @@ def predict_scene(job: Job, progress: Progress) -> Made:
     """
     plan, legend = _plan(job), job.project.legend
     missing = _missing(job, plan, plan.windows)
-    with ExitStack() as files:
-        writer = files.enter_context(write_probabilities(job.target, job.scene.grid, legend, job.caution))
-        # Its threads read the scene: they have to end before anything else is closed.
-        predicted = files.enter_context(closing(_predicted(job, plan, missing)))
-        # In the order of windows, kept or not: the file then has the same bytes however often its making was cut off.
-        for number, window in enumerate(plan.windows, start=1):
-            stack_khw = None if window in missing else plan.tiles.load(window, job.bands)
-            if stack_khw is None:
-                stack_khw = next(predicted)
+    done = plan.windows if plan.keeps else []
+    if done:
+        with closing(_predicted(job, plan, missing)) as predicted:
+            for number, window in enumerate(done, start=1):
+                if window in missing:
+                    next(predicted)  # which keeps it
+                progress(f"predict {job.scene.id}", number, len(done))
+    with write_probabilities(job.target, job.scene.grid, legend, job.caution) as writer:
+        for window, stack_khw in _strips(job, plan) if done else _as_they_come(job, plan, progress):
             writer.write(window, stack_khw[:-1])
             writer.write_mask(window, stack_khw[-1] > 0)
-            progress(f"predict {job.scene.id}", number, len(plan.windows))
     plan.tiles.clear()
     without = [name for name, shares in zip(legend.names, job.owners, strict=True) if not shares]
     return Made((job.target,), {"tiles": len(plan.windows)}, tuple(f"no model owns {name!r}" for name in without))
@@ -139,6 +140,36 @@ def _plan(job: Job) -> _Plan:
     # Strips of patches begin with what the one above left over.
     keeps = len(windows) > 1 and not in_patches(job.loaded.nets, job.table)
     return _Plan(engine, windows, open_tiles(job.target, key), keeps)
+
+
+def _as_they_come(job: Job, plan: _Plan, progress: Progress) -> Iterator[tuple[Window, ByteArray]]:
+    """Yield windows of which none is kept."""
+    with closing(_predicted(job, plan, plan.windows)) as predicted:
+        for number, (window, stack_khw) in enumerate(zip(plan.windows, predicted, strict=True), start=1):
+            yield window, stack_khw
+            progress(f"predict {job.scene.id}", number, len(plan.windows))
+
+
+def _strips(job: Job, plan: _Plan) -> Iterator[tuple[Window, ByteArray]]:
+    """Yield a scene in strips of whole blocks, laid together of kept tiles.
+
+    Each block of the raster is then written once and in order, whoever made the tiles and whatever else was read
+    meanwhile, so the file has the same bytes.
+    """
+    for strip in job.scene.grid.window.strips(BLOCK_ROWS):
+        stack_khw = np.empty((job.bands, *strip.shape_hw), np.uint8)
+        for window in plan.windows:
+            part = strip.intersection(window)
+            if part is None:
+                continue
+            tile_khw = plan.tiles.load(window, job.bands)
+            if tile_khw is None:  # it was damaged a moment ago
+                tile_khw = next(_predicted(job, plan, [window]))
+            here, there = (
+                Window(part.row - other.row, part.col - other.col, *part.shape_hw) for other in (strip, window)
+            )
+            stack_khw[:, *here.slices] = tile_khw[:, *there.slices]
+        yield strip, stack_khw
 
 
 def _missing(job: Job, plan: _Plan, windows: Sequence[Window]) -> list[Window]:
