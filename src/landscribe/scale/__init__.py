@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from landscribe.apart import start
 from landscribe.errors import LimitError, RecipeError, problem
 from landscribe.io.project import Project
 from landscribe.scale.crew import Crew, hush
@@ -40,6 +41,7 @@ def open_crew(on: str, project: Project, models: Path | None = None, *, gpu: boo
         LimitError: If nobody answers at the address, or no worker can do the work.
     """
     count = _count(on)
+    start()  # before Dask has threads, since what is forked from them may hang
     try:
         import distributed
     except ImportError:
