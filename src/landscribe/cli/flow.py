@@ -87,6 +87,8 @@ def run_folder(recipe: str, run: Path | None) -> Path:
         RecipeError: If there is neither.
     """
     if run is None and not Path(recipe).is_dir():
+        if not Path(recipe).exists() and not Path(recipe).suffix:
+            raise RecipeError(problem(recipe, "no such run folder", need="a run folder, or a recipe and --run"))
         raise RecipeError(problem("--run", "missing", need="a run folder, or one in place of the recipe"))
     return run or Path(recipe)
 

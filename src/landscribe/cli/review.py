@@ -41,10 +41,11 @@ def review(
 ) -> None:
     """Write what a run found as a GeoPackage to correct in QGIS, with a verdict for each polygon."""
     from landscribe.io.run.runs import Run
+    from landscribe.report.words import plural
     from landscribe.stages.review.review import review as write
 
     for path, n in write(Run(run), to).items():
-        say(f"{n} polygons to look at")
+        say(f"{plural(n, 'polygon')} to look at")
         tell(str(path))
 
 
@@ -71,6 +72,8 @@ def suggest(
     from landscribe.io.project import as_run
     from landscribe.io.run.owner import alone_in
     from landscribe.io.run.runs import Run
+    from landscribe.report.words import plural
+    from landscribe.stages.maps.map import MAP
     from landscribe.stages.review.suggest import Wish
     from landscribe.stages.review.suggest import suggest as find
 
@@ -89,9 +92,11 @@ def suggest(
         rows = [[str(row.rank), row.scene, f"{row.score:.2f}", row.why] for row in found.windows]
         tell_table(["rank", "scene", "score", "why"], rows, right=4)
     left = said(found.left_out.items())
-    say(f"{len(found.windows)} of {found.looked_at:,} windows" + (f"; left out: {left}" if left else ""))
+    say(f"{len(found.windows)} of {plural(found.looked_at, 'window')}" + (f"; left out: {left}" if left else ""))
     for path, n in files.items():
-        say(f"{path}: {n} windows")
+        say(f"{path}: {plural(n, 'window')}")
+    if folder.path(MAP).is_file():
+        say(f"{folder.path(MAP)} has them after another `landscribe map {run}`")
 
 
 def absorb(
@@ -154,12 +159,14 @@ def absorb(
 
 
 def _say_taken(own: Absorbed) -> None:
+    from landscribe.report.words import plural
+
     for scene, counts in own.scenes.items():
-        say(f"{scene}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+        say(f"{scene}: " + ", ".join(f"{n} {_one(what, n)}" for what, n in counts.items()))
     for line in own.notes:
         say(f"  {line}")
     if own.conflicts:
-        say(f"  {len(own.conflicts)} places where it and older labels do not agree:")
+        say(f"  {plural(len(own.conflicts), 'place')} where it and older labels do not agree:")
     for line in own.conflicts[:SHOWN]:
         say(f"    {line}")
     if len(own.conflicts) > SHOWN:
@@ -170,7 +177,11 @@ def _sum(scenes: Mapping[str, Mapping[str, int]]) -> str:
     total = Counter[str]()
     for counts in scenes.values():
         total.update(counts)
-    return ", ".join(f"{n} {what}" for what, n in total.items())
+    return ", ".join(f"{n} {_one(what, n)}" for what, n in total.items())
+
+
+def _one(what: str, n: int) -> str:
+    return what.replace("areas ", "area ") if n == 1 else what
 
 
 def _state(review: Absorbed) -> str:

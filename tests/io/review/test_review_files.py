@@ -155,7 +155,7 @@ def test_other_files_are_no_reviews(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no such layer, got 'features'"):
         read_review(tmp_path / "o.gpkg", LEGEND)
     (tmp_path / "t.gpkg").write_text("no database")
-    with pytest.raises(DataError, match=r"not a vector file"):
+    with pytest.raises(DataError, match=r"no GeoPackage, as reviews are"):
         read_review(tmp_path / "t.gpkg", LEGEND)
     with pytest.raises(DataError, match=r"no such file"):
         read_review(tmp_path / "none.gpkg", LEGEND)

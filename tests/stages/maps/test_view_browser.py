@@ -225,6 +225,11 @@ def test_on_a_phone(own_run, dark):
         page.evaluate("LS.panel.show('review')")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         choose(page, *middle(BOXES[2]))
+        # The card hides neither tabs nor what is said of saving.
+        edges = page.evaluate(
+            "[LS.byId('card').getBoundingClientRect().top, LS.byId('saving').getBoundingClientRect().bottom]"
+        )
+        assert edges[0] >= edges[1]
         page.evaluate("document.querySelector('#card [data-act=x]').click()")
         page.until(f"{SAVED} && {ROWS}.length === 1")
         wide = page.evaluate("[...document.querySelectorAll('.act')].every((b) => b.scrollWidth <= b.clientWidth + 1)")

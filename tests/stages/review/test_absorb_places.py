@@ -12,18 +12,19 @@ import shapely
 
 from landscribe.core.grid import Grid
 from landscribe.core.split.split import Split, write_split
-from landscribe.errors import DataError
+from landscribe.errors import DataError, RecipeError
 from landscribe.io.project import open_project
 from landscribe.io.project.splits import SPLIT
 from landscribe.io.review.found import models_digest
 from landscribe.io.review.reading import read_review
 from landscribe.io.review.review import Review, looked_areas, review_features
 from landscribe.io.review.writing import write_review
-from landscribe.io.run.runs import Made, note_made, open_run
+from landscribe.io.run.runs import Made, Run, note_made, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.stages.check import check
 from landscribe.stages.files.compare import compare_runs
 from landscribe.stages.review.absorb import absorb, absorbed, undo
+from landscribe.stages.review.review import review as write_begun
 from reviews import LEGEND, said, small_project
 
 Box = tuple[float, float, float, float]
@@ -139,3 +140,15 @@ def test_a_held_out_scene_that_is_reviewed_is_said_where_it_is_absorbed_checked_
     run.path(SPLIT).write_text(write_split(Split(("o1",), (), why="drawn; reviewed, so never scored: o4"), ""))
     with pytest.raises(DataError, match=r"nothing was scored: no scene is held out, got .*reviewed, so never scored"):
         compare_runs(run.root, run.root)
+
+
+def test_what_is_no_review_or_no_recipe_is_called_so(tmp_path: Path) -> None:
+    grids = small_project(tmp_path)
+    review = said(tmp_path / "r.gpkg", grids["o5"], "o5", [("house", "accept", (3, 5, 10, 11))])
+    gpd.read_file(review, layer="features").to_file(tmp_path / "r.geojson")
+    with pytest.raises(DataError, match=r"r.geojson: no GeoPackage, as reviews are"):
+        absorb(tmp_path / "old.toml", [tmp_path / "r.geojson"])
+    with pytest.raises(RecipeError, match=r"r.gpkg: a review, or labels, where the recipe should be; name .* last"):
+        absorb(review, [tmp_path / "old.toml"])
+    with pytest.raises(RecipeError, match=r"nothing: no such run folder"):
+        write_begun(Run(tmp_path / "nothing"), tmp_path / "begun.gpkg")

@@ -19,6 +19,7 @@ from landscribe.io.project.splits import open_side, split_of
 from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import load_recipe, recipe_of_run
 from landscribe.pipeline import run_pipeline
+from landscribe.report.words import plural
 from landscribe.stages.files.compare import compare_runs, comparison_lines
 from landscribe.stages.prepare import prepare
 from landscribe.stages.review.absorb import absorb
@@ -161,7 +162,7 @@ def test_scores_before_and_after_are_of_the_same_held_out_places(tmp_path: Path)
     assert list(found.scenes) == others
     assert (found.only_first.scenes, found.other_truth) == ((first,), ())
     assert comparison_lines(found) == [
-        f"on {len(others)} scenes in {len(others)} places that both scored: {some(others)}",
+        f"on {plural(len(others), 'scene')} in {plural(len(others), 'place')} that both scored: {some(others)}",
         f"scored by the first alone: {first}",
     ]
     for scene in others:

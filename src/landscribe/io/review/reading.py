@@ -33,10 +33,11 @@ from landscribe.io.review.review import (
     review_features,
 )
 from landscribe.io.review.writing import RUN, SCENES
+from landscribe.io.safety import require_local_file
 from landscribe.io.vector.classes import find_classes, is_missing, require_text
 from landscribe.io.vector.clean import clean
 from landscribe.io.vector.layer import Layer
-from landscribe.io.vector.readers import read_layer
+from landscribe.io.vector.readers import SQLITE, read_layer
 
 NEEDED = ("class_name", "verdict")
 """Columns without which it is no review."""
@@ -66,6 +67,11 @@ def read_review(path: Path, legend: Legend | None = None) -> Review:
         LimitError: If it is too large for the memory.
     """
     where = str(path)
+    require_local_file(path)
+    with path.open("rb") as file:
+        if file.read(len(SQLITE)) != SQLITE:
+            do = "write one by `landscribe review RUN --to review.gpkg`, or copy the layer into one"
+            raise DataError(problem(where, "no GeoPackage, as reviews are", do=do))
     content = read_layer(path, FEATURES, {*FEATURE_TEXTS, *NUMBERS})
     lacking = [name for name in NEEDED if name not in content.columns]
     if lacking:

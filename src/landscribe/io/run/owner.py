@@ -71,7 +71,7 @@ def _locked(run: Run, *, shared: bool, what: str) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             said = "another process is at work in this run folder"
-            do = "wait for it or stop it; `report`, `score` and `runs` can be used meanwhile"
+            do = "wait for it or stop it; `report`, `map`, `view`, `review`, `score` and `runs` can be used meanwhile"
             raise LimitError(problem(str(run.root), said, got=file.read().strip() or None, do=do)) from None
         except OSError:
             pass  # a file system that knows no locks

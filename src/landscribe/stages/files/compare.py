@@ -11,6 +11,7 @@ from landscribe.errors import DataError, problem, some
 from landscribe.io.project.splits import SPLIT
 from landscribe.io.run.runs import Run
 from landscribe.io.run.scored import SCORE, read_score, run_score
+from landscribe.report.words import plural
 
 
 def compare_runs(first: Path, second: Path) -> Comparison:
@@ -43,7 +44,8 @@ def comparison_table(result: Comparison) -> tuple[list[str], list[list[str]]]:
 
 def comparison_lines(result: Comparison) -> list[str]:
     """Say what was compared, and what only one of the two has."""
-    lines = [f"on {len(result.scenes)} scenes in {result.places} places that both scored: {some(list(result.scenes))}"]
+    where = f"{plural(len(result.scenes), 'scene')} in {plural(result.places, 'place')}"
+    lines = [f"on {where} that both scored: {some(list(result.scenes))}"]
     for which, alone in (("first", result.only_first), ("second", result.only_second)):
         lines += [f"scored by the {which} alone: {some(list(alone.scenes))}"] if alone.scenes else []
         lines += [f"classes of the {which} alone: {some(list(alone.classes))}"] if alone.classes else []

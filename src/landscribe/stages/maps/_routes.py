@@ -237,7 +237,9 @@ def _zxy(*texts: str) -> tuple[int, int, int]:
 
 def _whole(text: str, what: str, most: int) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18 or int(text) > most:
-        raise RefusedError(HTTPStatus.BAD_REQUEST, problem(what, "not a number", got=text[:40], need=f"0 to {most}"))
+        raise RefusedError(
+            HTTPStatus.BAD_REQUEST, problem(what, "not a whole number in its range", got=text[:40], need=f"0 to {most}")
+        )
     return int(text)
 
 

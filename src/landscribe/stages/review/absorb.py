@@ -150,6 +150,9 @@ def _open(recipe: Path) -> tuple[Project, bytes]:
     if not recipe.is_file():
         what = "a run folder: reviews belong to a recipe" if recipe.is_dir() else "no such recipe file"
         raise RecipeError(problem(str(recipe), what, need="the TOML file of a recipe, which gets a line"))
+    if recipe.suffix.lower() in (".gpkg", ".geojson", ".json", ".shp", ".parquet", ".fgb"):
+        do = "name the recipe last: landscribe absorb REVIEW... RECIPE"
+        raise RecipeError(problem(str(recipe), "a review, or labels, where the recipe should be", do=do))
     return open_project(load_recipe(recipe)), recipe.read_bytes()
 
 

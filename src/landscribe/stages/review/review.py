@@ -30,11 +30,14 @@ def review(run: Run, out: Path) -> dict[Path, int]:
 
     Raises:
         DataError: If nothing was vectorized, or a review of the map is of other polygons.
-        RecipeError: If a file is there already, for it may hold somebody's work, or is no GeoPackage by its name.
+        RecipeError: If there is no such run folder, a file is there already, for it may hold somebody's work, or is no
+            GeoPackage by its name.
         IntegrityError: If the polygons are not what was written.
         OSError: If the disk is full.
     """
     require_output(out, (), (".gpkg",))
+    if not run.root.is_dir():
+        raise RecipeError(problem(str(run.root), "no such run folder"))
     scenes = {safe_name(scene): scene for scene in run.records("vectorize")}
     found = sorted(path for path in run.path("features").glob("[!.]*.gpkg") if path.name != COMBINED)
     sources = {out.with_name(f"{out.stem}-{path.stem}.gpkg"): path for path in found}

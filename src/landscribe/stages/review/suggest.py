@@ -183,7 +183,11 @@ def _find(
         for rank, n in enumerate(order, start=1)
     )
     return Suggested(
-        rows, len(facts), {k: n for k, n in left_out.items() if n}, str(wish.size), _notes(wish, rows, nets, taught)
+        rows,
+        len(facts),
+        {k: n for k, n in left_out.items() if n},
+        str(wish.size),
+        _notes(wish, rows, len(facts), nets, taught),
     )
 
 
@@ -201,11 +205,13 @@ def _is_labelled_wholly(record: Record) -> bool:
 
 
 def _notes(
-    wish: Wish, rows: Sequence[SuggestedWindow], nets: Sequence[SegmentationNet], taught: FloatArray
+    wish: Wish, rows: Sequence[SuggestedWindow], looked_at: int, nets: Sequence[SegmentationNet], taught: FloatArray
 ) -> tuple[str, ...]:
     notes = []
     if len(rows) < wish.count:
-        notes.append(f"{len(rows)} windows, not {wish.count}: there are no more that share little ground")
+        beside = looked_at - len(rows)
+        why = f"the other {beside} of {looked_at} share much ground with these" if beside else "there are no more"
+        notes.append(f"{len(rows)} windows, not {wish.count}: {why}")
     if wish.ask_networks and not nets:
         notes.append("no network to ask: disagreement was not looked at")
     if not len(taught):
