@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -80,9 +81,11 @@ def test_where_no_worker_has_room_all_stops_in_one_line(crew: Crew) -> None:
         list(hands(crew).outcomes(crew_work.refuse, ["a", "b", "c"]))
 
 
-def test_a_gpu_that_no_worker_declares_is_an_error_and_no_wait(home: Path, crew: Crew) -> None:
+def test_a_gpu_that_no_worker_declares_is_an_error_and_no_wait(home: Path, crew: Crew, tmp_path: Path) -> None:
+    run = Run(shutil.copytree(home / "alone", tmp_path / "run"))
+    shutil.rmtree(run.path(".done", "predict"))
     with pytest.raises(LimitError, match=r"no worker declares a GPU, got tcp://.*--resources GPU=1"):
-        do_stage("predict", crew.project, Run(home / "alone"), way=replace(crew, gpu=True))
+        do_stage("predict", crew.project, run, way=replace(crew, gpu=True))
 
 
 def test_a_scene_that_is_no_good_is_told_as_here(home: Path, crew: Crew, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import time
 from collections import Counter, deque
@@ -17,7 +18,7 @@ from landscribe.apart import OF_THE_DISK
 from landscribe.errors import DataError, LimitError, problem, some
 from landscribe.io.atomic import sweep_partials
 from landscribe.io.project import Progress, Project, StageResult, take_outcomes
-from landscribe.io.project.batches import Batch
+from landscribe.io.project.batches import Batch, settled_items
 from landscribe.io.run.runs import Run
 from landscribe.scale.ticket import FOLDER, ticket_of
 from landscribe.scale.worker import Answer, do_item, look, look_at
@@ -56,8 +57,9 @@ class Crew:
 
     def make(self, run: Run, batch: Batch, progress: Progress, at: tuple[str, int], /) -> StageResult:
         """Make the items of a batch on workers; the first that a worker cannot do are done by another."""
-        if not batch.items:
-            return take_outcomes(run, batch.stage, (), (), progress)
+        settled, others = settled_items(run, batch)
+        if not others:
+            return take_outcomes(run, batch.stage, batch.items, settled, progress)
         ticket = ticket_of(self.project, self.models, *at, run.root, beside=self.beside)
         token = run.path(FOLDER, ticket.serial)
         token.parent.mkdir(exist_ok=True)
@@ -68,8 +70,8 @@ class Crew:
             progress(f"{what}, {len(hands.fit)} workers", done, total)
 
         try:
-            with contextlib.closing(hands.outcomes(do_item, batch.items)) as outcomes:
-                result = take_outcomes(run, batch.stage, batch.items, outcomes, tell)
+            with contextlib.closing(hands.outcomes(do_item, others)) as outcomes:
+                result = take_outcomes(run, batch.stage, batch.items, itertools.chain(settled, outcomes), tell)
         finally:
             token.unlink(missing_ok=True)
             with contextlib.suppress(OSError):

@@ -89,9 +89,7 @@ class Here:
 
     def make(self, run: Run, batch: Batch, progress: Progress, _at: tuple[str, int], /) -> StageResult:
         """Make the items of a batch."""
-        current = [item for item in batch.items if is_current(run, batch.stage, item, batch.key_of)]
-        known = set(current)
-        others = [item for item in batch.items if item not in known]
+        settled, others = settled_items(run, batch)
         at_once, threads = _room_for(batch, others)
 
         def work(item: str) -> Outcome:
@@ -99,7 +97,6 @@ class Here:
 
         told = silent if batch.tells else progress
         with abreast(work, others, at_once) as outcomes:
-            settled: Iterator[tuple[str, Callable[[], Outcome]]] = ((item, _nothing_done) for item in current)
             result = take_outcomes(run, batch.stage, batch.items, itertools.chain(settled, outcomes), told)
         run.write_manifest(unless_there=not (result.made or result.failed))
         return result
@@ -198,6 +195,18 @@ def carry_out(run: Run, stage: str, work: Work, progress: Progress = silent, way
     if way.ends:
         ending(result)
     return result
+
+
+def settled_items(run: Run, batch: Batch) -> tuple[list[tuple[str, Callable[[], Outcome]]], list[str]]:
+    """Return the items that are up to date, with that for an outcome, and the others."""
+    settled: list[tuple[str, Callable[[], Outcome]]] = []
+    others: list[str] = []
+    for item in batch.items:
+        if is_current(run, batch.stage, item, batch.key_of):
+            settled.append((item, _nothing_done))
+        else:
+            others.append(item)
+    return settled, others
 
 
 def part_of(item: str, count: int) -> int:
