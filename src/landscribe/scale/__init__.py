@@ -79,7 +79,8 @@ def _local(count: int) -> Iterator[Any]:
             n_workers=count,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any free port: with None two at once want the same
+            scheduler_kwargs={"dashboard": False},
             preload=PRELOAD,
             memory_limit=0,  # memory of torch and GDAL is not Dask's to spill
             silence_logs=logging.CRITICAL,

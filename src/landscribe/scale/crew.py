@@ -109,6 +109,8 @@ class _Hands:
     said: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     """Addresses of all that could."""
+    accused: set[str] = field(default_factory=set)
+    """Items whose workers died, which may have been another item's doing: each is tried alone at the end."""
     alone_since: float | None = None
 
     def outcomes(
@@ -120,12 +122,14 @@ class _Hands:
             LimitError: If no worker can do the batch, or the scheduler is gone.
         """
         self._await_workers()
-        waiting, tries = deque(names), Counter[str]()
+        waiting, alone, tries = deque(names), deque[str](), Counter[str]()
         flying: dict[str, tuple[Any, str, frozenset[str] | None]] = {}
         back: SimpleQueue[Any] = SimpleQueue()
         counted = time.monotonic()
         try:
-            while waiting or flying:
+            while waiting or flying or alone:
+                if not (waiting or flying):
+                    waiting.append(alone.popleft())
                 while waiting and len(flying) < max(LEAST_AHEAD, AHEAD * len(self.fit)):
                     item = waiting.popleft()
                     future, where = self._submit(work, item, tries[item])
@@ -146,7 +150,7 @@ class _Hands:
                         _, item, _ = flying.pop(future.key)
                         outcome = self._outcome(future, item, tries)
                         if outcome is None:
-                            waiting.append(item)
+                            (alone if item in self.accused else waiting).append(item)
                         else:
                             yield item, outcome
         finally:
@@ -195,6 +199,11 @@ class _Hands:
         self._require_scheduler()
         if future.status == "error":
             raised = future.exception()
+            if isinstance(raised, KilledWorker) and item not in self.accused:
+                # Dask blames all that a worker had when it died, whatever it was at.
+                self.accused.add(item)
+                tries[item] += 1
+                return None
             if isinstance(raised, KilledWorker):
                 got = f"{raised.last_worker.address if raised.last_worker else 'the last one'} among them"
                 died = DataError(problem(item, "every process that worked on it died", got=got))
