@@ -33,3 +33,8 @@ def refuse_on_the_first(values: dict[str, Any], item: str) -> Answer:
 def refuse(_values: dict[str, Any], _item: str) -> Answer:
     """Have no room anywhere."""
     return get_worker().address, ("unfit", "the system refused: No space left on device")
+
+
+def threads_said() -> str | None:
+    """Return how many threads the worker is told to compute with."""
+    return os.environ.get("OMP_NUM_THREADS")

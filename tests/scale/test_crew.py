@@ -19,13 +19,15 @@ from landscribe.io.project import Project, open_project
 from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.pipeline import do_stage, run_pipeline
-from landscribe.scale import Crew, open_crew
+from landscribe.scale import THREADS, Crew, open_crew
 from landscribe.scale.crew import _Hands
 from landscribe.scale.ticket import ticket_of
+from landscribe.workers import usable_processors
 from shared_runs import leftovers, made_in, write_scenes
 
 pytestmark = pytest.mark.slow
 COUNT = 11
+BEFORE = {name: os.environ.get(name) for name in THREADS}
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,12 @@ def crew(home: Path) -> Iterator[Crew]:
 
 def hands(crew: Crew) -> _Hands:
     return _Hands(crew, asdict(ticket_of(crew.project, None, "check", 0, None, beside=2)), gpu=False)
+
+
+def test_workers_share_the_processors_and_this_process_keeps_its_own(crew: Crew) -> None:
+    wanted = str(max(1, usable_processors() // 2))
+    assert set(crew.client.run(crew_work.threads_said).values()) == {wanted}
+    assert {name: os.environ.get(name) for name in THREADS} == BEFORE
 
 
 def pids(crew: Crew) -> dict[str, int]:

@@ -17,13 +17,14 @@ from landscribe.io.project import Project
 from landscribe.scale.crew import Crew, hush
 from landscribe.workers import usable_processors
 
-__all__ = ["ALLOWED_FAILURES", "Crew", "open_crew"]
+__all__ = ["ALLOWED_FAILURES", "THREADS", "Crew", "open_crew"]
 
 ALLOWED_FAILURES = 3
 """Workers that an item may cost before it is given up: one more, and it fails."""
 CONNECT_S = 10
 PRELOAD = "landscribe.scale.preload"
 LOCAL = "local:"
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @contextlib.contextmanager
@@ -71,7 +72,9 @@ def _local(count: int) -> Iterator[Any]:
     threads = str(max(1, usable_processors() // count))
     settings = {
         "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
-        "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": threads,
+        # What is set before a worker is started stays set in this process too, which trains with all threads.
+        "distributed.nanny.pre-spawn-environ": dict.fromkeys(THREADS),
+        "distributed.nanny.environ": dict.fromkeys(THREADS, threads),
     }
     with (
         dask.config.set(settings),

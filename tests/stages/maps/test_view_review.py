@@ -291,7 +291,7 @@ def test_a_file_that_is_no_review_is_named_and_left_alone(own_run):
     (own_run / "review" / "m2.gpkg").write_bytes(b"no review")
     with served(own_run) as client:
         status, body, _ = client.ask("/e/a/0")
-        assert (status, b"not a" in body) == (409, True)
+        assert (status, b"no GeoPackage" in body) == (409, True)
         assert client.edit({"id": "one", "shape": near(client, 3, 4)})[0] == 409
     assert (own_run / "review" / "m2.gpkg").read_bytes() == b"no review"
 

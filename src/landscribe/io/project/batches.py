@@ -183,6 +183,8 @@ def carry_out(run: Run, stage: str, work: Work, progress: Progress = silent, way
             ending: Ending = over.value
             break
         told = silent if batch.inner and not batch.items else progress
+        if not (batch.inner or batch.beside):
+            told = _in_words_of(stage, batch.stage, told)
         own = way.make(run, batch, told, (stage, number))
         result.notes += [note for note in own.notes if note not in result.notes]
         if batch.beside:
@@ -195,6 +197,15 @@ def carry_out(run: Run, stage: str, work: Work, progress: Progress = silent, way
     if way.ends:
         ending(result)
     return result
+
+
+def _in_words_of(stage: str, of_records: str, progress: Progress) -> Progress:
+    """Tell of items by the name of the stage where records have another."""
+
+    def tell(what: str, done: int, total: int) -> None:
+        progress(stage + what.removeprefix(of_records) if what.startswith(of_records) else what, done, total)
+
+    return progress if stage == of_records else tell
 
 
 def settled_items(run: Run, batch: Batch) -> tuple[list[tuple[str, Callable[[], Outcome]]], list[str]]:
