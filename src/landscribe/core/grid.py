@@ -131,7 +131,7 @@ class Grid:
     def from_plain(cls, values: Mapping[str, Any]) -> Grid:
         """Return what `to_plain` gave."""
         height, width = values["shape"]
-        crs = None if values["crs"] is None else _read_crs(json.dumps(values["crs"]))
+        crs = None if values["crs"] is None else read_crs(json.dumps(values["crs"]))
         return cls(height, width, Affine(*values["transform"]), crs)
 
     @property
@@ -251,7 +251,7 @@ class Grid:
 
 
 @lru_cache(maxsize=64)
-def _read_crs(text: str) -> CRS:
+def read_crs(text: str) -> CRS:
     """Read a CRS, which takes PROJ a millisecond, once: thousands of scenes have the same."""
     return CRS.from_json(text)
 

@@ -21,6 +21,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from landscribe.core.features import one_at_a_time
+from landscribe.core.grid import read_crs
 from landscribe.errors import DataError, problem
 from landscribe.io.safety import check_size, require_local_file
 from landscribe.io.vector.foreign import refuse_drawn, refuse_foreign
@@ -226,6 +227,6 @@ def _geoparquet(metadata: dict[bytes, bytes], where: str) -> tuple[str, CRS | No
     if not isinstance(crs, dict):
         raise DataError(problem(where, "CRS is not PROJJSON", got=type(crs).__name__))
     try:
-        return name, CRS.from_json_dict(crs), True
+        return name, read_crs(json.dumps(crs)), True
     except (CRSError, RecursionError) as error:
         raise DataError(problem(where, "CRS cannot be understood", got=str(error)[:200])) from error
