@@ -50,6 +50,22 @@ split = "named"
 scenes = ["o4"]
 """
 
+TO_PREDICT = """
+[data]
+root = "."
+sensors.RGB = { path = "img/{scene}.tif", kind = "rgb8" }
+[[classes]]
+name = "house"
+id = 5
+[[classes]]
+name = "road"
+id = 3
+[predict]
+symmetries = 1
+tile = 32
+"""
+"""A recipe of pictures that the network of `train_small` predicts."""
+
 
 def write_image(path: Path, east_m: float | None, seed: int, bands: int = 3) -> Grid:
     """Write a picture of noise, so many metres east of the others; None lies nowhere."""

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("distributed")
 
 import crew_work
-from landscribe.errors import LimitError
+from landscribe.errors import DataError, LimitError
 from landscribe.io.project import Project, open_project
 from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import load_recipe
@@ -137,7 +137,7 @@ def test_an_item_that_kills_its_worker_is_named_and_the_others_are_done(crew: Cr
     for item, outcome in hands(crew).outcomes(crew_work.die, names):
         try:
             came[item] = outcome()
-        except Exception as error:  # noqa: BLE001
+        except DataError as error:
             came[item] = str(error)
     assert {name: came[name] for name in ("a", "b", "c")} == {"a": "a", "b": "b", "c": "c"}
     assert came["killer"].startswith("killer: every process that worked on it died")

@@ -20,25 +20,16 @@ from landscribe.io.settings import load_recipe
 from landscribe.pipeline import do_part
 from landscribe.stages.predict import WINDOWS, predict, predict_work
 from landscribe.stages.prepare import prepare
-from small_scenes import train_small
+from small_scenes import TO_PREDICT, train_small
 
 SHAPE_HW = (149, 227)
-RECIPE = """
-[data]
-root = "."
-sensors.RGB = { path = "img/{scene}.tif", kind = "rgb8" }
-[[classes]]
-name = "house"
-id = 5
-[[classes]]
-name = "road"
-id = 3
-[predict]
-symmetries = 1
-tile = 32
+RECIPE = (
+    TO_PREDICT
+    + """\
 [scale]
 window = 101
 """
+)
 COUNT = 2 * 3
 """Windows of it."""
 

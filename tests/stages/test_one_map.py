@@ -24,20 +24,13 @@ from landscribe.stages.predict import predict
 from landscribe.stages.prepare import prepare
 from landscribe.stages.train import train
 from landscribe.stages.vectorize import vectorize
+from rule_scenes import RULE
 
 HOUSES = [(5, 7, 19, 21), (33, 10, 52, 24), (60, 8, 71, 19), (40, 30, 47, 41), (80, 12, 91, 30)]
 """Columns and rows of the whole, 97 x 47 pixels of half a metre: left is 0 to 61, right is 31 to 97."""
-RECIPE = """
-[data]
-sensors.S = { path = "{scene}.tif", kind = "rgbn" }
-labels = { path = "houses.gpkg", class = "house" }
-[[data.kinds]]
-kind = "rgbn"
-bands = ["red", "green", "blue", "nir"]
-bits = 8
-[[models]]
-name = "rule"
-kind = "index"
+RECIPE = (
+    RULE
+    + """\
 spectral = { index = "ndvi", threshold = 0.0, soft = 0.0 }
 [vectorize]
 min_area = { default = 0.0 }
@@ -45,6 +38,7 @@ mode = "edge"
 [validate]
 split = "none"
 """
+)
 
 
 @pytest.fixture

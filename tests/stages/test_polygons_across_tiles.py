@@ -20,6 +20,7 @@ from landscribe.stages.predict import predict
 from landscribe.stages.prepare import prepare
 from landscribe.stages.train import train
 from landscribe.stages.vectorize import vectorize
+from rule_scenes import RULE
 
 WHOLE = Grid(94, 141, Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000), CRS.from_epsg(32633))
 TILES = {f"t{row}{col}": Window(47 * row, 47 * col, 47, 47) for row in range(2) for col in range(3)}
@@ -29,23 +30,16 @@ SMALL = (45, 70, 49, 72)
 """Eight pixels, four in each of two tiles, less than which is left out."""
 TIPPED = (82, 74, 96, 85)
 """Has two columns in the next tile."""
-RECIPE = """
-[data]
-sensors.S = { path = "{scene}.tif", kind = "rgbn" }
-labels = { path = "houses.gpkg", class = "house" }
-[[data.kinds]]
-kind = "rgbn"
-bands = ["red", "green", "blue", "nir"]
-bits = 8
-[[models]]
-name = "rule"
-kind = "index"
+RECIPE = (
+    RULE
+    + """\
 spectral = { index = "ndvi", threshold = 0.0, soft = 0.9 }
 [vectorize]
 min_area = { default = 7.0 }
 [validate]
 split = "none"
 """
+)
 
 
 def picture() -> np.ndarray:

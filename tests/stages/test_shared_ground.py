@@ -24,22 +24,15 @@ from landscribe.stages.prepare import prepare
 from landscribe.stages.score import score
 from landscribe.stages.train import train
 from landscribe.stages.vectorize import vectorize
+from rule_scenes import RULE
 
 HOUSES = [(5, 7, 19, 21), (33, 10, 52, 24), (60, 8, 71, 19), (80, 12, 91, 30)]
 """Columns and rows of the whole, 97 x 47 pixels of half a metre: left is 0 to 61, right is 31 to 97."""
 INVENTED = (35, 30, 43, 41)
 """A house that only the picture has, nearer to the left scene's middle."""
-RECIPE = """
-[data]
-sensors.S = { path = "{scene}.tif", kind = "rgbn" }
-labels = { path = "houses.gpkg", class = "house" }
-[[data.kinds]]
-kind = "rgbn"
-bands = ["red", "green", "blue", "nir"]
-bits = 8
-[[models]]
-name = "rule"
-kind = "index"
+RECIPE = (
+    RULE
+    + """\
 spectral = { index = "ndvi", threshold = 0.0, soft = 0.0 }
 [vectorize]
 min_area = { default = 0.0 }
@@ -48,6 +41,7 @@ mode = "edge"
 split = "named"
 scenes = ["left", "right"]
 """
+)
 PX = 0.25
 """Square metres."""
 

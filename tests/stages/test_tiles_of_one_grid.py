@@ -18,25 +18,12 @@ from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import load_recipe
 from landscribe.stages.predict import predict
 from landscribe.stages.prepare import prepare
-from small_scenes import train_small, write_labels
+from small_scenes import TO_PREDICT, train_small, write_labels
 
 WHOLE = Grid(96, 132, Affine(2, 0, 300_000, 0, -2, 5_000_000), CRS.from_epsg(32633))
 TILES = {f"t{row}{col}": Window(48 * row, 44 * col, 48, 44) for row in range(2) for col in range(3)}
 """Multiples of the pooling grid, so that it is the same in tiles as in the whole."""
-RECIPE = """
-[data]
-root = "."
-sensors.RGB = { path = "img/{scene}.tif", kind = "rgb8" }
-[[classes]]
-name = "house"
-id = 5
-[[classes]]
-name = "road"
-id = 3
-[predict]
-symmetries = 1
-tile = 32
-"""
+RECIPE = TO_PREDICT
 
 
 @pytest.fixture(scope="module")

@@ -187,7 +187,7 @@ class _Hands:
         if future.status == "finished":
             try:
                 address, (kind, value) = future.result(timeout=WAIT_S)
-            except Exception as error:  # noqa: BLE001  (what a network does to a result has many names)
+            except Exception as error:  # noqa: BLE001  # lost lines, cancelled futures, what cannot be unpacked: again
                 self._again(item, tries, str(error) or type(error).__name__)
                 return None
             if kind == "unfit":

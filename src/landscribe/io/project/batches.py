@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
-from landscribe.errors import RecipeError, problem
+from landscribe.errors import BAD_FILE, RecipeError, problem
 from landscribe.io.project import Progress, StageResult, is_current, make_noted, silent, take_outcomes
 from landscribe.io.run.leases import Leases
 from landscribe.io.run.runs import Made, Run
@@ -251,10 +251,10 @@ def _nothing_done() -> Outcome:
 
 
 def _settled(outcome: Callable[[], Outcome | None]) -> Callable[[], Outcome] | None:
-    """Wait for an outcome; None where another process is at it."""
+    """Wait for an outcome, or for what makes its item fail; None where another process is at it."""
     try:
         value = outcome()
-    except Exception as error:  # noqa: BLE001  (whoever takes the outcome sorts it)
+    except (OSError, *BAD_FILE) as error:
         return partial(_raise, error)
     return None if value is None else partial(_itself_again, value)
 

@@ -67,12 +67,11 @@ def write_ogr_lots(
         pyogrio.write_arrow(
             reader, path, layer=layer, driver=driver, geometry_type="MultiPolygon", crs=crs, layer_metadata=metadata
         )
-    except Exception as error:
+    except _OGR_ERRORS as error:
+        raise OSError(problem(where, "could not be written", got=str(error)[:200])) from error
+    finally:
         if failed:
             raise failed[0] from None
-        if not isinstance(error, _OGR_ERRORS):
-            raise
-        raise OSError(problem(where, "could not be written", got=str(error)[:200])) from error
 
 
 def _to_arrow(frame: gpd.GeoDataFrame) -> pyarrow.Table:
