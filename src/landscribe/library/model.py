@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from landscribe.library.images import Image, ImageLike, Place, path_of, read_ima
 from landscribe.library.progress import Told, open_progress
 from landscribe.library.rasters import ClassRaster
 from landscribe.nn.device import Engine, choose_engine
+from landscribe.nn.predict.adapted import adapt_to
 from landscribe.nn.predict.spectral import spectral_field, spectral_scene
 from landscribe.nn.predict.whole import predict_windows, to_bytes, windows_of
 from landscribe.nn.scene import SceneArrays
@@ -155,9 +156,12 @@ class Model:
         )  # fmt: skip
         owners, settings = owners_of(self.networks, self.project), self.recipe.predict
         fields = [self._field(source, k) for k in range(len(self.networks.formulas))]
-        windows = windows_of(self.networks.nets, settings, reference.grid.shape_hw, self.engine)
+        nets = self.networks.nets
+        if settings.adapt != "none":  # a run takes an image for a place of its own, too
+            nets = adapt_to(nets, [lambda: nullcontext(source)], self.engine, settings.adapt_share)
+        windows = windows_of(nets, settings, reference.grid.shape_hw, self.engine)
         values_khw = np.zeros((len(self.legend), height, width), np.uint8)
-        running = predict_windows(self.networks.nets, source, self.engine, settings, windows)
+        running = predict_windows(nets, source, self.engine, settings, windows)
         with open_progress(progress) as tell, closing(running) as predicted:
             for number, (window, net_khw) in enumerate(predicted, start=1):
                 outputs = [*net_khw, *(band for field in fields for band in field(window) / np.float32(255))]

@@ -160,6 +160,15 @@ class Recipe(BaseModel, frozen=True, extra="forbid", strict=True):
                     raise ValueError(f"predict.precision = 'int8' does not go with {other} of model {table.name!r}")
         return self
 
+    @model_validator(mode="after")
+    def _adapts(self) -> Recipe:
+        if self.predict.adapt != "none":
+            for table in self.models:
+                if table.kind == "network" and not table.network.batch_norm:
+                    text = f"predict.adapt = {self.predict.adapt!r} needs batch norm in model {table.name!r}"
+                    raise ValueError(text)
+        return self
+
     def __init__(self, **tables: Any) -> None:
         _fill(self, tables, "recipe")
 

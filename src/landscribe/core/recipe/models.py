@@ -330,6 +330,22 @@ class PredictTable(BaseModel, frozen=True, extra="forbid", strict=True):
     its weight."""
     snapshots: bool = False
     """Average what the kept snapshots of a model predict (`schedule.snapshots`) in place of the finished model."""
+    adapt: Literal["none", "batchnorm"] = "none"
+    """`batchnorm`: networks take a share of the statistics of their batch norm from the scenes of a place, all of them
+    together, before they predict these; see docs/few-labels.md."""
+    adapt_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """That share; the rest stays what training left."""
+
+    def said(self, **options: Any) -> dict[str, Any]:
+        """Return the table as plain values for keys of results, without what changes nothing where it is left out.
+
+        Args:
+            options: Of pydantic's `model_dump`.
+        """
+        plain = self.model_dump(mode="json", **options)
+        if self.adapt == "none":  # what older runs have not said has changed nothing of theirs
+            del plain["adapt"], plain["adapt_share"]
+        return plain
 
     def views_of(self, class_name: str) -> int:
         """Return how many views are averaged for that class."""

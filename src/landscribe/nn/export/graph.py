@@ -104,6 +104,9 @@ def plan_graph(
         raise RecipeError(
             problem("predict.precision = 'int8'", "takes its ranges from each scene; a graph has none", do=do)
         )
+    if predict.adapt != "none":
+        what, do = "takes statistics from each place; a graph has none", "--set predict.adapt=none"
+        raise RecipeError(problem(f"predict.adapt = {predict.adapt!r}", what, do=do))
     divisor, context = _frame(nets, predict)
     owners = find_owners(legend, [(row, net.spec.classes) for row, net in zip(rows, nets, strict=True)], predict)
     inputs: dict[tuple[str, int, bool], GraphInput] = {}

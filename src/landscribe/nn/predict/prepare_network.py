@@ -61,7 +61,7 @@ def _sample(net: SegmentationNet, scene: SceneReader) -> dict[int, Tensor]:
     for count in SAMPLE_GRIDS:
         windows = sample_windows(scene.shape_hw, round_up(SAMPLE_SIDE, net.divisor), count)
         loaded = [scene.load_many(net, [window]) for window in windows]
-        seen = [stacks for stacks in loaded if any(_share_with_data(stack) >= 0.5 for stack in stacks.values())]
+        seen = [stacks for stacks in loaded if any(share_with_data(stack) >= 0.5 for stack in stacks.values())]
         if len(seen) >= min(ENOUGH, len(windows)):
             break
     seen = seen or loaded
@@ -69,6 +69,6 @@ def _sample(net: SegmentationNet, scene: SceneReader) -> dict[int, Tensor]:
     return {stride: torch.cat([stacks[stride] for stacks in chosen]) for stride in chosen[0]}
 
 
-def _share_with_data(stack: Tensor) -> float:
+def share_with_data(stack: Tensor) -> float:
     """Return the share of pixels with data: the others are 0 in all channels."""
     return float((stack != 0).any(dim=1).float().mean())

@@ -23,6 +23,7 @@ from landscribe.io.run.prepared import PreparedScene, open_prepared
 from landscribe.io.run.runs import Made, Record, Run, make_key
 from landscribe.io.run.surroundings import Mosaic, Surroundings, files_of
 from landscribe.io.run.tuned import UNTUNED_PROBABILITY, effective_recipe
+from landscribe.stages.predict.adapted import STATISTICS, Adapting, adapting_to
 from landscribe.stages.predict.models import LoadedModels, load_models, owners_of
 from landscribe.stages.predict.scene import Job, looked_at, parts_of, predict_scene, predict_window
 
@@ -84,17 +85,26 @@ def predict_work(project: Project, run: Run, progress: Progress = silent, *, mod
     scene_ids = list(prepared) if models else _own_scenes(project, split, list(prepared))
     table = effective_recipe(project.recipe, run, needed=False).predict
     mosaic = Mosaic(run, tuple(prepared) if project.recipe.mosaic.context else ())
-    make = _Predicting(project, run, loaded, prepared, mosaic, owners_of(loaded, project), progress)
+    adapting = adapting_to(project, run, loaded, prepared)
+    make = _Predicting(project, run, loaded, prepared, mosaic, owners_of(loaded, project), progress, adapting)
+    folds = () if models else split.folds
+    adapted = [adapting.places_of(scene_ids)] if adapting else []
+    if adapting:
+        yield adapting.batch(adapted[0])
     yield make.windows(scene_ids, table, project.recipe.scale.window)
     yield make.batch("predict", scene_ids, table, run.probability)
     plain = project.recipe.predict
     tuned = table != plain and models is None
     scored = [i for i in split.validate if i in scene_ids] if tuned else []
-    folds = () if models else split.folds
     if tuned:  # views were tuned: `score` compares with what the recipe says
         yield make.batch(UNTUNED_PROBABILITY, scored, plain, lambda i: run.untuned(i, ".tif"), "untuned")
     for number, left_out in enumerate(folds, start=1):
-        yield _fold(project, run, prepared, mosaic, number, left_out, progress)
+        loaded = _models_of_fold(project, run, number, left_out)
+        own = adapting_to(project, run, loaded, prepared, f"fold{number}/")
+        if own:
+            adapted.append(own.places_of(left_out))
+            yield own.batch(adapted[-1])
+        yield _fold(project, run, prepared, mosaic, left_out, loaded, own, progress)
 
     def end(result: StageResult) -> None:
         if project.finished is not None:
@@ -108,8 +118,11 @@ def predict_work(project: Project, run: Run, progress: Progress = silent, *, mod
             ("predict", scene_ids),
             (UNTUNED_PROBABILITY, scored),
             (OUT_OF_FOLD, [i for left_out in folds for i in left_out]),
+            (STATISTICS, [item for items in adapted for item in items]),
         ):
             result.notes += leave_only(run, stage, wanted)
+        if adapting:
+            result.notes.append(f"{adapting.note}: {len(adapted[0])} places")
 
     return end
 
@@ -125,6 +138,8 @@ class _Predicting:
     mosaic: Mosaic
     owners: tuple[Owners, ...]
     progress: Progress
+    adapting: Adapting | None = None
+    """Where batch norm takes statistics of each place."""
 
     def batch(
         self, stage: str, items: Sequence[str], table: PredictTable, target_of: Callable[[str], Path], beside: str = ""
@@ -134,7 +149,8 @@ class _Predicting:
         def make(scene_id: str, _threads: int) -> Made:
             job = self._job(scene_id, table, target_of(scene_id))
             made = predict_scene(job, self.progress)
-            return replace(made, notes=(*made.notes, *([job.caution] if job.caution else [])))
+            said = [*([job.caution] if job.caution else []), *([self.adapting.note] if self.adapting else [])]
+            return replace(made, notes=(*made.notes, *said))
 
         return Batch(stage, tuple(items), lambda i: self._key(i, table), make, beside=beside, tells=True, gpu=True)
 
@@ -189,9 +205,10 @@ class _Predicting:
             where, what = f"scene {scene_id!r}", "lies outside of what the models were trained on"
             raise DataError(f"{problem(where, what)}: {'; '.join(outside)}; --anyway predicts it all the same")
         return make_key(
-            FORMAT, inputs=inputs, models=loaded.digests, settings=table.model_dump(mode="json"),
+            FORMAT, inputs=inputs, models=loaded.digests, settings=table.said(),
             legend=project.legend.names, outside=outside,
             **_beside(self.prepared, self.mosaic, loaded, table, scene_id),
+            **(self.adapting.said_of(scene_id) if self.adapting else {}),
         )  # fmt: skip
 
     def _job(self, scene_id: str, table: PredictTable, target: Path) -> Job:
@@ -200,22 +217,15 @@ class _Predicting:
         caution = _caution(scene_id, _outside(loaded, scene))
         surroundings = _surroundings(self.mosaic, loaded, table, scene_id)
         key = self._key(scene_id, table)
-        return Job(project, run, scene, surroundings, target, loaded, self.owners, table, key, caution)
+        used = self.adapting.models_for(scene_id) if self.adapting else loaded
+        return Job(project, run, scene, surroundings, target, used, self.owners, table, key, caution)
 
 
-def _fold(
-    project: Project,
-    run: Run,
-    prepared: Mapping[str, Record],
-    mosaic: Mosaic,
-    number: int,
-    scene_ids: tuple[str, ...],
-    progress: Progress,
-) -> Batch:
-    """Return the work of predicting the training scenes that the models of a fold have not seen.
+def _models_of_fold(project: Project, run: Run, number: int, scene_ids: tuple[str, ...]) -> LoadedModels:
+    """Load the models of a fold.
 
     Raises:
-        IntegrityError: If a model of the fold has seen one of them.
+        IntegrityError: If one of them has seen a scene of it.
     """
     loaded = load_models(run.fold(number), project, own=True)
     seen = sorted(loaded.trained_on & set(scene_ids))
@@ -224,9 +234,23 @@ def _fold(
         raise IntegrityError(
             problem(where, "trained on the scenes to tune on", got=seen[0], do="run `landscribe train`")
         )
+    return loaded
+
+
+def _fold(
+    project: Project,
+    run: Run,
+    prepared: Mapping[str, Record],
+    mosaic: Mosaic,
+    scene_ids: tuple[str, ...],
+    loaded: LoadedModels,
+    adapting: Adapting | None,
+    progress: Progress,
+) -> Batch:
+    """Return the work of predicting the training scenes that the models of a fold have not seen."""
     owners = owners_of(loaded, project)
     table = project.recipe.predict
-    settings = table.model_dump(mode="json", exclude={"scenes"})
+    settings = table.said(exclude={"scenes"})
     # Beside what the recipe says, so that `tune` can compare.
     fewer = fewer_views(project.recipe, project.legend.names)
 
@@ -236,13 +260,15 @@ def _fold(
         return make_key(
             FORMAT, inputs=inputs, models=loaded.digests, settings=settings, fewer=fewer, legend=names,
             **_beside(prepared, mosaic, loaded, table, scene_id),
+            **(adapting.said_of(scene_id) if adapting else {}),
         )  # fmt: skip
 
     def make(scene_id: str, _threads: int) -> Made:
         scene = open_prepared(run, scene_id)
         surroundings = _surroundings(mosaic, loaded, table, scene_id)
         target, key = run.out_of_fold(scene_id), key_of(scene_id)
-        job = Job(project, run, scene, surroundings, target, loaded, owners, table, key)
+        used = adapting.models_for(scene_id) if adapting else loaded
+        job = Job(project, run, scene, surroundings, target, used, owners, table, key)
         made = predict_scene(job, progress)
         paths = [*made.outputs]
         for views in fewer:

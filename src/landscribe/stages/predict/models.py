@@ -43,6 +43,8 @@ class LoadedModels:
     """What each network was trained on, as `io.models.ranges` has it."""
     trusted: bool = False
     """Whether edited ones are meant so."""
+    adapted: tuple[SegmentationNet, ...] | None = None
+    """Networks that predict in place of those of the files: the same with statistics of a place."""
 
     @cached_property
     def nets(self) -> tuple[SegmentationNet, ...]:
@@ -50,6 +52,8 @@ class LoadedModels:
         from landscribe.nn.network.bundle import from_files
         from landscribe.nn.predict.fused import keep_ready
 
+        if self.adapted is not None:
+            return self.adapted
         nets = []
         for folder, digest in zip(self.folders, self.described, strict=True):
             files = read_model(folder)

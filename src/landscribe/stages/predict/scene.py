@@ -135,8 +135,7 @@ def _plan(job: Job) -> _Plan:
     _check_sensors(job.scene, job.wanted, other_bands=job.project.anyway)
     engine = choose_engine(precision=job.table.precision)
     windows = windows_of(job.loaded.nets, job.table, job.scene.grid.shape_hw, engine)
-    table = job.table.model_dump(mode="json")
-    key = make_key(FORMAT, key=job.key, table=table, windows=len(windows), precision=engine.precision)
+    key = make_key(FORMAT, key=job.key, table=job.table.said(), windows=len(windows), precision=engine.precision)
     # Strips of patches begin with what the one above left over.
     keeps = len(windows) > 1 and not in_patches(job.loaded.nets, job.table)
     return _Plan(engine, windows, open_tiles(job.target, key), keeps)
