@@ -57,6 +57,7 @@ CASES = {
     "densenet": Case((NetworkTable(family="densenet", filters=2),)),
     "lite encoder": Case((NetworkTable(encoder="efficientnet-lite0", filters=4),), InputTable(low="branch"),
                          PredictTable(symmetries=1), two_sensors=True),
+    "group norm": Case((NetworkTable(filters=4, depth=2, norm="group"),), predict=PredictTable(symmetries=1)),
     "residual encoder": Case((NetworkTable(encoder="resnet18", weights="none", filters=4),),
                              predict=PredictTable(symmetries=1)),
     "small unet": Case((NetworkTable(family="small-unet", filters=4, activation="selu"),)),

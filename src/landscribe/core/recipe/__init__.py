@@ -164,7 +164,7 @@ class Recipe(BaseModel, frozen=True, extra="forbid", strict=True):
     def _adapts(self) -> Recipe:
         if self.predict.adapt != "none":
             for table in self.models:
-                if table.kind == "network" and not table.network.batch_norm:
+                if table.kind == "network" and not table.network.has_batch_norm:
                     text = f"predict.adapt = {self.predict.adapt!r} needs batch norm in model {table.name!r}"
                     raise ValueError(text)
         return self

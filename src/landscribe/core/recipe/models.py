@@ -84,13 +84,17 @@ class NetworkTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Share of whole maps that is left out after each block in training."""
     init: Literal["torch", "he"] = "torch"
     """How weights are drawn: as PyTorch does by default, or as Keras does for `he_uniform`."""
+    norm: Literal["batch", "group", "frozen"] = "batch"
+    """What `batch_norm` means: `batch` takes mean and variance of a batch in training, and running ones later; `group`
+    takes those of groups of maps at each pixel, so that other chips and other scenes do not count; `frozen` leaves an
+    encoder the statistics that its weights came with, while the decoder has `batch`."""
 
     @property
     def float_only(self) -> tuple[str, ...]:
         """Settings that `predict.precision = "int8"` is not made for, as `key = value`."""
         fit = {
             "family": ("unet",), "block": ("single", "double", "triple"), "down": ("pool",), "up": ("nearest",),
-            "activation": ("relu",), "first_pool": (2,), "encoder": (None,),
+            "activation": ("relu",), "first_pool": (2,), "encoder": (None,), "norm": ("batch", "frozen"),
         }  # fmt: skip
         return tuple(f"{key} = {value!r}" for key, values in fit.items() if (value := getattr(self, key)) not in values)
 
@@ -98,6 +102,22 @@ class NetworkTable(BaseModel, frozen=True, extra="forbid", strict=True):
     def encoder_share(self) -> float:
         """Learning rate of the encoder, as a factor on that of all else."""
         return self.encoder_rate or (1.0 if self.weights == DRAWN else GENTLE)
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether there are statistics of batches, which other scenes may replace."""
+        return self.batch_norm and self.norm != "group"
+
+    @model_validator(mode="after")
+    def _fit_norm(self) -> NetworkTable:
+        if self.norm != "batch" and not self.batch_norm:
+            raise ValueError(f"norm = {self.norm!r} does not go with batch_norm = false")
+        begins = self.encoder is not None and self.weights != DRAWN
+        if self.norm == "frozen" and not begins:
+            raise ValueError("norm = 'frozen' needs an encoder that begins with weights")
+        if self.norm == "group" and begins:
+            raise ValueError("norm = 'group' needs weights = 'none': those of encoders were learned with batch norm")
+        return self
 
     @model_validator(mode="after")
     def _fit_encoder(self) -> NetworkTable:

@@ -58,6 +58,8 @@ class Job:
         if self.table.network.encoder is None:  # what older runs have not said has changed nothing of theirs
             for key in ("encoder", "weights", "encoder_rate"):
                 del settings["network"][key]
+        if self.table.network.norm == "batch":
+            del settings["network"]["norm"]
         if self.table.schedule.settle is None:
             del settings["schedule"]["settle"]
         if self.weights is not None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from landscribe.core.recipe import NetworkTable
+from landscribe.nn.network.norms import build_norm
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": lambda: nn.ReLU(inplace=True),
@@ -108,7 +109,7 @@ class Dense(nn.Module):
             # Not in place: the maps go to other layers and to the skip as they are.
             activation = ACTIVATIONS[table.activation]()
             keep_input(activation)
-            norm = [batch_norm(channels_in, table)] if table.batch_norm else []
+            norm = [build_norm(channels_in, table)] if table.batch_norm else []
             convolution = nn.Conv2d(channels_in, width, stack.kernel, padding=stack.kernel // 2)
             self.layers.append(nn.Sequential(activation, *norm, convolution, *dropout(table)))
             channels_in += width
@@ -131,11 +132,6 @@ BLOCKS: dict[str, type[Block]] = {"inception": Inception, "dense": Dense}
 def build_block(channels_in: int, stack: Stack, table: NetworkTable) -> Block:
     """Return a block for that many input maps."""
     return BLOCKS.get(stack.kind, Convolutions)(channels_in, stack, table)
-
-
-def batch_norm(channels: int, table: NetworkTable) -> nn.BatchNorm2d:
-    """Return a batch norm with the momentum and epsilon of the table."""
-    return nn.BatchNorm2d(channels, eps=table.norm_epsilon, momentum=table.norm_momentum)
 
 
 def dropout(table: NetworkTable) -> list[nn.Module]:
@@ -168,11 +164,11 @@ def init_he(net: nn.Module, head: nn.Conv2d) -> None:
 
 
 def _convolution(before: int, after: int, kernel: int, table: NetworkTable, kind: str) -> list[nn.Module]:
-    lean = kind == "lean" and table.batch_norm
+    lean = kind == "lean" and table.batch_norm and table.norm != "group"
     layers: list[nn.Module] = [nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=not lean)]
     if kind == "plain":
         return layers
-    layers += [batch_norm(after, table)] if table.batch_norm else []
+    layers += [build_norm(after, table)] if table.batch_norm else []
     return [*layers, ACTIVATIONS[table.activation]()]
 
 

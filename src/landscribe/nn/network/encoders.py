@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from landscribe.core.recipe import NetworkTable
+from landscribe.nn.network.norms import build_norm
 
 Step = tuple[int, int, int]
 """Pixels before and after that a convolution looks at, and its stride."""
@@ -84,11 +85,11 @@ class Basic(nn.Module):
         super().__init__()
         first = nn.Conv2d(channels_in, channels, 3, stride, 1, bias=False)
         second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.first = nn.Sequential(first, _norm(channels, table, RESNET_EPSILON), nn.ReLU(inplace=True))
-        self.second = nn.Sequential(second, _norm(channels, table, RESNET_EPSILON))
+        self.first = nn.Sequential(first, build_norm(channels, table, RESNET_EPSILON), nn.ReLU(inplace=True))
+        self.second = nn.Sequential(second, build_norm(channels, table, RESNET_EPSILON))
         changes = stride > 1 or channels_in != channels
         short = nn.Conv2d(channels_in, channels, 1, stride, bias=False)
-        self.short = nn.Sequential(short, _norm(channels, table, RESNET_EPSILON)) if changes else None
+        self.short = nn.Sequential(short, build_norm(channels, table, RESNET_EPSILON)) if changes else None
         self.bend = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -196,7 +197,7 @@ def _efficientnet(stages: tuple[Stage, ...]) -> Callable[[int, NetworkTable], _P
 def _resnet(repeats: tuple[int, ...]) -> Callable[[int, NetworkTable], _Plan]:
     def plan(channels_in: int, table: NetworkTable) -> _Plan:
         conv = nn.Conv2d(channels_in, 64, 7, 2, 3, bias=False)
-        stem = nn.Sequential(conv, _norm(64, table, RESNET_EPSILON), nn.ReLU(inplace=True))
+        stem = nn.Sequential(conv, build_norm(64, table, RESNET_EPSILON), nn.ReLU(inplace=True))
         names = {"levels.0.0.0": "conv1", "levels.0.0.1": "bn1"}
         made = _Plan([[stem]], [[(3, 3, 2)]], [64], names, ("fc.",), 1.0)
         before = 64
@@ -234,12 +235,8 @@ def _padded(channels_in: int, channels: int, kernel: int, stride: Literal[1, 2] 
 
 
 def _lite(conv: nn.Conv2d, table: NetworkTable, *, bends: bool = True) -> nn.Sequential:
-    norm = _norm(conv.out_channels, table, LITE_EPSILON)
+    norm = build_norm(conv.out_channels, table, LITE_EPSILON)
     return nn.Sequential(conv, norm, *([nn.ReLU6(inplace=True)] if bends else []))
-
-
-def _norm(channels: int, table: NetworkTable, epsilon: float) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=epsilon, momentum=table.norm_momentum)
 
 
 def _stages(widths: tuple[int, ...], repeats: tuple[int, ...]) -> tuple[Stage, ...]:

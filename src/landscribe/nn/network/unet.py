@@ -23,7 +23,6 @@ from landscribe.nn.network.blocks import (
     ACTIVATIONS,
     Convolutions,
     Stack,
-    batch_norm,
     build_block,
     dropout,
     init_he,
@@ -32,6 +31,7 @@ from landscribe.nn.network.blocks import (
 from landscribe.nn.network.encoders import build_encoder
 from landscribe.nn.network.joined import can_join, convolve_joined
 from landscribe.nn.network.layouts import Layout, layout_of, level_strides
+from landscribe.nn.network.norms import build_norm
 
 __all__ = ["UNet", "count_parameters", "fold_batch_norm", "level_strides"]
 
@@ -286,7 +286,7 @@ def _way_down(channels: int, level: int, layout: Layout, table: NetworkTable) ->
         return nn.Conv2d(channels, channels, pool + 1, stride=pool, padding=pool // 2)
     if not layout.transitions:
         return nn.Identity()
-    norm = [batch_norm(channels, table)] if table.batch_norm else []
+    norm = [build_norm(channels, table)] if table.batch_norm else []
     # Batch norm gives maps of its own: the activation may work in place. Without it the skip must be left alone.
     activation = ACTIVATIONS[table.activation]()
     if not norm:

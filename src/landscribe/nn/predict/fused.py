@@ -12,6 +12,7 @@ from landscribe.nn.device import Engine
 from landscribe.nn.network.blocks import Convolutions
 from landscribe.nn.network.bundle import SegmentationNet, channels_last
 from landscribe.nn.network.encoders import EvenConvolution, without_first
+from landscribe.nn.network.norms import PixelNorm
 from landscribe.nn.network.unet import fold_batch_norm
 from landscribe.nn.predict.stem_table import ReadyStem
 from landscribe.nn.private_ops import can_fuse, relu_convolution
@@ -59,7 +60,7 @@ def make_own(net: SegmentationNet, engine: Engine) -> SegmentationNet:
     fold_batch_norm(ready.unet)
     ready.unet.to(engine.dtype)
     for module in ready.unet.modules():
-        if isinstance(module, nn.BatchNorm2d):  # what has no convolution before it keeps its digits
+        if isinstance(module, nn.BatchNorm2d | PixelNorm):  # what has no convolution before it keeps its digits
             module.float()
     ready = channels_last(ready.to(engine.device))
     ready.stem = ReadyStem(ready.stem, engine.dtype)  # type: ignore[assignment]  # the same calls

@@ -45,6 +45,8 @@ GPU_SHARE = 0.4
 """Share of a GPU's memory for a forward pass."""
 LIVE_MAPS = 6
 """Maps of the first level's width that are in memory at once."""
+GROUP_NORM_BYTES = 16
+"""Of a map while it is normalised pixel by pixel, which takes float32 on the way."""
 RAW_BYTES = 5
 """Of a band and its validity while a tile is read."""
 BLOCK_PX = 1024
@@ -96,9 +98,8 @@ def pixel_bytes(net: SegmentationNet, engine: Engine, views: int = 1) -> int:
     stack = bands * (2 if engine.dtype == BYTES else 1) * of_type
     # Stacks of this tile, of the next, and of a turned view; logits and the result that is being written, or also sums.
     stacks, results = (2, 2) if views == 1 else (3, 4)
-    return (
-        LIVE_MAPS * net.unet.width * of_type + bands * RAW_BYTES + stacks * stack + results * len(net.spec.classes) * 4
-    )
+    live = LIVE_MAPS * of_type + (GROUP_NORM_BYTES if net.spec.network.norm == "group" else 0)
+    return live * net.unet.width + bands * RAW_BYTES + stacks * stack + results * len(net.spec.classes) * 4
 
 
 def tile_windows(shape_hw: tuple[int, int], tile: int) -> list[Window]:

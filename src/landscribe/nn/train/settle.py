@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from landscribe.core.grid import Window
 from landscribe.core.recipe import ChipTable
 from landscribe.nn.network.bundle import SegmentationNet, from_files
+from landscribe.nn.network.norms import KeptNorm
 from landscribe.nn.train.chips import cut_chips, draw_plan
 from landscribe.nn.train.setup import Setup
 from landscribe.nn.train.snapshot import mean_of
@@ -43,7 +44,7 @@ def settled(net: SegmentationNet, setup: Setup) -> SegmentationNet:
     if not setup.settle:
         return net
     result = copy.deepcopy(net).to(setup.engine.device).eval().requires_grad_(False)
-    norms = [module for module in result.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [m for m in result.modules() if isinstance(m, nn.BatchNorm2d) and not isinstance(m, KeptNorm)]
     kept = [(norm.momentum, norm.get_buffer("num_batches_tracked").clone()) for norm in norms]
     sums: list[Tensor] = []
     for norm in norms:

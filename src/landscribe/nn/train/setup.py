@@ -68,7 +68,7 @@ class Setup:
             need = f"one for each of {self.ranks.count} processes"
             raise RecipeError(problem("chips.batch", "fewer chips than processes", got=self.chips.batch, need=need))
         lowest = (size // divisor) ** 2 * (self.chips.batch // self.ranks.count // self.schedule.accumulate or 1)
-        if self.net.unet.known is not None and lowest < 2:
+        if self.net.unet.known is not None and self.net.spec.network.norm == "batch" and lowest < 2:
             need = f"chips.size = {2 * divisor} or more chips at once: batch norm needs two"
             raise RecipeError(problem("chips", "one pixel of the lowest level at once", need=need))
         class_weights(self.loss, self.net.spec.classes)
