@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from landscribe import __version__
 from landscribe.apart import start
 from landscribe.core.seal import seal
-from landscribe.errors import IntegrityError, RecipeError, problem
+from landscribe.errors import DataError, IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_text
 from landscribe.io.bundle.models import models_at
 from landscribe.io.models.finished import OPTION, FinishedModels, forget_finished, look_at_models
@@ -32,7 +32,7 @@ from landscribe.io.source.images import find_images, image_table
 
 BY_SCENE = ("prepare", "predict", "vectorize", "score")
 """Stages whose scenes can be shared out."""
-STAGES = ("check", "prepare", "train", "predict", "tune", "vectorize", "score", "submit", "report", "map")
+STAGES = ("check", "prepare", "train", "adapt", "predict", "tune", "vectorize", "score", "submit", "report", "map")
 """In the order in which each needs what those before it wrote."""
 
 RUN_INSIDE = "run"
@@ -95,7 +95,12 @@ def _run_stages(
 
 def stages_of(project: Project, models: Path | None = None) -> list[str]:
     """Return the stages that a recipe asks for, in order."""
-    names = [name for name in STAGES if not (name == "train" and models is not None)]
+    names = [name for name in STAGES if not (name in ("train", "adapt") and models is not None)]
+    if models is None and not project.recipe.adapt.epochs:
+        names.remove("adapt")
+    elif models is None and project.recipe.adapt.scenes == "unlabelled" and _all_labelled(project):
+        do = "add scenes without labels, or [adapt].scenes = 'new' for the pixels of held-out ones"
+        raise DataError(problem("[adapt]", "no scene without labels to adapt to", do=do))
     if project.scenes.sample_submission is None:
         names.remove("submit")
     if not project.recipe.tune.folds or models is not None:
@@ -103,6 +108,10 @@ def stages_of(project: Project, models: Path | None = None) -> list[str]:
     elif project.recipe.vectorize.tuned:
         names.insert(names.index("tune") + 1, "predict")  # again where fewer views were found to be better
     return names
+
+
+def _all_labelled(project: Project) -> bool:
+    return all(scene.has_labels for scene in project.scenes.scenes)
 
 
 def do_stage(
@@ -125,7 +134,7 @@ def do_stage(
         way: How scenes are worked on, in the stages of `BY_SCENE`.
     """
     if name != "check":
-        own = models is None and name not in ("train", "predict")
+        own = models is None and name not in ("train", "adapt", "predict")
         project = as_run(project, run) if own else _bound(project, run, models)
     if name in BY_SCENE:
         return carry_out(run, name, work_of(name, project, run, progress, models=models), progress, way)
@@ -190,7 +199,20 @@ def write_run_json(project: Project, run: Run) -> None:
     prepared = run.records("prepare")
     split = split_of(project, run)
     sides = dict.fromkeys(prepared, "unlabelled") | split.sides
-    stages = ("check", "prepare", "train", "predict", "oof", "tune", "vectorize", "score", "submit", "report", "webmap")
+    stages = (
+        "check",
+        "prepare",
+        "train",
+        "adapt",
+        "predict",
+        "oof",
+        "tune",
+        "vectorize",
+        "score",
+        "submit",
+        "report",
+        "webmap",
+    )
     seconds = {stage: round(sum(r.seconds for r in run.records(stage).values()), 2) for stage in stages}
     scenes = {s.id: {"place": s.place, "split": sides[s.id]} for s in project.scenes.scenes if s.id in sides}
     content: dict[str, Any] = {

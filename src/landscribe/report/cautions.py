@@ -88,6 +88,12 @@ def _about_evidence(data: ReportData, score: Score) -> Iterator[str]:
             f"Tuning made it worse on the held-out scenes: mean Jaccard {tuned.tuned:.3f}, and "
             f"{tuned.default:.3f} by the recipe without what was tuned."
         )
+    adapted = score.adapting.mean if score.adapting is not None else None
+    if adapted is not None and adapted.real and (adapted.difference or 0) < 0:
+        yield (
+            f"Adapting made it worse on the held-out scenes: mean Jaccard {adapted.tuned:.3f}, and "
+            f"{adapted.default:.3f} without."
+        )
     mean = score.mean.polygon
     if mean.low is not None and mean.high is not None and mean.high - mean.low > WIDE:
         yield (

@@ -14,6 +14,7 @@ from landscribe.report.cautions import cautions
 from landscribe.report.data import ReportData
 from landscribe.report.gallery import gallery, toolbar
 from landscribe.report.panels import (
+    adapted_panel,
     alignment_panel,
     area_panel,
     dropped_panel,
@@ -37,6 +38,8 @@ EXPLAIN = {
     "areas": "A model that predicts the right amount of ground in the wrong places looks good here and bad above.",
     "curves": "Upper: Jaccard on pixels at every threshold; the line marks the one in use. Choosing the best threshold "
     "on these very scenes would flatter the score. Lower: what was said with some probability, how often was it true?",
+    "adapted": "Networks took statistics of new scenes, or were trained on with what they themselves predict of them. "
+    "Labels of the held-out scenes were not looked at; their pixels may have been, and the recipe says so.",
     "tuned": "Chosen on training scenes, by models that had not seen them. The held-out scenes of the score were not "
     "looked at: what tuning is worth there is in the second table, where anything was used.",
     "alignment": "How far each raster's georeference was moved so that it lies on the reference sensor, in pixels of "
@@ -88,6 +91,7 @@ def _sections(data: ReportData) -> list[Node]:
         ("areas", "How much ground", area_panel(data)),
         ("curves", "Thresholds and probabilities", threshold_panel(data)),
         ("tuned", "Tuning", tuned_panel(data)),
+        ("adapted", "Adapted to new scenes", adapted_panel(data)),
         ("training", "Training", training_panel(data)),
         ("split", "Trained on and held out", split_panel(data)),
         ("alignment", "Alignment", alignment_panel(data)),

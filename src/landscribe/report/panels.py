@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from landscribe.core.markup import Html, Node, el
-from landscribe.core.score.rows import TunedRow
+from landscribe.core.score.rows import TunedRow, Tuning
 from landscribe.report.charts import Frame, Line, area_bars, line_chart, nice_top, shares_bar
 from landscribe.report.data import ReportData, ThresholdCurve
 from landscribe.report.flicker import flicker_panel
@@ -161,14 +161,27 @@ def _tuned_here(data: ReportData) -> Node:
     found = data.score.tuning if data.score else None
     if found is None:
         return None
+    heads = ["class", "tuning made it", "Jaccard by default", "tuned", "change", "95 %"]
+    shown = table(heads, _with_and_without(found), "The held-out scenes by default and tuned", text=2)
+    return el("div", el("h3", "The held-out scenes by default and tuned"), shown, class_="below")
+
+
+def adapted_panel(data: ReportData) -> Html | None:
+    """Show the held-out scenes by networks that were adapted to new scenes, and by the same as they were trained."""
+    found = data.score.adapting if data.score else None
+    if found is None:
+        return None
+    heads = ["class", "adapting made it", "Jaccard without", "adapted", "change", "95 %"]
+    return table(heads, _with_and_without(found), "The held-out scenes without adapting and with it", text=2)
+
+
+def _with_and_without(found: Tuning) -> list[list[Node]]:
     rows: list[list[Node]] = []
     for name, row in (*found.classes.items(), ("mean", found.mean)):
         ends = MISSING if row.low is None or row.high is None else f"{row.low:+.3f} to {row.high:+.3f}"
         change = MISSING if row.difference is None else f"{row.difference:+.3f}"
         rows.append([name, _verdict(row), number(row.default), number(row.tuned), change, ends])
-    heads = ["class", "tuning made it", "Jaccard by default", "tuned", "change", "95 %"]
-    shown = table(heads, rows, "The held-out scenes by default and tuned", text=2)
-    return el("div", el("h3", "The held-out scenes by default and tuned"), shown, class_="below")
+    return rows
 
 
 def _verdict(row: TunedRow) -> str:

@@ -43,7 +43,7 @@ PICTURE_BYTES, PATH_BYTES = 6_000_000, 4_500_000
 """For all scenes together; with base64 and tables the page stays under 15 MB."""
 LARGEST_PICTURE, LARGEST_PATHS = 600_000, 900_000
 """For one scene, so that a run of two scenes gives no page of 10 MB."""
-STAGES = ("prepare", "train", "predict", "oof", "tune", "vectorize", "score", "submit")
+STAGES = ("prepare", "train", "adapt", "predict", "oof", "tune", "vectorize", "score", "submit")
 KEPT = (
     "labelled pixels",
     "unlabelled pixels",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import geopandas as gpd
@@ -42,8 +42,8 @@ from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.measured import MEASURED, SceneMeasured, measured_file, read_measured, write_measured
 from landscribe.io.run.prepared import PreparedScene
 from landscribe.io.run.runs import Made, Record, Run, make_key
-from landscribe.io.run.scored import SCORE
-from landscribe.io.run.tuned import UNTUNED_FEATURES, effective_recipe
+from landscribe.io.run.scored import SCORE, run_score
+from landscribe.io.run.tuned import UNADAPTED_FEATURES, UNTUNED_FEATURES, effective_recipe, unadapted
 from landscribe.io.vector.vectors import read_own
 
 FORMAT = 2
@@ -102,6 +102,8 @@ def score_work(project: Project, run: Run) -> Work:
     recipe = effective_recipe(project.recipe, run)
     untuned = run.records(UNTUNED_FEATURES) if recipe != project.recipe else {}
     untuned = untuned if set(scene_ids) <= set(untuned) else {}
+    without = run.records(UNADAPTED_FEATURES)
+    without = without if set(scene_ids) <= set(without) else {}
     settings = {
         "thresholds": (recipe.vectorize.threshold.model_dump(mode="json"), recipe.vectorize.exclusive),
         "legend": [(c.name, c.countable) for c in legend],
@@ -115,6 +117,7 @@ def score_work(project: Project, run: Run) -> Work:
         return make_key(
             FORMAT,
             **({"others": others} if others else {}),
+            **({"unadapted": without[scene_id].outputs} if without else {}),
             features=vectorized[scene_id].outputs,
             untuned=untuned[scene_id].outputs if untuned else None,
             truth=prepared[scene_id].outputs,
@@ -126,6 +129,7 @@ def score_work(project: Project, run: Run) -> Work:
         truth = _truth(run, scene_id, split, shared)
         predicted = _read(run, run.features(scene_id))
         plain = _measure(_read(run, run.untuned(scene_id, ".parquet")), truth, legend) if untuned else {}
+        apart = _measure(_read(run, unadapted(run, scene_id, ".parquet")), truth, legend) if without else {}
         target = measured_file(run, scene_id)
         write_measured(
             target,
@@ -135,6 +139,7 @@ def score_work(project: Project, run: Run) -> Work:
                 _score_scene(run, predicted, truth, recipe, legend, bands),
                 plain,
                 tuple(_outside(predicted, truth)),
+                apart,
             ),
         )
         return Made((target,))
@@ -154,13 +159,23 @@ def score_work(project: Project, run: Run) -> Work:
             not_scored=not_scored,
             measured={i: measured[i].outputs for i in scene_ids},
             untuned=bool(untuned),
+            **({"unadapted": True} if without else {}),
             seed=recipe.seed,
             **settings,
         )
 
         def add_up(_item: str) -> Made:
             found = {i: read_measured(run.checked(measured_file(run, i))) for i in scene_ids}
-            score = _add_up(project, run, split, shared, legend, found, tuned=bool(untuned))
+            sums = partial(_add_up, project, run, split, shared, legend)
+            score = sums({i: one.classes for i, one in found.items()}, found, run.features)
+            if untuned:
+                beside = partial(run.untuned, ending=".parquet")
+                plain = sums({i: one.by_default for i, one in found.items()}, found, beside)
+                score = replace(score, tuning=tuning_of(plain, score, seed=project.recipe.seed))
+            if without:
+                beside = partial(unadapted, run, ending=".parquet")
+                plain = sums({i: one.unadapted for i, one in found.items()}, found, beside)
+                score = replace(score, adapting=tuning_of(plain, score, seed=project.recipe.seed))
             left_out = [*not_scored, *(row for one in found.values() for row in one.left_out)]
             write_text(run.path(SCORE), replace(score, left_out=add_left_out(left_out)).to_json())
             return Made((run.path(SCORE),), {"scenes": len(scene_ids)})
@@ -169,6 +184,10 @@ def score_work(project: Project, run: Run) -> Work:
         result.made += summed.made
         result.current += summed.current
         result.notes += split.notes
+        summary = run_score(run) if without else None
+        if summary is not None and summary.adapting is not None:
+            row = summary.adapting.mean
+            result.notes.append(f"adapted: mean Jaccard {_said(row.tuned)}, without {_said(row.default)}")
         unnamed = [name for name in project.legend.names if name not in legend.names]
         if unnamed:
             result.notes.append(f"not scored, since the labels say nothing of them: {', '.join(unnamed)}")
@@ -182,28 +201,23 @@ def _add_up(
     split: Split,
     shared: SharedGround,
     legend: Legend,
+    measures: Measures,
     found: Mapping[str, SceneMeasured],
-    *,
-    tuned: bool,
+    file_of: Callable[[str], Path],
 ) -> Score:
-    measures: Measures = {i: one.classes for i, one in found.items()}
-    by_default: Measures = {i: one.by_default for i, one in found.items()} if tuned else {}
     places = {i: one.place for i, one in found.items()}
-    # A class that stands in one scene only is drawn in parts of it, the same for both.
-    for scene_id, names in standing_alone(measures).items():
+    # A class that stands in one scene only is drawn in parts of it, the same ones whatever it is compared with.
+    for scene_id, names in standing_alone({i: one.classes for i, one in found.items()}).items():
         truth = _truth(run, scene_id, split, shared)
-        measures = _with_parts(measures, run.checked(run.features(scene_id)), truth, names)
-        if tuned:
-            by_default = _with_parts(by_default, run.checked(run.untuned(scene_id, ".parquet")), truth, names)
+        measures = _with_parts(measures, run.checked(file_of(scene_id)), truth, names)
     units = {one.unit for one in found.values()}
     if len(units) > 1:
         raise DataError(problem("score", "some scenes have a CRS and some have none", do="score them in two runs"))
-    unit = units.pop()
-    score = _summary(measures, project, legend, places, unit)
-    if not tuned:
-        return score
-    plain = _summary(by_default, project, legend, places, unit)
-    return replace(score, tuning=tuning_of(plain, score, seed=project.recipe.seed))
+    return _summary(measures, project, legend, places, units.pop())
+
+
+def _said(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
 
 
 def _scored_legend(project: Project, run: Run) -> Legend:

@@ -29,7 +29,14 @@ from landscribe.io.project.splits import split_of
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.runs import Made, Record, Run, make_item, make_key
 from landscribe.io.run.surroundings import Frame, Mosaic, read_among
-from landscribe.io.run.tuned import UNTUNED_FEATURES, UNTUNED_PROBABILITY, effective_recipe
+from landscribe.io.run.tuned import (
+    UNADAPTED_FEATURES,
+    UNADAPTED_PROBABILITY,
+    UNTUNED_FEATURES,
+    UNTUNED_PROBABILITY,
+    effective_recipe,
+)
+from landscribe.io.run.tuned import unadapted as unadapted_file
 from landscribe.io.vector.vectors import write_features
 
 FORMAT = 3
@@ -82,6 +89,9 @@ def vectorize_work(project: Project, run: Run) -> Work:
         scored = {i: found[i] for i in split_of(project, run).validate if i in found}
     if scored:
         yield _features(project, run, project.recipe, UNTUNED_FEATURES, scored)
+    unadapted = run.records(UNADAPTED_PROBABILITY)
+    if unadapted:
+        yield _features(project, run, recipe, UNADAPTED_FEATURES, unadapted)
 
     catalog = catalog_work(project, run, predicted)
     if catalog is not None:
@@ -91,6 +101,7 @@ def vectorize_work(project: Project, run: Run) -> Work:
         result.notes += leave_only(run, "vectorize", predicted)
         result.notes += leave_only(run, CATALOG, () if catalog is None else predicted)
         result.notes += leave_only(run, UNTUNED_FEATURES, scored)
+        result.notes += leave_only(run, UNADAPTED_FEATURES, unadapted)
         kept = [i for i in predicted if i not in own.failed]
         result.notes += _combine(project, run, kept, {i: cautions_of(predicted[i]) for i in kept})
 
@@ -125,7 +136,7 @@ def _features(project: Project, run: Run, recipe: Recipe, stage: str, predicted:
         return run.checked(run.path(next(iter(record.outputs))))
 
     def make(scene_id: str, threads: int) -> Made:
-        target = run.features(scene_id) if stage == "vectorize" else run.untuned(scene_id, ".parquet")
+        target = _target(run, scene_id, stage)
         path = raster_of(predicted[scene_id])
         around = mosaic.around(scene_id, (), MARGIN_PX)
         features, counts = vectorize_scene(
@@ -145,8 +156,16 @@ def _features(project: Project, run: Run, recipe: Recipe, stage: str, predicted:
     def need_bytes(scene_id: str) -> int:
         return _need_bytes(run.path(next(iter(predicted[scene_id].outputs))), recipe.vectorize, len(project.legend))
 
-    name = "" if stage == "vectorize" else "untuned"
+    name = "" if stage == "vectorize" else stage.partition("-")[0]
     return Batch(stage, tuple(predicted), key_of, make, need_bytes, beside=name)
+
+
+def _target(run: Run, scene_id: str, stage: str) -> Path:
+    """Return where the polygons of a scene go."""
+    if stage == "vectorize":
+        return run.features(scene_id)
+    beside = run.untuned if stage == UNTUNED_FEATURES else partial(unadapted_file, run)
+    return beside(scene_id, ".parquet")
 
 
 def _need_bytes(path: Path, table: VectorizeTable, classes: int) -> int:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from landscribe.core.recipe.adapt import AdaptTable
 from landscribe.core.recipe.data import (
     SHARP,
     ClassTable,
@@ -54,6 +55,7 @@ from landscribe.errors import RecipeError, problem
 
 __all__ = [
     "RULE_ACTIONS",
+    "AdaptTable",
     "AreaTable",
     "AreaWindowTable",
     "ChipTable",
@@ -138,6 +140,7 @@ class Recipe(BaseModel, frozen=True, extra="forbid", strict=True):
     outputs: OutputsTable = OutputsTable()
     scale: ScaleTable = ScaleTable()
     submit: SubmitTable = SubmitTable()
+    adapt: AdaptTable = AdaptTable()
     limits: LimitsTable = LimitsTable()
     validation: ValidateTable = Field(default=ValidateTable(), alias="validate")
 
@@ -167,6 +170,8 @@ class Recipe(BaseModel, frozen=True, extra="forbid", strict=True):
                 if table.kind == "network" and not table.network.has_batch_norm:
                     text = f"predict.adapt = {self.predict.adapt!r} needs batch norm in model {table.name!r}"
                     raise ValueError(text)
+        if self.adapt.epochs and self.predict.snapshots:
+            raise ValueError("predict.snapshots = true does not go with [adapt]: it ends with one network each")
         return self
 
     def __init__(self, **tables: Any) -> None:

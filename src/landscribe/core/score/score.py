@@ -113,6 +113,8 @@ class Score:
     """What tuning was worth, where something was tuned in this run."""
     left_out: tuple[LeftOut, ...] = ()
     """What counts on no side."""
+    adapting: Tuning | None = None
+    """What adapting networks to new scenes was worth, where that was done: `default` without, `tuned` with it."""
 
     def to_json(self) -> str:
         """Return the text of a `score.json`."""

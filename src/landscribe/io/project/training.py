@@ -31,6 +31,8 @@ from landscribe.io.models.model_files import (
 from landscribe.io.project import Project
 from landscribe.io.run.runs import Record, Run
 
+ADAPTED = "adapted"
+"""Folder of models that were trained on with soft labels."""
 STATE, MARKER, HISTORY = "state", "progress.json", "history.csv"
 FOLD = "{name}~fold{number}"
 """Item name of a fold's model; no model of a recipe has a tilde in its name."""
@@ -51,9 +53,10 @@ class Job:
     weights: str | None = None
     """SHA-256 of what its encoder begins with; None where chance draws it."""
 
-    def made_from(self, prepared: Mapping[str, Record]) -> dict[str, object]:
-        """Return all that decides what it learns, as plain values."""
-        inputs = {i: prepared[i].outputs for i in (*self.split.train, *self.split.validate)}
+    def made_from(self, prepared: Mapping[str, Record], *, validates: bool = True) -> dict[str, object]:
+        """Return all that decides what it learns, as plain values; with what validates, which decides its history."""
+        looked_at = (*self.split.train, *(self.split.validate if validates else ()))
+        inputs = {i: prepared[i].outputs for i in looked_at}
         settings = self.table.model_dump(mode="json", exclude={"seeds"})
         if self.table.network.encoder is None:  # what older runs have not said has changed nothing of theirs
             for key in ("encoder", "weights", "encoder_rate"):
@@ -126,6 +129,30 @@ def training_jobs(project: Project, run: Run, split: Split) -> dict[str, Job]:
             item = FOLD.format(name=job.item, number=number)
             found[item] = replace(job, item=item, folder=run.fold(number) / job.item, split=kept)
     return found
+
+
+def adapting_jobs(project: Project, run: Run, split: Split) -> dict[str, Job]:
+    """Return the networks of a recipe that are trained on with soft labels, by item; what they begin with is ready."""
+    table = project.recipe.adapt
+    jobs = {}
+    for row in project.recipe.models:
+        schedule = row.schedule.model_copy(
+            update={
+                "epochs": table.epochs, "steps": table.steps or row.schedule.steps, "rate": table.rate, "stages": (),
+                "restart_every": 0, "prior": 0.0, "snapshots": 0, "snapshot_mean": False,
+            }
+        )  # fmt: skip
+        # Hard chips are those of one set of scenes, and here are two.
+        update = {"schedule": schedule, "chips": row.chips.model_copy(update={"hard": 0.0})}
+        for name, seed in row.members(project.recipe.seed).items() if row.kind == "network" else ():
+            classes, folder = row.classes or project.legend.names, run.path(ADAPTED, name)
+            jobs[name] = Job(name, row.model_copy(update=update), classes, seed, folder, split)
+    return jobs
+
+
+def models_folder(project: Project, run: Run) -> Path:
+    """Return where the models lie that a run predicts with: those that were trained, or trained on."""
+    return run.path(ADAPTED if project.recipe.adapt.epochs else "models")
 
 
 def wavelengths_of(project: Project) -> dict[str, tuple[float, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class SceneMeasured:
     by_default: dict[str, Measured]
     """By what the recipe alone says, where something was tuned."""
     left_out: tuple[LeftOut, ...]
+    unadapted: dict[str, Measured] = field(default_factory=dict)
+    """By networks that were not adapted to new scenes, where others were."""
 
 
 def measured_file(run: Run, scene_id: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,12 +12,20 @@ from landscribe.core.recipe import Recipe
 from landscribe.core.score.tuning import Choice, apply_choices
 from landscribe.core.seal import unseal
 from landscribe.errors import DataError, IntegrityError, problem
+from landscribe.io.names import safe_name
 from landscribe.io.run.runs import Run
 
 TUNED = "tuned.json"
 _TUNE_AGAIN = "delete it and run `landscribe tune` again"
 UNTUNED_PROBABILITY, UNTUNED_FEATURES = "untuned-probability", "untuned-features"
 """Stage names of the records of held-out scenes as the recipe alone makes them, to compare with."""
+UNADAPTED_PROBABILITY, UNADAPTED_FEATURES = "unadapted-probability", "unadapted-features"
+"""The same as networks make them that were not adapted to new scenes."""
+
+
+def unadapted(run: Run, scene_id: str, ending: str) -> Path:
+    """Return where a held-out scene lies as networks make it that were not adapted: `.tif` or `.parquet`."""
+    return run.path("unadapted", f"{safe_name(scene_id)}{ending}")
 
 
 def effective_recipe(recipe: Recipe, run: Run, *, needed: bool = True) -> Recipe:

@@ -151,7 +151,7 @@ def predict_tiles(
 
     shape_hw = source.grid.shape_hw
     chosen = tile_windows(shape_hw, tile_side(models, predict, shape_hw, engine)) if windows is None else windows
-    return _sweep(models, scene_reader(models, source, engine), chosen, probability)
+    return sweep_tiles(models, scene_reader(models, source, engine), chosen, probability)
 
 
 def predict_logits(
@@ -179,16 +179,16 @@ def predict_logits(
 
     shape_hw = source.grid.shape_hw
     side = tile_side([net], PredictTable(tile=tile, symmetries=1), shape_hw, engine)
-    return _sweep([net], scene_reader([net], source, engine), tile_windows(shape_hw, side), logits)
+    return sweep_tiles([net], scene_reader([net], source, engine), tile_windows(shape_hw, side), logits)
 
 
-def _sweep(
+def sweep_tiles(
     models: Sequence[SegmentationNet],
     scene: SceneReader,
     windows: Sequence[Window],
     compute: Callable[[SegmentationNet, TileInput, Window], FloatArray],
 ) -> Generator[tuple[Window, FloatArray], None, None]:
-    """Yield windows and what is computed there of all models.
+    """Yield windows and what is computed there of all models, (..., h, w) each, one after the other.
 
     While the caller writes a tile, the next one is computed; while that goes on, the one after it is read.
     """
@@ -224,13 +224,25 @@ def average_views(net: SegmentationNet, seen: TileInput, engine: Engine, predict
         engine: Device and precision.
         predict: Symmetries, and by `combine` what the mean is taken of.
     """
-    size_hw = (int(seen.stacks[1].shape[-2]), int(seen.stacks[1].shape[-1]))
-    take = functional.logsigmoid if predict.combine == "geometric" else torch.sigmoid_
     # Views of fewer symmetries are the first ones of those of more, so each class stops adding up at its own number.
     counts = [predict.views_of(name) for name in net.spec.classes]
     counts_k = torch.tensor(counts, dtype=torch.float32, device=engine.device)[:, None, None]
-    views = list(enumerate(VIEWS[predict.views][: max(counts)]))
     total: Tensor | None = None
+    for number, seen_p in each_view(net, seen, engine, predict, max(counts)):
+        p = seen_p * (number < counts_k) if number >= min(counts) else seen_p
+        total = p if total is None else total.add_(p)
+    if total is None:
+        raise RecipeError(problem("predict.symmetries", "none"))
+    return total if max(counts) == 1 else total.div_(counts_k)
+
+
+def each_view(
+    net: SegmentationNet, seen: TileInput, engine: Engine, predict: PredictTable, count: int
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield what each of the first views gives, with its place among all: float32 (B, K, h, w), as `average_views`."""
+    size_hw = (int(seen.stacks[1].shape[-2]), int(seen.stacks[1].shape[-1]))
+    take = functional.logsigmoid if predict.combine == "geometric" else torch.sigmoid_
+    views = list(enumerate(VIEWS[predict.views][:count]))
     for some in _groups(views, views_at_once(net, engine, len(views), seen.stacks[1][:, 0].numel())):
         stop_if_asked()
         turned = {step: _join([_turn(stack, *view) for _, view in some]) for step, stack in seen.stacks.items()}
@@ -239,13 +251,7 @@ def average_views(net: SegmentationNet, seen: TileInput, engine: Engine, predict
         logits = net.unet(turned, hull).float()
         for (number, view), keep, part in zip(some, keeps, logits.chunk(len(some)), strict=True):
             own = Window(keep.row - hull.row, keep.col - hull.col, keep.height, keep.width)
-            p = _unturn(take(part[..., *own.slices]), *view)
-            if number >= min(counts):
-                p = p * (number < counts_k)
-            total = p if total is None else total.add_(p)
-    if total is None:
-        raise RecipeError(problem("predict.symmetries", "none"))
-    return total if max(counts) == 1 else total.div_(counts_k)
+            yield number, _unturn(take(part[..., *own.slices]), *view)
 
 
 def blank_frame(

@@ -61,6 +61,8 @@ class ChipBank:
     """Labelled pixels."""
     of_class: tuple[Places, ...]
     """Labelled pixels touched by each class."""
+    touched: int = 1
+    """The smallest share of 255 by which a class touches a pixel."""
 
     @property
     def device(self) -> torch.device:
@@ -77,6 +79,7 @@ def load_bank(
     cubic: Collection[str] = (),
     backend: Literal["numba", "torch"] | None = None,
     decoded: DecodedScenes | None = None,
+    touched: int = 1,
 ) -> ChipBank:
     """Lay the training scenes out for sampling.
 
@@ -87,6 +90,7 @@ def load_bank(
         cubic: Sensors that are mixed from sixteen neighbours (`SegmentationNet.cubic_sensors`).
         backend: None takes numba on the processor and torch elsewhere; both give the same chips.
         decoded: Where the arrays of the scenes are views of blocks, these: they are then not copied on a processor.
+        touched: The smallest share of 255 by which a class touches a pixel, for picking places.
 
     Raises:
         DataError: If there is no labelled pixel, a sensor is missing, or bands or classes differ between scenes.
@@ -123,8 +127,8 @@ def load_bank(
     row_origin = np.concatenate([[0], np.cumsum(widths[row_scene])])
     statistics = {n: s for n, s in compute_statistics(scenes, SPREAD_CLIP_PERCENT).items() if n in steps}
     coverage_nk, labelled_n = np.asarray(host.values_nc), np.asarray(host.valid_n)
-    kinds = (labelled_n, *coverage_nk.T)
-    places = [_count_places(labelled_n, kind_n, row_origin, heights) for kind_n in kinds]
+    places = [_count_places(labelled_n, labelled_n, row_origin, heights, 1)]
+    places += [_count_places(labelled_n, kind_n, row_origin, heights, touched) for kind_n in coverage_nk.T]
     return ChipBank(
         sensors,
         labels,
@@ -138,15 +142,18 @@ def load_bank(
         np.concatenate([[0], np.cumsum(heights)[:-1]]),
         places[0],
         tuple(places[1:]),
+        touched,
     )
 
 
-def _count_places(labelled_n: ByteArray, kind_n: ByteArray, row_origin: IntArray, heights: IntArray) -> Places:
+def _count_places(
+    labelled_n: ByteArray, kind_n: ByteArray, row_origin: IntArray, heights: IntArray, touched: int
+) -> Places:
     counts = np.empty(len(row_origin) - 1, np.int64)
     for stop, height in zip(np.cumsum(heights), heights, strict=True):  # a scene at a time: blocks may lie in files
         first, rows = row_origin[stop - height], row_origin[stop - height : stop]
         pixels = slice(first, row_origin[stop])
-        touched_n = labelled_n[pixels] * (kind_n[pixels] > 0)
+        touched_n = labelled_n[pixels] * (kind_n[pixels] >= touched)
         counts[stop - height : stop] = np.add.reduceat(touched_n, rows - first, dtype=np.int64)
     so_far = np.cumsum(counts)
     return Places(so_far, np.concatenate([[0], so_far[np.cumsum(heights) - 1]]))

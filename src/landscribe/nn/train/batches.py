@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from landscribe.nn.train.chips import Chips, cut_chips, draw_plan
+from landscribe.nn.train.chips import Chips, cut_chips, draw_plan, weighted
 from landscribe.nn.train.hard import NONE_YET, HardChips
 from landscribe.nn.train.losses import frame_of
 from landscribe.nn.train.ranks import share_of
@@ -44,12 +44,14 @@ def cut_ahead(setup: Setup, hard: HardChips | None, done: int) -> Iterator[Itera
 
 def _cut(setup: Setup, hard: HardChips | None, step: int) -> Chips:
     """Cut a part of a batch; the whole of it is drawn in every process, so that it is the same for any count."""
-    bank, table = setup.bank, setup.chips
+    soft = setup.soft if step % 2 else None
+    bank, table = soft or setup.bank, setup.chips
     plan = draw_plan(bank, table, setup.seed, step, NONE_YET if hard is None else hard.worst)
     if hard is not None:
         hard.place(step, plan.scene_b, plan.map_b6)
     share = share_of(setup.ranks, table.batch)
     batch = cut_chips(bank, table, plan.part(share), frame=frame_of(setup.loss), first=share.start)
+    batch = batch if soft is None else weighted(batch)
     return batch.pinned() if setup.engine.device.type == "cuda" and bank.device.type == "cpu" else batch
 
 

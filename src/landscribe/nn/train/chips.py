@@ -33,6 +33,7 @@ __all__ = [
     "draw_plan",
     "load_bank",
     "steps_per_epoch",
+    "weighted",
 ]
 
 SMALLEST_GAIN = 0.2
@@ -97,6 +98,12 @@ class Chips:
         images = {name: change(t) for name, t in self.images.items()}
         valid = {name: change(t) for name, t in self.valid.items()}
         return Chips(images, valid, change(self.target), change(self.weight), self.first)
+
+
+def weighted(chips: Chips) -> Chips:
+    """Return chips whose last class was the weight of their pixels."""
+    classes, weight = chips.target[:, :-1], chips.weight * chips.target[:, -1:]
+    return Chips(chips.images, chips.valid, classes.contiguous(), weight, chips.first)
 
 
 def draw_plan(bank: ChipBank, table: ChipTable, seed: int, step: int, worst: WorstChips = NONE_YET) -> ChipPlan:
@@ -203,7 +210,7 @@ def _pick_pixel(
     pixels = slice(bank.row_origin[r], bank.row_origin[r + 1])
     mask = bank.labelled_n[pixels] > 0
     if kind is not None:
-        mask &= bank.coverage_nk[pixels, kind] > 0
+        mask &= bank.coverage_nk[pixels, kind] >= bank.touched
     col = int(np.flatnonzero(mask)[nth])
     scene = int(bank.row_scene[r])
     return scene, r - int(bank.first_row[scene]) + rng.random(), col + rng.random()
@@ -273,7 +280,7 @@ def cut_chips(bank: ChipBank, table: ChipTable, plan: ChipPlan, *, frame: int = 
     inner = table.size - 2 * context
     inner_b6 = plan.map_b6.copy()
     inner_b6[:, [2, 5]] += context * plan.map_b6.reshape(-1, 2, 3)[:, :, :2].sum(axis=2)
-    share = np.full((len(plan.scene_b), len(bank.of_class)), 1 / 255, np.float32)
+    share = np.full((len(plan.scene_b), bank.labels.values_nc.shape[1]), 1 / 255, np.float32)
     target, known = sample(
         bank.labels,
         plan.scene_b,

@@ -93,8 +93,9 @@ def _passes(net: SegmentationNet, setup: Setup) -> Iterator[None]:
     keep = Window(0, 0, table.size, table.size).pad(-table.context)
     for number in range(setup.settle):
         stop_if_asked()
-        plan = draw_plan(bank, table, setup.seed, setup.total_steps + number)
-        chips = cut_chips(bank, table, plan).to(engine.device)
+        some = setup.soft if setup.soft is not None and number % 2 else bank
+        plan = draw_plan(some, table, setup.seed, setup.total_steps + number)
+        chips = cut_chips(some, table, plan).to(engine.device)
         lower = engine.dtype == torch.bfloat16
         with torch.no_grad(), torch.autocast(engine.device.type, torch.bfloat16, enabled=lower):
             net(chips.images, chips.valid, keep)

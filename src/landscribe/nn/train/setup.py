@@ -55,6 +55,8 @@ class Setup:
     """Files of an earlier run that is to go on; None starts anew."""
     ranks: Ranks = ALONE
     """The processes that train together."""
+    soft: ChipBank | None = None
+    """Scenes with soft labels, from which every other batch is cut; behind the classes lies the weight of a pixel."""
 
     def __post_init__(self) -> None:
         known, divisor, size = len(self.bank.of_class), self.net.divisor, self.chips.size

@@ -48,6 +48,7 @@ from landscribe.io.models.model_files import DESCRIPTION, model_folders, read_mo
 from landscribe.io.names import safe_name
 from landscribe.io.project import Progress, Project, silent
 from landscribe.io.project.splits import split_of
+from landscribe.io.project.training import models_folder
 from landscribe.io.run.prepared import PreparedScene, open_prepared
 from landscribe.io.run.runs import Run
 from landscribe.io.run.tuned import TUNED, effective_recipe
@@ -159,7 +160,7 @@ def _found_models(project: Project, run: Run, *, snapshots: bool) -> dict[str, l
         return model_folders(project.finished.folder, None, snapshots=snapshots)
     run.require("train")
     names = [name for table in recipe.models for name in table.members(recipe.seed)]
-    return model_folders(run.path("models"), names, snapshots=snapshots)
+    return model_folders(models_folder(project, run), names, snapshots=snapshots)
 
 
 def _model_members(project: Project, run: Run, recipe: Recipe) -> dict[str, bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from landscribe.core.grid import Window
@@ -19,10 +20,11 @@ from landscribe.io.project import Progress, Project, StageResult, silent, use_mo
 from landscribe.io.project.batches import Batch, Work, carry_out
 from landscribe.io.project.leftovers import leave_only
 from landscribe.io.project.splits import split_of
+from landscribe.io.project.training import models_folder
 from landscribe.io.run.prepared import PreparedScene, open_prepared
 from landscribe.io.run.runs import Made, Record, Run, make_key
 from landscribe.io.run.surroundings import Mosaic, Surroundings, files_of
-from landscribe.io.run.tuned import UNTUNED_PROBABILITY, effective_recipe
+from landscribe.io.run.tuned import UNADAPTED_PROBABILITY, UNTUNED_PROBABILITY, effective_recipe, unadapted
 from landscribe.stages.predict.adapted import STATISTICS, Adapting, adapting_to
 from landscribe.stages.predict.models import LoadedModels, load_models, owners_of
 from landscribe.stages.predict.scene import Job, looked_at, parts_of, predict_scene, predict_window
@@ -78,9 +80,10 @@ def predict_work(project: Project, run: Run, progress: Progress = silent, *, mod
         models: Folder of finished models; None takes the run's own.
     """
     prepared = run.require("prepare")
+    trained_on = models is None and bool(project.recipe.adapt.epochs)
     if models is None:
-        run.require("train")
-    loaded = load_models(models or run.path("models"), project, own=models is None)
+        run.require("adapt" if trained_on else "train")
+    loaded = load_models(models or models_folder(project, run), project, own=models is None)
     split = split_of(project, run)
     scene_ids = list(prepared) if models else _own_scenes(project, split, list(prepared))
     table = effective_recipe(project.recipe, run, needed=False).predict
@@ -96,6 +99,13 @@ def predict_work(project: Project, run: Run, progress: Progress = silent, *, mod
     plain = project.recipe.predict
     tuned = table != plain and models is None
     scored = [i for i in split.validate if i in scene_ids] if tuned else []
+    with_and_without = [i for i in split.validate if i in scene_ids] if adapting or trained_on else []
+    if with_and_without:  # `score` compares with networks as they were trained
+        plain_models = load_models(run.path("models"), project, own=True) if trained_on else loaded
+        without = replace(make, loaded=plain_models, owners=owners_of(plain_models, project), adapting=None)
+        own_table = table.model_copy(update={"adapt": "none"})
+        beside = partial(unadapted, run, ending=".tif")
+        yield without.batch(UNADAPTED_PROBABILITY, with_and_without, own_table, beside, "unadapted")
     if tuned:  # views were tuned: `score` compares with what the recipe says
         yield make.batch(UNTUNED_PROBABILITY, scored, plain, lambda i: run.untuned(i, ".tif"), "untuned")
     for number, left_out in enumerate(folds, start=1):
@@ -117,6 +127,7 @@ def predict_work(project: Project, run: Run, progress: Progress = silent, *, mod
         for stage, wanted in (
             ("predict", scene_ids),
             (UNTUNED_PROBABILITY, scored),
+            (UNADAPTED_PROBABILITY, with_and_without),
             (OUT_OF_FOLD, [i for left_out in folds for i in left_out]),
             (STATISTICS, [item for items in adapted for item in items]),
         ):

@@ -36,6 +36,7 @@ from landscribe.io.project import Progress, Project, StageResult, make_items, si
 from landscribe.io.project.label_facts import LABELLED as LABELLED_PIXELS
 from landscribe.io.project.label_facts import UNLABELLED as UNLABELLED_PIXELS
 from landscribe.io.project.splits import open_side, split_of
+from landscribe.io.project.training import models_folder
 from landscribe.io.review.suggested import (
     SUGGESTED,
     Suggested,
@@ -300,7 +301,7 @@ def _model_paths(project: Project, run: Run) -> dict[str, list[Path]]:
         names = [n for t in project.recipe.models if t.kind == "network" for n in t.members(project.recipe.seed)]
         if not names:
             return {}
-        found = model_folders(run.path("models"), names)
+        found = model_folders(models_folder(project, run), names)
     else:
         found = model_folders(project.finished.folder, None)
         found = {name: paths for name, paths in found.items() if (paths[0] / DESCRIPTION).is_file()}
