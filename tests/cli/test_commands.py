@@ -38,6 +38,7 @@ CALLS = {
     "stats": "stats r.toml --json",
     "prepare": "prepare r.toml --run run",
     "train": "train r.toml --run run",
+    "adapt": "adapt r.toml --run run --set adapt.epochs=1 --set adapt.scenes=new --set adapt.least=0",
     "predict": "predict r.toml --run run",
     "tune": "tune r.toml --run run",
     "vectorize": "vectorize r.toml --run run",
