@@ -59,8 +59,8 @@ def _label(parameter: Any) -> str:
 GROUPS = {
     "In memory": "load_model Model ClassRaster trace burn score compare progress_bars",
     "Recipes and whole runs": "init load_recipe Recipe LoadedRecipe open_project Project run open_run Run",
-    "Stages": "check stats prepare train tune predict vectorize score_run submit write_report write_map pictures masks "
-    "StageResult",
+    "Stages": "check stats prepare train adapt tune predict vectorize score_run submit write_report write_map pictures "
+    "masks StageResult",
     "Nouns": "Grid Window Sensor Band Legend LandClass DSTL_LEGEND Scene Tracing Score",
     "Files": "open_raster write_raster read_features write_features",
     "In pixels": "burn_share burn_mask trace_pixels",

@@ -44,6 +44,7 @@ _HOMES = {
     "library.rasters": ("ClassRaster",),
     "library.scores": ("compare", "score"),
     "io.vector.vectors": ("read_features", "write_features"),
+    "stages.adapt": ("adapt",),
     "stages.check": ("check",),
     "stages.submissions.clean": ("clean",),
     "stages.submissions.merge": ("Source", "merge"),

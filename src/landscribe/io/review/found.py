@@ -33,8 +33,8 @@ def models_digest(run: Run) -> str:
     if finished is not None:
         digests = dict(finished.digests)
     else:
-        made = [record.outputs for record in run.records("train").values()]
-        digests = {n: d for outputs in made for n, d in outputs.items() if n.startswith("models/")}
+        made = [record.outputs for stage in ("train", "adapt") for record in run.records(stage).values()]
+        digests = {n: d for outputs in made for n, d in outputs.items() if n.startswith(("models/", "adapted/"))}
         digests = {n: d for n, d in digests.items() if n.endswith((WEIGHTS, ".json"))}
     text = json.dumps(sorted(digests.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LETTERS] if digests else ""

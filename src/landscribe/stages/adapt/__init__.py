@@ -57,6 +57,12 @@ def adapt(project: Project, run: Run, progress: Progress = silent) -> StageResul
     Raises:
         RecipeError: If `[adapt].epochs` is 0.
         DataError: If there is no scene to adapt to, or networks are sure of no pixel of them.
+
+    Examples:
+        >>> import landscribe as ls
+        >>> ls.adapt(project, run)
+        Traceback (most recent call last):
+        landscribe.errors.RecipeError: [adapt].epochs: is 0: nothing to do, need 1 or more; --set adapt.epochs=10
     """
     if not project.recipe.adapt.epochs:
         do = "--set adapt.epochs=10"
