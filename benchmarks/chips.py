@@ -1,22 +1,37 @@
 """Training chips against other ways: python benchmarks/chips.py [--json] [--batch 128] [--size 144].
 
 Every way cuts a batch of chips of 16 bands with ten masks at random places. The plain ways turn by OpenCV four bands at
-a time, or do not turn at all.
+a time, or do not turn at all. The last ways change colours, all at once and one at a time; blur and noise are in half
+of the chips.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
 import torch
 
 from landscribe.core.recipe import ChipTable
+from landscribe.nn.sample.tones import colours_of
 from landscribe.nn.scene import SceneArrays
-from landscribe.nn.train.chips import cut_chips, draw_plan, load_bank
+from landscribe.nn.train.chips import Chips, cut_chips, draw_plan, load_bank
 from networks import BANDS, CLASSES, clock_of, copy_rate, engine_of, finish, make_net, make_scene, parse
 from side_by_side import report, time_in_turn
 
 TURNED, STRAIGHT, OURS = "cv2.warpAffine and flips", "NumPy slices and flips, not turned", "landscribe"
+CHANGED = {
+    "strength = 1": {"strength": 1.0},
+    "strength = 1, match = 0.5, cutmix = 0.5": {"strength": 1.0, "match": 0.5, "cutmix": 0.5},
+    "gamma = 0.3": {"gamma": 0.3},
+    "blur = 1": {"blur": 1.0},
+    "noise = 0.15": {"noise": 0.15},
+    "match = 0.5": {"match": 0.5},
+    "cutmix = 0.5": {"cutmix": 0.5},
+}
+"""Changes of colour that are switched on, beside `landscribe` without them."""
 
 
 def cut_turned(scene: SceneArrays, size: int, batch: int, rng: np.random.Generator) -> torch.Tensor:
@@ -58,13 +73,20 @@ def main() -> None:
     engine, rng = engine_of(arguments), np.random.default_rng(0)
     scene = make_scene(arguments.side, arguments.side - 3)
     bank = load_bank([scene], make_net(scene).sensor_steps, engine.device)
+    bank = replace(bank, colours=colours_of([scene], bank.sensors))
     table = ChipTable(size=arguments.size, context=0, batch=arguments.batch)
     steps = iter(range(10**6))
+
+    def cut(chips: ChipTable) -> Chips:
+        return cut_chips(bank, chips, draw_plan(bank, chips, 0, next(steps)))
+
+    changed = {name: table.model_copy(update=more) for name, more in CHANGED.items()}
     seconds = time_in_turn(
         {
             TURNED: lambda: cut_turned(scene, arguments.size, arguments.batch, rng),
             STRAIGHT: lambda: cut_straight(scene, arguments.size, arguments.batch, rng),
-            OURS: lambda: cut_chips(bank, table, draw_plan(bank, table, 0, next(steps))),
+            OURS: lambda: cut(table),
+            **{name: partial(cut, chips) for name, chips in changed.items()},
         },
         arguments.repeats,
         clock_of(engine),
@@ -75,6 +97,8 @@ def main() -> None:
     least = arguments.batch * arguments.size**2 * (2 * BANDS + CLASSES + 2 + 4 * (BANDS + CLASSES + 1))
     share = least / seconds[OURS] / copy_rate(engine)
     notes[OURS] += f", {share:.0%} of a copy's bytes"
+    for name in CHANGED:
+        notes[name] += f", {seconds[name] / seconds[OURS]:.2f} times {OURS}"
     report(f"{arguments.batch} chips of {arguments.size} px, {BANDS} bands, ten masks", seconds, TURNED, notes)
     medians = {f"{name} s": s for name, s in seconds.items()} | {f"{name} chips/s": r for name, r in rates.items()}
     finish("chips", arguments, engine, medians, seconds[TURNED] / seconds[OURS], share_of_copy=share)

@@ -20,7 +20,7 @@ from pydantic_core import PydanticUndefined
 import landscribe
 from landscribe.cli.app import app
 from landscribe.core import recipe
-from landscribe.core.recipe import adapt, data, models, mosaic, outputs, polygons, rules, scale, spectral, splits
+from landscribe.core.recipe import adapt, chips, data, models, mosaic, outputs, polygons, rules, scale, spectral, splits
 from landscribe.core.recipe.notes import notes_of
 from landscribe.core.score import areas, left_out, rows, score
 from landscribe.core.score.score import score_schema
@@ -135,7 +135,7 @@ def recipes() -> str:
         "the default below holds; `None` there means none.",
         "",
     ]
-    for module in (data, models, adapt, spectral, polygons, rules, mosaic, outputs, scale, splits, recipe):
+    for module in (data, models, chips, adapt, spectral, polygons, rules, mosaic, outputs, scale, splits, recipe):
         for table in vars(module).values():
             if isinstance(table, type) and issubclass(table, BaseModel) and table.__module__ == module.__name__:
                 parts += _table(table)

@@ -138,7 +138,7 @@ def do_stage(
         project = as_run(project, run) if own else _bound(project, run, models)
     if name in BY_SCENE:
         return carry_out(run, name, work_of(name, project, run, progress, models=models), progress, way)
-    module = {"masks": "pictures", "map": "maps.map"}.get(name, name)
+    module = {"masks": "pictures", "chips": "pictures.chips", "map": "maps.map"}.get(name, name)
     stage: Any = getattr(import_module(f"landscribe.stages.{module}"), "check_run" if name == "check" else name)
     options: Mapping[str, Any] = {"looks": way.look_at} if name == "check" else {}
     result: StageResult = stage(project, run, progress, **options)

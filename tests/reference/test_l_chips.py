@@ -150,7 +150,7 @@ def test_l10_image_and_target_stay_together_and_nothing_is_filled(bank, table):
 def test_l24_a_factor_for_each_band_and_chip_on_what_is_standardised(bank):
     sigma = 0.1
     _, _, gains, offsets = plans(bank, 4000, band_contrast=sigma)
-    mean, std = bank.means["F"], bank.spreads["F"]
+    mean, std = bank.bands["F"].mean, bank.bands["F"].spread
     raw = np.array([[mean + 1.7 * std]])[0]
     standardised = (gains * raw + offsets - mean) / std
     factor = standardised / 1.7

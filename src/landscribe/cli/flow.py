@@ -29,7 +29,7 @@ ModelsOption = Annotated[
     Path | None,
     typer.Option("--models", help="Finished models, or a bundle, to use instead of training.", metavar="DIR|ZIP"),
 ]
-READING = ("report", "map", "pictures", "masks")
+READING = ("report", "map", "pictures", "masks", "chips")
 """Stages that read what others wrote, also while another process is at work in the folder; `score` is one too."""
 IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2")
 AnywayOption = Annotated[
@@ -133,9 +133,14 @@ def pictures(
     run: RunOption = None,
     overrides: SetOption = None,
     masks: Annotated[bool, typer.Option(help="Truth, pixels and polygons of validation scenes instead.")] = False,
+    chips: Annotated[
+        bool, typer.Option(help="Chips of training instead, before and after each change of colour, a PNG per network.")
+    ] = False,
 ) -> None:
     """Draw the polygons of each scene beside its picture, one PNG each."""
-    _do("masks" if masks else "pictures", recipe, run_folder(recipe, run), overrides)
+    if masks and chips:
+        raise RecipeError(problem("pictures", "--masks and --chips", need="one of them"))
+    _do("chips" if chips else "masks" if masks else "pictures", recipe, run_folder(recipe, run), overrides)
 
 
 def predict(

@@ -20,6 +20,7 @@ from landscribe.core.burn import MaskMode, burn_mask, burn_share
 from landscribe.core.features import of_class
 from landscribe.core.grid import STRIP_ROWS, Grid, Window
 from landscribe.core.legend import Legend
+from landscribe.core.quantiles import quantiles_of
 from landscribe.core.recipe import PrepareTable
 from landscribe.core.register import Move, move_grid
 from landscribe.errors import BAD_FILE, DataError, problem
@@ -43,8 +44,10 @@ from landscribe.io.run.prepared import (
     COVERAGE,
     FACTS,
     LABELS,
+    QUANTILES,
     blank_statistics,
     facts_of,
+    quantiles_to_plain,
     read_facts,
     sensor_raster,
     write_blank,
@@ -280,6 +283,7 @@ def _copy(file: SensorFile, grid: Grid, target: Path) -> tuple[dict[str, Any], l
     small_chw = np.concatenate([image_chw for image_chw, _ in parts], axis=1)
     small_hw = np.concatenate([valid_hw for _, valid_hw in parts])
     facts |= {"type": info.dtype, "percentiles": percentiles(small_chw, small_hw)}
+    facts |= {QUANTILES: quantiles_to_plain(quantiles_of(small_chw, small_hw))} if valid_pixels else {}
     return facts, find_suspects(small_chw, small_hw)
 
 

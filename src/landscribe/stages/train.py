@@ -121,7 +121,7 @@ def _train_network(project: Project, run: Run, job: Job, key: str, progress: Pro
         progress(f"train {job.item}: {text}", len(kept.rows), schedule.epochs)
 
     home = bank_device(engine, room.need_bytes, project.recipe.memory_share)
-    setup = set_up(table, spec, decoded["train"], engine, home, job.seed, state=kept.state, ranks=ranks)
+    setup = set_up(table, spec, decoded["train"], engine, home, job.seed, kept.state, ranks, job.quantiles)
     if weights is not None and kept.state is None:
         teach(setup.net, weights.path, wavelengths_of(project), project.limits)
     net = train(setup, Callbacks(on_epoch=on_epoch, on_warning=on_warning))

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from landscribe.core.recipe.adapt import AdaptTable
+from landscribe.core.recipe.chips import ChipTable
 from landscribe.core.recipe.data import (
     SHARP,
     ClassTable,
@@ -26,7 +27,6 @@ from landscribe.core.recipe.data import (
 )
 from landscribe.core.recipe.mistakes import explain
 from landscribe.core.recipe.models import (
-    ChipTable,
     InputTable,
     LossTable,
     ModelTable,

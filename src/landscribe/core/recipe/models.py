@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from landscribe.core.owners import MEMBER
+from landscribe.core.recipe.chips import ChipTable
 from landscribe.core.recipe.spectral import SpectralTable
 from landscribe.core.recipe.values import Count, FileName, Name, NonNegative, PerClass, Positive, Share
 
@@ -163,48 +164,6 @@ class LossTable(BaseModel, frozen=True, extra="forbid", strict=True):
     inside."""
     class_weight: PerClass = {}
     """Weight of a class among the classes of the model, by its name; 1 where none is given."""
-
-
-class ChipTable(BaseModel, frozen=True, extra="forbid", strict=True):
-    """`chips` of a model: training crops of the reference grid."""
-
-    size: Annotated[int, Field(ge=16, le=4096)] = 128
-    """Side of what the network sees, in reference pixels."""
-    context: Annotated[int, Field(ge=0, le=1024)] = 16
-    """Frame on each side that is seen but not learned from."""
-    batch: Count = 16
-    """Chips of a step."""
-    rotate_deg: Annotated[float, Field(ge=0, le=180)] = 180.0
-    """Angles are uniform in plus or minus this."""
-    flips: bool = True
-    """Rows and columns are each reversed in half of the chips."""
-    edges: Literal["mirror", "inside"] = "mirror"
-    """`mirror`: chips are centred on any labelled pixel, and what lies beyond a scene's edge is mirrored; `inside`: as
-    in both DSTL methods they lie wholly within the scene, however they are turned."""
-    sharp: Share = 0.5
-    """Share of chips that are flipped and turned by quarters only, along whole pixels: interpolation blurs the others,
-    and what a network predicts is not blurred."""
-    scale: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Zoom is uniform in 1 plus or minus this."""
-    gain: NonNegative = 0.1
-    """Standard deviation of a brightness factor common to all bands."""
-    band_gain: NonNegative = 0.05
-    """Standard deviation of a factor drawn for each band."""
-    band_contrast: NonNegative = 0.0
-    """Standard deviation of a factor drawn for each band on its distance from the band's mean: the channel noise of
-    the first DSTL method, which came after standardisation."""
-    band_offset: NonNegative = 0.0
-    """Standard deviation of a shift drawn for each band, in standard deviations of the band's values: haze, hue."""
-    balance: Literal["scene", "area"] = "scene"
-    """`scene`: every scene gives as many chips, as in both DSTL methods; `area`: every labelled pixel is as likely."""
-    sensor_dropout: dict[Name, Share] = {}
-    """Share of chips that go without a sensor, by sensor, `{ A = 0.3 }`; no chip goes without all of them."""
-    oversample: Share = 0.3
-    """Share of chips made to hold a pixel of a class drawn evenly among the classes; the others hold one as often as
-    chance will have it."""
-    hard: Share = 0.0
-    """Share of chips, from the second epoch on, that are centred where a chip of the last epoch was among the eighth
-    with the largest cross entropy, turned and flipped anew; of the others `oversample` holds."""
 
 
 class StageTable(BaseModel, frozen=True, extra="forbid", strict=True):

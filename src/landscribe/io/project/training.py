@@ -6,12 +6,14 @@ import csv
 import hashlib
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
+from landscribe.core.arrays import FloatArray
 from landscribe.core.legend import Legend
-from landscribe.core.recipe import ModelTable, SpectralTable
+from landscribe.core.recipe import ChipTable, ModelTable, SpectralTable
+from landscribe.core.recipe.chips import LATER
 from landscribe.core.seal import seal, unseal
 from landscribe.core.split.split import Split
 from landscribe.errors import DataError, IntegrityError, RecipeError, problem
@@ -29,6 +31,7 @@ from landscribe.io.models.model_files import (
     write_model,
 )
 from landscribe.io.project import Project
+from landscribe.io.run.prepared import quantiles_to_plain, scene_quantiles
 from landscribe.io.run.runs import Record, Run
 
 ADAPTED = "adapted"
@@ -52,6 +55,8 @@ class Job:
     split: Split
     weights: str | None = None
     """SHA-256 of what its encoder begins with; None where chance draws it."""
+    colours: Mapping[str, Mapping[str, FloatArray]] | None = field(default=None, repr=False, compare=False)
+    """Scene -> sensor -> quantiles of every scene whose colours chips may take, with `chips.match`."""
 
     def made_from(self, prepared: Mapping[str, Record], *, validates: bool = True) -> dict[str, object]:
         """Return all that decides what it learns, as plain values; with what validates, which decides its history."""
@@ -63,13 +68,27 @@ class Job:
                 del settings["network"][key]
         if self.table.network.norm == "batch":
             del settings["network"]["norm"]
+        for key in LATER:
+            if settings["chips"][key] == ChipTable.model_fields[key].default:
+                del settings["chips"][key]
         if self.table.schedule.settle is None:
             del settings["schedule"]["settle"]
         if self.weights is not None:
             settings["weights"] = self.weights
+        if self.quantiles is not None:
+            settings["quantiles"] = {
+                i: {name: quantiles_to_plain(q_cq) for name, q_cq in own.items()} for i, own in self.quantiles.items()
+            }
         if self.split.corners:
             settings["corners"] = self.split.corners_of(self.split.train)
         return {"inputs": inputs, "train": self.split.train, "settings": settings, "seed": self.seed}
+
+    @property
+    def quantiles(self) -> Mapping[str, Mapping[str, FloatArray]] | None:
+        """What `set_up` takes for `chips.match`; None where the recipe does not ask for it."""
+        if self.colours is None or self.table.chips.match_scenes == "all":
+            return self.colours
+        return {i: own for i, own in self.colours.items() if i in set(self.split.train)}
 
     def begins_with(self, root: Path) -> KnownWeights | None:
         """Return the file that its encoder begins with, as `find_weights`."""
@@ -100,7 +119,8 @@ class Job:
     @property
     def counts(self) -> dict[str, int]:
         """What the record of the finished model says of its scenes."""
-        return {"training scenes": len(self.split.train), "validation scenes": len(self.split.validate)}
+        lent = {} if self.quantiles is None else {"scenes whose colours chips take": len(self.quantiles)}
+        return {"training scenes": len(self.split.train), "validation scenes": len(self.split.validate)} | lent
 
 
 def training_jobs(project: Project, run: Run, split: Split) -> dict[str, Job]:
@@ -113,10 +133,12 @@ def training_jobs(project: Project, run: Run, split: Split) -> dict[str, Job]:
         need = "labels for at least one scene outside of [validate]"
         got = f"{len(run.require('prepare'))} scenes"
         raise DataError(problem("train", "no labelled scene to train on", got=got, need=need))
+    matches = any(table.kind == "network" and table.chips.match for table in project.recipe.models)
+    colours = {i: scene_quantiles(run, i) for i in sorted(run.require("prepare"))} if matches else None
     jobs = [
         Job(
             name, table, table.classes or project.legend.names, seed, run.path("models", name), split,
-            weights_digest(table.network, project.root),
+            weights_digest(table.network, project.root), colours if table.chips.match else None,
         )
         for table in project.recipe.models
         for name, seed in table.members(project.recipe.seed).items()

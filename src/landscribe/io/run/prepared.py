@@ -15,18 +15,22 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
+from landscribe.core.arrays import AnyArray, BoolArray, ByteArray, FloatArray
 from landscribe.core.grid import STRIP_ROWS, Grid, Window
+from landscribe.core.quantiles import LEVELS, quantiles_of
 from landscribe.core.sensors import Sensor, SensorSpec, describe_sensors
 from landscribe.core.split.looks import Look
 from landscribe.core.trace import trace_blocks
 from landscribe.core.tracing import PIXEL_EDGES
 from landscribe.errors import DataError, problem
 from landscribe.io.raster.rasters import Raster, open_raster, write_raster
+from landscribe.io.raster.suspects import thin
 from landscribe.io.run.runs import Run
 from landscribe.io.vector.vectors import read_own
 
 COVERAGE, LABELS, FACTS = "coverage.tif", "labels.parquet", "scene.json"
+QUANTILES = "quantiles"
+"""Key of a sensor's quantiles in what `prepare` notes of a scene, band by band at `core.quantiles.LEVELS`."""
 
 
 def sensor_raster(folder: Path, name: str) -> Path:
@@ -192,6 +196,36 @@ def read_facts(run: Run, scene_id: str) -> dict[str, Any]:
         raise DataError(problem(f"scene {scene_id!r}", "not prepared", do="run `landscribe prepare` first"))
     facts: dict[str, Any] = json.loads(run.checked(file).read_text(encoding="utf-8"))
     return facts
+
+
+def scene_quantiles(run: Run, scene_id: str) -> dict[str, FloatArray]:
+    """Return the quantiles of each sensor of a prepared scene, float32 (C, Q), NaN where it has no valid pixel.
+
+    They are those that `prepare` noted; of scenes prepared by a version that did not, they are taken from the rasters,
+    which gives the same.
+    """
+    facts, found = read_facts(run, scene_id), {}
+    for name, row in facts["statistics"].items():
+        if QUANTILES in row:
+            found[name] = np.array(row[QUANTILES], np.float32)
+        elif not row["valid_pixels"]:
+            found[name] = np.full((len(facts["bands"][name]), len(LEVELS)), np.nan, np.float32)
+        else:
+            found[name] = _taken_again(open_prepared(run, scene_id), name)
+    return found
+
+
+def _taken_again(scene: PreparedScene, sensor: str) -> FloatArray:
+    grid = scene.grids[sensor]
+    with open_raster(scene.raster(sensor)) as raster:
+        parts = [thin(*raster.read(window), window, grid) for window in grid.window.strips()]
+    image_chw = np.concatenate([image_chw for image_chw, _ in parts], axis=1)
+    return quantiles_of(image_chw, np.concatenate([valid_hw for _, valid_hw in parts]))
+
+
+def quantiles_to_plain(quantiles_cq: FloatArray) -> list[list[float]]:
+    """Return quantiles as JSON has them, with no more digits than float32 has."""
+    return [[float(str(value)) for value in row] for row in quantiles_cq]
 
 
 def facts_of(place: str, sensors: Mapping[str, Sensor], absent: Iterable[str], *, labelled: bool) -> dict[str, Any]:

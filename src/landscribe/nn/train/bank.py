@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -11,10 +11,11 @@ import torch
 from affine import Affine
 from torch import Tensor
 
-from landscribe.core.arrays import ByteArray, FloatArray, IntArray
+from landscribe.core.arrays import ByteArray, IntArray
 from landscribe.errors import DataError, problem
 from landscribe.nn.network.stem import compute_statistics
 from landscribe.nn.sample.pixels import Raster, RasterBank, bank_of, pack_rasters
+from landscribe.nn.sample.tones import Bands, Colours
 from landscribe.nn.scene import SceneArrays
 from landscribe.nn.train.decoded import Block, DecodedScenes
 
@@ -44,10 +45,8 @@ class ChipBank:
     labels: RasterBank
     steps: dict[str, int]
     """Distance of each sensor's samples in chip pixels."""
-    means: dict[str, FloatArray]
-    """Mean of each sensor's valid values, float32 (C,)."""
-    spreads: dict[str, FloatArray]
-    """Standard deviation of them, float32 (C,)."""
+    bands: dict[str, Bands]
+    """Range, mean and spread of each sensor's valid values."""
     coverage_nk: ByteArray
     """Labels on the host, rows of all scenes in order, for picking places."""
     labelled_n: ByteArray
@@ -63,6 +62,8 @@ class ChipBank:
     """Labelled pixels touched by each class."""
     touched: int = 1
     """The smallest share of 255 by which a class touches a pixel."""
+    colours: dict[str, Colours] = field(default_factory=dict)
+    """Quantiles of each sensor, for `chips.match`."""
 
     @property
     def device(self) -> torch.device:
@@ -133,8 +134,7 @@ def load_bank(
         sensors,
         labels,
         dict(steps),
-        {name: s.mean for name, s in statistics.items()},
-        {name: s.std for name, s in statistics.items()},
+        {name: Bands(s.low, s.high, s.mean, s.std) for name, s in statistics.items()},
         coverage_nk,
         labelled_n,
         row_scene,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from landscribe.core.arrays import BoolArray, FloatArray, IntArray
 from landscribe.core.recipe import ChipTable
 from landscribe.errors import DataError, problem
 from landscribe.nn.sample import sample
+from landscribe.nn.sample.changes import Changes, change
+from landscribe.nn.sample.cutmix import Pastes, draw_pastes, paste
+from landscribe.nn.sample.tones import draw_changes
 from landscribe.nn.scene import SceneArrays
 from landscribe.nn.train.bank import ChipBank, Places, load_bank
 from landscribe.nn.train.hard import NONE_YET, WorstChips
@@ -38,6 +41,8 @@ __all__ = [
 
 SMALLEST_GAIN = 0.2
 TRIES = 100
+CHANGING, PASTING = 1, 2
+"""Numbers of generators of their own, so that places are the same with and without what they draw."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +58,21 @@ class ChipPlan:
     """Added after it, raw units, float32 (B, C)."""
     missing: dict[str, BoolArray] = field(default_factory=dict)
     """Which chips go without a sensor, bool (B,); a sensor that is not named is in all of them."""
+    changes: dict[str, Changes] = field(default_factory=dict)
+    """Of each sensor's colours, in which gains and offsets are worked in; none where the recipe asks for none."""
+    pastes: Pastes | None = None
+    """What chips take from each other. Chips of the plan behind its own are only taken from."""
 
     def part(self, chosen: slice) -> ChipPlan:
-        """Return the plan of some of the chips."""
-        gains, offsets = ({name: a[chosen] for name, a in table.items()} for table in (self.gains, self.offsets))
-        missing = {name: gone_b[chosen] for name, gone_b in self.missing.items()}
-        return ChipPlan(self.scene_b[chosen], self.map_b6[chosen], gains, offsets, missing)
+        """Return the plan of some of the chips, with those behind them that they take from."""
+        rows: slice | IntArray = chosen
+        pastes = self.pastes
+        if pastes is not None:
+            rows, pastes = pastes.rows(np.arange(len(pastes.partner_b))[chosen])
+        gains, offsets = ({name: a[rows] for name, a in table.items()} for table in (self.gains, self.offsets))
+        missing = {name: gone_b[rows] for name, gone_b in self.missing.items()}
+        changes = {name: own.rows(rows) for name, own in self.changes.items()}
+        return ChipPlan(self.scene_b[rows], self.map_b6[rows], gains, offsets, missing, changes, pastes)
 
 
 @dataclass(frozen=True)
@@ -117,6 +131,7 @@ def draw_plan(bank: ChipBank, table: ChipTable, seed: int, step: int, worst: Wor
     Raises:
         DataError: If chips shall lie inside of scenes and there is no room for one.
     """
+    table = table.strong
     rng = np.random.default_rng([seed, step])
     n = table.batch
     present = [k for k, places in enumerate(bank.of_class) if places.count]
@@ -134,10 +149,21 @@ def draw_plan(bank: ChipBank, table: ChipTable, seed: int, step: int, worst: Wor
         shape = (n, sensor.values_nc.shape[1])
         gain = np.maximum(common * rng.normal(1, table.band_gain, shape), SMALLEST_GAIN)
         contrast = np.maximum(rng.normal(1, table.band_contrast, shape), SMALLEST_GAIN)
-        shift = rng.normal(0, table.band_offset, shape) * bank.spreads[name]
+        shift = rng.normal(0, table.band_offset, shape) * bank.bands[name].spread
         gains[name] = (gain * contrast).astype(np.float32)
-        offsets[name] = (shift + gain * (1 - contrast) * bank.means[name]).astype(np.float32)
-    return ChipPlan(scene_b, map_b6, gains, offsets, _draw_missing(bank, table, scene_b, rng))
+        offsets[name] = (shift + gain * (1 - contrast) * bank.bands[name].mean).astype(np.float32)
+    missing = _draw_missing(bank, table, scene_b, rng)
+    linear = {name: (gains[name], offsets[name]) for name in gains}
+    changing = np.random.default_rng([seed, step, CHANGING])
+    changes = draw_changes(table, bank.bands, bank.colours, scene_b, linear, bank.steps, changing)
+    for name in changes:
+        gains[name], offsets[name] = np.ones_like(gains[name]), np.zeros_like(offsets[name])
+    pastes = None
+    if table.cutmix:
+        grain = max(bank.steps.values())
+        pasting = np.random.default_rng([seed, step, PASTING])
+        pastes = draw_pastes(n, table.size, grain, table.cutmix, pasting)
+    return ChipPlan(scene_b, map_b6, gains, offsets, missing, changes, pastes)
 
 
 def _draw_missing(
@@ -273,6 +299,9 @@ def cut_chips(bank: ChipBank, table: ChipTable, plan: ChipPlan, *, frame: int = 
             gain_bc=plan.gains[name],
             offset_bc=plan.offsets[name],
         )
+        if name in plan.changes:
+            compiled = not isinstance(sensor.values_nc, Tensor)
+            images[name] = change(images[name], valid[name], plan.changes[name], compiled=compiled)
         if name in plan.missing:
             gone = torch.from_numpy(np.ascontiguousarray(plan.missing[name])).to(valid[name].device)
             valid[name] = valid[name] & ~gone[:, None, None, None]
@@ -289,7 +318,13 @@ def cut_chips(bank: ChipBank, table: ChipTable, plan: ChipPlan, *, frame: int = 
         gain_bc=share,
         mirror=False,
     )
-    return Chips(images, valid, target, known.float(), first)
+    weight = known.float()
+    if plan.pastes is None:
+        return Chips(images, valid, target, weight, first)
+    own = slice(len(plan.pastes.partner_b))
+    stacks = [(some[name], bank.steps[name], 0) for some in (images, valid) for name in images]
+    paste(plan.pastes, [*stacks, (target, 1, context), (weight, 1, context)])
+    return replace(Chips(images, valid, target, weight).part(own), first=first)
 
 
 def steps_per_epoch(bank: ChipBank, table: ChipTable) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from landscribe.core.arrays import FloatArray
 from landscribe.core.grid import Window
 from landscribe.core.recipe import ChipTable, LossTable, ModelTable, ScheduleTable
 from landscribe.core.recipe.models import DRAWN
@@ -16,6 +17,7 @@ from landscribe.errors import DataError, RecipeError, problem
 from landscribe.nn.device import Engine
 from landscribe.nn.network.bundle import ModelSpec, SegmentationNet, build_network
 from landscribe.nn.network.stem import compute_statistics
+from landscribe.nn.sample.tones import colours_of
 from landscribe.nn.train.bank import ChipBank, load_bank
 from landscribe.nn.train.chips import steps_per_epoch
 from landscribe.nn.train.decoded import DecodedScenes
@@ -69,6 +71,8 @@ class Setup:
         if self.chips.batch < self.ranks.count:
             need = f"one for each of {self.ranks.count} processes"
             raise RecipeError(problem("chips.batch", "fewer chips than processes", got=self.chips.batch, need=need))
+        if self.chips.cutmix and self.chips.batch == 1:
+            raise RecipeError(problem("chips.cutmix", "no other chip to take from", need="chips.batch = 2 or more"))
         lowest = (size // divisor) ** 2 * (self.chips.batch // self.ranks.count // self.schedule.accumulate or 1)
         if self.net.unet.known is not None and self.net.spec.network.norm == "batch" and lowest < 2:
             need = f"chips.size = {2 * divisor} or more chips at once: batch norm needs two"
@@ -112,9 +116,9 @@ def set_up(
     engine: Engine,
     home: torch.device,
     seed: int,
-    *,
     state: Mapping[str, bytes] | None = None,
     ranks: Ranks = ALONE,
+    quantiles: Mapping[str, Mapping[str, FloatArray]] | None = None,
 ) -> Setup:
     """Return a new network and its training scenes, laid out for sampling.
 
@@ -127,6 +131,7 @@ def set_up(
         seed: Of weights, chips and dropout.
         state: Files of an earlier run that is to go on.
         ranks: The processes that train together.
+        quantiles: For `chips.match`, as `colours_of` takes them.
 
     Raises:
         DataError: If there is no labelled pixel, or a sensor has no valid one.
@@ -134,6 +139,8 @@ def set_up(
     """
     net = build_network(spec, compute_statistics(decoded.scenes, table.inputs.clip_percent), seed=seed)
     bank = load_bank(decoded.scenes, net.sensor_steps, home, cubic=net.cubic_sensors, decoded=decoded)
+    if table.chips.match:
+        bank = replace(bank, colours=colours_of(decoded.scenes, bank.sensors, quantiles))
     if table.schedule.prior:
         guess_shares(net, bank, table.schedule.prior)
     return Setup(net, bank, engine, table.loss, table.chips, table.schedule, seed, state, ranks)

@@ -1,0 +1,166 @@
+"""How the colours of chips change is drawn here, from a generator of the chip's seed alone.
+
+Source:
+    Colours of other scenes: Yaras et al., arXiv:2104.14032, "randomized histogram matching"; there all of the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from landscribe.core.arrays import BoolArray, FloatArray, IntArray
+from landscribe.core.quantiles import quantiles_of
+from landscribe.core.recipe import ChipTable
+from landscribe.nn.sample.changes import KNOTS, Changes
+from landscribe.nn.scene import SceneArrays
+
+LARGEST_EXPONENT = 3.0
+"""And its inverse the smallest: what lies beyond that is drawn as that."""
+STEEPEST = 3.0
+"""How many times as far apart other colours may move two numbers: else a scene of water, with the colours of a town, is
+nothing but noise."""
+
+
+@dataclass(frozen=True)
+class Bands:
+    """What changes of one sensor are measured in, float32 (C,) each."""
+
+    low: FloatArray
+    """1st percentile."""
+    high: FloatArray
+    """99th percentile."""
+    mean: FloatArray
+    spread: FloatArray
+    """Standard deviation."""
+
+
+@dataclass(frozen=True)
+class Colours:
+    """Quantiles of the bands of one sensor, NaN for a scene that lacks it."""
+
+    own_scq: FloatArray
+    """Of each training scene, float32 (S, C, Q)."""
+    others_scq: FloatArray
+    """Of the scenes whose colours chips may take, float32 (N, C, Q)."""
+
+
+def colours_of(
+    scenes: Sequence[SceneArrays], sensors: Iterable[str], known: Mapping[str, Mapping[str, FloatArray]] | None = None
+) -> dict[str, Colours]:
+    """Return the colours of each sensor.
+
+    Args:
+        scenes: Training scenes in the order of the bank.
+        sensors: Those that are wanted.
+        known: Scene -> sensor -> quantiles, float32 (C, Q): those of the training scenes, and of all others whose
+            colours chips may take. None takes those of the training scenes, from their pixels.
+    """
+    if known is None:
+        known = {s.id: {n: quantiles_of(s.images_chw[n], s.valid_hw[n]) for n in sensors} for s in scenes}
+    own = [scene.id for scene in scenes]
+    return {name: Colours(*(np.stack([known[i][name] for i in ids]) for ids in (own, list(known)))) for name in sensors}
+
+
+def draw_changes(
+    table: ChipTable,
+    bands: Mapping[str, Bands],
+    colours: Mapping[str, Colours],
+    scene_b: IntArray,
+    linear: Mapping[str, tuple[FloatArray, FloatArray]],
+    steps: Mapping[str, int],
+    rng: np.random.Generator,
+) -> dict[str, Changes]:
+    """Draw how the chips of a batch are changed, or nothing where the table asks for none of this.
+
+    What a camera or the air does is common to all sensors of a chip; a part of gamma is drawn for each band.
+
+    Args:
+        table: With `strength` worked in.
+        bands: Of each sensor.
+        colours: Of each sensor; asked for `table.match` alone.
+        scene_b: Training scene of each chip.
+        linear: Factor and what is added after it, of each sensor, float32 (B, C) each.
+        steps: Distance of each sensor's samples in chip pixels.
+        rng: Used for nothing else.
+    """
+    if not any((table.gamma, table.saturation, table.haze, table.blur, table.noise, table.match)):
+        return {}
+    n = len(scene_b)
+    exponent_b = table.gamma * rng.standard_normal(n)
+    saturate_b = np.maximum(1 + table.saturation * rng.standard_normal(n), 0).astype(np.float32)
+    haze_b = table.haze * rng.random(n)
+    blur_b = table.blur * np.maximum(rng.uniform(-1, 1, n), 0)
+    noise_b = (table.noise * np.maximum(rng.uniform(-1, 1, n), 0)).astype(np.float32)
+    matched_b = rng.random(n) < table.match
+    other_b, share_b = rng.random(n), rng.random(n)
+    changes = {}
+    for name, (gain_bc, offset_bc) in sorted(linear.items()):
+        own = bands[name]
+        keys, bent_bc = rng.integers(-(1 << 63), (1 << 63) - 1, n), rng.standard_normal(gain_bc.shape)
+        low_c, high_c = own.low, np.where(own.high > own.low, own.high, own.low + own.spread)
+        span_c = high_c - low_c
+        tone_bct = np.broadcast_to(
+            low_c[:, None] + span_c[:, None] * np.linspace(0, 1, KNOTS, dtype=np.float32), (n, len(low_c), KNOTS)
+        )
+        if matched_b.any():
+            tone_bct = _matched(tone_bct, colours[name], scene_b, matched_b, other_b, share_b)
+        if table.gamma:
+            power_bc = np.exp(exponent_b[:, None] + table.gamma / 2 * bent_bc)
+            power_bc = np.clip(power_bc, 1 / LARGEST_EXPONENT, LARGEST_EXPONENT).astype(np.float32)
+            tone_bct = _bent(tone_bct, low_c, span_c, power_bc)
+        clear_b1 = (1 - haze_b).astype(np.float32)[:, None]
+        slope_bc = clear_b1 * gain_bc
+        shift_bc = clear_b1 * offset_bc + (1 - clear_b1) * high_c
+        changes[name] = Changes(
+            tone_bct=(tone_bct * slope_bc[..., None] + shift_bc[..., None]).astype(np.float32),
+            slope_bc=slope_bc.astype(np.float32),
+            saturate_b=saturate_b,
+            blur_b=(blur_b / steps[name]).astype(np.float32),
+            noise_b=noise_b,
+            key_b=keys,
+            low_c=low_c.astype(np.float32),
+            high_c=high_c.astype(np.float32),
+            mean_c=own.mean,
+            spread_c=own.spread,
+            floor_c=np.where(low_c >= 0, 0, -np.inf).astype(np.float32),
+        )
+    return changes
+
+
+def _bent(tone_bct: FloatArray, low_c: FloatArray, span_c: FloatArray, power_bc: FloatArray) -> FloatArray:
+    """Raise what lies from low to high to a power; what lies beyond stays."""
+    part_bct = (tone_bct - low_c[:, None]) / span_c[:, None]
+    inside = (part_bct > 0) & (part_bct < 1)
+    bent_bct = low_c[:, None] + span_c[:, None] * np.clip(part_bct, 0, 1) ** power_bc[..., None]
+    return np.where(inside, bent_bct, tone_bct)
+
+
+def _matched(
+    tone_bct: FloatArray,
+    colours: Colours,
+    scene_b: IntArray,
+    matched_b: BoolArray,
+    other_b: FloatArray,
+    share_b: FloatArray,
+) -> FloatArray:
+    """Move the quantiles of a chip's scene a part of the way to those of another; what lies beyond goes with the ends.
+
+    A sensor that one of the two lacks stays as it is.
+    """
+    moved_bct = tone_bct.copy()
+    for b in np.flatnonzero(matched_b):
+        own_cq = colours.own_scq[scene_b[b]]
+        other_cq = colours.others_scq[int(other_b[b] * len(colours.others_scq))]
+        if np.isnan(own_cq).any() or np.isnan(other_cq).any():
+            continue
+        moved_cq = own_cq + share_b[b] * (other_cq - own_cq)
+        rises_cq = np.minimum(np.diff(moved_cq), STEEPEST * np.diff(own_cq))
+        rises_cq = np.concatenate([np.zeros((len(own_cq), 1)), np.cumsum(rises_cq, axis=1)], axis=1)
+        middle = own_cq.shape[1] // 2  # stays where it is
+        shift_cq = moved_cq[:, [middle]] + rises_cq - rises_cq[:, [middle]] - own_cq
+        for c, knots_t in enumerate(tone_bct[b]):
+            moved_bct[b, c] += np.interp(knots_t, own_cq[c], shift_cq[c])
+    return moved_bct
