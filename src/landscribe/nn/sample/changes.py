@@ -161,8 +161,8 @@ def _tone(
             knot_x[x], part_x[x] = first_x[x] + knot, within - np.float32(knot)
             beyond_x[x] = (place - within) * slope_x[x]
         for x in range(n):
-            knot = np.uint32(knot_x[x])
-            row_x[x] = tone_n[knot] + part_x[x] * rise_n[knot] + beyond_x[x]
+            k = np.uint32(knot_x[x])
+            row_x[x] = tone_n[k] + part_x[x] * rise_n[k] + beyond_x[x]
         if apart != zero:
             for j in range(width):
                 middle = zero

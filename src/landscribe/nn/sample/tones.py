@@ -102,7 +102,7 @@ def draw_changes(
         keys, bent_bc = rng.integers(-(1 << 63), (1 << 63) - 1, n), rng.standard_normal(gain_bc.shape)
         low_c, high_c = own.low, np.where(own.high > own.low, own.high, own.low + own.spread)
         span_c = high_c - low_c
-        tone_bct = np.broadcast_to(
+        tone_bct: FloatArray = np.broadcast_to(
             low_c[:, None] + span_c[:, None] * np.linspace(0, 1, KNOTS, dtype=np.float32), (n, len(low_c), KNOTS)
         )
         if matched_b.any():
