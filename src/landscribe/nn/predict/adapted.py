@@ -150,7 +150,8 @@ def _mix_in(share: float, stored: tuple[Tensor, Tensor], sums: Tensor, norm: nn.
 
     In double precision, so that the order of sums, which hangs on the number of threads, is not seen.
     """
-    variance, mean = (value.cpu() for value in torch.var_mean(inputs[0].double(), dim=(0, 2, 3), correction=0))
+    x = inputs[0].cpu() if inputs[0].device.type == "mps" else inputs[0]  # which has no double precision
+    variance, mean = (value.cpu() for value in torch.var_mean(x.double(), dim=(0, 2, 3), correction=0))
     sums += torch.stack([mean, mean.square(), variance])
     for field, old, new in zip((MEAN, VARIANCE), stored, (mean, variance), strict=True):
         norm.get_buffer(field).copy_(torch.lerp(old, new, share))
