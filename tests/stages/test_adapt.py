@@ -154,6 +154,19 @@ def test_seeds_label_together_and_rules_come_along(home):
     assert predict(project, run).made[:3] == ["n1", "n2", "o4"]
 
 
+def test_chips_are_changed_as_in_training(home):
+    """Colours of other scenes, and pieces of other chips, in both kinds of batch; the weights go along."""
+    changed = ("models.*.chips.match=0.7", "models.*.chips.cutmix=0.5", "models.*.chips.strength=0.5")
+    project, run = opened(home, ON, SURE)
+    adapt(project, run)
+    plain = digest(run.path("adapted", "net", "model.safetensors"))
+    for wanted in ("all", "train"):
+        project, run = opened(home, ON, SURE, *changed, f"models.*.chips.match_scenes={wanted}")
+        train(project, run)
+        assert adapt(project, run).made == ["net"]
+        assert digest(run.path("adapted", "net", "model.safetensors")) != plain
+
+
 def test_adapted_models_are_models(home):
     project, run = opened(home, ON, SURE)
     adapt(project, run)

@@ -133,8 +133,7 @@ def training_jobs(project: Project, run: Run, split: Split) -> dict[str, Job]:
         need = "labels for at least one scene outside of [validate]"
         got = f"{len(run.require('prepare'))} scenes"
         raise DataError(problem("train", "no labelled scene to train on", got=got, need=need))
-    matches = any(table.kind == "network" and table.chips.match for table in project.recipe.models)
-    colours = {i: scene_quantiles(run, i) for i in sorted(run.require("prepare"))} if matches else None
+    colours = _colours(project, run)
     jobs = [
         Job(
             name, table, table.classes or project.legend.names, seed, run.path("models", name), split,
@@ -153,9 +152,15 @@ def training_jobs(project: Project, run: Run, split: Split) -> dict[str, Job]:
     return found
 
 
+def _colours(project: Project, run: Run) -> dict[str, Mapping[str, FloatArray]] | None:
+    """Return the quantiles of all scenes, where chips of a network take the colours of others."""
+    matches = any(table.kind == "network" and table.chips.match for table in project.recipe.models)
+    return {i: scene_quantiles(run, i) for i in sorted(run.require("prepare"))} if matches else None
+
+
 def adapting_jobs(project: Project, run: Run, split: Split) -> dict[str, Job]:
     """Return the networks of a recipe that are trained on with soft labels, by item; what they begin with is ready."""
-    table = project.recipe.adapt
+    table, colours = project.recipe.adapt, _colours(project, run)
     jobs = {}
     for row in project.recipe.models:
         schedule = row.schedule.model_copy(
@@ -168,7 +173,8 @@ def adapting_jobs(project: Project, run: Run, split: Split) -> dict[str, Job]:
         update = {"schedule": schedule, "chips": row.chips.model_copy(update={"hard": 0.0})}
         for name, seed in row.members(project.recipe.seed).items() if row.kind == "network" else ():
             classes, folder = row.classes or project.legend.names, run.path(ADAPTED, name)
-            jobs[name] = Job(name, row.model_copy(update=update), classes, seed, folder, split)
+            taken = colours if row.chips.match else None
+            jobs[name] = Job(name, row.model_copy(update=update), classes, seed, folder, split, colours=taken)
     return jobs
 
 

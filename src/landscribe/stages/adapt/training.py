@@ -17,6 +17,7 @@ from landscribe.io.run.runs import Made, Run
 from landscribe.io.settings import recipe_dict
 from landscribe.nn.device import bank_device, choose_engine
 from landscribe.nn.network.bundle import from_files, to_files
+from landscribe.nn.sample.tones import colours_of
 from landscribe.nn.train.chips import load_bank
 from landscribe.nn.train.decoded import DecodedScenes, decode_scenes, decoded_bytes, in_memory
 from landscribe.nn.train.loop import Callbacks, Epoch, train
@@ -55,8 +56,11 @@ def train_on(project: Project, run: Run, job: Job, soft: Mapping[str, Path], key
     kept = open_training(job.folder, key, tensorboard=project.recipe.tensorboard and ranks.is_first)
     room = sum(block.values_nc.nbytes for some in (labelled, new) for block in (*some.blocks.values(), some.labels))
     home = bank_device(engine, room, project.recipe.memory_share)
-    setup = set_up(job.table, spec, labelled, engine, home, job.seed, state=kept.state, ranks=ranks)
+    setup = set_up(job.table, spec, labelled, engine, home, job.seed, kept.state, ranks, job.quantiles)
     bank = load_bank(new.scenes, net.sensor_steps, home, cubic=net.cubic_sensors, decoded=new, touched=HALF)
+    if job.colours is not None:
+        known_colours = {**(job.quantiles or {}), **{i: job.colours[i] for i in soft}}
+        bank = replace(bank, colours=colours_of(new.scenes, bank.sensors, known_colours))
     setup = replace(setup, soft=replace(bank, of_class=bank.of_class[:-1]))  # the last one is the weight
     if kept.state is None:
         setup.net.load_state_dict(net.state_dict())
