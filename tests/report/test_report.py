@@ -110,6 +110,9 @@ def test_the_numbers_of_the_score_are_on_the_page(read):
     for row in [score.mean, score.classes["building"]]:
         assert number(row.polygon.jaccard) in text
         assert f"{row.polygon.low:.2f} to {row.polygon.high:.2f}" in text
+    found = score.classes["building"].objects
+    assert f"{found.f1:.3f} {found.low:.3f} to {found.high:.3f}" in text
+    assert f"{found.tp} {found.fp} {found.fn} {found.merged} {found.fragmented}" in text
     assert "scene_9" in text
     assert "1,234" in text
 

@@ -25,7 +25,7 @@ from landscribe.report.panels import (
     tuned_panel,
     versions_panel,
 )
-from landscribe.report.scorecard import class_table, headline, scene_table
+from landscribe.report.scorecard import class_table, headline, object_table, scene_table
 
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 
@@ -80,7 +80,9 @@ def render_report(data: ReportData) -> str:
 def _sections(data: ReportData) -> list[Node]:
     parts: list[Node] = [_section("trust", "Before you trust it", _caution_list(data))]
     if data.score is not None:
-        parts.append(_section("score", "Score per class", class_table(data, data.score)))
+        parts.append(
+            _section("score", "Score per class", join([class_table(data, data.score), object_table(data.score)]))
+        )
     if data.scenes:
         parts.append(_section("scenes", "Scenes", join([toolbar(data), gallery(data), _not_shown(data)])))
     if data.score is not None and len(data.score.scenes) > 1:

@@ -8,6 +8,7 @@ from landscribe.core.markup import Html, Node, el, join
 from landscribe.core.score.intervals import Basis
 from landscribe.core.score.rows import ClassRow, MeanRow, Means, PolygonRow
 from landscribe.core.score.score import Score, lost_to_polygons, scene_jaccard
+from landscribe.core.score.shown import OBJECT_HEADS, object_rows
 from landscribe.report.charts import interval_bar
 from landscribe.report.data import ReportData
 from landscribe.report.words import number, plural, table
@@ -69,6 +70,19 @@ def class_table(data: ReportData, score: Score) -> Html:
     used = [i for i in range(len(heads)) if i < 2 or any(row[i] != "" for row in rows)]
     shown = [[row[i] for i in used] for row in rows]
     return table([heads[i] for i in used], shown, "Scores per class", hints=hints)
+
+
+def object_table(score: Score) -> Html | None:
+    """Show how the objects of countable classes are found one by one; None where no class is countable."""
+    rows = object_rows(score)
+    hints = {
+        "F1": "objects one to one, matched where intersection over union reaches 0.5",
+        "precision": "share of the predicted objects that are true ones",
+        "recall": "share of the true objects that were found",
+        "merged": "predicted objects that hold two true ones or more",
+        "fragmented": "true objects that hold two predicted ones or more",
+    }
+    return table(list(OBJECT_HEADS), [list(row) for row in rows], "Objects per class", hints=hints) if rows else None
 
 
 def scene_table(score: Score) -> Html:

@@ -46,7 +46,7 @@ from landscribe.io.run.scored import SCORE, run_score
 from landscribe.io.run.tuned import UNADAPTED_FEATURES, UNTUNED_FEATURES, effective_recipe, unadapted
 from landscribe.io.vector.vectors import read_own
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
 HALF = 128

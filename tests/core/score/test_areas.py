@@ -205,15 +205,30 @@ def test_objects_match_at_exactly_half():
 
 
 def test_each_object_matches_once():
-    assert match_objects(array(box(0, 0, 5, 1), box(0, 0, 4, 1)), array(box(0, 0, 5, 1))) == Matches(1, 1, 0)
-    assert match_objects(array(box(0, 0, 5, 1)), array(box(0, 0, 5, 1), box(0, 0, 4, 1))) == Matches(1, 0, 1)
+    assert match_objects(array(box(0, 0, 5, 1), box(0, 0, 4, 1)), array(box(0, 0, 5, 1))) == Matches(
+        1, 1, 0, fragmented=1
+    )
+    assert match_objects(array(box(0, 0, 5, 1)), array(box(0, 0, 5, 1), box(0, 0, 4, 1))) == Matches(1, 0, 1, merged=1)
+
+
+def test_merged_and_fragmented_objects_are_counted():
+    rows = array(box(0, 0, 3, 2), box(3, 0, 5, 2), box(20, 0, 24, 2))
+    one = array(box(0, 0, 5, 2), box(20, 0, 22, 2), box(22, 0, 23, 2))
+    # The first fits the larger of the two that it holds (6/10), and of the last two the larger one fits (4/8).
+    assert match_objects(one, rows) == Matches(2, 1, 1, merged=1, fragmented=1)
+    assert match_objects(rows, one) == Matches(2, 1, 1, merged=1, fragmented=1)
+    assert match_objects(array(box(0, 0, 4, 2)), array(box(0, 0, 2, 2), box(3, 0, 5.1, 2))).merged == 0
+
+
+def test_counts_of_objects_add_up():
+    assert Matches(1, 2, 3, 4, 5) + Matches(10, 20, 30, 40, 50) == Matches(11, 22, 33, 44, 55)
 
 
 def test_the_best_pair_matches_first():
     truth = array(box(0, 0, 10, 1), box(3, 0, 13, 1))
     predicted = array(box(2, 0, 12, 1), box(0, 0, 7, 1))
     # 2..12 fits 3..13 (9/11) better than 0..10 (8/12); 0..7 then still finds 0..10 (7/10).
-    assert match_objects(predicted, truth) == Matches(2, 0, 0)
+    assert match_objects(predicted, truth).tp == 2
 
 
 def test_objects_outside_the_region_are_left_out():

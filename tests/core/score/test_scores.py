@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 
 import geopandas as gpd
@@ -14,11 +15,11 @@ from shapely import Point, Polygon, box
 from landscribe.core.features import empty_features, join_features, make_features
 from landscribe.core.grid import Grid
 from landscribe.core.legend import LandClass, Legend
-from landscribe.core.score.areas import Areas, polygon_areas, sum_areas
+from landscribe.core.score.areas import Areas, Matches, polygon_areas, sum_areas
 from landscribe.core.score.intervals import bootstrap, interval
 from landscribe.core.score.measure import Measured, metres_per_unit
 from landscribe.core.score.parts import part_areas
-from landscribe.core.score.rows import MeanRow, ObjectRow
+from landscribe.core.score.rows import MeanObjects, MeanRow, ObjectRow
 from landscribe.core.score.score import Score, areas_table
 from landscribe.core.score.scores import mean_over_classes, score_features, summarise
 from landscribe.errors import DataError
@@ -176,13 +177,31 @@ def test_features_end_to_end_by_hand():
     score = score_features(predicted, truth, LEGEND, boundary=1.0)
     house = score.classes["house"]
     assert (house.polygon.tp, house.polygon.fp, house.polygon.fn) == (2, 0, 6)
-    assert house.objects == ObjectRow(jaccard=0.5, precision=1.0, recall=0.5, f1=2 / 3, tp=1, fp=0, fn=1)
+    ends = {"low": None, "high": None, "basis": None}
+    assert house.objects == ObjectRow(0.5, 1.0, 0.5, 2 / 3, tp=1, fp=0, fn=1, merged=0, fragmented=0, **ends)
+    assert score.mean.objects.f1 == 2 / 3
     assert score.classes["field"].objects is None
     assert score.classes["field"].polygon.jaccard == pytest.approx(9 / 93)
     assert 0 < score.mean.boundary.jaccard < 1
     assert score.mean.pixel is None
     assert score.unit == "unit2"
     assert Score.from_json(score.to_json()) == score
+
+
+def test_objects_have_an_interval_of_their_f1_over_places():
+    there, nowhere = Measured(Areas(1, 0, 0), objects=Matches(3, 1, 1)), Measured(Areas(1, 0, 0))
+    worse = Measured(Areas(1, 0, 1), objects=Matches(1, 2, 3, merged=1))
+    measures = {"a": {"house": there, "field": nowhere}, "b": {"house": worse, "field": nowhere}}
+    score = summarise(measures, LEGEND, {"a": "x", "b": "y"}, "m2")
+    house = score.classes["house"].objects
+    assert (house.f1, house.basis, house.merged) == (8 / 15, "places", 1)
+    # A place drawn twice gives its own F1: 6/8 and 2/7, each in a quarter of the draws.
+    assert (house.low, house.high) == (pytest.approx(2 / 7), pytest.approx(6 / 8))
+    assert score.mean.objects == MeanObjects(house.f1, house.low, house.high, "places")
+    older = json.loads(score.to_json())
+    for key in ("merged", "fragmented", "low", "high", "basis"):
+        del older["classes"]["house"]["objects"][key]
+    assert Score.from_json(json.dumps(older)).classes["house"].objects.merged is None
 
 
 def test_exchanging_the_sides_exchanges_what_is_invented_and_what_is_missed():

@@ -6,14 +6,14 @@ Polygons are compared exactly, without a raster between. Ground that one side co
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from landscribe.core.arrays import BoolArray, GeometryArray
+from landscribe.core.arrays import BoolArray, FloatArray, GeometryArray
 from landscribe.core.polygons.flatten import cut_to, flatten, require_polygons, subdivide, with_area
 from landscribe.core.score._shape import ROW
 from landscribe.errors import DataError, problem
@@ -73,9 +73,13 @@ class Matches:
     tp: int
     fp: int
     fn: int
+    merged: int = 0
+    """Predicted objects that hold two true ones or more, each by half of its area at least."""
+    fragmented: int = 0
+    """True objects that hold two predicted ones or more, each by half of its area at least."""
 
     def __add__(self, other: Matches) -> Matches:
-        return Matches(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn)
+        return Matches(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 def sum_areas(parts: Iterable[Areas]) -> Areas:
@@ -171,7 +175,9 @@ def match_objects(
         if not (used_p[rows[pair]] or used_t[cols[pair]]):
             used_p[rows[pair]] = used_t[cols[pair]] = True
     tp = int(used_p.sum())
-    return Matches(tp, len(ours) - tp, len(theirs) - tp)
+    merged = _holding(rows, common, shapely.area(theirs)[cols])
+    fragmented = _holding(cols, common, shapely.area(ours)[rows])
+    return Matches(tp, len(ours) - tp, len(theirs) - tp, merged, fragmented)
 
 
 def boundary_areas(
@@ -220,6 +226,12 @@ def _ratio(part: float, whole: float) -> float:
 def _pairs(ours: GeometryArray, theirs: GeometryArray) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     rows, cols = shapely.STRtree(theirs).query(ours, predicate="intersects")
     return rows, cols
+
+
+def _holding(holder: NDArray[np.intp], common: FloatArray, whole: FloatArray) -> int:
+    """Count the holders of two things or more, given what of a thing lies in its holder and how large all of it is."""
+    held = holder[common >= 0.5 * whole * (1 - 1e-12)]
+    return int(np.count_nonzero(np.bincount(held) > 1))
 
 
 def _objects(geometries: GeometryArray, region: BaseGeometry | None, *, checked: bool) -> GeometryArray:

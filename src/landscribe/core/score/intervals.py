@@ -107,3 +107,8 @@ def jaccard_of(areas_nk3: FloatArray) -> FloatArray:
     """Return the Jaccard of TP, FP, FN on the last axis, NaN where there is nothing on either side."""
     whole = areas_nk3.sum(-1)
     return np.divide(areas_nk3[..., 0], whole, out=np.full(whole.shape, math.nan), where=whole > 0)
+
+
+def f1_of(jaccard: FloatArray) -> FloatArray:
+    """Return the F1 that belongs to a Jaccard of the same counts."""
+    return 2 * jaccard / (1 + jaccard)

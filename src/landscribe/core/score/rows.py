@@ -43,6 +43,22 @@ class MeanBoundary:
 
 
 @dataclass(frozen=True, slots=True)
+class MeanObjects:
+    """Mean F1 of objects over the countable classes."""
+
+    __pydantic_config__ = ROW
+
+    f1: float | None
+    """Null where no class has one."""
+    low: float | None
+    """Lower end of the 95 % interval."""
+    high: float | None
+    """Upper end."""
+    basis: Basis | None
+    """What was drawn for the interval; null where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Means:
     """Means over classes."""
 
@@ -56,6 +72,8 @@ class Means:
     """Thresholded probability with truth painted as OpenCV fills polygons."""
     boundary: MeanBoundary | None = None
     """Strips along the outlines."""
+    objects: MeanObjects | None = None
+    """Objects one to one, where a class is countable."""
 
     def to_plain(self) -> dict[str, Any]:
         """Return the means as they stand in a JSON file, for files that hold more."""
@@ -130,6 +148,16 @@ class ObjectRow:
     """Objects invented."""
     fn: int
     """Objects missed."""
+    merged: int | None
+    """Predicted objects that hold two true ones or more, each by half of its area at least."""
+    fragmented: int | None
+    """True objects that hold two predicted ones or more, each by half of its area at least."""
+    low: float | None
+    """Lower end of the 95 % interval of the F1."""
+    high: float | None
+    """Upper end."""
+    basis: Basis | None
+    """What was drawn for the interval; null where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,3 +243,9 @@ def name_the_basis(rows: Any) -> None:
     for row in rows.values():
         if isinstance(row, dict) and "low" in row:
             row.setdefault("basis", None if row["low"] is None else "places")
+
+
+def leave_objects_open(rows: Any) -> None:
+    """Say of objects that no file said their interval yet, nor which are merged or fragmented."""
+    for key in ("merged", "fragmented", "low", "high", "basis") if rows.get("objects") else ():
+        rows["objects"].setdefault(key, None)

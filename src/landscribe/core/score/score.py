@@ -15,19 +15,19 @@ from pydantic import TypeAdapter, model_serializer
 
 from landscribe.core.arrays import FloatArray
 from landscribe.core.score._shape import ROW, from_text, schema, to_text
-from landscribe.core.score.areas import Areas
+from landscribe.core.score.areas import Areas, Matches
 from landscribe.core.score.left_out import LeftOut
-from landscribe.core.score.rows import ClassRow, Means, SceneRow, Tuning, name_the_basis
+from landscribe.core.score.rows import ClassRow, Means, SceneRow, Tuning, leave_objects_open, name_the_basis
 from landscribe.errors import DataError, problem
 
 Unit = Literal["m2", "px2", "unit2"]
 """Of areas: square metres, square pixels, or the unit of files of which nobody knows it."""
-Kind = Literal["polygon", "pixel", "pixel_opencv"]
-"""What is laid beside what: polygons, or thresholded pixels and truth of one of two conventions."""
+Kind = Literal["polygon", "pixel", "pixel_opencv", "objects"]
+"""What is laid beside what: polygons, thresholded pixels and truth of one of two conventions, or objects."""
 
 PIXEL_KINDS: tuple[Literal["pixel", "pixel_opencv"], ...] = ("pixel", "pixel_opencv")
 """Conventions of what a true pixel is: half covered, or painted as OpenCV fills polygons."""
-KINDS: tuple[Kind, ...] = ("polygon", *PIXEL_KINDS)
+KINDS: tuple[Kind, ...] = ("polygon", *PIXEL_KINDS, "objects")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def areas_table(score: Score, scenes: Sequence[str], names: Sequence[str], kind:
     for s, scene in enumerate(scenes):
         for k, name in enumerate(names):
             row = score.scenes[scene].get(name)
-            areas: Areas | None = None if row is None else getattr(row, kind)
+            areas: Areas | Matches | None = None if row is None else getattr(row, kind)
             if areas is not None:
                 table_sk3[s, k] = areas.tp, areas.fp, areas.fn
     return table_sk3
@@ -218,4 +218,6 @@ def parts_table(score: Score, scenes: Sequence[str], names: Sequence[str]) -> Fl
 def _mend(content: Any) -> None:
     for rows in (content["mean"], *content["classes"].values()):
         name_the_basis(rows)
+    for rows in content["classes"].values():
+        leave_objects_open(rows)
     content["conventions"].setdefault("basis", "places")

@@ -6,7 +6,7 @@ A score is never a mean of per-scene or per-tile scores. Intervals come from `la
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
@@ -18,12 +18,13 @@ from landscribe.core.arrays import FloatArray
 from landscribe.core.grid import Grid
 from landscribe.core.legend import Legend
 from landscribe.core.score.areas import Areas, Matches, sum_areas
-from landscribe.core.score.intervals import DRAWS, NO_INTERVAL, Basis, Evidence, interval
+from landscribe.core.score.intervals import DRAWS, NO_INTERVAL, Basis, Evidence, f1_of, interval
 from landscribe.core.score.measure import Measured, Measures, measure, standing_alone, with_parts, with_pixels
 from landscribe.core.score.rows import (
     BoundaryRow,
     ClassRow,
     MeanBoundary,
+    MeanObjects,
     MeanRow,
     Means,
     ObjectRow,
@@ -139,7 +140,7 @@ def summarise(
     classes: dict[str, ClassRow] = {}
     for k, land_class in enumerate(legend):
         found = {scene: measures[scene][land_class.name] for scene in measures}
-        ends = {kind: _ends(pieces, k) for kind, pieces in evidence.items()}
+        ends = {kind: _ends(pieces, [k], kind) for kind, pieces in evidence.items()}
         classes[land_class.name] = _class_row(found, ends, places)
     return Score(
         mean=_means(classes, evidence, empty),
@@ -191,7 +192,7 @@ def _tables(measures: Measures, legend: Legend, places: Mapping[str, str], kind:
     scene_sk3 = np.zeros((len(measures), len(legend), 3))
     for s, found in enumerate(measures.values()):
         for k, name in enumerate(legend.names):
-            areas: Areas | None = getattr(found[name], kind)
+            areas: Areas | Matches | None = getattr(found[name], kind)
             if areas is not None:
                 scene_sk3[s, k] = areas.tp, areas.fp, areas.fn
     order = {place: i for i, place in enumerate(sorted({places[scene] for scene in measures}))}
@@ -222,7 +223,7 @@ def _class_row(found: Mapping[str, Measured], ends: Mapping[Kind, Ends], places:
     return ClassRow(
         polygon=PolygonRow(*_ratios(polygon), polygon.tp, polygon.fp, polygon.fn, *ends["polygon"]),
         places=len(seen),
-        objects=_object_row(sum(matches, Matches(0, 0, 0))) if matches else None,
+        objects=_object_row(sum(matches, Matches(0, 0, 0)), ends["objects"]) if matches else None,
         boundary=_boundary_row(sum_areas(strips)) if strips else None,
         **{kind: _pixel_row(sum_areas(areas), ends[kind]) for kind, areas in pixels.items() if areas},
     )
@@ -232,9 +233,11 @@ def _pixel_row(areas: Areas, ends: Ends) -> PixelRow:
     return PixelRow(_number(areas.jaccard), areas.tp, areas.fp, areas.fn, *ends)
 
 
-def _object_row(matches: Matches) -> ObjectRow:
+def _object_row(matches: Matches, ends: Ends) -> ObjectRow:
     as_areas = Areas(float(matches.tp), float(matches.fp), float(matches.fn))
-    return ObjectRow(*_ratios(as_areas), matches.tp, matches.fp, matches.fn)
+    return ObjectRow(
+        *_ratios(as_areas), matches.tp, matches.fp, matches.fn, matches.merged, matches.fragmented, *ends
+    )  # fmt: skip
 
 
 def _boundary_row(areas: Areas) -> BoundaryRow:
@@ -247,19 +250,35 @@ def _means(classes: Mapping[str, ClassRow], evidence: Mapping[Kind, Evidence], e
         values = np.array([math.nan if row.jaccard is None else row.jaccard for row in rows])
         return _number(float(mean_over_classes(values, empty)))
 
-    found = {kind: MeanRow(mean(kind), *_ends(pieces, None, empty)) for kind, pieces in evidence.items()}
+    every = range(len(classes))
+    found = {
+        kind: MeanRow(mean(kind), *_ends(pieces, every, kind, empty))
+        for kind, pieces in evidence.items()
+        if kind != "objects"
+    }
     has_strips = any(row.boundary is not None for row in classes.values())
-    return Means(**found, boundary=MeanBoundary(mean("boundary")) if has_strips else None)
+    return Means(
+        **found,
+        boundary=MeanBoundary(mean("boundary")) if has_strips else None,
+        objects=_mean_objects(classes, evidence["objects"], empty) if "objects" in evidence else None,
+    )
 
 
-def _ends(evidence: Evidence, index: int | None, empty: Empty = "skip") -> Ends:
-    """Return the interval of one class, or of the mean over classes, and what it was drawn from."""
-    classes = range(evidence.tables["places"].shape[1]) if index is None else [index]
+def _mean_objects(classes: Mapping[str, ClassRow], evidence: Evidence, empty: Empty) -> MeanObjects:
+    rows = {k: row.objects for k, row in enumerate(classes.values()) if row.objects is not None}
+    values = np.array([math.nan if row.f1 is None else row.f1 for row in rows.values()])
+    mean = _number(float(mean_over_classes(values, empty)))
+    return MeanObjects(mean, *_ends(evidence, list(rows), "objects", empty))
+
+
+def _ends(evidence: Evidence, classes: Sequence[int], kind: Kind, empty: Empty = "skip") -> Ends:
+    """Return the interval of the mean over some classes, of F1 for objects and else of Jaccard, and its basis."""
     basis = evidence.basis_of(classes)
     ends = NO_INTERVAL
     if basis is not None:
-        drawn = evidence.draw(basis)
-        ends = interval(mean_over_classes(drawn, empty) if index is None else drawn[:, index])
+        drawn = evidence.draw(basis)[:, list(classes)]
+        drawn = f1_of(drawn) if kind == "objects" else drawn
+        ends = interval(drawn[:, 0] if len(classes) == 1 else mean_over_classes(drawn, empty))
     return _number(ends.low), _number(ends.high), basis
 
 

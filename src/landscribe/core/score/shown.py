@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from landscribe.core.score.score import Score
 
 HEADS = ("class", "Jaccard", "95 %", "over", "on pixels")
+OBJECT_HEADS = (
+    "objects", "F1", "95 %", "precision", "recall", "found", "invented", "missed", "merged", "fragmented",
+)  # fmt: skip
 
 
 def score_rows(score: Score) -> list[list[str]]:
@@ -26,10 +29,26 @@ def score_rows(score: Score) -> list[list[str]]:
     return rows
 
 
+def object_rows(score: Score) -> list[list[str]]:
+    """Return a row of text for each countable class, below `OBJECT_HEADS`; none where no class is."""
+    rows = []
+    for name, row in score.classes.items():
+        found = row.objects
+        if found is None:
+            continue
+        ends = "" if found.low is None or found.high is None else f"{found.low:.3f} to {found.high:.3f}"
+        numbers = [_number(value) for value in (found.f1, found.precision, found.recall)]
+        counts = (found.tp, found.fp, found.fn, found.merged, found.fragmented)
+        rows.append([name, numbers[0], ends, *numbers[1:], *("-" if n is None else str(n) for n in counts)])
+    return rows
+
+
 def show_score(score: Score) -> str:
     """Return a score as HTML: the table, what counts on no side, and where there is nothing to score."""
     said = [*left_out_lines(score), *(f"WARNING: {line}" for line in alarms(score))]
-    return box("Score", table(HEADS, score_rows(score)), lines(said))
+    objects = object_rows(score)
+    tables = [table(HEADS, score_rows(score)), *([table(OBJECT_HEADS, objects)] if objects else [])]
+    return box("Score", *tables, lines(said))
 
 
 def _number(value: float | None) -> str:
