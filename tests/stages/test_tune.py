@@ -5,10 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import shapely
 
 from landscribe.core.burn import burn_mask
 from landscribe.core.features import of_class
 from landscribe.core.recipe import Recipe
+from landscribe.core.score.areas import Matches, match_objects
+from landscribe.core.trace import trace
 from landscribe.errors import DataError, IntegrityError, RecipeError
 from landscribe.io.project import Project, open_project
 from landscribe.io.project.splits import draw_split, split_of
@@ -214,6 +217,32 @@ def test_it_is_tuned_again_only_when_something_changed(home):
     project, run = home
     assert tune(project, run).current == ["all"]
     assert tune(with_recipe(project, "tune", thresholds=(0.2,)), run).made == ["all"]
+    assert tune(project, run).made == ["all"]
+
+
+def test_countable_classes_may_be_chosen_by_their_objects(home):
+    project, run = home
+    before = read_tuned(run)["classes"]
+    by_objects = with_recipe(project, "tune", by="objects")
+    assert tune(by_objects, run).made == ["all"]
+    rows = read_tuned(run)["classes"]
+    for land_class in project.legend:
+        assert ("f1" in rows[land_class.name]) == land_class.countable
+        if not land_class.countable:
+            assert rows[land_class.name] == before[land_class.name]
+    counts = Matches(0, 0, 0)
+    band = project.legend.index("building")
+    for scene_id in split_of(project, run).train:
+        scene = open_prepared(run, scene_id)
+        with open_raster(run.out_of_fold(scene_id)) as raster:
+            found = trace(raster.read()[0][band], threshold=0.2).geometries
+        truth = scene.grid.ground_to_pixels(of_class(scene.read_labels(), "building"))
+        counts += match_objects(found, truth, region=shapely.box(0, 0, scene.grid.width, scene.grid.height))
+    chosen = rows["building"]["chosen"]
+    assert chosen["threshold"] == 0.2
+    f1 = 2 * counts.tp / (2 * counts.tp + counts.fp + counts.fn)
+    assert rows["building"]["f1"]["on_the_same_places"] >= f1 > 0.5
+    assert rows["building"]["f1"]["default"] == 0.0
     assert tune(project, run).made == ["all"]
 
 

@@ -150,7 +150,9 @@ def tuned_panel(data: ReportData) -> Html | None:
         low, high = row["gain"]["low"], row["gain"]["high"]
         gain = "" if low is None else f"{low:+.3f} to {high:+.3f}"
         decision = "used" if row["accepted"] else f"default stays: {row['why_not']}"
-        figures = [number(row["jaccard"][key]) for key in ("default", "nested")]
+        by_objects = "f1" in row
+        values = row["f1"] if by_objects else row["jaccard"]
+        figures = [number(values[key]) + (" F1 of objects" if by_objects else "") for key in ("default", "nested")]
         rows.append([name, decision, _say_choice(row["chosen"]), *figures, gain])
     heads = ["class", "decision", "best found", "Jaccard by default", "tuned on other places", "gain, 95 %"]
     return el("div", table(heads, rows, "Tuning", text=3), _tuned_here(data))

@@ -18,7 +18,7 @@ from landscribe.core.legend import LandClass, Legend
 from landscribe.core.owners import one_against_the_best_other
 from landscribe.core.recipe import Recipe, VectorizeTable
 from landscribe.core.rules import apply_rules
-from landscribe.core.score.areas import polygon_areas
+from landscribe.core.score.areas import match_objects, polygon_areas
 from landscribe.core.score.tuning import (
     Candidates,
     Choice,
@@ -50,6 +50,8 @@ OUT_OF_FOLD = "oof"
 FIELD_BYTES = 1 << 29
 """Fields of one class that are kept in memory; what is beyond is read again for each choice."""
 WORKERS = 2
+JACCARD, F1 = "jaccard", "f1"
+"""Names of what was made as large as possible."""
 
 
 def tune(project: Project, run: Run, progress: Progress = silent) -> StageResult:
@@ -86,14 +88,15 @@ def tune(project: Project, run: Run, progress: Progress = silent) -> StageResult
     if missing:
         do = "run `landscribe train` and `landscribe predict` with this recipe first"
         raise DataError(problem("tune", f"no out-of-fold probabilities of {', '.join(missing[:5])}", do=do))
+    by_objects = recipe.tune.by == "objects"
     key = make_key(
         FORMAT,
         probabilities={i: records[i].outputs for i in scene_ids},
         truth={i: prepared[i].outputs for i in scene_ids},
-        table=recipe.tune.model_dump(mode="json"),
+        table=recipe.tune.model_dump(mode="json", exclude=set() if by_objects else {"by"}),
         vectorize=recipe.vectorize.model_dump(mode="json", exclude={"tuned"}),
         seed=recipe.seed,
-        legend=project.legend.names,
+        legend=[(c.name, c.countable) for c in project.legend] if by_objects else project.legend.names,
     )
     target = run.path(TUNED)
 
@@ -121,9 +124,10 @@ def _tune(project: Project, run: Run, scene_ids: list[str], folds: int, progress
         truths = tuple(scene.truth(land_class.name) for scene in scenes)
         shown = {scene.prepared.place for scene, truth in zip(scenes, truths, strict=True) if len(truth)}
         evidence = Evidence(len(places), len(shown), sum(len(truth) for truth in truths))
-        measure = _ClassMeasure(scenes, truths, places, band, land_class, candidates, recipe.vectorize)
-        found = tune_class(measure, candidates, default, evidence, seed=recipe.seed)
-        classes[land_class.name] = _row(found, evidence)
+        objects = recipe.tune.by == "objects" and land_class.countable
+        measure = _ClassMeasure(scenes, truths, places, band, land_class, candidates, recipe.vectorize, objects)
+        found = tune_class(measure, candidates, default, evidence, objects=objects, seed=recipe.seed)
+        classes[land_class.name] = _row(found, evidence, F1 if objects else JACCARD)
     return {
         "folds": folds,
         "folds_wanted": recipe.tune.folds,
@@ -134,16 +138,16 @@ def _tune(project: Project, run: Run, scene_ids: list[str], folds: int, progress
     }
 
 
-def _row(found: Tuned, evidence: Evidence) -> dict[str, Any]:
+def _row(found: Tuned, evidence: Evidence, value: str) -> dict[str, Any]:
     return {
         "accepted": not found.refused,
         "why_not": found.refused,
         "default": _choice(found.default),
         "chosen": _choice(found.chosen),
-        "jaccard": {
-            "default": _number(found.jaccard_default),
-            "nested": _number(found.jaccard_nested),
-            "on_the_same_places": _number(found.jaccard_chosen),
+        value: {
+            "default": _number(found.value_default),
+            "nested": _number(found.value_nested),
+            "on_the_same_places": _number(found.value_chosen),
         },
         "gain": {"low": _number(found.gain.low), "high": _number(found.gain.high)},
         "places": evidence.shown,
@@ -183,7 +187,11 @@ class _TunedScene:
         grid = self.prepared.grid
         window = grid.window
         ground = np.array([shapely.box(0, 0, window.width, window.height)]) if self.ground is None else self.ground
-        return flat_truth(grid.ground_to_pixels(of_class(self.labels, class_name)), ground)
+        return flat_truth(self.objects(class_name), ground)
+
+    def objects(self, class_name: str) -> GeometryArray:
+        """Return true polygons in pixels as they were drawn."""
+        return self.prepared.grid.ground_to_pixels(of_class(self.labels, class_name))
 
     def field(self, band: int, views: int = 0) -> AnyArray:
         """Read the field of a class that `vectorize` would trace, (H, W), with so many views averaged."""
@@ -210,13 +218,15 @@ class _ClassMeasure:
     land_class: LandClass
     candidates: Candidates
     table: VectorizeTable
+    objects: bool = False
+    """Whether objects are counted in place of areas."""
     known: dict[Choice, FloatArray] = field(default_factory=dict)
     fields: dict[tuple[str, int], AnyArray] = field(default_factory=dict)
     """Fields that were read, by scene and number of views, up to FIELD_BYTES."""
 
     def __call__(self, choice: Choice) -> FloatArray:
-        """Return TP, FP, FN per place, (P, 3), in squared ground units."""
-        if not self.known:
+        """Return TP, FP, FN per place, (P, 3), in squared ground units or in objects."""
+        if not self.known and not self.objects:
             self.known.update(self._measure_plain())
         if choice not in self.known:
             self.known[choice] = self._measure_shaped(choice)
@@ -251,6 +261,10 @@ class _ClassMeasure:
             shaped, _ = apply_rules(features, choice.rules(self.land_class.name), scene.legend, {name: grid})
             ours = grid.ground_to_pixels(shaped.geometry.to_numpy())
             region = None if scene.ground is None else shapely.multipolygons(scene.ground)
+            if self.objects:  # true ones are cut at the scene's edge, as `score` cuts them
+                counts = region or shapely.box(0, 0, grid.width, grid.height)
+                found = match_objects(ours, scene.objects(self.land_class.name), region=counts)
+                return np.array((found.tp, found.fp, found.fn), np.float64)
             areas = polygon_areas(ours, truth, region).scale(grid.pixel_area)
             return np.array((areas.tp, areas.fp, areas.fn))
 

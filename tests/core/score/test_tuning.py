@@ -107,7 +107,19 @@ def test_a_gain_that_every_place_has_is_accepted() -> None:
     found = tune_class(areas(dict.fromkeys(range(6), wanted), 6), CANDIDATES, DEFAULT, Evidence(6, 6, 40))
     assert found.used == found.chosen == wanted
     assert found.gain.low > 0
-    assert found.jaccard_nested > found.jaccard_default
+    assert found.value_nested > found.value_default
+
+
+def test_objects_are_told_by_their_f1_and_chosen_alike() -> None:
+    wanted = Choice(0.2, 4.0)
+    measure, evidence = areas(dict.fromkeys(range(6), wanted), 6), Evidence(6, 6, 40)
+    by_area, by_objects = (tune_class(measure, CANDIDATES, DEFAULT, evidence, objects=o) for o in (False, True))
+    assert by_objects.used == by_area.used == wanted
+    tp, fp, fn = measure(wanted).sum(0)
+    assert by_objects.value_chosen == pytest.approx(2 * tp / (2 * tp + fp + fn))
+    assert by_area.value_chosen == pytest.approx(tp / (tp + fp + fn))
+    before = measure(DEFAULT).sum(0)[0]
+    assert by_objects.gain.low == pytest.approx(by_objects.value_chosen - before / (before + (fp + fn) / 2))
 
 
 def test_a_gain_of_one_place_alone_is_refused() -> None:

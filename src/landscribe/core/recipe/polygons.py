@@ -146,6 +146,9 @@ class TuneTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Areas above which polygons may be dropped, for classes whose large finds are mistakes, such as ponds."""
     symmetries: tuple[Literal[1, 4, 8], ...] = (1, 4)
     """Views to average, where fewer than `[predict].symmetries`; each is another prediction of training scenes."""
+    by: Literal["area", "objects"] = "area"
+    """What is made as large as possible: the Jaccard of areas; or, for countable classes, the F1 of whole objects at
+    IoU 0.5. Other classes go by area in any case."""
 
     @model_validator(mode="after")
     def _possible(self) -> TuneTable:

@@ -1,4 +1,7 @@
-"""Tuning: threshold, minimum area and shape of each class, chosen for polygon Jaccard on scenes a model has not seen.
+"""Tuning: threshold, minimum area and shape of each class, chosen on scenes that a model has not seen.
+
+What is chosen for is the Jaccard of areas, or the F1 of objects; of the same counts, the larger Jaccard has the larger
+F1, so that one search does for both.
 
 The choice is searched step by step: threshold and minimum area together, then a largest area, one change of shape,
 further simplification, and how many views are averaged. What the choice gains is measured on places that it was not
@@ -19,7 +22,7 @@ from landscribe.core.arrays import BoolArray, FloatArray, GeometryArray, IntArra
 from landscribe.core.polygons.flatten import flatten
 from landscribe.core.recipe import AreaTable, Recipe, RuleTable, ThresholdTable, TuneTable
 from landscribe.core.score.areas import common_area
-from landscribe.core.score.intervals import DRAWS, Interval, bootstrap, interval, jaccard_of
+from landscribe.core.score.intervals import DRAWS, Interval, bootstrap, f1_of, interval, jaccard_of
 
 Reshape = Literal["none", "open", "close", "buffer"]
 
@@ -85,13 +88,14 @@ class Tuned:
     default: Choice
     chosen: Choice
     """The best on all places, used only if accepted."""
-    jaccard_default: float
-    jaccard_chosen: float
+    value_default: float
+    """Jaccard of areas, or F1 of objects, as the next three."""
+    value_chosen: float
     """On the places that it was chosen on: flattered."""
-    jaccard_nested: float
+    value_nested: float
     """Of choices made without the places that they are measured on."""
     gain: Interval
-    """95 % interval of the nested Jaccard less that of the default, places drawn with replacement."""
+    """95 % interval of the nested value less that of the default, places drawn with replacement."""
     refused: str
     """Why the default stays; empty where the choice is accepted."""
 
@@ -102,7 +106,7 @@ class Tuned:
 
 
 MeasureChoice: TypeAlias = Callable[[Choice], FloatArray]
-"""Gives TP, FP, FN per place, float64 (P, 3), of polygons made by a choice."""
+"""Gives TP, FP, FN per place, float64 (P, 3), of polygons made by a choice: areas, or numbers of objects."""
 
 
 def candidates_of(
@@ -167,6 +171,7 @@ def tune_class(
     default: Choice,
     evidence: Evidence,
     *,
+    objects: bool = False,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Tuned:
@@ -177,11 +182,17 @@ def tune_class(
         candidates: What may be chosen.
         default: What the recipe does.
         evidence: How many places and objects there are.
+        objects: Whether objects are measured, whose F1 counts, and not areas.
         draws: Bootstrap samples.
         seed: Of the bootstrap.
     """
+    value = _f1_of_counts if objects else jaccard_of
+
+    def total(areas_p3: FloatArray) -> float:
+        return float(value(areas_p3.sum(0)))
+
     if evidence.shown < MIN_PLACES:
-        before = total_jaccard(measure(default)) if evidence.places else math.nan
+        before = total(measure(default)) if evidence.places else math.nan
         nothing = Interval(math.nan, math.nan)
         why = f"{evidence.objects} true polygons in {evidence.shown} places; needs {MIN_PLACES} places"
         return Tuned(default, default, before, before, before, nothing, why)
@@ -189,13 +200,13 @@ def tune_class(
     nested_p3 = nested_areas(measure, candidates, default, evidence.places)
     default_p3 = measure(default)
     drawn = bootstrap(np.stack((default_p3, nested_p3), axis=1), draws, seed)
-    gain = interval(jaccard_of(drawn[:, 1]) - jaccard_of(drawn[:, 0]))
+    gain = interval(value(drawn[:, 1]) - value(drawn[:, 0]))
     refused = ""
     if chosen == default:
         refused = "the default is best"
     elif not gain.low > 0:
         refused = f"the gain on other places may be nothing: {gain.low:+.3f} to {gain.high:+.3f}"
-    figures = (total_jaccard(default_p3), total_jaccard(measure(chosen)), total_jaccard(nested_p3))
+    figures = (total(default_p3), total(measure(chosen)), total(nested_p3))
     return Tuned(default, chosen, *figures, gain, refused)
 
 
@@ -216,6 +227,10 @@ def nested_areas(measure: MeasureChoice, candidates: Candidates, default: Choice
 def total_jaccard(areas_p3: FloatArray) -> float:
     """Return the Jaccard of areas (P, 3) summed over places, NaN where there are none."""
     return float(jaccard_of(areas_p3.sum(0)))
+
+
+def _f1_of_counts(counts_n3: FloatArray) -> FloatArray:
+    return f1_of(jaccard_of(counts_n3))
 
 
 def default_choice(recipe: Recipe, class_name: str) -> Choice:
