@@ -17,6 +17,10 @@ MEMBER = "+"
 """Stands between the name of a row of `[[models]]` and what tells its networks apart; no row has it in its name."""
 
 
+CONTACT = "~contact"
+"""Ends the name of an output that says where two things of a class meet; no class has it in its name."""
+
+
 class Ensembling(Protocol):
     """What `[predict]` says about several owners of a class."""
 
@@ -27,6 +31,21 @@ class Ensembling(Protocol):
     @property
     def weights(self) -> Mapping[str, float]:
         """Weights of rows, by name; 1 where none is given."""
+
+
+def contact_of(class_name: str) -> str:
+    """Return the name of the output that says where two things of a class meet."""
+    return class_name + CONTACT
+
+
+def is_contact(output: str) -> bool:
+    """Tell whether an output is of no class, but says where things of one meet."""
+    return output.endswith(CONTACT)
+
+
+def class_of(output: str) -> str:
+    """Return the class that an output is about."""
+    return output.removesuffix(CONTACT)
 
 
 def row_of(network: str) -> str:

@@ -154,7 +154,8 @@ class Model:
             {name: one.valid_hw for name, one in images.items()},
             np.zeros((0, height, width), np.uint8), np.zeros((height, width), np.bool_),
         )  # fmt: skip
-        owners, settings = owners_of(self.networks, self.project), self.recipe.predict
+        # Where things meet is for runs, which keep it beside the classes.
+        owners, settings = owners_of(self.networks, self.project)[: len(self.legend)], self.recipe.predict
         fields = [self._field(source, k) for k in range(len(self.networks.formulas))]
         nets = self.networks.nets
         if settings.adapt != "none":  # a run takes an image for a place of its own, too

@@ -76,10 +76,9 @@ def _decode(
     from landscribe.nn.network.bundle import model_spec
     from landscribe.nn.train.decoded import decode_scenes, decoded_bytes, in_memory
 
-    scenes = {"train": [open_side(run, i, job.split, "train") for i in job.split.train]}
-    scenes["validate"] = [open_side(run, i, job.split, "validate") for i in job.split.validate]
-    spec = model_spec(job.table, job.classes, scenes["train"])
-    wanted = [sensor.name for sensor in spec.sensors], [project.legend.index(name) for name in job.classes]
+    scenes = {"train": job.scenes(run, "train"), "validate": job.scenes(run, "validate")}
+    spec = model_spec(job.table, job.outputs, scenes["train"])
+    wanted = [sensor.name for sensor in spec.sensors], job.bands(project.legend)
     room = memory_room(sum(decoded_bytes(some, *wanted) for some in scenes.values()), project.recipe.memory_share)
     progress(f"train {job.item}: {room}", 0, job.table.schedule.epochs)
     stores = {side: in_memory if room.fits else BlockFiles(job.folder / STATE, side, key) for side in scenes}
@@ -94,7 +93,7 @@ def _train_network(project: Project, run: Run, job: Job, key: str, progress: Pro
     from landscribe.nn.train.loop import Callbacks, train
     from landscribe.nn.train.ranks import join_ranks, wait_for_all
     from landscribe.nn.train.settle import mean_settled
-    from landscribe.nn.train.setup import set_up
+    from landscribe.nn.train.setup import never_met, set_up
     from landscribe.nn.train.validation import evaluate
 
     table, schedule = job.table, job.table.schedule
@@ -122,6 +121,7 @@ def _train_network(project: Project, run: Run, job: Job, key: str, progress: Pro
 
     home = bank_device(engine, room.need_bytes, project.recipe.memory_share)
     setup = set_up(table, spec, decoded["train"], engine, home, job.seed, kept.state, ranks, job.quantiles)
+    notes += [f"{job.item}: {line}" for line in never_met(setup)]
     if weights is not None and kept.state is None:
         teach(setup.net, weights.path, wavelengths_of(project), project.limits)
     net = train(setup, Callbacks(on_epoch=on_epoch, on_warning=on_warning))

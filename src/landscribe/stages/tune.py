@@ -15,7 +15,7 @@ from landscribe.core.arrays import AnyArray, FloatArray, GeometryArray
 from landscribe.core.features import make_features, of_class
 from landscribe.core.grid import Grid
 from landscribe.core.legend import LandClass, Legend
-from landscribe.core.owners import one_against_the_best_other
+from landscribe.core.owners import contact_of, one_against_the_best_other
 from landscribe.core.recipe import Recipe, VectorizeTable
 from landscribe.core.rules import apply_rules
 from landscribe.core.score.areas import match_objects, polygon_areas
@@ -32,10 +32,12 @@ from landscribe.core.score.tuning import (
     tune_class,
 )
 from landscribe.core.seal import seal
+from landscribe.core.separate import separate
 from landscribe.core.trace import trace
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.atomic import write_text
 from landscribe.io.project import Progress, Project, StageResult, make_items, silent
+from landscribe.io.project.contacts import contact_raster
 from landscribe.io.project.splits import split_of
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.prepared import PreparedScene, open_prepared
@@ -94,7 +96,7 @@ def tune(project: Project, run: Run, progress: Progress = silent) -> StageResult
         probabilities={i: records[i].outputs for i in scene_ids},
         truth={i: prepared[i].outputs for i in scene_ids},
         table=recipe.tune.model_dump(mode="json", exclude=set() if by_objects else {"by"}),
-        vectorize=recipe.vectorize.model_dump(mode="json", exclude={"tuned"}),
+        vectorize={key: value for key, value in recipe.vectorize.deciding().items() if key != "tuned"},
         seed=recipe.seed,
         legend=[(c.name, c.countable) for c in project.legend] if by_objects else project.legend.names,
     )
@@ -206,6 +208,19 @@ class _TunedScene:
                     parts.append(np.where(valid_hw, image_chw[0], np.uint8(0)))
         return np.concatenate(parts)
 
+    def contact(self, class_name: str, views: int = 0) -> AnyArray | None:
+        """Read where things of a class meet, (H, W); None where no network has learned it."""
+        path, wanted = contact_raster(self.run.out_of_fold(self.prepared.id, views)), contact_of(class_name)
+        record = self.run.read_record(OUT_OF_FOLD, self.prepared.id)
+        if record is None or path.relative_to(self.run.root).as_posix() not in record.outputs:
+            return None
+        with open_raster(self.run.checked(path)) as raster:
+            names = raster.info.descriptions
+            if wanted not in names:
+                return None
+            image_chw, valid_hw = raster.read(bands=[names.index(wanted) + 1])
+        return np.where(valid_hw, image_chw[0], np.uint8(0))
+
 
 @dataclass(frozen=True)
 class _ClassMeasure:
@@ -256,7 +271,7 @@ class _ClassMeasure:
             stop_if_asked()
             grid, name = scene.prepared.grid, scene.prepared.id
             field_hw = self._field(scene, choice.symmetries)
-            traced = self._trace(field_hw, choice.threshold, self._in_pixels(choice.min_area, grid), grid)
+            traced = self._apart(scene, field_hw, choice)
             features = make_features(name, self.land_class, grid.pixels_to_ground(traced), crs=grid.crs)
             shaped, _ = apply_rules(features, choice.rules(self.land_class.name), scene.legend, {name: grid})
             ours = grid.ground_to_pixels(shaped.geometry.to_numpy())
@@ -285,6 +300,18 @@ class _ClassMeasure:
         if field_hw.nbytes + sum(kept.nbytes for kept in list(self.fields.values())) <= FIELD_BYTES:
             self.fields[key] = field_hw
         return field_hw
+
+    def _apart(self, scene: _TunedScene, field_hw: AnyArray, choice: Choice) -> GeometryArray:
+        """Return the polygons of a choice before its rules, cut where `[vectorize] separate` asks for it."""
+        grid, name = scene.prepared.grid, self.land_class.name
+        tracing = self.table.tracing(name, grid.pixel_area)
+        tracing = replace(tracing, threshold=choice.threshold, min_area_px=self._in_pixels(choice.min_area, grid))
+        traced = trace(field_hw, tracing)
+        if name in self.table.separate:
+            meet_hw = scene.contact(name, choice.symmetries)
+            meet = None if meet_hw is None else lambda w: meet_hw[w.slices]
+            traced, _ = separate(traced, lambda w: field_hw[w.slices], grid.shape_hw, tracing, self.table.neck, meet)
+        return traced.geometries
 
     def _trace(self, field_hw: AnyArray, threshold: float, min_area_px: float, grid: Grid) -> GeometryArray:
         tracing = self.table.tracing(self.land_class.name, grid.pixel_area)

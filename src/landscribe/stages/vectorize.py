@@ -12,23 +12,26 @@ import geopandas as gpd
 import numpy as np
 
 from landscribe.core.arrays import AnyArray
-from landscribe.core.grid import Window
+from landscribe.core.grid import Grid, Window
 from landscribe.core.legend import Legend
 from landscribe.core.mosaic import cut_to
+from landscribe.core.owners import class_of
 from landscribe.core.recipe import Recipe, VectorizeTable
 from landscribe.core.rules.polygonize import polygonize
+from landscribe.core.separate import MOST_PX, FieldReader
 from landscribe.core.trace.classes import BLOCK_ROWS
 from landscribe.errors import DataError, IntegrityError
 from landscribe.io.models.ranges import cautions_of
 from landscribe.io.project import Progress, Project, StageResult, silent
 from landscribe.io.project.batches import Batch, Work, carry_out
 from landscribe.io.project.catalog import CATALOG, catalog_work
+from landscribe.io.project.contacts import is_contact_raster
 from landscribe.io.project.leftovers import leave_only
 from landscribe.io.project.map_files import write_map
 from landscribe.io.project.splits import split_of
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.runs import Made, Record, Run, make_item, make_key
-from landscribe.io.run.surroundings import Frame, Mosaic, read_among
+from landscribe.io.run.surroundings import Frame, Mosaic, Surroundings, read_among
 from landscribe.io.run.tuned import (
     UNADAPTED_FEATURES,
     UNADAPTED_PROBABILITY,
@@ -43,6 +46,8 @@ FORMAT = 3
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 MAP = "map"
 """Stage name of the record of `features.gpkg`: no stage of its own."""
+SEPARATE_BYTES = 96
+"""Memory for a pixel around a polygon that may be cut."""
 BLOCK_BYTES = 16
 """Memory for a pixel of a block while it is traced."""
 MARGIN_PX = 128
@@ -110,7 +115,7 @@ def vectorize_work(project: Project, run: Run) -> Work:
 
 def _features(project: Project, run: Run, recipe: Recipe, stage: str, predicted: Mapping[str, Record]) -> Batch:
     """Return the work of vectorizing what was predicted of some scenes, one raster each, by a recipe."""
-    settings = recipe.vectorize.model_dump(mode="json")
+    settings = recipe.vectorize.deciding()
     rules = [rule.model_dump(mode="json") for rule in recipe.rules]
     places = {scene.id: scene.place for scene in project.scenes.scenes}
     classes = [(c.id, c.name, c.colour) for c in project.legend]
@@ -135,6 +140,12 @@ def _features(project: Project, run: Run, recipe: Recipe, stage: str, predicted:
     def raster_of(record: Record) -> Path:
         return run.checked(run.path(next(iter(record.outputs))))
 
+    def contact_rasters(scene_id: str) -> dict[str, Path]:
+        """Return where things meet, of a scene and those beside it, as far as networks have learned it."""
+        records = {scene_id: predicted[scene_id], **beside(scene_id)} if recipe.vectorize.separate else {}
+        names = {i: [name for name in one.outputs if is_contact_raster(name)] for i, one in records.items()}
+        return {i: run.checked(run.path(own[0])) for i, own in names.items() if own}
+
     def make(scene_id: str, threads: int) -> Made:
         target = _target(run, scene_id, stage)
         path = raster_of(predicted[scene_id])
@@ -148,6 +159,7 @@ def _features(project: Project, run: Run, recipe: Recipe, stage: str, predicted:
             threads=min(threads, MOST_THREADS),
             beside=[] if around is None else around.rasters({i: raster_of(one) for i, one in beside(scene_id).items()}),
             frame=Frame() if around is None else around.frame,
+            contacts=_contacts_among(scene_id, around, contact_rasters(scene_id)),
         )
         caution = "; ".join(cautions_of(predicted[scene_id]))
         write_features(target, features, legend=project.legend, caution=caution)
@@ -168,6 +180,17 @@ def _target(run: Run, scene_id: str, stage: str) -> Path:
     return beside(scene_id, ".parquet")
 
 
+def _contacts_among(
+    scene_id: str, around: Surroundings | None, paths: Mapping[str, Path]
+) -> list[tuple[Path, Window | None]]:
+    """Return rasters of where things meet and where each lies, the scene's own first; none where it has none."""
+    if scene_id not in paths:
+        return []
+    beside = () if around is None else around.beside
+    others = [(paths[one.id], windows[one.reference]) for one, windows in beside if one.id in paths]
+    return [(paths[scene_id], None), *others]
+
+
 def _need_bytes(path: Path, table: VectorizeTable, classes: int) -> int:
     """Return about how much memory a scene takes while it is traced; 0 for one that cannot be opened."""
     try:
@@ -178,7 +201,8 @@ def _need_bytes(path: Path, table: VectorizeTable, classes: int) -> int:
     if table.shared_borders:
         return math.prod(shape_hw) * classes * BLOCK_BYTES
     block = min(shape_hw[0], BLOCK_ROWS) * shape_hw[1]
-    return block * BLOCK_BYTES * (classes if table.exclusive else 1)
+    looked_at = min(math.prod(shape_hw), MOST_PX) * SEPARATE_BYTES if table.separate else 0
+    return block * BLOCK_BYTES * (classes if table.exclusive else 1) + looked_at
 
 
 def vectorize_scene(
@@ -191,6 +215,7 @@ def vectorize_scene(
     threads: int = 1,
     beside: Sequence[tuple[Path, Window]] = (),
     frame: Frame = NO_FRAME,
+    contacts: Sequence[tuple[Path, Window | None]] = (),
 ) -> tuple[gpd.GeoDataFrame, dict[str, int]]:
     """Trace one probability raster and apply the class rules.
 
@@ -204,6 +229,8 @@ def vectorize_scene(
         beside: Rasters of tiles beside it, and where each lies in its pixels.
         frame: How far into them polygons are traced: these are cut at the scene's edge afterwards, so that what two
             scenes have of an object fits, and is left out for its size only where the whole is small.
+        contacts: Rasters of where things of some classes meet, for `[vectorize] separate`: that of the scene, without a
+            window, and those of tiles beside it.
 
     Returns:
         Features in ground coordinates, and polygons kept and dropped by class and reason; of what is dropped the frame
@@ -220,12 +247,33 @@ def vectorize_scene(
             image_chw, valid_hw = read_among(parts, frame.moved_back(window))
             return np.where(valid_hw, image_chw, np.uint8(0))
 
-        features, counts = polygonize(read, frame.around(own), scene_id, recipe, legend, place, threads=threads)
+        meet = _contact_fields(files, contacts, own, frame)
+        around = frame.around(own)
+        features, counts = polygonize(read, around, scene_id, recipe, legend, place, threads=threads, contact=meet)
     if not any(frame):
         return features, counts
     features = cut_to(features, own.footprint, math.sqrt(own.footprint.area / math.prod(own.shape_hw)))
     kept = features["class_name"].value_counts()
     return features, counts | {f"{name}: kept": int(kept.get(name, 0)) for name in legend.names}
+
+
+def _contact_fields(
+    files: ExitStack, contacts: Sequence[tuple[Path, Window | None]], own: Grid, frame: Frame
+) -> dict[str, FieldReader]:
+    """Return what says where things of a class meet, by class, among tiles as the probabilities are."""
+    rasters = [files.enter_context(open_raster(path)) for path, _ in contacts]
+    places = [at or own.window for _, at in contacts]
+
+    def field(band: int) -> FieldReader:
+        def read(window: Window) -> AnyArray:
+            parts = [(partial(one.read, bands=[band + 1]), at) for one, at in zip(rasters, places, strict=True)]
+            image_chw, valid_hw = read_among(parts, frame.moved_back(window))
+            return np.where(valid_hw, image_chw[0], np.uint8(0))
+
+        return read
+
+    names = rasters[0].info.descriptions if rasters else ()
+    return {class_of(name): field(band) for band, name in enumerate(names) if name}
 
 
 def _combine(project: Project, run: Run, scene_ids: list[str], cautions: Mapping[str, list[str]]) -> list[str]:

@@ -263,6 +263,20 @@ class ModelTable(BaseModel, frozen=True, extra="forbid", strict=True):
     chips: ChipTable = ChipTable()
     schedule: ScheduleTable = ScheduleTable()
     spectral: SpectralTable = SpectralTable()
+    contacts: tuple[Name, ...] = ()
+    """Countable classes of which the network also learns where two things meet or nearly do, for `[vectorize]
+    separate`; see docs/polygons.md."""
+    contact_px: Annotated[float, Field(gt=0, le=32)] = 2.0
+    """Ground no farther than this many pixels from two things is where they meet."""
+
+    @model_validator(mode="after")
+    def _learn_contacts(self) -> ModelTable:
+        if self.contacts and self.kind != "network":
+            raise ValueError("contacts are learned by networks alone")
+        lost = [name for name in self.contacts if self.classes is not None and name not in self.classes]
+        if lost:
+            raise ValueError(f"contacts of {lost[0]!r}, which is none of its classes")
+        return self
 
     def members(self, seed: int) -> dict[str, int]:
         """Return the seed of each network of this row by the network's name, given the recipe's seed."""

@@ -86,6 +86,11 @@ class VectorizeTable(BaseModel, frozen=True, extra="forbid", strict=True):
     simplify_px: LengthTable = LengthTable()
     """Largest distance in pixels that simplification may move a boundary, and no vertex over a pixel centre: one
     number, or `default` and a number per class name."""
+    separate: tuple[Name, ...] = ()
+    """Countable classes whose polygons are cut where they hold several things that touch: where the way between two is
+    narrow, the probability has a valley, or a network has learned that two things meet (`contacts` of a model)."""
+    neck: Annotated[float, Field(gt=0, le=1)] = 0.3
+    """How narrow the way between two things is at most, as a part of the narrower of them, for `separate`."""
     tuned: bool = False
     """Use what `landscribe tune` has chosen: per class another threshold, another minimum area, and rules that come
     before those of the recipe."""
@@ -96,6 +101,9 @@ class VectorizeTable(BaseModel, frozen=True, extra="forbid", strict=True):
             raise ValueError(
                 "shared_borders needs exclusive = true: only classes that exclude each other share borders"
             )
+        if self.separate and (self.shared_borders or self.mode == "opencv"):
+            other = "shared_borders" if self.shared_borders else "mode = 'opencv'"
+            raise ValueError(f"separate does not go with {other}: a cut would have vertices that its neighbours lack")
         for name in ("", *sorted(self.named_classes)):
             try:
                 self.tracing(name, 1.0)
@@ -108,7 +116,12 @@ class VectorizeTable(BaseModel, frozen=True, extra="forbid", strict=True):
         """Classes that have settings of their own."""
         tables = (self.threshold, self.min_area, self.min_hole, self.simplify_px)
         named = {name for table in tables if table is not None for name in table.model_extra or ()}
-        return frozenset(named | set(self.right_angles))
+        return frozenset(named | set(self.right_angles) | set(self.separate))
+
+    def deciding(self) -> dict[str, Any]:
+        """Return all that decides what polygons become, as plain values; of what is not asked for, nothing."""
+        values = self.model_dump(mode="json")
+        return values if self.separate else {k: v for k, v in values.items() if k not in ("separate", "neck")}
 
     def tracing(self, class_name: str, pixel_area_m2: float) -> Tracing:
         """Return what this table says about that class, in pixels.

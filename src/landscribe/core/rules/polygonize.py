@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import geopandas as gpd
 
@@ -11,7 +12,8 @@ from landscribe.core.grid import Grid
 from landscribe.core.legend import Legend
 from landscribe.core.recipe import Recipe
 from landscribe.core.rules import apply_rules
-from landscribe.core.trace.classes import BandReader, trace_classes
+from landscribe.core.separate import FieldReader, separate
+from landscribe.core.trace.classes import BandReader, field_of, trace_classes
 
 
 def polygonize(
@@ -23,6 +25,7 @@ def polygonize(
     place: str | None = None,
     *,
     threads: int = 1,
+    contact: Mapping[str, FieldReader] | None = None,
 ) -> tuple[gpd.GeoDataFrame, dict[str, int]]:
     """Trace the classes of a scene and apply the class rules.
 
@@ -35,6 +38,7 @@ def polygonize(
         legend: Classes in band order.
         place: Place of the scene, for rules that name places.
         threads: Classes that are traced at once.
+        contact: Of classes, where things of them meet, for those that `[vectorize] separate` names.
 
     Returns:
         Features in ground coordinates, and polygons kept and dropped by class and reason.
@@ -50,6 +54,12 @@ def polygonize(
         shared_borders=table.shared_borders,
         threads=threads,
     )
+    for name in (name for name in legend.names if name in table.separate):
+        band, tracing = legend.index(name), table.tracing(name, grid.pixel_area)
+        field = field_of(read, band, len(legend), exclusive=table.exclusive)
+        cut = separate(traced_of[band], field, grid.shape_hw, tracing, table.neck, (contact or {}).get(name))
+        traced_of[band] = cut[0]
+        counts.update({f"{name}: {what}": n for what, n in cut[1].items()})
     for land_class, traced in zip(legend, traced_of, strict=True):
         counts.update({f"{land_class.name}: {reason}": n for reason, n in traced.dropped.items() if n})
         ground = grid.pixels_to_ground(traced.geometries)

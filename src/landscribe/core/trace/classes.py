@@ -57,17 +57,34 @@ def trace_classes(
         return _trace_shared(read(Window(0, 0, *shape_hw), bands), shared)
     one_reads = Lock()
 
-    def trace(band: int) -> Traced:
-        def field(window: Window) -> AnyArray:
-            with one_reads:
-                image_chw = read(window, bands if exclusive else [band])
-            return one_against_the_best_other(image_chw, band) if exclusive else image_chw[0]
+    def read_one(window: Window, wanted: Sequence[int]) -> AnyArray:
+        with one_reads:
+            return read(window, wanted)
 
+    def trace(band: int) -> Traced:
+        field = field_of(read_one, band, len(tracings), exclusive=exclusive)
         return trace_blocks(field, shape_hw, tracings[band], block=BLOCK_ROWS)
 
     # Compiled loops and GEOS let other threads run.
     with thread_pool(threads, "trace") as pool:
         return list(pool.map(trace, bands))
+
+
+def field_of(read: BandReader, band: int, count: int, *, exclusive: bool) -> Callable[[Window], AnyArray]:
+    """Return a function from a window to the field of one class that is traced, (h, w).
+
+    Args:
+        read: As in `trace_classes`.
+        band: Of the class.
+        count: Bands.
+        exclusive: As in `trace_classes`.
+    """
+
+    def field(window: Window) -> AnyArray:
+        image_chw = read(window, range(count) if exclusive else [band])
+        return one_against_the_best_other(image_chw, band) if exclusive else image_chw[0]
+
+    return field
 
 
 def _trace_shared(image_khw: AnyArray, tracings: Sequence[Tracing]) -> list[Traced]:

@@ -206,6 +206,11 @@ def check_models(project: Project) -> None:
         if table.kind == "index" and len(classes) != 1:
             need = "one class; write a model for each"
             raise RecipeError(problem(f"model {table.name!r}", "a spectral rule owns", got=len(classes), need=need))
+    contacts = [name for table in project.recipe.models for name in table.contacts]
+    for name in (*contacts, *project.recipe.vectorize.separate):
+        if not project.legend.by_name(name).countable:
+            do = "say countable = true in [[classes]], or leave it whole"
+            raise RecipeError(problem(f"class {name!r}", "is not countable, so nothing of it is separate", do=do))
     for name in (*project.recipe.predict.empty_edges, *sorted(project.recipe.vectorize.named_classes)):
         project.legend.by_name(name)
     require_owners(classes_of, project.recipe.predict)

@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from landscribe.core.owners import is_contact
 from landscribe.core.recipe import LossTable
 from landscribe.errors import RecipeError, problem
 
+CONTACT_WEIGHT = 0.5
+"""Of what says where things of a class meet, against a class."""
 LOG_SMOOTHING = 1e-12
 """Keeps -ln J finite where nothing is right; as in the second DSTL method."""
 
@@ -43,7 +46,7 @@ class LossSums:
 
 
 def class_weights(table: LossTable, classes: Sequence[str]) -> tuple[float, ...]:
-    """Return the weight of each class, 1 where the table has none.
+    """Return the weight of each output: 1 where the table has none, less where things of a class meet.
 
     Raises:
         RecipeError: If the table names a class that the model does not have, or a weight is not positive.
@@ -56,7 +59,8 @@ def class_weights(table: LossTable, classes: Sequence[str]) -> tuple[float, ...]
     wrong = {name: w for name, w in table.class_weight.items() if not 0 < w < float("inf")}
     if wrong:
         raise RecipeError(problem("loss.class_weight", "not a positive number", got=wrong))
-    return tuple(table.class_weight.get(name, 1.0) for name in classes)
+    own = {name: CONTACT_WEIGHT if is_contact(name) else 1.0 for name in classes}
+    return tuple((own | table.class_weight).values())
 
 
 def frame_of(table: LossTable) -> int:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from landscribe.core.grid import Window
+from landscribe.core.owners import is_contact
 from landscribe.core.pixel_source import PixelSource
 from landscribe.core.recipe import LossTable
 from landscribe.errors import RecipeError, problem
@@ -59,9 +60,10 @@ def evaluate(
     weights = torch.tensor(class_weights(loss, net.spec.classes), dtype=torch.float64)
     value, _ = combine_terms(sums, loss, weights)
     jaccard = [float(tp / union) if union else math.nan for tp, union in counts_k2]
-    defined = [j for j in jaccard if not math.isnan(j)]
+    named = list(zip(net.spec.classes, jaccard, strict=True))
+    defined = [j for name, j in named if not is_contact(name) and not math.isnan(j)]
     row = {"valid_loss": float(value), "valid_jaccard": float(np.mean(defined)) if defined else math.nan}
-    return row | {f"jaccard/{name}": j for name, j in zip(net.spec.classes, jaccard, strict=True)}
+    return row | {f"jaccard/{name}": j for name, j in named}
 
 
 def _labels(scene: PixelSource, window: Window, frame: int) -> tuple[Tensor, Tensor]:

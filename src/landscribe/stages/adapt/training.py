@@ -9,7 +9,6 @@ from pathlib import Path
 from landscribe.errors import DataError, problem
 from landscribe.io.models.model_files import MODEL_FILES, read_model
 from landscribe.io.project import Progress, Project
-from landscribe.io.project.splits import open_side
 from landscribe.io.project.training import STATE, Job, open_training
 from landscribe.io.run.decoded_files import BlockFiles, memory_room
 from landscribe.io.run.prepared import open_prepared
@@ -87,8 +86,8 @@ def _decode(
     project: Project, run: Run, job: Job, soft: Mapping[str, Path], key: str, names: list[str]
 ) -> tuple[DecodedScenes, DecodedScenes, list[str]]:
     """Return labelled and softly labelled scenes, and what is to be said of the memory that they take."""
-    bands = [project.legend.index(name) for name in job.classes]
-    labelled = [open_side(run, i, job.split, "train") for i in job.split.train]
+    bands = job.bands(project.legend)
+    labelled = job.scenes(run, "train")
     new = [soft_scene(open_prepared(run, i), file, len(bands)) for i, file in soft.items()]
     all_bands = list(range(len(bands) + 1))
     need = decoded_bytes(labelled, names, bands) + decoded_bytes(new, names, all_bands)

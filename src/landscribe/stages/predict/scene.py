@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,8 @@ from landscribe.core.spectral.rules import needs_lowest, region_of, rule_of
 from landscribe.errors import DataError, problem
 from landscribe.io.models.formulas import Formula
 from landscribe.io.project import Progress, Project
-from landscribe.io.raster.geotiff import write_probabilities
+from landscribe.io.project.contacts import contact_raster
+from landscribe.io.raster.geotiff import RasterWriter, write_probabilities, write_raster
 from landscribe.io.run.kept_tiles import KeptTiles, open_tiles
 from landscribe.io.run.prepared import PreparedScene, open_prepared
 from landscribe.io.run.runs import Made, Record, Run, make_key
@@ -60,8 +61,31 @@ class Job:
 
     @property
     def bands(self) -> int:
-        """Of what is kept of a tile: the classes, and where there is data."""
-        return len(self.project.legend) + 1
+        """Of what is kept of a tile: the classes, where things of some meet, and where there is data."""
+        return len(self.owners) + 1
+
+    @contextmanager
+    def writers(self) -> Iterator[list[tuple[slice, RasterWriter]]]:
+        """Yield the rasters to write, each with its bands of what is kept; the second only where a network knows it."""
+        grid, legend, contacts = self.scene.grid, self.project.legend, self.loaded.contacts
+        count = len(legend)
+        with ExitStack() as files:
+            first = files.enter_context(write_probabilities(self.target, grid, legend, self.caution))
+            writers = [(slice(0, count), first)]
+            contact_raster(self.target).unlink(missing_ok=True)  # of a network that knew more than this one
+            if contacts:
+                path, tags = contact_raster(self.target), {"LANDSCRIBE": "contact"}
+                second = write_raster(
+                    path, grid, count=len(contacts), dtype="uint8", descriptions=contacts, mask=True, scale=1 / 255,
+                    tags=tags,
+                )  # fmt: skip
+                writers.append((slice(count, count + len(contacts)), files.enter_context(second)))
+            yield writers
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """Rasters that `writers` writes."""
+        return (self.target, contact_raster(self.target)) if self.loaded.contacts else (self.target,)
 
 
 @dataclass(frozen=True)
@@ -90,13 +114,14 @@ def predict_scene(job: Job, progress: Progress) -> Made:
                 if window in missing:
                     next(predicted)  # which keeps it
                 progress(f"predict {job.scene.id}", number, len(done))
-    with write_probabilities(job.target, job.scene.grid, legend, job.caution) as writer:
+    with job.writers() as writers:
         for window, stack_khw in _strips(job, plan) if done else _as_they_come(job, plan, progress):
-            writer.write(window, stack_khw[:-1])
-            writer.write_mask(window, stack_khw[-1] > 0)
+            for bands, writer in writers:
+                writer.write(window, stack_khw[bands])
+                writer.write_mask(window, stack_khw[-1] > 0)
     plan.tiles.clear()
-    without = [name for name, shares in zip(legend.names, job.owners, strict=True) if not shares]
-    return Made((job.target,), {"tiles": len(plan.windows)}, tuple(f"no model owns {name!r}" for name in without))
+    without = [name for name, shares in zip(legend.names, job.owners, strict=False) if not shares]
+    return Made(job.outputs, {"tiles": len(plan.windows)}, tuple(f"no model owns {name!r}" for name in without))
 
 
 def predict_window(job: Job, part: Window, progress: Progress) -> Made:

@@ -1,0 +1,93 @@
+"""Where two things of a class meet: as a network learns it from label polygons, and where a prediction of it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import shapely
+
+from landscribe.core.arrays import AnyArray, BoolArray, ByteArray, GeometryArray
+from landscribe.core.burn import burn_share
+from landscribe.core.features import of_class
+from landscribe.core.grid import Grid, Window
+from landscribe.core.sensors import SensorSpec
+from landscribe.core.separate.contact import contact_ground
+from landscribe.io.run.prepared import PreparedScene
+
+_ENDING = "~contact"
+"""No file that is called by an id ends so, and it comes after that file in any order."""
+
+
+def contact_raster(path: Path) -> Path:
+    """Return where the probability that things meet lies, beside a raster of probabilities."""
+    return path.with_name(f"{path.stem}{_ENDING}{path.suffix}")
+
+
+def is_contact_raster(name: str) -> bool:
+    """Tell whether a file of a record is one."""
+    return Path(name).stem.endswith(_ENDING)
+
+
+@dataclass(frozen=True)
+class ContactScene:
+    """A prepared scene whose coverage also says where things of some classes meet; a `PixelSource`."""
+
+    scene: PreparedScene
+    contacts: tuple[str, ...]
+    """Classes."""
+    reach_px: float
+    """Ground no farther than this from two things is where they meet."""
+
+    @property
+    def id(self) -> str:
+        """Name of the scene."""
+        return self.scene.id
+
+    @property
+    def grid(self) -> Grid:
+        """The reference grid."""
+        return self.scene.grid
+
+    @property
+    def sensors(self) -> Mapping[str, SensorSpec]:
+        """What each raster holds."""
+        return self.scene.sensors
+
+    @property
+    def grids(self) -> Mapping[str, Grid]:
+        """Grid of each sensor."""
+        return self.scene.grids
+
+    @property
+    def absent(self) -> frozenset[str]:
+        """Sensors of which the scene has nothing."""
+        return self.scene.absent
+
+    def dtype(self, sensor: str) -> str:
+        """Return the NumPy name of a sensor's pixel type."""
+        return self.scene.dtype(sensor)
+
+    def read(self, sensor: str, window: Window) -> tuple[AnyArray, BoolArray]:
+        """Return raw values (C, h, w) and validity (h, w)."""
+        return self.scene.read(sensor, window)
+
+    def read_coverage(self, window: Window) -> tuple[ByteArray, BoolArray]:
+        """Return the covered share of each class, then of where things of some meet, and where it is known."""
+        coverage_khw, known_hw = self.scene.read_coverage(window)
+        return np.concatenate([coverage_khw, *(self._burn(name, window)[None] for name in self.contacts)]), known_hw
+
+    def _burn(self, class_name: str, window: Window) -> ByteArray:
+        ground = self._ground[class_name]
+        _, top, _, bottom = shapely.bounds(ground).T
+        near = ground[(bottom >= window.row) & (top <= window.row_stop)]
+        return burn_share(near, self.grid.shape_hw, window=window)
+
+    @cached_property
+    def _ground(self) -> dict[str, GeometryArray]:
+        labels, grid = self.scene.read_labels(), self.scene.grid
+        things = {name: grid.ground_to_pixels(of_class(labels, name)) for name in self.contacts}
+        return {name: contact_ground(own, self.reach_px) for name, own in things.items()}
