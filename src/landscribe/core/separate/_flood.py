@@ -30,7 +30,7 @@ def basins(surface_hw: FloatArray, neck: float, least: float) -> Int32s:
     flat = np.ascontiguousarray(surface_hw, np.float32).ravel()
     # Of equals the first in scan order comes first, so the same surface gives the same basins.
     order = np.argsort(-flat, kind="stable")
-    label_n = _flood(flat, order, surface_hw.shape[1], np.float32(neck), least)
+    label_n = _flood(flat, order, surface_hw.shape[1], neck, least)
     _, first, number_n = np.unique(label_n, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int32)
     rank[np.argsort(first, kind="stable")] = np.arange(1, len(first) + 1, dtype=np.int32)
