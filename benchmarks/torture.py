@@ -17,6 +17,7 @@ import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -69,6 +70,8 @@ READERS = (
 """Files, the command that reads them next, and the stages whose records are taken away so that it does read."""
 
 SHIM = Path(__file__).parents[1] / "tests" / "helpers" / "system_faults.c"
+CALLS = ("write", "flush", "sync", "rename", "open", "unlink", "mkdir", "truncate", "clock")
+"""Kinds of calls, in the order in which the library counts them."""
 FAULTS = (
     ("write", 0), ("write", errno.EINTR), ("write", errno.ENOSPC), ("write", errno.EDQUOT), ("write", errno.EIO),
     ("flush", errno.ENOSPC), ("sync", errno.EIO), ("sync", errno.EINTR), ("rename", errno.EIO),
@@ -213,21 +216,21 @@ def faults(home: Path, numbers: range, dice: random.Random) -> int:
     def harmed(command: str, call: str, kind: int, at: int) -> subprocess.CompletedProcess[str]:
         shutil.rmtree(run, ignore_errors=True)
         shutil.copytree(home / f"before {command}", run)
-        counter.write_bytes(bytes(8))
+        counter.write_bytes(bytes(8 * len(CALLS)))
         named = {"ROOT": run, "CALL": call, "KIND": kind, "AT": at, "COUNT": counter}
         env = ENV | {"LD_PRELOAD": str(shim)} | {f"FAULT_{name}": str(value) for name, value in named.items()}
         full = [*COMMAND, command, "t.toml", "--run", "faulty"]
         return subprocess.run(full, cwd=home, env=env, capture_output=True, text=True, check=False)
 
-    calls: dict[tuple[str, str], int] = {}
+    calls: dict[str, dict[str, int]] = {}
     right = 0
     for number in numbers:
         call, kind = FAULTS[number % len(FAULTS)]
         command = ("run", "tune", "run", "submit", "run")[number // len(FAULTS) % 5]
-        if (call, command) not in calls:
-            harmed(command, call, 0, 0)
-            calls[call, command] = int.from_bytes(counter.read_bytes(), sys.byteorder)
-        at = dice.randint(1, max(1, calls[call, command]))
+        if command not in calls:
+            harmed(command, call, errno.EIO, 0)
+            calls[command] = dict(zip(CALLS, struct.unpack(f"{len(CALLS)}q", counter.read_bytes()), strict=True))
+        at = dice.randint(1, max(1, calls[command][call]))
         first = harmed(command, call, kind, at)
         again = landscribe(home, command, "t.toml", "--run", "faulty")
         fine = first.returncode in DOCUMENTED and "Traceback" not in first.stderr and again.returncode == 0
@@ -238,7 +241,7 @@ def faults(home: Path, numbers: range, dice: random.Random) -> int:
         right += fine
         if not fine:
             end = f"exit {first.returncode}, {first.stderr.strip()[-300:]}; then {again.returncode}, other: {other}"
-            what = f"{call} {at} of {calls[call, command]}, {os.strerror(kind) if kind else 'odd'}, {command}"
+            what = f"{call} {at} of {calls[command][call]}, {os.strerror(kind) if kind else 'odd'}, {command}"
             print(f"  {what}: {end}", flush=True)
     return right
 

@@ -2,8 +2,9 @@
 
    FAULT_CALL  write, flush, sync, rename, open, unlink, mkdir, truncate, clock
    FAULT_KIND  number of an error, or 0: less is written than was asked for, or the clock goes back a day
-   FAULT_AT    which of these calls, from 1, counted over all processes that share FAULT_COUNT; 0 counts only
-   FAULT_COUNT a file of 8 bytes, zeros */
+   FAULT_AT    which of these calls, from 1, counted over all processes that share FAULT_COUNT; 0 counts all kinds of
+               calls and lets none go wrong
+   FAULT_COUNT a file of 8 bytes, zeros, for each kind of call in the order above */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -20,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+static const char *const CALLS[] = {"write", "flush", "sync", "rename", "open", "unlink", "mkdir", "truncate", "clock"};
 static _Atomic long *count;
 static const char *root, *call;
 static long at;
@@ -31,7 +33,7 @@ __attribute__((constructor)) static void begin(void) {
     const char *file = getenv("FAULT_COUNT"), *which = getenv("FAULT_AT"), *what = getenv("FAULT_KIND");
     if (!root || !call || !file || !which || !what) return;
     int fd = ((int (*)(const char *, int, ...))dlsym(RTLD_NEXT, "open"))(file, O_RDWR);
-    void *page = fd < 0 ? MAP_FAILED : mmap(NULL, 8, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *page = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof CALLS / sizeof *CALLS * 8, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (page == MAP_FAILED) return;
     at = atol(which);
     kind = atoi(what);
@@ -55,9 +57,15 @@ static int is_folder(int fd) {
     return fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-static int now(const char *name) { return count && strcmp(call, name) == 0 && atomic_fetch_add(count, 1) + 1 == at; }
+static int wanted(const char *name) { return count && (at == 0 || strcmp(call, name) == 0); }
 
-static int wanted(const char *name) { return count && strcmp(call, name) == 0; }
+static long counted(const char *name) {
+    int k = 0;
+    while (strcmp(CALLS[k], name) != 0) k++;
+    return atomic_fetch_add(count + k, 1) + 1;
+}
+
+static int now(const char *name) { return counted(name) == at; }
 
 #define REAL(name, type) static __typeof__(type) real; if (!real) real = (__typeof__(type))dlsym(RTLD_NEXT, name)
 
@@ -178,6 +186,6 @@ FOPEN(fopen64)
 int clock_gettime(clockid_t which, struct timespec *time) {
     REAL("clock_gettime", int (*)(clockid_t, struct timespec *));
     int status = real(which, time);
-    if (which == CLOCK_REALTIME && wanted("clock") && atomic_fetch_add(count, 1) + 1 >= at && at) time->tv_sec -= 86400;
+    if (which == CLOCK_REALTIME && wanted("clock") && counted("clock") >= at && at) time->tv_sec -= 86400;
     return status;
 }

@@ -9,14 +9,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from failing_calls import build_shim, counts_in, under_faults
 from small_scenes import RECIPE, write_image, write_labels
 
 pytestmark = pytest.mark.slow
 
-SHIM = Path(__file__).parents[1] / "helpers" / "system_faults.c"
 _counts: dict[str, int] = {}
 """How often a run does a call."""
 FAULTS = {
@@ -31,10 +32,8 @@ FAULTS = {
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("gcc") is None:
-        pytest.skip("needs gcc, for the library that fails")
     folder = tmp_path_factory.mktemp("system")
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(folder / "faults.so"), str(SHIM), "-ldl"], check=True)
+    build_shim(folder)
     for number in (1, 4):
         grid = write_image(folder / "old" / "img" / f"o{number}.tif", 1000 * number, number)
         write_labels(folder / "old" / "lab" / f"o{number}.gpkg", grid)
@@ -44,12 +43,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(home: Path, name: str, **fault: object) -> subprocess.CompletedProcess[str]:
-    env = dict(os.environ)
-    if fault:
-        (home / "count").write_bytes(bytes(8))
-        fault |= {"FAULT_ROOT": home / name, "FAULT_COUNT": home / "count", "LD_PRELOAD": home / "faults.so"}
-        env |= {key: str(value) for key, value in fault.items()}
+def run(home: Path, name: str, *fault: Any) -> subprocess.CompletedProcess[str]:
+    library, counter = home / "faults.so", home / "count"
+    env = under_faults(library, home / name, counter, *fault) if fault else dict(os.environ)
     command = [sys.executable, "-m", "landscribe", "run", "r.toml", "--run", name]
     return subprocess.run(command, cwd=home, env=env, capture_output=True, text=True, check=False, timeout=300)
 
@@ -64,12 +60,12 @@ def test_whatever_call_fails_the_next_run_finishes_with_the_same_bytes(home: Pat
     call, kind, ends = FAULTS[fault]
     shutil.rmtree(home / "faulty", ignore_errors=True)
     if call not in _counts:
-        run(home, "faulty", FAULT_CALL=call, FAULT_KIND=kind, FAULT_AT=0)
-        _counts[call] = int.from_bytes((home / "count").read_bytes(), sys.byteorder)
+        run(home, "faulty", call, kind, 0)
+        _counts.update(counts_in(home / "count"))
         shutil.rmtree(home / "faulty")
     assert _counts[call] > 3, "nothing of the kind was called"
-    first = run(home, "faulty", FAULT_CALL=call, FAULT_KIND=kind, FAULT_AT=2 * _counts[call] // 3)
-    assert int.from_bytes((home / "count").read_bytes(), sys.byteorder) >= 2 * _counts[call] // 3
+    first = run(home, "faulty", call, kind, 2 * _counts[call] // 3)
+    assert counts_in(home / "count")[call] >= 2 * _counts[call] // 3
     assert first.returncode in ends, first.stderr
     assert "Traceback" not in first.stderr
     assert run(home, "faulty").returncode == 0

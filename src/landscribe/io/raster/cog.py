@@ -9,7 +9,7 @@ import rasterio.shutil
 from landscribe.errors import problem
 from landscribe.io.atomic import atomic_path
 from landscribe.io.raster.gdal import GDAL_ERRORS, gdal, open_dataset, reason_of
-from landscribe.io.raster.geotiff import THREADS, TILE, compression
+from landscribe.io.raster.geotiff import THREADS, TILE, compression, lost_pixels, sums_of
 from landscribe.io.safety import check_output
 
 
@@ -34,5 +34,8 @@ def write_cog(source: Path, target: Path) -> None:
                     dataset, str(temporary), driver="COG", blocksize=TILE, overviews="AUTO", bigtiff="IF_SAFER",
                     num_threads=THREADS, resampling="AVERAGE", **options,
                 )  # fmt: skip
+                with open_dataset(temporary, "GTiff") as copied:
+                    if sums_of(copied) != sums_of(dataset):
+                        raise lost_pixels(target)
         except GDAL_ERRORS as error:
             raise OSError(problem(str(target), "GDAL could not write", got=reason_of(error))) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -44,6 +44,13 @@ class RasterWriter:
     grid: Grid
     _dataset: Any
     written_pixels: int = 0
+    valid_pixels: int | None = None
+    """That were let through; None where there is no mask."""
+    sums: AnyArray = field(init=False)
+    """Of each band, as `_sums` gives it, by which a part that was lost on its way is noticed."""
+
+    def __post_init__(self) -> None:
+        self.sums = np.zeros(self._dataset.count, np.uint64)
 
     def write(self, window: Window, image_chw: AnyArray) -> None:
         """Write a window of all bands.
@@ -67,6 +74,7 @@ class RasterWriter:
         with _write_errors():
             self._dataset.write(image_chw, window=to_rasterio_window(window))
         self.written_pixels += window.height * window.width
+        self.sums += _sums(image_chw)
 
     def write_mask(self, window: Window, valid_hw: BoolArray) -> None:
         """Write which pixels of a window are valid, (h, w); what no mask is written for is invalid."""
@@ -74,6 +82,8 @@ class RasterWriter:
             raise DataError(problem("raster writer", "wrong shape", got=valid_hw.shape, need=window.shape_hw))
         with _write_errors():
             self._dataset.write_mask(valid_hw.astype(np.bool_), window=to_rasterio_window(window))
+        if self.valid_pixels is not None:
+            self.valid_pixels += int(np.count_nonzero(valid_hw))
 
 
 def write_probabilities(
@@ -157,7 +167,7 @@ def write_raster(
                 _annotate(dataset, descriptions, colours, tags, scale)
                 if mask:
                     dataset.write_mask(False)
-            writer = RasterWriter(grid, dataset)
+            writer = RasterWriter(grid, dataset, valid_pixels=0 if mask else None)
             yield writer
             if writer.written_pixels != grid.height * grid.width:
                 got, need = f"{writer.written_pixels} pixels", f"{grid.height * grid.width}, each once"
@@ -165,7 +175,7 @@ def write_raster(
         finally:
             with _write_errors():
                 dataset.close()
-        _finish(temporary, path, grid, overviews)
+        _finish(temporary, path, writer, overviews)
 
 
 def to_rasterio_window(window: Window) -> RasterioWindow:
@@ -230,15 +240,20 @@ def _annotate(
         dataset.scales = (scale,) * dataset.count
 
 
-def _finish(temporary: Path, path: Path, grid: Grid, overviews: bool) -> None:
-    # Statistics read every tile once more, so a file that cannot be read back is noticed before it gets its name.
+def _finish(temporary: Path, path: Path, writer: RasterWriter, overviews: bool) -> None:
+    # Statistics read every tile once more, so a file that cannot be read back is noticed before it gets its name. A
+    # tile whose write failed as the file was closed is not: GDAL fills the hole with zeros and says nothing.
+    grid, masked = writer.grid, writer.valid_pixels
     factors = _overview_factors(grid) if overviews else []
     with _write_errors(ZSTD_LEVEL_OVERVIEW=ZSTD_LEVEL):
         with change_dataset(temporary, "GTiff", num_threads=THREADS) as dataset:
             if factors:
                 dataset.build_overviews(factors, Resampling.average)
             for number in dataset.indexes:
-                dataset.update_tags(number, **_statistics(dataset, number))
+                tags, total, valid = _statistics(dataset, number)
+                if total != writer.sums[number - 1] or masked not in (None, valid):
+                    raise lost_pixels(path)
+                dataset.update_tags(number, **tags)
         with open_dataset(temporary, "GTiff", num_threads=THREADS) as dataset:
             written, _ = grid_of(dataset, path)
     if not _same_place(written, grid):
@@ -246,26 +261,53 @@ def _finish(temporary: Path, path: Path, grid: Grid, overviews: bool) -> None:
         raise DataError(problem(str(path), "georeference cannot be kept in a GeoTIFF", got=got, need=need))
 
 
-def _statistics(dataset: Any, number: int) -> dict[str, str]:
-    """Return the statistics of a band's valid pixels under GDAL's names; none where there is no such pixel."""
+def _sums(image_chw: AnyArray) -> AnyArray:
+    """Return the sum of each band, uint64 (C,), numbers taken for whole ones without sign: the same in any order."""
+    return image_chw.view(f"u{image_chw.dtype.itemsize}").sum(axis=(1, 2), dtype=np.uint64)
+
+
+def sums_of(dataset: Any) -> tuple[list[int], int]:
+    """Return the sum of each band of an open raster, as `_sums` has it, and how many pixels its mask lets through."""
+    sums, valid = np.zeros(dataset.count, np.uint64), 0
+    for row in range(0, dataset.height, TILE):
+        part = RasterioWindow(0, row, dataset.width, min(TILE, dataset.height - row))
+        sums += _sums(dataset.read(window=part))
+        valid += int(np.count_nonzero(dataset.read_masks(1, window=part)))
+    return sums.tolist(), valid
+
+
+def lost_pixels(path: Path) -> OSError:
+    """Return what is raised where a file that was just written holds other pixels than it was given."""
+    what, do = "what can be read back is not what was written", "look at the disk, and run again"
+    return OSError(problem(str(path), what, got="other pixels", do=do))
+
+
+def _statistics(dataset: Any, number: int) -> tuple[dict[str, str], int, int]:
+    """Return the statistics of a band's valid pixels under GDAL's names, its sum, and how many the mask lets through.
+
+    There are none where there is no valid pixel.
+    """
     # GDAL's own take masked pixels in where the type is uint16 (measured with 3.10).
     n, low, high, total, square = 0, np.inf, -np.inf, 0.0, 0.0
+    whole, unmasked = np.zeros(1, np.uint64), 0
     for row in range(0, dataset.height, TILE):
         stop_if_asked()
         part = RasterioWindow(0, row, dataset.width, min(TILE, dataset.height - row))
         band_hw = dataset.read(number, window=part)
-        valid_hw = is_data(band_hw[None], [dataset.nodata]) & (dataset.read_masks(number, window=part) > 0)
+        mask_hw = dataset.read_masks(number, window=part) > 0
+        whole, unmasked = whole + _sums(band_hw[None]), unmasked + int(np.count_nonzero(mask_hw))
+        valid_hw = is_data(band_hw[None], [dataset.nodata]) & mask_hw
         values = band_hw[valid_hw].astype(np.float64)
         if values.size:
             n, low, high = n + values.size, min(low, values.min()), max(high, values.max())
             # No product of BLAS: its threads would wait for the next one in a loop, on a processor each.
             total, square = total + values.sum(), square + np.square(values, out=values).sum()
     if n == 0:
-        return {}
+        return {}, int(whole[0]), unmasked
     mean = total / n
     numbers = {"MINIMUM": low, "MAXIMUM": high, "MEAN": mean, "STDDEV": math.sqrt(max(square / n - mean * mean, 0.0))}
     numbers["VALID_PERCENT"] = 100 * n / (dataset.height * dataset.width)
-    return {f"STATISTICS_{name}": f"{value:.14g}" for name, value in numbers.items()}
+    return {f"STATISTICS_{name}": f"{value:.14g}" for name, value in numbers.items()}, int(whole[0]), unmasked
 
 
 def _same_place(one: Grid, other: Grid) -> bool:
