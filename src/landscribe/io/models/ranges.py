@@ -95,8 +95,7 @@ def outside_of(ranges: Ranges, scene: PreparedScene, sensors: Collection[str]) -
         scene: The scene.
         sensors: Those that the network reads.
     """
-    statistics = json.loads(scene.checked(scene.folder / FACTS).read_text(encoding="utf-8"))["statistics"]
-    return outside(ranges, {name: statistics[name] for name in sensors if name in statistics}, scene)
+    return outside(ranges, {name: scene.ranges[name] for name in sensors if name in scene.ranges}, scene)
 
 
 def outside(ranges: Ranges, statistics: Mapping[str, Mapping[str, Any]], scene: Looked) -> list[str]:

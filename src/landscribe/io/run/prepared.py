@@ -23,6 +23,7 @@ from landscribe.core.split.looks import Look
 from landscribe.core.trace import trace_blocks
 from landscribe.core.tracing import PIXEL_EDGES
 from landscribe.errors import DataError, problem
+from landscribe.io.digests import stamp_of
 from landscribe.io.raster.rasters import Raster, open_raster, write_raster
 from landscribe.io.raster.suspects import thin
 from landscribe.io.run.runs import Run
@@ -31,6 +32,8 @@ from landscribe.io.vector.vectors import read_own
 COVERAGE, LABELS, FACTS = "coverage.tif", "labels.parquet", "scene.json"
 QUANTILES = "quantiles"
 """Key of a sensor's quantiles in what `prepare` notes of a scene, band by band at `core.quantiles.LEVELS`."""
+RANGES = ("type", "percentiles")
+"""What is kept of the statistics of a scene that is open."""
 
 
 def sensor_raster(folder: Path, name: str) -> Path:
@@ -56,6 +59,8 @@ class PreparedScene:
     is_labelled: bool
     look: Look
     """Brightness of its valid pixels, sensor by sensor."""
+    ranges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    """Sensor name -> its `type` and `percentiles`, as `io.models.ranges` compares them."""
     within: Window | None = None
     """Part of the scene whose labels count; None for all of it."""
     without: Window | None = None
@@ -154,14 +159,45 @@ def _look(statistics: list[Mapping[str, Any]]) -> Look:
 
 
 def open_prepared(run: Run, scene_id: str) -> PreparedScene:
-    """Open a prepared scene.
+    """Open a prepared scene; one that this process has opened, and that is the same, is not read again.
 
     Raises:
         DataError: If the scene is not prepared, or was by a version that noted less.
         IntegrityError: If what was noted of it was changed.
     """
+    file = _facts_file(run, scene_id)
+    stamp = stamp_of(file)
+    known = run.opened.get(scene_id)
+    if known is None or known[0] != stamp:
+        known = run.opened[scene_id] = stamp, _opened(run, scene_id, _read(file))
+    scene: PreparedScene = known[1]
+    return scene
+
+
+def read_facts(run: Run, scene_id: str) -> dict[str, Any]:
+    """Return what `prepare` noted of a scene.
+
+    Raises:
+        DataError: If the scene is not prepared.
+        IntegrityError: If it was changed since.
+    """
+    return _read(_facts_file(run, scene_id))
+
+
+def _facts_file(run: Run, scene_id: str) -> Path:
+    file = run.scene_folder(scene_id) / FACTS
+    if not file.is_file():
+        raise DataError(problem(f"scene {scene_id!r}", "not prepared", do="run `landscribe prepare` first"))
+    return run.checked(file)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return facts
+
+
+def _opened(run: Run, scene_id: str, facts: Mapping[str, Any]) -> PreparedScene:
     folder = run.scene_folder(scene_id)
-    facts = read_facts(run, scene_id)
     try:
         grids = {sensor: Grid.from_plain(values) for sensor, values in facts["grids"].items()}
         return PreparedScene(
@@ -175,6 +211,7 @@ def open_prepared(run: Run, scene_id: str) -> PreparedScene:
             grids,
             bool(facts["labelled"]),
             _look(list(facts["statistics"].values())),
+            {name: {k: row.get(k) for k in RANGES} for name, row in facts["statistics"].items()},
             absent=frozenset(facts["absent"]),
             checked=run.checked,
         )
@@ -182,20 +219,6 @@ def open_prepared(run: Run, scene_id: str) -> PreparedScene:
         do = "run `landscribe prepare` again"
         where = str(folder / FACTS)
         raise DataError(problem(where, f"says nothing of {error}: made by another version", do=do)) from None
-
-
-def read_facts(run: Run, scene_id: str) -> dict[str, Any]:
-    """Return what `prepare` noted of a scene.
-
-    Raises:
-        DataError: If the scene is not prepared.
-        IntegrityError: If it was changed since.
-    """
-    file = run.scene_folder(scene_id) / FACTS
-    if not file.is_file():
-        raise DataError(problem(f"scene {scene_id!r}", "not prepared", do="run `landscribe prepare` first"))
-    facts: dict[str, Any] = json.loads(run.checked(file).read_text(encoding="utf-8"))
-    return facts
 
 
 def scene_quantiles(run: Run, scene_id: str) -> dict[str, FloatArray]:

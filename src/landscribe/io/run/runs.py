@@ -8,22 +8,21 @@ was made from, and the SHA-256 of what it wrote. A record with the wanted key an
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from landscribe.core.seal import seal
 from landscribe.errors import DataError, IntegrityError, problem
-from landscribe.io.atomic import sweep_partials, write_text
+from landscribe.io.atomic import sweep_partials
 from landscribe.io.digests import file_digest, stamp_of
 from landscribe.io.names import safe_name
-from landscribe.io.run._records import Record, read_failures, read_record, write_failures, write_manifest
+from landscribe.io.run._records import Record, RecordFiles, read_failures, write_failures, write_manifest
 from landscribe.workers import reads
 
 __all__ = [
@@ -56,12 +55,14 @@ class Run:
     """
 
     root: Path
-    _makers: dict[str, tuple[str, str]] = field(default_factory=dict, repr=False, compare=False)
-    """Stage and item that last made an output, by its name: where to look first."""
+    opened: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What this process keeps of scenes that it has opened; see `io.run.prepared`."""
     _hashed: dict[str, tuple[tuple[int, ...], str]] = field(default_factory=dict, repr=False, compare=False)
     """Stamp and SHA-256 of the files that this process has hashed, by name."""
-    _read: dict[Path, tuple[tuple[int, ...], Record]] = field(default_factory=dict, repr=False, compare=False)
-    """Stamp and content of the records that this process has read: a stage asks for each several times."""
+
+    @cached_property
+    def _records(self) -> RecordFiles:
+        return RecordFiles(self.root / ".done")
 
     def path(self, *parts: str) -> Path:
         """Return a path below the run folder."""
@@ -108,12 +109,7 @@ class Run:
         Raises:
             IntegrityError: If one is damaged; one that vanishes meanwhile is none.
         """
-        found = {}
-        for file in sorted((self.root / ".done" / stage).glob("*.json")):
-            record = self._record_in(file)
-            if record is not None:
-                found[record.item] = record
-        return found
+        return self._records.of(stage)
 
     def is_current(self, stage: str, item: str, key: str) -> bool:
         """Tell whether an item was made from exactly this and its files are still there unchanged."""
@@ -124,17 +120,15 @@ class Run:
 
     def read_record(self, stage: str, item: str) -> Record | None:
         """Return the record of one item, or None."""
-        record = self._record_in(self._record_file(stage, item))
-        return record if record is not None and record.item == item else None
+        return self._records.read(stage, item)
 
     def write_record(self, record: Record) -> None:
         """Write the record of a finished item; its outputs must be in place."""
-        values = json.loads(json.dumps({**record.__dict__, "notes": list(record.notes)}, sort_keys=True))
-        write_text(self._record_file(record.stage, record.item), seal(values))
+        self._records.write(record)
 
     def forget(self, stage: str, item: str) -> None:
         """Remove the record of an item that is about to be made anew, so that no half of it counts."""
-        self._record_file(stage, item).unlink(missing_ok=True)
+        self._records.file(stage, item).unlink(missing_ok=True)
 
     def failures(self, stage: str) -> dict[str, str]:
         """Return what failed when a stage last tried it: item -> reason."""
@@ -173,7 +167,7 @@ class Run:
             IntegrityError: If no record names the file, or it is not what its record says.
         """
         name = path.relative_to(self.root).as_posix()
-        record = self._record_naming(name)
+        record = self._records.naming(name)
         if record is None:
             do = "run the stage that makes it again"
             raise IntegrityError(problem(str(path), "no record names this file", do=do))
@@ -203,8 +197,8 @@ class Run:
             IntegrityError: With the first of them.
         """
         for name, digest in names.items():
-            record = self._record_naming(name)
-            if record is None or record.stamps.get(name) != stamp_of(self.root / name):
+            record = self._records.naming(name)
+            if record is None or record.stamps.get(name) != stamp_of(f"{self.root}/{name}"):
                 self._require(name, digest, "" if record is None else record.stage)
 
     def changed(self, record: Record) -> list[str]:
@@ -217,7 +211,7 @@ class Run:
 
     def renew_stamps(self, record: Record) -> Record:
         """Note that outputs of other stamps have their content still, as after a copy, so that none is hashed again."""
-        stamps = {name: stamp_of(self.root / name) or () for name in record.outputs}
+        stamps = {name: stamp_of(f"{self.root}/{name}") or () for name in record.outputs}
         if stamps == record.stamps:
             return record
         self.write_record(replace(record, stamps=stamps))
@@ -230,54 +224,16 @@ class Run:
         said = {file.name: self.failures(file.name) for file in sorted((self.root / ".failed").glob("*"))}
         stages = (
             (stage, {item: {**record.__dict__, "notes": list(record.notes)} for item, record in records.items()})
-            for stage, records in ((stage, self.records(stage)) for stage in self._stages())
+            for stage, records in ((stage, self.records(stage)) for stage in self._records.stages())
         )
         failed = {stage: reasons for stage, reasons in said.items() if reasons}
         write_manifest(self.root / MANIFEST, stages, failed)
-
-    def _record_naming(self, name: str) -> Record | None:
-        """Return the record that names an output: of what made it last, or of its scene or model, or among all."""
-        if name in self._makers:
-            record = self._record_in(self._record_file(*self._makers[name]))
-            if record is not None and name in record.outputs:
-                return record
-        stages, parts = self._stages(), name.split("/")
-        stem = parts[-1].rpartition(".")[0]
-        for stage, item in itertools.product(reversed(stages), {parts[1] if len(parts) > 2 else stem, stem}):
-            record = self._record_in(self.root / ".done" / stage / f"{item}.json")
-            if record is not None and name in record.outputs:
-                self._makers[name] = stage, record.item
-                return record
-        for stage in reversed(stages):
-            for item, one in self.records(stage).items():
-                if name in one.outputs:
-                    self._makers[name] = stage, item
-                    return one
-        return None
-
-    def _record_in(self, file: Path) -> Record | None:
-        """Read a record, unless this process has it and the file is still the one that was read."""
-        stamp = stamp_of(file)
-        known = self._read.get(file)
-        if not stamp or known is None or known[0] != stamp:
-            record = read_record(file) if stamp else None
-            if record is None:
-                self._read.pop(file, None)
-                return None
-            known = self._read[file] = stamp, record
-        return known[1]
-
-    def _stages(self) -> list[str]:
-        return sorted(p.name for p in (self.root / ".done").glob("*") if p.is_dir())
-
-    def _record_file(self, stage: str, item: str) -> Path:
-        return self.root / ".done" / stage / f"{safe_name(item)}.json"
 
     def _failures(self, stage: str) -> Path:
         return self.root / ".failed" / stage
 
     def _is_intact(self, name: str, record: Record) -> bool:
-        stamp = stamp_of(self.root / name)
+        stamp = stamp_of(f"{self.root}/{name}")
         if not stamp:
             return False
         # Size and times first, since hashing ten thousand scenes at each start would take hours. The time of the entry
@@ -286,17 +242,17 @@ class Run:
 
     def _reads_as_recorded(self, record: Record) -> bool:
         """Tell whether what an item was made from is what the records of other stages say now."""
-        makers = {name: self._record_naming(name) for name in record.inputs}
+        makers = {name: self._records.naming(name) for name in record.inputs}
         return all(maker is not None and maker.outputs[n] == record.inputs[n] for n, maker in makers.items())
 
     def _require(self, name: str, digest: str, stage: str) -> None:
-        path = self.root / name
+        path = f"{self.root}/{name}"
         stamp = stamp_of(path)
         if not stamp:
-            raise IntegrityError(problem(str(path), "missing", do=f"run `landscribe {stage}` again"))
+            raise IntegrityError(problem(path, "missing", do=f"run `landscribe {stage}` again"))
         if self._digest(name, stamp) != digest:
             what = "is not what was written: damaged, or changed by another program"
-            raise IntegrityError(problem(str(path), what, do=f"run `landscribe {stage}` again"))
+            raise IntegrityError(problem(path, what, do=f"run `landscribe {stage}` again"))
 
     def _digest(self, name: str, stamp: tuple[int, ...]) -> str:
         known = self._hashed.get(name)

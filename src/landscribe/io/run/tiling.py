@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import shapely
 from affine import Affine
+from pyproj import CRS
 
 from landscribe.core.grid import Grid, Window
 
@@ -77,9 +78,9 @@ def find_tiles(grids: Mapping[str, Grid]) -> Tiling:
     """
     alone = _free_of_others(grids)
     sheaves: dict[tuple[object, ...], list[str]] = defaultdict(list)
+    numbers = _crs_numbers(grids)
     for name in alone:
-        grid = grids[name]
-        sheaves[grid.crs, *(f"{value:.7e}" for value in _linear(grid))].append(name)
+        sheaves[numbers[name], *(f"{value:.7e}" for value in _linear(grids[name]))].append(name)
     found: dict[str, _Sheaf] = {}
     for names in sheaves.values():
         if len(names) > 1:
@@ -87,6 +88,20 @@ def find_tiles(grids: Mapping[str, Grid]) -> Tiling:
             places = np.array([_placed(grids[name], first) for name in names])
             found |= dict.fromkeys(names, _Sheaf(names, shapely.STRtree(shapely.box(*places.T))))
     return Tiling(grids, found)
+
+
+def _crs_numbers(grids: Mapping[str, Grid]) -> dict[str, int]:
+    """Number the CRSs of grids, equal ones alike; grids without one, which all lie at one origin, are left out.
+
+    Grids share objects mostly, and two CRSs take thousands of times as long to compare as to be seen to be the same.
+    """
+    numbers: dict[int, int] = {}
+    different: list[CRS] = []
+    for crs in (grid.crs for grid in grids.values()):
+        if crs is not None and id(crs) not in numbers:
+            numbers[id(crs)] = next((k for k, other in enumerate(different) if other == crs), len(different))
+            different += [crs] if numbers[id(crs)] == len(different) else []
+    return {name: numbers[id(grid.crs)] for name, grid in grids.items() if grid.crs is not None}
 
 
 def _linear(grid: Grid) -> tuple[float, float, float, float]:
@@ -102,10 +117,9 @@ def _placed(grid: Grid, first: Grid) -> tuple[float, float, float, float]:
 
 def _free_of_others(grids: Mapping[str, Grid]) -> list[str]:
     """Return the scenes with a CRS that overlap no other one of it by more than rounding."""
-    by_crs: dict[object, list[str]] = defaultdict(list)
-    for name, grid in grids.items():
-        if grid.crs is not None:  # the others all lie at one origin
-            by_crs[grid.crs].append(name)
+    by_crs: dict[int, list[str]] = defaultdict(list)
+    for name, number in _crs_numbers(grids).items():
+        by_crs[number].append(name)
     free: list[str] = []
     for names in by_crs.values():
         outlines = np.array([_shrunk(grids[name]) for name in names], dtype=object)
