@@ -16,7 +16,7 @@ import pytest
 
 from landscribe.errors import DataError, LimitError
 from landscribe.io.run.prepared import open_prepared
-from landscribe.io.run.runs import Run
+from landscribe.io.run.runs import Made, Run, note_made
 from landscribe.report.map.packing import unpack
 from landscribe.stages.maps import _server
 from landscribe.stages.maps.view import serve
@@ -249,6 +249,26 @@ def test_what_is_damaged_written_or_gone_is_said(own_run, tmp_path):
             assert body.count(b"\n") == 1
         (tmp_path / "elsewhere").rename(own_run)
         assert client.ask("/t/a/1/picture/0/0/0?v=0,1,2")[0] == 200
+
+
+def test_the_report_of_a_run_is_served_as_a_page_that_can_ask_for_nothing(own_run):
+    path = own_run / "report.html"
+    with served(own_run) as one:
+        assert manifest_of(one)["runs"][0]["report"] is None
+        assert one.ask("/r/a/report.html")[0] == 404
+        assert one.ask("/r/b/report.html")[0] == 404
+    path.write_text("<p>A report")
+    note_made(Run(own_run), "report", "all", "key", Made((path,)))
+    with served(own_run) as one:
+        address = manifest_of(one)["runs"][0]["report"]
+        status, body, headers = one.ask(address)
+        assert (status, body) == (200, b"<p>A report")
+        policy = headers["Content-Security-Policy"]
+        assert "sandbox allow-scripts;" in policy  # and so of another origin, which may read no answer of this one
+        assert "default-src 'none'" in policy
+        assert one.ask(address.replace("report", "run"))[0] == 404
+        path.write_text("<p>A rep0rt")
+        assert one.ask(address)[0] == 409
 
 
 def test_looking_leaves_nothing_in_the_run(own_run):

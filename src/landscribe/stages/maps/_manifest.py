@@ -20,6 +20,8 @@ from landscribe.report.map.suggested import suggested_rows
 from landscribe.stages.maps._shown import identity_of
 from landscribe.stages.maps._tiles import HIGH_CODE, LOW_CODE
 
+REPORT, REPORT_OF = "report.html", "r"
+"""Name of the file, and how its address begins."""
 KEYS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -67,7 +69,10 @@ def served_manifest(runs: Sequence[Run], title: str) -> tuple[dict[str, Any], di
     together = join_legends(legends, do="view such runs one by one")
     manifest = {
         **begin_manifest(title, together, frames, None),
-        "runs": [{"key": key, "name": names[key], "id": identity_of(run)} for key, run in keys.items()],
+        "runs": [
+            {"key": key, "name": names[key], "id": identity_of(run), "report": _report_of(key, run)}
+            for key, run in keys.items()
+        ],
         "scenes": rows,
         "worst": [],
         "least_certain": [],
@@ -76,6 +81,11 @@ def served_manifest(runs: Sequence[Run], title: str) -> tuple[dict[str, Any], di
         "about": [f"{len(rows)} scenes.", *said],
     }
     return manifest, legends, said
+
+
+def _report_of(key: str, run: Run) -> str | None:
+    """Return the address of a run's report, None where it has none."""
+    return f"/{REPORT_OF}/{key}/{REPORT}" if run.path(REPORT).is_file() else None
 
 
 def _split(facts: Mapping[str, Any]) -> Split:

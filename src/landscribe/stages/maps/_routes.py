@@ -27,15 +27,19 @@ from landscribe.io.run.prepared import COVERAGE
 from landscribe.report.map.packing import STEPS_PER_PX, pack
 from landscribe.report.map.page import asset_names, read_asset
 from landscribe.stages.maps._compared import SIDES, compared
+from landscribe.stages.maps._manifest import REPORT, REPORT_OF
 from landscribe.stages.maps._polygons import Box, columns_of
 from landscribe.stages.maps._server import Answer, as_json, line
-from landscribe.stages.maps._shown import RefusedError
+from landscribe.stages.maps._shown import RefusedError, Shown
 from landscribe.stages.maps._site import FOUND, PICTURE, PROBABILITY, TRUTH, Place, Site
 from landscribe.stages.maps._tiles import tile_window
 
 MOST_POLYGONS, POLYGONS = 20_000, 5_000
 """Polygons of an answer at most, and where the address does not say."""
 MOST_EDITS, MOST_BANDS, MOST_JOINED = 5_000, 1 << 16, 50
+SANDBOX = (
+    "sandbox allow-scripts; default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+)
 SECONDS = 60
 """A browser keeps a tile so long without asking again."""
 STATUS = {
@@ -85,6 +89,8 @@ class Routes:
                 kind = "text/css" if name.endswith(".css") else "text/javascript"
                 headers = {"Cache-Control": "no-cache"}
                 return Answer(read_asset(name).encode(), f"{kind}; charset=utf-8", headers=headers)
+            case "GET", [start, run, name] if (start, name) == (REPORT_OF, REPORT):
+                return self._report(self.site.shown_as(run))
             case "GET", ["t", run, number, layer, z, x, y]:
                 return self._tile(self.site.place(run, number), layer, _zxy(z, x, y), query.get("v", ""))
             case "GET", ["p", run, number, layer]:
@@ -96,6 +102,12 @@ class Routes:
             case "POST", ["g", run, number]:
                 return _reckon(self.site.place(run, number), body)
         return line(HTTPStatus.NOT_FOUND, "nothing is at this address")
+
+    def _report(self, shown: Shown) -> Answer:
+        """Return the report of a run, which may come from a stranger: a page that can ask this server for nothing."""
+        path = shown.run.path(REPORT)
+        shown.checked(path, "all", stage="report")
+        return Answer(path.read_bytes(), "text/html; charset=utf-8", headers={"Content-Security-Policy": SANDBOX})
 
     def _tile(self, place: Place, layer: str, zxy: tuple[int, int, int], view: str) -> Answer:
         tiler = self.site.tiler

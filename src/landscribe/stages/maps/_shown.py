@@ -56,8 +56,8 @@ class Shown:
             do = "put it back, or start `landscribe view` where it is now"
             raise RefusedError(HTTPStatus.GONE, problem(str(self.run.root), "the run folder is gone", do=do))
 
-    def checked(self, path: Path, scene_id: str) -> Stamp:
-        """Compare a file with its record and return its stamp.
+    def checked(self, path: Path, item: str, stage: str = "") -> Stamp:
+        """Compare a file with its record, that of a scene or another item of a stage, and return its stamp.
 
         Where size and times are those that were recorded the content is not hashed, which for a scene of gigabytes
         would take longer than somebody waits for a picture.
@@ -68,9 +68,9 @@ class Shown:
         """
         self.require_there()
         name = path.relative_to(self.run.root).as_posix()
-        stage = MADE_BY[name.partition("/")[0]]
+        stage = stage or MADE_BY[name.partition("/")[0]]
         try:
-            record, stamp = self.run.read_record(stage, scene_id), stamp_of(path)
+            record, stamp = self.run.read_record(stage, item), stamp_of(path)
             if record is None:
                 if not stamp:
                     raise RefusedError(HTTPStatus.NOT_FOUND, problem(str(path), "is not there", do=_again(stage)))

@@ -59,15 +59,24 @@ class Site:
     _models: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def place(self, run: str, number: str) -> Place:
-        """Return the scene of an address.
+    def shown_as(self, run: str) -> Shown:
+        """Return the run of an address.
 
         Raises:
             RefusedError: 404 where there is none.
         """
         if run not in self.runs:
             raise RefusedError(HTTPStatus.NOT_FOUND, f"no such run: {run[:40]}")
-        own = [place for place in self.places if place.shown.key == run]
+        return self.runs[run]
+
+    def place(self, run: str, number: str) -> Place:
+        """Return the scene of an address.
+
+        Raises:
+            RefusedError: 404 where there is none.
+        """
+        shown = self.shown_as(run)
+        own = [place for place in self.places if place.shown.key == shown.key]
         k = int(number) if number.isascii() and number.isdigit() and len(number) < 9 else -1
         if not 0 <= k < len(own):
             raise RefusedError(HTTPStatus.NOT_FOUND, f"no such scene: {number[:40]}")

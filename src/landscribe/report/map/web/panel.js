@@ -96,6 +96,8 @@ LS.panel = {
     return [
       LS.el("h2", {}, title), LS.el("p", { class: "soft" }, written),
       report ? LS.el("p", {}, LS.el("a", { href: report }, "Report of this run")) : null,
+      ...(LS.manifest.runs || []).filter((run) => run.report).map((run) =>
+        LS.el("p", {}, LS.el("a", { href: run.report, target: "_blank", rel: "noopener" }, `Report of ${run.name}`))),
       LS.el("h2", {}, "What is shown"), LS.el("ul", { class: "lines" }, (about || []).map((line) => LS.el("li", {}, line))),
       LS.el("p", { class: "soft" }, LS.manifest.server ? "Served by Landscribe on this machine." : "This page is one file and loads nothing from anywhere. Map drawn with OpenLayers (BSD-2)."),
     ];
