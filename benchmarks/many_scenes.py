@@ -1,9 +1,11 @@
 """What a scene costs when there are many: python benchmarks/many_scenes.py [--scenes 100 1000 10000] [--on local:2].
 
-Makes small scenes up (96 x 96 pixels, one in fifty labelled, each a place of its own), trains a tiny network on 100 of
-them, and runs the stages on all with it, each as a command of its own. Printed for each stage: milliseconds of the
-clock and of processors for a scene, and the memory of the largest process; then how long `run` takes to say that all is
-up to date. Pixels are few on purpose: what is measured is what Landscribe adds to them.
+Makes small scenes up (96 x 96 pixels, three houses each, one in fifty labelled, each a place of its own), trains a tiny
+network that finds most houses, and runs the stages on all with it, each as a command of its own. Printed for each
+stage: milliseconds of the clock and of processors for a scene, and the memory of the largest process; then how long
+`run` takes to say that all is up to date. Pixels are few on purpose: what is measured is what Landscribe adds to them.
+With `--on`, also what an item costs that is up to date, on workers and in this process, and how long workers take to
+begin.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import shutil
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +25,16 @@ from affine import Affine
 from pyproj import CRS
 
 from landscribe.core.grid import Grid
+from landscribe.io.project import as_run, open_project
+from landscribe.io.project.batches import settled_items
 from landscribe.io.raster.geotiff import write_raster
+from landscribe.io.run.runs import open_run
+from landscribe.io.settings import load_recipe
+from landscribe.scale import open_crew
+from landscribe.scale.crew import _Hands
+from landscribe.scale.ticket import FOLDER, ticket_of
+from landscribe.scale.worker import do_item
+from landscribe.stages.vectorize import vectorize_work
 from side_by_side import machine
 
 SIDE, EVERY = 96, 50
@@ -40,7 +52,7 @@ name = "house"
 name = "all"
 network = { filters = 4, depth = 3 }
 chips = { size = 48, context = 8, batch = 4 }
-schedule = { epochs = 2, steps = 8 }
+schedule = { epochs = 8, steps = 25, rate = 3e-3 }
 [predict]
 symmetries = 1
 """
@@ -137,6 +149,42 @@ def measure(folder: Path, count: int, models: Path | None, on: str) -> dict[str,
     return found
 
 
+def overhead(folder: Path, on: str) -> dict[str, float]:
+    """Return the milliseconds of an item that is up to date, here and on workers, and the seconds workers take."""
+    project = open_project(load_recipe(folder / "r.toml"))
+    run = open_run(folder / "run")
+    found: dict[str, float] = {}
+    project = as_run(project, run)
+    batch = next(vectorize_work(project, run))
+    begin = time.perf_counter()
+    settled, others = settled_items(run, batch)
+    found["here_ms"] = 1e3 * (time.perf_counter() - begin) / len(settled)
+    if others:
+        sys.exit(f"not up to date: {others[:5]}")
+    begin = time.perf_counter()
+    with open_crew(on, project) as crew:
+        ticket = ticket_of(project, None, "vectorize", 0, run.root, beside=crew.beside)
+        token = run.path(FOLDER, ticket.serial)
+        token.parent.mkdir(exist_ok=True)
+        token.touch()
+        hands = _Hands(crew, asdict(ticket), gpu=False)
+        first, *names = batch.items
+        for _, outcome in hands.outcomes(do_item, [first]):
+            outcome()
+        found["start_s"] = time.perf_counter() - begin
+        begin = time.perf_counter()
+        for _, outcome in hands.outcomes(do_item, names):
+            outcome()
+        found["workers_ms"] = 1e3 * (time.perf_counter() - begin) / len(names)
+        token.unlink()
+    print(
+        f"an item that is up to date: {found['here_ms']:.2f} ms here, {found['workers_ms']:.1f} ms on {on}; "
+        f"the first one after {found['start_s']:.1f} s",
+        flush=True,
+    )
+    return found
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -154,6 +202,8 @@ def main() -> None:
             timed(teacher, stage, recipe, "--run", str(teacher / "run"))
     for count in asked.scenes:
         found[str(count)] = measure(folder / str(count), count, teacher / "run" / "models", asked.on)
+        if asked.on:
+            found[str(count)]["an item"] = overhead(folder / str(count), asked.on)
     if asked.json:
         print(json.dumps({**machine(), "on": asked.on, "stages": found}, indent=1))
     if asked.folder is None:
