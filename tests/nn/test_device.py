@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from landscribe.errors import RecipeError
-from landscribe.nn.device import Engine, bank_device, choose_engine, processor_dtype
+from landscribe.nn.device import Engine, bank_device, choose_engine, has_fast_bytes, processor_dtype
 from landscribe.nn.predict.tiles import TILE_BYTES, tile_budget_bytes
 from landscribe.nn.private_ops import can_train_on
 
@@ -24,6 +24,26 @@ def cpu_info(vendor, flags):
 )
 def test_the_processor_decides_the_precision(vendor, flags, dtype):
     assert processor_dtype(cpu_info(vendor, flags))[0] == dtype
+
+
+@pytest.mark.parametrize(
+    ("vendor", "flags", "ceiling", "dtype", "fast_bytes"),
+    [
+        ("GenuineIntel", "avx2 avx512f avx512_vnni avx512_bf16 amx_bf16", "AVX512_CORE_AMX", torch.bfloat16, True),
+        ("GenuineIntel", "avx2 avx512f avx512_vnni avx512_bf16 amx_bf16", "AVX512_CORE_FP16", torch.float32, True),
+        ("AuthenticAMD", "avx2 avx512f avx512_vnni avx512_bf16", "AVX512_CORE_BF16", torch.bfloat16, True),
+        ("AuthenticAMD", "avx2 avx512f avx512_vnni avx512_bf16", "AVX512_CORE_VNNI", torch.float32, True),
+        ("AuthenticAMD", "avx2 avx512f avx512_vnni avx512_bf16", "AVX512_CORE", torch.float32, False),
+        ("AuthenticAMD", "avx2 avx512f avx512_vnni avx512_bf16", "AVX2", torch.float32, False),
+        ("AuthenticAMD", "avx2 avx512f avx512_vnni avx512_bf16", "ALL", torch.bfloat16, True),
+        ("GenuineIntel", "avx2 avx_vnni", "", torch.float32, True),
+        ("GenuineIntel", "avx2", "", torch.float32, False),
+    ],
+)
+def test_what_the_library_may_not_use_is_taken_for_absent(vendor, flags, ceiling, dtype, fast_bytes):
+    text = cpu_info(vendor, flags)
+    assert processor_dtype(text, ceiling)[0] == dtype
+    assert has_fast_bytes(text, ceiling) is fast_bytes
 
 
 def test_an_unknown_processor_gets_float32():

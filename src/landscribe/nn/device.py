@@ -18,6 +18,18 @@ PRECISIONS = {"bf16": torch.bfloat16, "float32": torch.float32, "int8": BYTES}
 DEVICES = "cpu | cuda | cuda:N | mps"
 APPLE = torch.device("mps")
 CPU_INFO = Path("/proc/cpuinfo")
+CEILINGS = (
+    "SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI", "AVX512_CORE_BF16",
+    "AVX512_CORE_FP16", "AVX512_CORE_AMX", "AVX512_CORE_AMX_FP16",
+)  # fmt: skip
+"""What oneDNN can be told to stop at, each with all before it."""
+LEAST_CEILING = {
+    "avx_vnni": "AVX2_VNNI",
+    "avx512_vnni": "AVX512_CORE_VNNI",
+    "avx512_bf16": "AVX512_CORE_BF16",
+    "amx_bf16": "AVX512_CORE_AMX",
+}
+"""Instruction of a processor -> the lowest of those at which oneDNN uses it."""
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 """Numbers of settings of glibc's `mallopt`."""
 KEPT_BYTES = 2**31 - 1
@@ -68,7 +80,7 @@ def choose_engine(device: str | None = None, precision: str | None = None) -> En
     elif chosen.type == "mps":
         dtype, reason = torch.float32, "Apple's GPU, which gave what the processor gives in a trial"
     else:
-        dtype, reason = processor_dtype(CPU_INFO.read_text() if CPU_INFO.is_file() else "")
+        dtype, reason = processor_dtype(processor_text(), isa_ceiling())
     if precision is not None:
         dtype, reason = PRECISIONS[precision], "as asked for"
     if dtype == BYTES and (chosen.type != "cpu" or not private_ops.can_multiply_bytes()):
@@ -82,7 +94,30 @@ def choose_engine(device: str | None = None, precision: str | None = None) -> En
     return Engine(chosen, dtype, reason)
 
 
-def processor_dtype(cpu_info: str) -> tuple[torch.dtype, str]:
+def processor_text() -> str:
+    """Return what the system says of the processor; nothing where it says nothing."""
+    return CPU_INFO.read_text() if CPU_INFO.is_file() else ""
+
+
+def isa_ceiling() -> str:
+    """Return the instructions that oneDNN was told to stop at (`ONEDNN_MAX_CPU_ISA`), empty if it was not."""
+    return os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "")).upper()
+
+
+def _flags(cpu_info: str, ceiling: str) -> tuple[set[str], str]:
+    """Return the instructions of a processor that may be used, and its vendor."""
+    fields = dict(_field(line) for line in reversed(cpu_info.splitlines()) if ":" in line)
+    known = ceiling in CEILINGS
+    above = {flag for flag, least in LEAST_CEILING.items() if known and CEILINGS.index(ceiling) < CEILINGS.index(least)}
+    return set(fields.get("flags", "").split()) - above, fields.get("vendor_id", "")
+
+
+def has_fast_bytes(cpu_info: str, ceiling: str = "") -> bool:
+    """Tell whether a processor adds up products of bytes in one instruction (VNNI); arguments as `processor_dtype`."""
+    return bool(_flags(cpu_info, ceiling)[0] & {"avx512_vnni", "avx_vnni"})
+
+
+def processor_dtype(cpu_info: str, ceiling: str = "") -> tuple[torch.dtype, str]:
     """Return the fastest convolution type of a processor, and why.
 
     Measured ratios of bf16 to float32 speed: AMX 4, AMD with AVX512_BF16 2.8, Intel with AVX512_BF16 but no AMX
@@ -90,9 +125,9 @@ def processor_dtype(cpu_info: str) -> tuple[torch.dtype, str]:
 
     Args:
         cpu_info: Text of /proc/cpuinfo; empty on systems without it.
+        ceiling: Instructions that oneDNN stops at, as its `ONEDNN_MAX_CPU_ISA` has them; others are taken for none.
     """
-    fields = dict(_field(line) for line in reversed(cpu_info.splitlines()) if ":" in line)
-    flags, vendor = fields.get("flags", "").split(), fields.get("vendor_id", "")
+    flags, vendor = _flags(cpu_info, ceiling)
     if "amx_bf16" in flags:
         return torch.bfloat16, "the processor has AMX"
     if "avx512_bf16" in flags and vendor == "AuthenticAMD":
