@@ -11,7 +11,7 @@ import pytest
 from landscribe.errors import DataError, IntegrityError
 from landscribe.io.atomic import PARTIAL_PREFIX, atomic_path, write_text
 from landscribe.io.digests import file_digest, stamp_of
-from landscribe.io.run import runs
+from landscribe.io.run import _records, runs
 from landscribe.io.run.runs import Made, Run, make_item, make_key, open_run
 
 
@@ -78,8 +78,8 @@ def test_digest_refuses_changed_and_unrecorded_files(run: Run) -> None:
 
 
 def test_digest_reads_all_records_once_and_notices_what_changes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, plain = [], runs.read_record
-    monkeypatch.setattr(runs, "read_record", lambda file: (read.append(file), plain(file))[1])
+    read, plain = [], _records.read_record
+    monkeypatch.setattr(_records, "read_record", lambda file: (read.append(file), plain(file))[1])
     paths = []
     for item in map(str, range(20)):
         path = run.path("out", f"{item}.txt")
