@@ -73,6 +73,8 @@ def test_chips_take_colours_of_scenes_without_labels_or_of_training_scenes_alone
     write_scenes(tmp_path, 1)
     assert train(*opened(tmp_path, wish, alone)).current == ["net"]
     assert train(*opened(tmp_path, wish)).made == ["net"]
+    write_scenes(tmp_path, 2)
+    assert train(*opened(tmp_path, wish)).made == ["net"]
 
 
 def test_a_recipe_that_asks_for_nothing_new_is_what_it_was(tmp_path: Path) -> None:

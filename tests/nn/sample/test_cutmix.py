@@ -31,10 +31,10 @@ def test_what_is_pasted_is_the_other_chip_as_it_was():
     values = torch.arange(3 * 1 * 8 * 8).float().reshape(3, 1, 8, 8)
     before = values.clone()
     boxes = np.array([[0, 0, 8, 4], [2, 0, 6, 8], [0, 0, 4, 4]])
-    paste(Pastes(np.array([1, 2, NOBODY]), boxes), [(values, 1, 0)])
+    paste(Pastes(np.array([1, 0, NOBODY]), boxes), [(values, 1, 0)])
     assert torch.equal(values[0, 0, :, :4], before[1, 0, :, :4])
     assert torch.equal(values[0, 0, :, 4:], before[0, 0, :, 4:])
-    assert torch.equal(values[1, 0, 2:6], before[2, 0, 2:6])
+    assert torch.equal(values[1, 0, 2:6], before[0, 0, 2:6])
     assert torch.equal(values[2], before[2])
 
 

@@ -53,6 +53,12 @@ def test_strength_goes_from_what_is_said_to_what_is_strong():
     assert (whole.rotate_deg, whole.sharp, whole.match, whole.cutmix) == (table.rotate_deg, table.sharp, 0.0, 0.0)
 
 
+def test_strength_gives_the_chips_of_the_settings_that_it_stands_for():
+    knob, single = (cut(bank_of(), PLAIN.model_copy(update=more)) for more in ({"strength": 1.0}, STRONG))
+    for name, value in everything(knob).items():
+        assert torch.equal(value, everything(single)[name]), name
+
+
 def test_without_changes_chips_are_cut_as_ever():
     plan = draw_plan(bank_of(), PLAIN, 0, 0)
     assert plan.changes == {}
