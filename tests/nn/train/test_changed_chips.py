@@ -44,12 +44,13 @@ def everything(chips):
 
 
 def test_strength_goes_from_what_is_said_to_what_is_strong():
-    table = ChipTable(gain=0.7, gamma=0.1)
+    table = ChipTable(haze=0.7, gamma=0.1)
     assert table.strong is table
     half, whole = (table.model_copy(update={"strength": s}).strong for s in (0.5, 1.0))
     assert half.gamma == pytest.approx((0.1 + STRONG["gamma"]) / 2)
-    assert half.gain == whole.gain == 0.7
-    assert {key: getattr(whole, key) for key in STRONG} == STRONG | {"gain": 0.7}
+    assert half.haze == whole.haze == 0.7
+    assert {key: getattr(whole, key) for key in STRONG} == STRONG | {"haze": 0.7}
+    assert half.gain == whole.gain == 0.1
     assert (whole.rotate_deg, whole.sharp, whole.match, whole.cutmix) == (table.rotate_deg, table.sharp, 0.0, 0.0)
 
 

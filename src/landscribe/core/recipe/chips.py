@@ -87,10 +87,11 @@ class ChipTable(BaseModel, frozen=True, extra="forbid", strict=True):
 
 
 STRONG = {
-    "scale": 0.3, "gain": 0.2, "band_gain": 0.1, "band_contrast": 0.2, "band_offset": 0.3, "gamma": 0.3,
-    "saturation": 0.3, "haze": 0.3, "blur": 1.0, "noise": 0.15,
+    "scale": 0.3, "band_contrast": 0.2, "band_offset": 0.3, "gamma": 0.3, "saturation": 0.3, "haze": 0.3, "blur": 1.0,
+    "noise": 0.15,
 }  # fmt: skip
-"""What `chips.strength = 1` gives."""
+"""What `chips.strength = 1` gives, in spreads and ranges of the bands. Factors on whole numbers stay as they are: raw
+imagery begins far above 0, and a factor throws it out of its range. A change here wants a new `FORMAT` of `train`."""
 LATER = (
     "strength", "gamma", "saturation", "haze", "blur", "noise", "match", "match_scenes", "cutmix",
 )  # fmt: skip
