@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import Abort, Exit, TyperException
 
 from landscribe import __version__
-from landscribe.cli import checks, files, flow, look, maps, portable, review, submissions, trace
+from landscribe.cli import checks, files, flow, look, maps, planning, portable, review, submissions, trace
 from landscribe.cli.console import say, stop_when_asked
 from landscribe.errors import INTERRUPTED_EXIT_CODE, LandscribeError, LimitError, problem
 from landscribe.io.atomic import as_meant
@@ -57,6 +57,7 @@ files.register(app)
 trace.register(app)
 submissions.register(app)
 look.register(app)
+planning.register(app)
 portable.register(app)
 review.register(app)
 maps.register(app)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from landscribe.cli.console import reporting, tell
-from landscribe.cli.results import raise_failures, tell_plan, tell_result, tell_score
+from landscribe.cli.results import raise_failures, tell_plan, tell_result, tell_score, tell_seeds
 from landscribe.cli.sharing import EVERYTHING, GpuOption, How, OnlyOption, OnOption, PartOption, do_stage_as
 from landscribe.cli.submissions import RecipeArgument, SetOption
 from landscribe.errors import RecipeError, problem
@@ -261,6 +261,7 @@ def run_all(project: Project, folder: Run, models: Path | None = None, how: How 
     Raises:
         PartialError: If scenes failed, at the end, with their names.
     """
+    from landscribe.io.project.seeds import seeds_of_run
     from landscribe.io.run.scored import run_score
     from landscribe.pipeline import run_pipeline
 
@@ -273,6 +274,7 @@ def run_all(project: Project, folder: Run, models: Path | None = None, how: How 
     score = run_score(folder)
     if score is not None:
         tell_score(score)
+        tell_seeds(seeds_of_run(folder))
     tell(f"report: {folder.path('report.html')}")
     tell(f"map: {folder.path('map.html')}")
     raise_failures(results)

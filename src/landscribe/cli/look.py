@@ -11,6 +11,7 @@ import typer
 
 from landscribe.cli.console import reporting, say, tell, tell_json, tell_table
 from landscribe.cli.flow import JsonOption, open_recipe, run_all
+from landscribe.cli.planning import MINUTES, MinutesOption, plan_new
 from landscribe.errors import DataError, problem
 
 
@@ -76,15 +77,23 @@ def init(
             metavar="KEY=VALUE",
         ),
     ] = None,
+    minutes: MinutesOption = MINUTES,
+    plan: Annotated[
+        bool, typer.Option("--plan/--no-plan", help="Choose its settings from labels, imagery and minutes, too.")
+    ] = True,
 ) -> None:
-    """Look at a folder of images and labels and write a recipe for it."""
+    """Look at a folder of images and labels and write a recipe for it, with settings that follow from them."""
+    from landscribe.core.plan.rules import require_minutes
     from landscribe.stages.init import write_recipe
 
+    require_minutes(minutes)
     if out.exists() and not force:
         raise DataError(problem(str(out), "is there already", do="choose another --out or add --force"))
     said = [wish.partition("=") for wish in wishes or ()]
     for line in write_recipe(folder, out, {key.strip(): value.strip() for key, _, value in said}):
         say(line)
+    if plan:
+        plan_new(out, minutes)
     tell(str(out))
 
 

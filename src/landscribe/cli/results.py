@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from landscribe.cli.console import say, tell, tell_table
-from landscribe.errors import IntegrityError, PartialError, problem
+from landscribe.cli.console import reporting, say, tell, tell_table
+from landscribe.errors import DataError, IntegrityError, PartialError, problem
 
 if TYPE_CHECKING:
     from landscribe.core.score.score import Score
+    from landscribe.core.score.seeds import RowSeeds
     from landscribe.io.project import Project, StageResult
+    from landscribe.stages.plan import Plan
 
 
 def tell_score(score: Score) -> None:
@@ -23,6 +25,16 @@ def tell_score(score: Score) -> None:
     if objects:
         tell_table(list(OBJECT_HEADS), objects)
     say_left_out(score)
+
+
+def tell_seeds(rows: Sequence[RowSeeds]) -> None:
+    """Say what networks that differ in their seed alone give, and below which a difference is noise."""
+    for row in rows:
+        if row.spread is None or row.noise is None:
+            continue
+        each = ", ".join(f"{value:.3f}" for value in row.means())
+        tell(f"seeds of {row.name!r}: {each} each alone (pixels, one view), spread {row.spread:.3f}")
+        tell(f"  a difference below {row.noise:.3f} from another run of {row.networks} networks is noise")
 
 
 def say_left_out(score: Score) -> None:
@@ -65,6 +77,39 @@ def tell_plan(project: Project, models: Path | None) -> None:
     if project.finished is not None:
         networks = len(project.finished.digests)
     tell(f"predicts up to {pixels / 1e6:.1f} Mpx x {views} views x {networks} networks")
+    if models is None and any(table.kind == "network" for table in project.recipe.models):
+        from landscribe.stages.plan import expect
+
+        try:
+            with reporting() as progress:
+                found = expect(project, progress)
+        except DataError as error:
+            tell(f"how long it takes cannot be said: {error}")
+        else:
+            tell_costs(found)
+
+
+def tell_costs(found: Plan, write: Callable[[str], None] = tell) -> None:
+    """Say what a run takes: minutes of training and predicting, and memory."""
+    from landscribe.workers import free_memory_bytes
+
+    for cost in found.costs:
+        several = f"{cost.networks} networks of " if cost.networks > 1 else ""
+        write(
+            f"train {cost.name!r}: {several}{cost.steps} steps of {cost.pace.step_s:.2f} s, "
+            f"about {_minutes(cost.train_s)}; predict: about {_minutes(cost.predict_s)}"
+        )
+    where = "of the GPU" if found.facts.gpu else f"of {free_memory_bytes() / 1e9:.1f} GB free"
+    if found.memory_bytes:
+        write(f"in all about {_minutes(found.seconds)} on this machine, and {found.memory_bytes / 1e9:.1f} GB {where}")
+    for note in found.notes:
+        write(note)
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 120 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def tell_result(result: StageResult, told: Collection[str] = ()) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from landscribe.core.score.compare import Comparison, compare_scores
 from landscribe.core.score.score import Score
+from landscribe.core.score.seeds import RowSeeds
 from landscribe.io.run.runs import Run
 from landscribe.io.vector.standing import Standing, read_standing, to_standing
 from landscribe.library.polygons import Polygons, to_layer
-from landscribe.stages.files.compare import read_scored
+from landscribe.stages.files.compare import read_scored, seeds_at
 from landscribe.stages.files.score_files import crs_of, score_standing
 
 Scored = Score | Run | str | Path
@@ -66,7 +67,7 @@ def compare(first: Scored, second: Scored) -> Comparison:
         >>> round(ls.compare(half, ls.score(truth, truth)).mean.difference, 3)
         0.5
     """
-    return compare_scores(_score_of(first), _score_of(second))
+    return compare_scores(_score_of(first), _score_of(second), seeds=(_seeds_of(first), _seeds_of(second)))
 
 
 def _standing(side: Polygons, where: str, class_field: str | None, truth: Standing | None) -> Standing:
@@ -80,3 +81,7 @@ def _score_of(one: Scored) -> Score:
     if isinstance(one, Score):
         return one
     return read_scored(one.root if isinstance(one, Run) else Path(one))
+
+
+def _seeds_of(one: Scored) -> list[RowSeeds]:
+    return [] if isinstance(one, Score) else seeds_at(one.root if isinstance(one, Run) else Path(one))

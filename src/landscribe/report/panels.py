@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from landscribe.core.markup import Html, Node, el
+from landscribe.core.owners import row_of
 from landscribe.core.score.rows import TunedRow, Tuning
+from landscribe.core.score.seeds import OF_CLASS, RowSeeds, class_jaccards
 from landscribe.report.charts import Frame, Line, area_bars, line_chart, nice_top, shares_bar
 from landscribe.report.data import ReportData, ThresholdCurve
 from landscribe.report.flicker import flicker_panel
@@ -206,7 +208,23 @@ def training_panel(data: ReportData) -> Html | None:
     """Draw how each model learned."""
     if not data.histories:
         return None
-    return el("div", [_history(data, name, rows) for name, rows in data.histories.items() if rows], class_="models")
+    parts = [_history(data, name, rows) for name, rows in data.histories.items() if rows]
+    return el("div", [*parts, *seeds_notes(data.histories)], class_="models")
+
+
+def seeds_notes(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> list[Html]:
+    """Say how far networks that differ in their seed alone lie apart, row by row."""
+    last: dict[str, list[dict[str, float]]] = {}
+    for name, rows in histories.items():
+        last.setdefault(row_of(name), []).append(class_jaccards(rows[-1] if rows else {}))
+    notes = []
+    for row in (RowSeeds(name, own) for name, own in last.items()):
+        if row.spread is not None:
+            each = ", ".join(f"{value:.3f}" for value in row.means())
+            text = f"model {row.name}: its {row.networks} networks differ in their seed alone and give {each} each, "
+            text += f"pixels in one view; spread {row.spread:.3f}. A difference below {row.noise:.3f} from another run "
+            notes.append(el("p", f"{text}of {row.networks} networks is noise.", class_="note"))
+    return notes
 
 
 def _history(data: ReportData, model: str, rows: Sequence[Mapping[str, float]]) -> Html:
@@ -229,11 +247,11 @@ def _history(data: ReportData, model: str, rows: Sequence[Mapping[str, float]]) 
 def _jaccards(
     data: ReportData, model: str, rows: Sequence[Mapping[str, float]], epochs: list[float], wide: Mapping[str, float]
 ) -> Html | None:
-    names = [name for name in data.legend.names if any(f"jaccard/{name}" in row for row in rows)]
+    names = [name for name in data.legend.names if any(f"{OF_CLASS}{name}" in row for row in rows)]
     if not names:
         return None
     lines = [
-        Line(name, epochs, _column(rows, f"jaccard/{name}"), f"s{data.legend.names.index(name)}") for name in names
+        Line(name, epochs, _column(rows, f"{OF_CLASS}{name}"), f"s{data.legend.names.index(name)}") for name in names
     ]
     lines.append(Line("mean", epochs, _column(rows, "valid_jaccard"), "mean"))
     chart = line_chart(lines, Frame(**wide), label=f"Jaccard of {model} on held-out scenes", x_label="epoch")

@@ -256,7 +256,8 @@ class ModelTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Classes it predicts; None takes all of them. A spectral rule has one."""
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = ()
     """Train one network for each of these seeds, `NAME+seedN`, and average what they predict; none takes the recipe's
-    `seed`. The seed decides weights, chips and dropout."""
+    `seed`. The seed decides weights, chips and dropout. `run` and the report then say how far such networks lie apart,
+    and `compare` whether a difference is larger than that; with one seed nobody can tell."""
     inputs: InputTable = InputTable()
     network: NetworkTable = NetworkTable()
     loss: LossTable = LossTable()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -20,6 +20,7 @@ from landscribe.core.score.intervals import DRAWS, NO_INTERVAL, Basis, Evidence,
 from landscribe.core.score.rows import TunedRow, Tuning
 from landscribe.core.score.score import Kind, Score, areas_table, parts_table
 from landscribe.core.score.scores import mean_over_classes
+from landscribe.core.score.seeds import NOISE, RowSeeds, seed_noise
 from landscribe.errors import DataError, problem
 
 SAME = 1e-6
@@ -44,6 +45,10 @@ class Difference:
     """True where the interval leaves out 0, False where it holds 0, None where there is too little to tell."""
     places: int
     """Places that show the class in one of the two."""
+    seed_noise: float | None = None
+    """By how much two such runs differ by their seeds alone: a standard deviation; None where nobody can tell."""
+    beyond_seeds: bool | None = None
+    """True where the difference is larger than twice that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,13 @@ _COMPARISON: TypeAdapter[Comparison] = TypeAdapter(Comparison)
 
 
 def compare_scores(
-    first: Score, second: Score, *, draws: int = DRAWS, seed: int = 0, kind: Kind = "polygon"
+    first: Score,
+    second: Score,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    kind: Kind = "polygon",
+    seeds: tuple[Sequence[RowSeeds], Sequence[RowSeeds]] = ((), ()),
 ) -> Comparison:
     """Compare two scores on the scenes and classes they share.
 
@@ -106,6 +117,7 @@ def compare_scores(
         draws: Bootstrap samples.
         seed: Of the bootstrap.
         kind: What is compared.
+        seeds: What the networks of each side gave alone, row by row.
 
     Raises:
         DataError: If no scene or no class is in both, the units differ, or a scene lies in different places.
@@ -127,9 +139,11 @@ def compare_scores(
     # A class counts in the mean only where both have a value, or the two means would be of different things.
     shared = np.where(np.isnan(now).any(axis=0), math.nan, now)
     seen = (place_pjk3.sum(-1).reshape(len(order), 2, -1).sum(1) > 0).sum(0)
+    of_mean, of_class = seed_noise(*seeds, names)
+    rows = {name: _row(now[:, k], evidence, [k], int(seen[k])) for k, name in enumerate(names)}
     return Comparison(
-        mean=_row(mean_over_classes(shared), evidence, range(len(names)), len(order)),
-        classes={name: _row(now[:, k], evidence, [k], int(seen[k])) for k, name in enumerate(names)},
+        mean=_beside(_row(mean_over_classes(shared), evidence, range(len(names)), len(order)), of_mean),
+        classes={name: _beside(row, of_class[name]) for name, row in rows.items()},
         scenes=tuple(scenes),
         places=len(order),
         only_first=_alone(first, second),
@@ -145,6 +159,13 @@ def compare_scores(
             seed=seed,
         ),
     )
+
+
+def _beside(row: Difference, noise: float | None) -> Difference:
+    """Return a difference with what seeds alone make."""
+    if noise is None or row.difference is None:
+        return row
+    return replace(row, seed_noise=noise, beyond_seeds=abs(row.difference) > NOISE * noise)
 
 
 def tuning_of(by_default: Score, tuned: Score, *, seed: int = 0) -> Tuning:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from landscribe.core.recipe import Recipe
-from landscribe.io.layout.text import value_text
 from landscribe.io.settings import recipe_dict
+from landscribe.io.toml_text import value_text
 
 
 def recipe_toml(recipe: Recipe, title: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
@@ -11,6 +11,7 @@ from landscribe.core.recipe import ModelTable, PredictTable, ValidateTable, Vect
 from landscribe.core.recipe.notes import notes_of, short_note
 from landscribe.io.layout.found import FoundLabels, FoundSensor, Layout
 from landscribe.io.layout.labels import colour_classes
+from landscribe.io.toml_text import inline_text, key_text, value_text
 
 WIDTH = 120
 COMMENT_AT = 34
@@ -33,7 +34,7 @@ def recipe_text(layout: Layout, root: str, title: str) -> str:
             lines.append(f"optional = {value_text(layout.optional)}")
         lines += ["", *model_text(), *_validate(layout)]
         return "\n".join(lines) + "\n"
-    lines += [f"sensors.{_key(sensor.name)} = {_inline(_sensor_table(sensor))}" for sensor in layout.sensors]
+    lines += [f"sensors.{key_text(sensor.name)} = {inline_text(_sensor_table(sensor))}" for sensor in layout.sensors]
     if layout.scene != "{scene}":
         lines.append(f"scene = {value_text(layout.scene)}")
     if layout.place != "{scene}":
@@ -122,7 +123,7 @@ def _sensor_table(sensor: FoundSensor) -> dict[str, object]:
 def _labels(labels: Sequence[FoundLabels]) -> list[str]:
     if not labels:
         return []
-    tables = [_inline({"path": found.path, **found.settings}) for found in labels]
+    tables = [inline_text({"path": found.path, **found.settings}) for found in labels]
     if len(tables) == 1:
         return [f"labels = {tables[0]}"]
     return ["labels = [", *(f"    {table}," for table in tables), "]"]
@@ -149,25 +150,3 @@ def _validate(layout: Layout) -> list[str]:
 
 def _settings_but(names: Sequence[str]) -> Iterator[str]:
     yield from _settings(ValidateTable(), skip=names)
-
-
-def _inline(table: Mapping[str, object]) -> str:
-    return "{ " + ", ".join(f"{_key(key)} = {value_text(value)}" for key, value in table.items()) + " }"
-
-
-def _key(name: str) -> str:
-    plain = name.replace("-", "").replace("_", "")
-    return name if plain.isascii() and plain.isalnum() else value_text(name)
-
-
-def value_text(value: object) -> str:
-    """Return a value as TOML writes it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-    if isinstance(value, Mapping):
-        return _inline(value) if value else "{}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(value_text(item) for item in value) + "]"
-    return repr(value) if isinstance(value, float) else str(value)

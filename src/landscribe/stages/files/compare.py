@@ -6,12 +6,18 @@ from pathlib import Path
 
 from landscribe.core.score.compare import Comparison, compare_scores
 from landscribe.core.score.score import Score
+from landscribe.core.score.seeds import RowSeeds
 from landscribe.core.split.split import read_split
 from landscribe.errors import DataError, problem, some
+from landscribe.io.project.seeds import seeds_of_run
 from landscribe.io.project.splits import SPLIT
 from landscribe.io.run.runs import Run
 from landscribe.io.run.scored import SCORE, read_score, run_score
 from landscribe.report.words import plural
+
+UNKNOWN_SEEDS = (
+    "how far other seeds would move these scores is not known: give one of the runs seeds = [0, 1, 2] in [[models]]"
+)
 
 
 def compare_runs(first: Path, second: Path) -> Comparison:
@@ -24,7 +30,12 @@ def compare_runs(first: Path, second: Path) -> Comparison:
     Raises:
         DataError: If there is no score, or the two have nothing in common.
     """
-    return compare_scores(read_scored(first), read_scored(second))
+    return compare_scores(read_scored(first), read_scored(second), seeds=(seeds_at(first), seeds_at(second)))
+
+
+def seeds_at(path: Path) -> list[RowSeeds]:
+    """Return what the networks of a run gave alone, seed by seed; of a file, nothing."""
+    return seeds_of_run(Run(path)) if path.is_dir() else []
 
 
 def comparison_table(result: Comparison) -> tuple[list[str], list[list[str]]]:
@@ -38,8 +49,13 @@ def comparison_table(result: Comparison) -> tuple[list[str], list[list[str]]]:
             None: "one piece of evidence",
         }
         numbers = (_number(row.first), _number(row.second), _number(row.difference, "+"))
-        rows.append([name, *numbers, ends, verdict[row.real], row.basis or "-"])
-    return ["class", "first", "second", "difference", "95 %", "real", "over"], rows
+        noise = "-" if row.seed_noise is None else f"{row.seed_noise:.3f}"
+        beyond = {True: "larger", False: "noise", None: "-"}[row.beyond_seeds]
+        rows.append([name, *numbers, ends, verdict[row.real], row.basis or "-", noise, beyond])
+    heads = ["class", "first", "second", "difference", "95 %", "real", "over", "seeds alone", "against seeds"]
+    if any(row.seed_noise is not None for row in (*result.classes.values(), result.mean)):
+        return heads, rows
+    return heads[:-2], [row[:-2] for row in rows]
 
 
 def comparison_lines(result: Comparison) -> list[str]:
@@ -51,6 +67,11 @@ def comparison_lines(result: Comparison) -> list[str]:
         lines += [f"classes of the {which} alone: {some(list(alone.classes))}"] if alone.classes else []
     if result.other_truth:
         lines.append(f"labels are not the same in both: {some(list(result.other_truth))}; score one of them again")
+    if result.mean.beyond_seeds is None:
+        lines.append(UNKNOWN_SEEDS)
+    elif not result.mean.beyond_seeds:
+        made = f"{result.mean.seed_noise:.3f} is the standard deviation that seeds alone make"
+        lines.append(f"the difference of the means, {_number(result.mean.difference, '+')}, is noise: {made}")
     return lines
 
 

@@ -1,0 +1,140 @@
+"""Rules of a plan: what follows from facts, by arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from landscribe.core.plan.facts import ClassFacts, Facts, Pace
+from landscribe.core.plan.rules import (
+    ENOUGH_STEPS,
+    LEAST_TRAIN_SHARE,
+    MOST_PASSES,
+    TRAIN_SHARE,
+    choose_for_all,
+    choose_length,
+    choose_model,
+)
+from landscribe.core.recipe import ModelTable
+from landscribe.errors import DataError, RecipeError
+
+HOUSE = ClassFacts(share=0.2, near=0.7, width_px=21.0, count=130)
+FACTS = Facts(
+    scenes=4, places=4, unlabelled=3, side_px=650, train_px=1.2e6, all_px=2e6, held_px=4e5, covered=0.2, overlap=0.0,
+    store_bytes=1e7, classes={"house": HOUSE},
+)  # fmt: skip
+PACE = Pace(step_s=0.5, mpx_s=2.0, memory_bytes=10**9)
+
+
+def settings(facts: Facts, table: ModelTable | None = None) -> dict[str, Any]:
+    return {choice.name: choice.value for choice in choose_model(facts, 0, table or ModelTable())}
+
+
+def length(minutes: float, facts: Facts = FACTS, pace: Pace = PACE, *, folds: int = 0) -> dict[str, Any]:
+    table = ModelTable.model_validate_json('{"chips": {"size": 128, "context": 16, "batch": 8}}')
+    found = choose_length(facts, minutes, {0: (table, pace)}, seed=5, folds=folds, views=1)
+    return {choice.name.removeprefix("models.0."): choice.value for choice in found}
+
+
+def test_few_scenes_begin_with_weights_and_gentle_colours() -> None:
+    found = settings(FACTS)
+    assert found["models.0.network.encoder"] == "efficientnet-lite0"
+    assert found["models.0.chips.gain"] == 0.1
+
+
+def test_without_weights_few_places_get_strong_colours() -> None:
+    found = settings(replace(FACTS, no_encoder="not installed"))
+    assert "models.0.network.encoder" not in found
+    assert found["models.0.network.first_pool"] == 2
+    assert found["models.0.chips.band_offset"] == 1.0
+
+
+def test_many_scenes_begin_with_nothing_and_keep_the_colours_of_the_recipe() -> None:
+    found = settings(replace(FACTS, scenes=100, places=100))
+    assert not {"models.0.network.encoder", "models.0.chips.gain"} & set(found)
+
+
+def test_what_an_encoder_cannot_do_keeps_its_own_network() -> None:
+    table = ModelTable.model_validate_json('{"network": {"depth": 4}}')
+    assert "models.0.network.encoder" not in settings(FACTS, table)
+    own = ModelTable.model_validate_json('{"network": {"encoder": "resnet18", "weights": "none"}}')
+    assert settings(FACTS, own)["models.0.network.encoder"] == "resnet18"
+
+
+@pytest.mark.parametrize(("side", "size"), [(650, 128), (256, 128), (215, 96), (127, 64), (64, 64)])
+def test_a_chip_is_at_most_half_of_the_smallest_scene(side: int, size: int) -> None:
+    found = settings(replace(FACTS, side_px=side))
+    assert (found["models.0.chips.size"], found["models.0.chips.context"]) == (size, size // 8)
+
+
+def test_a_scene_smaller_than_the_smallest_chip_is_refused() -> None:
+    with pytest.raises(DataError, match="plan: a scene is too small for a chip, got 61 px, need 64 px on a side"):
+        settings(replace(FACTS, side_px=61))
+
+
+@pytest.mark.parametrize(("train_px", "batch"), [(2e5, 8), (1.2e6, 8), (2.3e6, 12), (1e9, 16)])
+def test_a_step_sees_at_most_a_twentieth_of_the_ground(train_px: float, batch: int) -> None:
+    assert settings(replace(FACTS, train_px=train_px))["models.0.chips.batch"] == batch
+
+
+@given(st.lists(st.floats(0.001, 1), min_size=1, max_size=7))
+def test_every_class_is_in_a_third_of_the_chips_where_drawing_can_do_that(near: list[float]) -> None:
+    classes = {f"c{k}": replace(HOUSE, near=value) for k, value in enumerate(near)}
+    share = settings(replace(FACTS, classes=classes))["models.0.chips.oversample"]
+    assert 0.3 <= share <= 0.9
+    seen = min(near) + share * (1 - min(near)) / len(near)
+    assert seen >= 1 / 3 - 1e-9 or share == 0.9
+    assert share == 0.3 or seen - 0.05 / len(near) < 1 / 3
+
+
+def test_classes_that_cover_all_and_share_nothing_exclude_each_other() -> None:
+    two = replace(FACTS, classes={"a": HOUSE, "b": HOUSE})
+
+    def names(facts: Facts) -> list[str]:
+        return [choice.name for choice in choose_for_all(facts, split="named", exclusive=False)]
+
+    assert names(replace(two, covered=0.95)) == ["vectorize.exclusive"]
+    assert not names(replace(two, covered=0.95, overlap=0.02))
+    assert not names(two)
+    assert not names(replace(FACTS, covered=0.95))
+
+
+@pytest.mark.parametrize(("places", "held"), [(2, 1), (3, 1), (6, 1), (7, 1), (24, 5)])
+def test_one_place_is_left_out_or_a_fifth(places: int, held: int) -> None:
+    (choice,) = choose_for_all(replace(FACTS, places=places), split="place", exclusive=False)
+    assert max(round(choice.value * places), 1) == held  # type: ignore[operator]
+    assert not list(choose_for_all(replace(FACTS, places=places), split="named", exclusive=False))
+
+
+@given(st.floats(1.5, 600), st.floats(1e5, 1e9), st.floats(0.01, 3), st.integers(0, 3))
+def test_minutes_are_kept_and_none_learns_by_heart(minutes: float, train_px: float, step_s: float, folds: int) -> None:
+    facts, pace = replace(FACTS, train_px=train_px, all_px=1e6), Pace(step_s, 0.5, 0)
+    try:
+        found = length(minutes, facts, pace, folds=folds)
+    except RecipeError:
+        return
+    steps = found["schedule.epochs"] * found["schedule.steps"]
+    count = max(len(found["seeds"]), 1)
+    spent = steps * step_s * count * (1 + folds)
+    assert spent <= TRAIN_SHARE * minutes * 60 + 1e-6
+    most = max(MOST_PASSES * train_px / (8 * 96**2), ENOUGH_STEPS)
+    assert steps <= most + 1e-6
+    # Either the time is spent, or five networks have seen all there is to see.
+    idle = LEAST_TRAIN_SHARE * minutes * 60 - spent
+    slack = (found["schedule.epochs"] * (step_s + 0.5 * facts.held_px / 1e6)) * count * (1 + folds)
+    assert idle <= slack or (count == 5 and steps > most - 2 * found["schedule.epochs"])
+
+
+def test_more_passes_are_spent_on_seeds() -> None:
+    assert length(5)["seeds"] == []
+    assert length(25)["seeds"] == [5, 6, 7]
+    assert length(300)["seeds"] == [5, 6, 7, 8, 9]
+
+
+def test_too_few_minutes_are_refused_with_how_many_it_takes() -> None:
+    with pytest.raises(RecipeError, match=r"--minutes: too few for 20 steps, got 0\.1, need 1 minutes or more"):
+        length(0.1)
