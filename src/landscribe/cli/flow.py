@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from landscribe.cli.console import reporting, tell
+from landscribe.cli.console import reporting, say, tell
 from landscribe.cli.results import raise_failures, tell_plan, tell_result, tell_score, tell_seeds
 from landscribe.cli.sharing import EVERYTHING, GpuOption, How, OnlyOption, OnOption, PartOption, do_stage_as
 from landscribe.cli.submissions import RecipeArgument, SetOption
 from landscribe.errors import RecipeError, problem
+from landscribe.io.bundle.ready import named_models, ready_line
 
 if TYPE_CHECKING:
     from landscribe.io.project import Project, StageResult
@@ -25,12 +26,31 @@ RunOption = Annotated[
         "--run", help="Run folder; made if it is not there.", metavar="DIR", show_default="RECIPE, if that is one"
     ),
 ]
+
+
+def _named(models: Path | None) -> Path | None:
+    """Take the name of a ready model for its bundle, and say what that is."""
+    if models is None:
+        return None
+    found = named_models(models)
+    if ready_line(found):
+        say(ready_line(found))
+    return found
+
+
 ModelsOption = Annotated[
     Path | None,
-    typer.Option("--models", help="Finished models, or a bundle, to use instead of training.", metavar="DIR|ZIP"),
+    typer.Option(
+        "--models",
+        help="Finished models, a bundle, or the name of a ready model, to use instead of training.",
+        metavar="DIR|ZIP|NAME",
+        callback=_named,
+    ),
 ]
 READING = ("report", "map", "pictures", "masks", "chips")
 """Stages that read what others wrote, also while another process is at work in the folder; `score` is one too."""
+FOUND = Path("found")
+"""Where results of images go that a ready model looks at, unless somebody says it."""
 IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2")
 AnywayOption = Annotated[
     bool,
@@ -155,7 +175,11 @@ def predict(
     models: ModelsOption = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Of images: where DIR/IMAGE.tif and DIR/features.gpkg are written.", metavar="DIR"),
+        typer.Option(
+            "--out",
+            help="Of images: where DIR/IMAGE.tif and DIR/features.gpkg are written; `found` with a ready model.",
+            metavar="DIR",
+        ),
     ] = None,
     overrides: SetOption = None,
     anyway: AnywayOption = False,
@@ -167,13 +191,29 @@ def predict(
 ) -> None:
     """Predict the probability of every class for each scene; or, without a recipe, images by finished models."""
     how = How(part, tuple(only or ()), on, gpu)
+    are_images = len(what) > 1 or Path(what[0]).suffix.lower() in IMAGES
+    first_look = out is None and are_images and models is not None and bool(ready_line(models))
+    out = FOUND if first_look else out
     if out is not None:
         how.require_none("images and --out")
         _predict_images(what, run, models, out, overrides, anyway=anyway, trust=trust)
+        if first_look:
+            _draw(out)
         return
-    if len(what) > 1 or Path(what[0]).suffix.lower() in IMAGES:
+    if are_images:
         raise RecipeError(problem("predict", "images without --out", need="--out DIR, and --models DIR"))
     _do("predict", what[0], run_folder(what[0], run), overrides, models, anyway=anyway, trust=trust, how=how)
+
+
+def _draw(out: Path) -> None:
+    """Draw what was found in images beside them."""
+    from landscribe.io.run.runs import Run
+    from landscribe.pipeline import RUN_INSIDE, do_stage
+
+    run = Run(out / RUN_INSIDE)
+    with reporting() as progress:
+        do_stage("pictures", open_recipe(str(run.root), None), run, progress)
+    tell(f"pictures: {run.path('pictures')}")
 
 
 def _predict_images(

@@ -11,6 +11,7 @@ from landscribe.core.recipe import Recipe
 from landscribe.errors import DataError, IntegrityError, PartialError, problem
 from landscribe.io import project as projects
 from landscribe.io.bundle.models import is_bundle, models_at
+from landscribe.io.bundle.ready import named_models
 from landscribe.io.project import Progress, Project, StageResult
 from landscribe.io.run.runs import Run, open_run
 from landscribe.io.settings import LoadedRecipe, load_recipe, make_recipe, recipe_of_run
@@ -53,7 +54,7 @@ def open_project(
     Args:
         recipe: A recipe, a mapping of its tables, a TOML file, the name of a built-in one, or a run folder.
         overrides: `table.key=value` each, as for `load_recipe`.
-        models: Finished models, a folder or a bundle, to use instead of training.
+        models: Finished models, a folder, a bundle or the name of a ready model, to use instead of training.
         trust: Take models that somebody has edited, too.
 
     Raises:
@@ -69,8 +70,9 @@ def open_project(
     project = projects.open_project(open_recipe(recipe, overrides))
     if models is None:
         return project
-    with models_at(Path(models)) as folder:
-        return projects.with_models(project, folder or Path(models), trust=trust, given=_bundle(models))
+    own = named_models(Path(models))
+    with models_at(own) as folder:
+        return projects.with_models(project, folder or own, trust=trust, given=_bundle(own))
 
 
 def init(
@@ -131,7 +133,7 @@ def run(
         recipe: A recipe, a mapping of its tables, a TOML file, the name of a built-in one, a run folder or a project.
         run_dir: The run folder; made if it is not there.
         overrides: `table.key=value` each, as for `load_recipe`.
-        models: Finished models, a folder or a bundle, to use instead of training.
+        models: Finished models, a folder, a bundle or the name of a ready model, to use instead of training.
         anyway: Predict scenes that lie outside of what the models were trained on too, with a note.
         trust: Take models that somebody has edited, too.
         progress: Told of what is done; True shows bars, in Jupyter below the cell.
@@ -152,11 +154,11 @@ def run(
         Traceback (most recent call last):
         landscribe.errors.RecipeError: no-such-recipe.toml: no such recipe, need a TOML file, or one of ...
     """
-    own = None if models is None else Path(models)
+    own = None if models is None else named_models(Path(models))
     project = recipe if isinstance(recipe, Project) else open_project(recipe, overrides=overrides)
     with models_at(own) as ready:
         if ready is not None:
-            project = projects.with_models(project, ready, trust=trust, given=_bundle(models))
+            project = projects.with_models(project, ready, trust=trust, given=_bundle(own))
         folder = open_run(Path(run_dir))
         results = list(
             run_pipeline(replace(project, anyway=anyway), folder, ready, reporting=lambda: open_progress(progress))
@@ -165,8 +167,8 @@ def run(
     return folder
 
 
-def _bundle(models: str | Path | None) -> Path | None:
-    return Path(models) if models is not None and is_bundle(Path(models)) else None
+def _bundle(models: Path | None) -> Path | None:
+    return models if models is not None and is_bundle(models) else None
 
 
 def _raise_failures(results: Sequence[StageResult]) -> None:

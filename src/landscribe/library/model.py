@@ -23,6 +23,7 @@ from landscribe.core.shown import box, lines, table
 from landscribe.core.spectral.rules import needs_lowest, rule_of
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.bundle.models import models_at
+from landscribe.io.bundle.ready import named_models
 from landscribe.io.models.finished import FinishedModels, look_at_models
 from landscribe.io.models.ranges import CAUTION, outside, percentiles
 from landscribe.io.project import Project, open_project
@@ -287,7 +288,8 @@ def load_model(
     """Load the finished models of a run, to predict images with them.
 
     Args:
-        models: Folder of them, such as `runs/city/models`, or a bundle that `landscribe export` wrote.
+        models: Folder of them, such as `runs/city/models`, a bundle that `landscribe export` wrote, or the
+            name of a ready model.
         overrides: `table.key=value` each, over the recipe that they keep: `predict.symmetries=1`.
         trust: Take models that somebody has edited, too.
         device: `cpu`, `cuda`, `cuda:1`, `mps`; None takes what a run takes.
@@ -303,8 +305,9 @@ def load_model(
         >>> model.recipe.predict.symmetries, model.classes[:2]
         (4, ('building', 'structure'))
     """
-    with models_at(Path(models)) as folder:
-        return _loaded(folder or Path(models), overrides, trust, device)
+    own = named_models(Path(models))
+    with models_at(own) as folder:
+        return _loaded(folder or own, overrides, trust, device)
 
 
 def _loaded(models: Path, overrides: Sequence[str], trust: bool, device: str | None) -> Model:
