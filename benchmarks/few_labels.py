@@ -37,9 +37,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from few_labels_tasks import ARMS, TASKS, recipe_of
+from few_labels_tasks import ARMS, PLAN, TASKS, recipe_of
+from landscribe.core.plan.rules import TRAIN_SHARE
 from landscribe.errors import LandscribeError
 from landscribe.io.settings import load_recipe
+from landscribe.io.toml_text import value_text
 from side_by_side import machine
 
 TRIAL_STEPS = (1, 3, 11)
@@ -223,13 +225,38 @@ def do_cell(cell: Cell, steps: int, chosen: argparse.Namespace) -> str:
     return f"{cell.name}: {found['jaccard'] or 0:.3f} after {steps} steps, {found['wall_s']:.0f} s{again}"
 
 
+def settings_of(task: str, arm: str, settings: tuple[str, ...], chosen: argparse.Namespace) -> tuple[str, ...]:
+    """Return the settings of an arm on a task: its own, or for `plan` those that `landscribe plan` chooses there.
+
+    What is held out stays, and the length is the benchmark's; several seeds share the time, where time is equal.
+    """
+    if arm != PLAN:
+        return settings
+    threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
+    minutes = chosen.processor_minutes / threads / TRAIN_SHARE
+    path = chosen.out / "plans" / f"{task}-{minutes:.1f}.json"
+    if not path.is_file() and chosen.only_table:
+        return (PLAN,)  # which nothing was done with
+    if not path.is_file():
+        recipe = Cell(task, arm, (), 0).recipe(chosen)
+        program = [sys.executable, "-c", "from landscribe.cli import main; main()"]
+        command = [*program, "plan", str(recipe), "--minutes", f"{minutes:g}", "--json"]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(done.stdout)
+    chosen_there = {row["setting"]: row["value"] for row in json.loads(path.read_text())["choices"]}
+    left = ("schedule.epochs", "schedule.steps", "validate.share", *(("seeds",) if chosen.steps is not None else ()))
+    return tuple(f"{k}={value_text(v)}" for k, v in chosen_there.items() if not k.endswith(left))
+
+
 def known_arms(chosen: argparse.Namespace) -> dict[str, tuple[str, ...]]:
     """Return the arms that this version has settings for; the others are told."""
     arms = {name: tuple(ARMS[name]) for name in chosen.arms} | {name: tuple(more) for name, *more in chosen.add}
     known = {}
     for name, settings in arms.items():
         try:
-            load_recipe(Cell(chosen.tasks[0], name, settings, 0).recipe(chosen), settings)
+            if name != PLAN:
+                load_recipe(Cell(chosen.tasks[0], name, settings, 0).recipe(chosen), settings)
             known[name] = settings
         except LandscribeError as error:
             print(f"left out: {name}: {error}", file=sys.stderr)
@@ -264,7 +291,10 @@ def print_table(arms: Mapping[str, tuple[str, ...]], chosen: argparse.Namespace)
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for arm, settings in arms.items():
         cells = {
-            task: [kept(Cell(task, arm, settings, k), chosen) for k in range(chosen.seeds)] for task in chosen.tasks
+            task: [
+                kept(Cell(task, arm, settings_of(task, arm, settings, chosen), k), chosen) for k in range(chosen.seeds)
+            ]
+            for task in chosen.tasks
         }
         found[arm] = {task: [cell for cell in some if cell is not None] for task, some in cells.items()}
     found = {arm: tasks for arm, tasks in found.items() if any(tasks.values())}
@@ -317,9 +347,10 @@ def main() -> int:
         print(json.dumps(work(json.loads(chosen.job))))
         return 0
     arms = known_arms(chosen)
-    cells = [Cell(t, a, s, k) for k in range(chosen.seeds) for t in chosen.tasks for a, s in arms.items()]
     failed = False
     if not chosen.only_table:
+        pairs = [(t, a, settings_of(t, a, s, chosen)) for t in chosen.tasks for a, s in arms.items()]
+        cells = [Cell(*pair, k) for k in range(chosen.seeds) for pair in pairs]
         steps = {cell: steps_of(cell, chosen) for cell in cells}
         with ThreadPoolExecutor(chosen.jobs) as pool:
             for line in pool.map(lambda cell: do_cell(cell, steps[cell], chosen), cells):

@@ -94,12 +94,13 @@ TASKS: Mapping[str, Task] = {
     "kampala": Task("kampala", KAMPALA, 'split = "place"\nshare = 0.25'),
 }
 
-OLD, PLAIN = "0.1.0", "plain"
+OLD, PLAIN, PLAN = "0.1.0", "plain", "plan"
 LITE0 = "models.*.network.encoder=efficientnet-lite0"
 OLD_STRONG = "models.*.chips={ gain = 0.2, band_gain = 0.15, band_offset = 1.0, scale = 0.25 }"
 ARMS: Mapping[str, Sequence[str]] = {
     OLD: (),
     PLAIN: (),
+    PLAN: (),
     "colour of 0.1.0": (OLD_STRONG,),
     "strength 1": ("models.*.chips.strength=1.0",),
     "adapt norm": ("predict.adapt=batchnorm",),
@@ -107,7 +108,8 @@ ARMS: Mapping[str, Sequence[str]] = {
     "encoder, strength 1": (LITE0, "models.*.chips.strength=1.0"),
     "encoder, adapt norm": (LITE0, "predict.adapt=batchnorm"),
 }
-"""Settings beside those of a plain U-Net of 32 filters; of `0.1.0` beside those of its recipe."""
+"""Settings beside those of a plain U-Net of 32 filters; of `0.1.0` beside those of its recipe, of `plan` those that
+`landscribe plan` chooses for each task."""
 
 
 def recipe_of(task: Task, arm: str, root: str) -> str:
