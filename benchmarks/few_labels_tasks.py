@@ -104,7 +104,9 @@ ARMS: Mapping[str, Sequence[str]] = {
     "colour of 0.1.0": (OLD_STRONG,),
     "strength 1": ("models.*.chips.strength=1.0",),
     "adapt norm": ("predict.adapt=batchnorm",),
+    "group norm": ("models.*.network.norm=group",),
     "encoder": (LITE0,),
+    "encoder, frozen norm": (LITE0, "models.*.network.norm=frozen"),
     "encoder, strength 1": (LITE0, "models.*.chips.strength=1.0"),
     "encoder, adapt norm": (LITE0, "predict.adapt=batchnorm"),
 }

@@ -160,7 +160,7 @@ def main() -> None:
     folder, images = asked.folder, asked.images
     truth = write_folder(folder / "city")
     settings = [word for setting in (QUICK if asked.quick else SETTINGS) for word in ("--set", f"models.*.{setting}")]
-    landscribe(folder, "init", "city", "--out", "city.toml")
+    landscribe(folder, "init", "city", "--out", "city.toml", "--no-plan")
     landscribe(folder, "run", "city.toml", "--run", "runs/first", *settings)
     done = {}
     with looking(folder, "runs/first") as page:
