@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 
 from landscribe.core.plan.facts import Choice, ClassFacts, Facts, Pace
 from landscribe.core.recipe import ChipTable, ModelTable, NetworkTable
+from landscribe.core.recipe.models import Encoder
 from landscribe.errors import DataError, RecipeError, problem
 
-ENCODER = "efficientnet-lite0"
+ENCODER: Encoder = "efficientnet-lite0"
 ENCODER_SCENES = 100
 """With fewer labelled scenes a network begins with what photographs have taught another one."""
 DIVISOR = 32
