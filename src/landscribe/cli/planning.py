@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from landscribe.cli.console import reporting, say, tell_json, tell_table
+from landscribe.cli.console import reporting, say, tell, tell_json
 from landscribe.cli.flow import JsonOption, open_recipe
 from landscribe.cli.results import tell_costs
 from landscribe.cli.submissions import RecipeArgument, SetOption
@@ -42,7 +42,8 @@ def plan(
     if as_json:
         tell_json(plan_as_json(found))
     else:
-        tell_table(["setting", "value", "because"], plan_rows(found), right=3)
+        for line in plan_lines(found):
+            tell(line)
         tell_costs(found)
     if write:
         write_plan(file, found)
@@ -59,11 +60,14 @@ def make_plan(recipe: str, minutes: float, overrides: list[str] | None = None) -
         return choose(open_recipe(recipe, overrides), minutes, progress)
 
 
-def plan_rows(found: Plan) -> list[list[str]]:
-    """Return a row for each choice: setting, value, reason."""
+def plan_lines(found: Plan) -> list[str]:
+    """Return a line for each choice, or for several with one reason: settings as `--set` takes them, and why."""
     from landscribe.io.toml_text import value_text
 
-    return [[choice.name, value_text(choice.value), choice.why] for choice in found.choices]
+    lines: dict[str, list[str]] = {}
+    for choice in found.choices:
+        lines.setdefault(choice.why, []).append(f"{choice.name} = {value_text(choice.value)}")
+    return [f"{', '.join(settings)}: {why}" for why, settings in lines.items()]
 
 
 def plan_as_json(found: Plan) -> dict[str, object]:
@@ -109,6 +113,6 @@ def plan_new(file: Path, minutes: float) -> None:
     except LandscribeError as error:
         say(f"no plan, all settings are defaults: {error}")
         return
-    for name, value, why in plan_rows(found):
-        say(f"{name} = {value}: {why}")
+    for line in plan_lines(found):
+        say(line)
     tell_costs(found, say)

@@ -38,8 +38,9 @@ TRAIN_SHARE = 0.85
 """Of the minutes; the rest is for preparing, predicting, polygons and score."""
 LEAST_TRAIN_SHARE = 0.5
 """However long prediction takes."""
-MOST_PASSES, ENOUGH_STEPS = 60, 400
-"""More passes over the labelled ground than this, and more steps, are spent on networks of other seeds."""
+MOST_PASSES, ENOUGH_STEPS = 60, 300
+"""More passes over the labelled ground than this are spent on networks of other seeds, if that leaves each of them so
+many steps."""
 SEEDS = (1, 3, 5)
 LEAST_STEPS = 20
 EPOCH_S = 90
@@ -178,18 +179,20 @@ def choose_length(
     for number, (table, pace) in networks.items():
         inner = table.chips.size - 2 * table.chips.context
         of_step = table.chips.batch * inner**2 / facts.train_px
-        most = max(MOST_PASSES / of_step, ENOUGH_STEPS)
-        for count in SEEDS:
-            predict_s = count * views * pace.mpx_s * facts.all_px / 1e6
+        most, steps, count, spent_s = MOST_PASSES / of_step, 0.0, 1, 0.0
+        for several in SEEDS:
+            predict_s = several * views * pace.mpx_s * facts.all_px / 1e6
             train_s = max(min(TRAIN_SHARE * share, share - predict_s), LEAST_TRAIN_SHARE * share)
-            steps = train_s / count / (1 + folds) / (pace.step_s + _looking(facts, pace, train_s, count))
-            if steps <= most:
+            each_s = train_s / several / (1 + folds)
+            left = each_s / (pace.step_s + _looking(facts, pace, each_s))
+            if several > 1 and (steps <= most or left < ENOUGH_STEPS):
                 break
+            steps, count, spent_s = left, several, each_s
+        most = max(most, ENOUGH_STEPS * (SEEDS[1] if count == 1 else 1))
         if steps < LEAST_STEPS:
             need = f"{math.ceil(minutes * LEAST_STEPS / max(steps, 1e-9)):,} minutes or more"
             raise RecipeError(problem("--minutes", f"too few for {LEAST_STEPS} steps", got=f"{minutes:g}", need=need))
-        each_s = train_s / count / (1 + folds)
-        epochs = min(max(round(each_s / EPOCH_S), LEAST_EPOCHS), MOST_EPOCHS)
+        epochs = min(max(round(spent_s / EPOCH_S), LEAST_EPOCHS), MOST_EPOCHS)
         of_epoch = max(1, int(min(steps, most) / epochs))
         passes = epochs * of_epoch * of_step
         why = f"{epochs * of_epoch} steps of {pace.step_s:.2f} s, {passes:.0f} passes over the labelled ground"
@@ -204,8 +207,7 @@ def choose_length(
     return found
 
 
-def _looking(facts: Facts, pace: Pace, train_s: float, count: int) -> float:
+def _looking(facts: Facts, pace: Pace, each_s: float) -> float:
     """Return the seconds of looking at held-out scenes after each epoch, for each step."""
-    epochs = min(max(train_s / count / EPOCH_S, LEAST_EPOCHS), MOST_EPOCHS)
-    steps = max(train_s / count / pace.step_s, 1)
-    return epochs * pace.mpx_s * facts.held_px / 1e6 / steps
+    epochs = min(max(each_s / EPOCH_S, LEAST_EPOCHS), MOST_EPOCHS)
+    return epochs * pace.mpx_s * facts.held_px / 1e6 / max(each_s / pace.step_s, 1)
