@@ -8,7 +8,7 @@ import torch
 from landscribe.core.recipe import ModelTable
 from landscribe.core.sensors import SensorSpec
 from landscribe.nn.device import choose_engine
-from landscribe.nn.pace import make_scene, measure_pace
+from landscribe.nn.pace.measure import make_scene, measure_pace
 
 SENSORS = {
     "RGB": SensorSpec("RGB", "rgb8", ("red", "green", "blue"), 8),

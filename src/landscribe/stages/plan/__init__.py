@@ -119,7 +119,7 @@ def _pace(
     project: Project, table: ModelTable, looks: Sequence[SceneLook], progress: Progress, measure_s: float
 ) -> Pace:
     from landscribe.nn.device import choose_engine
-    from landscribe.nn.pace import measure_pace
+    from landscribe.nn.pace.measure import measure_pace
 
     progress(f"plan: a few steps of {table.name!r}", 0, 1)
     by_id = {scene.id: scene for scene in project.scenes.scenes}
