@@ -49,6 +49,7 @@ CALLS = {
     "run": "run r.toml --run run",
     "suggest": "suggest run --windows 3 --size 48px --to todo.gpkg",
     "map": "map r.toml --run run",
+    "plan": "plan r.toml --minutes 2",
     "runs": "runs .",
     "compare": "compare run run",
     "burn": "burn run/features/features.gpkg shares.tif --like world/three_band/6010_0_0.tif",

@@ -31,9 +31,9 @@ def test_a_folder_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_bundle_that_is_not_here_says_how_it_is_made() -> None:
     missing = [name for name in READY if not (FOLDER / f"{name}.zip").is_file()]
-    assert missing
+    assert "buildings-vegas" in missing
     for name in missing:
-        with pytest.raises(RecipeError, match=f"--models {name}: .* make_ready_models.py {name} --to {name}.zip"):
+        with pytest.raises(RecipeError, match=rf"--models {name}: its bundle .*make_ready_models.py {name} --to {name}.zip"):
             named_models(Path(name))
     done = CliRunner().invoke(app, ["predict", "a.jpg", "--models", missing[0]])
     assert isinstance(done.exception, RecipeError)
@@ -50,7 +50,7 @@ def test_every_ready_model_names_recipe_data_and_licence(name: str) -> None:
 
 
 def test_what_comes_with_the_package_is_small_and_free() -> None:
-    assert [path.stem for path in THERE] == ["buildings-demo"]
+    assert {path.stem for path in THERE} <= {"buildings-demo"}
     for path in THERE:
         assert path.stat().st_size < MOST_BYTES
         assert READY[path.stem].licence == "CC0 1.0"
