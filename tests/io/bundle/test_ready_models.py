@@ -33,7 +33,9 @@ def test_a_bundle_that_is_not_here_says_how_it_is_made() -> None:
     missing = [name for name in READY if not (FOLDER / f"{name}.zip").is_file()]
     assert "buildings-vegas" in missing
     for name in missing:
-        with pytest.raises(RecipeError, match=rf"--models {name}: its bundle .*make_ready_models.py {name} --to {name}.zip"):
+        with pytest.raises(
+            RecipeError, match=rf"--models {name}: its bundle .*make_ready_models.py {name} --to {name}.zip"
+        ):
             named_models(Path(name))
     done = CliRunner().invoke(app, ["predict", "a.jpg", "--models", missing[0]])
     assert isinstance(done.exception, RecipeError)
