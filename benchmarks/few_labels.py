@@ -10,7 +10,8 @@ Each task leaves whole tiles or places out, which alone are scored, on polygons.
 settings. They are given as many steps, or as much processor time for training: what a step costs is measured first,
 alone on the machine, and turned into steps, so that a run takes the same steps however busy the machine is. On a GPU
 it is wall time. Several networks of one arm share its time, and take the same number of steps each where steps are
-equal. Seeds are those of the networks; places and split are the same for all of them.
+equal; where they go on with labels of their own, that is half of the steps. Seeds are those of the networks; places
+and split are the same for all of them.
 
 Every task with every arm and one seed comes before the next seed. What is done is not done again, unless the settings
 of an arm have changed, so a benchmark that was cut off goes on. `--jobs 8` does as many at once, for a GPU.
@@ -80,7 +81,9 @@ class Cell:
         """Return all settings of the run."""
         loaded = load_recipe(self.recipe(chosen), self.settings)
         views = [] if chosen.views is None else [f"predict.symmetries={chosen.views}"]
-        found = [*self.settings, *views, "models.*.schedule.epochs=1", f"models.*.schedule.steps={steps}"]
+        further = steps // 2 if loaded.recipe.adapt.epochs else 0
+        found = [*self.settings, *views, "models.*.schedule.epochs=1", f"models.*.schedule.steps={steps - further}"]
+        found += [f"adapt.epochs={min(further, 1)}", f"adapt.steps={further}"] if further else []
         for k, model in enumerate(loaded.recipe.models):
             count = max(1, len(model.seeds))
             found.append(f"models.{k}.seeds={[count * self.seed + n for n in range(count)]}")

@@ -103,12 +103,15 @@ ARMS: Mapping[str, Sequence[str]] = {
     PLAN: (),
     "colour of 0.1.0": (OLD_STRONG,),
     "strength 1": ("models.*.chips.strength=1.0",),
+    "match": ("models.*.chips.match=0.5",),
     "adapt norm": ("predict.adapt=batchnorm",),
     "group norm": ("models.*.network.norm=group",),
     "encoder": (LITE0,),
     "encoder, frozen norm": (LITE0, "models.*.network.norm=frozen"),
     "encoder, strength 1": (LITE0, "models.*.chips.strength=1.0"),
+    "encoder, match": (LITE0, "models.*.chips.match=0.5"),
     "encoder, adapt norm": (LITE0, "predict.adapt=batchnorm"),
+    "encoder, own labels": (LITE0, "adapt.epochs=1", "adapt.scenes=new"),
 }
 """Settings beside those of a plain U-Net of 32 filters; of `0.1.0` beside those of its recipe, of `plan` those that
 `landscribe plan` chooses for each task."""

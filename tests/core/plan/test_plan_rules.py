@@ -39,22 +39,20 @@ def length(minutes: float, facts: Facts = FACTS, pace: Pace = PACE, *, folds: in
     return {choice.name.removeprefix("models.0."): choice.value for choice in found}
 
 
-def test_few_scenes_begin_with_weights_and_gentle_colours() -> None:
-    found = settings(FACTS)
-    assert found["models.0.network.encoder"] == "efficientnet-lite0"
-    assert found["models.0.chips.gain"] == 0.1
-
-
-def test_without_weights_few_places_get_strong_colours() -> None:
+def test_few_scenes_begin_with_weights() -> None:
+    assert settings(FACTS)["models.0.network.encoder"] == "efficientnet-lite0"
+    assert "models.0.network.encoder" not in settings(replace(FACTS, scenes=100, places=100))
     found = settings(replace(FACTS, no_encoder="not installed"))
     assert "models.0.network.encoder" not in found
     assert found["models.0.network.first_pool"] == 2
-    assert found["models.0.chips.band_offset"] == 1.0
 
 
-def test_many_scenes_begin_with_nothing_and_keep_the_colours_of_the_recipe() -> None:
-    found = settings(replace(FACTS, scenes=100, places=100))
-    assert not {"models.0.network.encoder", "models.0.chips.gain"} & set(found)
+def test_colours_change_strongly_where_few_places_are_seen_often() -> None:
+    bare = replace(FACTS, no_encoder="not installed")
+    assert length(9, bare)["chips.strength"] == 1.0
+    assert length(3, bare)["chips.strength"] == 0.0
+    assert length(9, replace(bare, places=10))["chips.strength"] == 0.0
+    assert length(9)["chips.strength"] == 0.0
 
 
 def test_what_an_encoder_cannot_do_keeps_its_own_network() -> None:

@@ -28,8 +28,8 @@ MOST_DRAWN = 0.9
 FEW_PLACES = 10
 WIDE_PX = 16
 """Objects that are wider would bear a coarser first level."""
-STRONG = {"gain": 0.2, "band_gain": 0.15, "band_offset": 1.0, "scale": 0.25}
-"""Changes of colour and size for networks that begin with nothing on few places."""
+HEART_PASSES = 40
+"""With fewer passes over the labelled ground a network has not yet learned its colours by heart."""
 DISJOINT, COVERED = 0.01, 0.9
 """Classes whose areas overlap by less and cover more of the labelled ground than this are land cover."""
 LEAVE_ONE_OUT = 6
@@ -69,7 +69,7 @@ def choose_model(facts: Facts, number: int, table: ModelTable) -> list[Choice]:
         DataError: If the scenes are too small for a chip.
     """
     classes = {name: own for name, own in facts.classes.items() if table.classes is None or name in table.classes}
-    found = [*_network(facts, table, classes), *_chips(facts, table, classes)]
+    found = [*_network(facts, table, classes), *_chips(facts, classes)]
     return [Choice(("models", number, *choice.key), choice.value, choice.why) for choice in found]
 
 
@@ -96,7 +96,7 @@ def _network(facts: Facts, table: ModelTable, classes: Mapping[str, ClassFacts])
         yield Choice(("network", "first_pool"), 2, why if thin[0] < WIDE_PX else "as in all measurements")
 
 
-def _chips(facts: Facts, table: ModelTable, classes: Mapping[str, ClassFacts]) -> Iterator[Choice]:
+def _chips(facts: Facts, classes: Mapping[str, ClassFacts]) -> Iterator[Choice]:
     most = SIDES[facts.gpu]
     size = min(most, facts.side_px // 2 // DIVISOR * DIVISOR)
     why = f"at most half of the smallest scene's {facts.side_px} px"
@@ -115,12 +115,6 @@ def _chips(facts: Facts, table: ModelTable, classes: Mapping[str, ClassFacts]) -
     why = f"a step sees {share:.1%} of {facts.train_px / 1e6:.2f} Mpx of labelled ground"
     yield Choice(("chips", "batch"), batch, why + (", no fewer chips than that" if share > STEP_SHARE else ""))
     yield _oversample(classes)
-    if begins_with_weights(facts, table):
-        why = "an encoder with weights needs gentle changes of colour only"
-        yield from (Choice(("chips", key), ChipTable.model_fields[key].default, why) for key in STRONG)
-    elif facts.places < FEW_PLACES:
-        why = f"{facts.places} places, under {FEW_PLACES}: strong changes, so that shape is learned and not colour"
-        yield from (Choice(("chips", key), value, why) for key, value in STRONG.items())
 
 
 def _oversample(classes: Mapping[str, ClassFacts]) -> Choice:
@@ -199,12 +193,26 @@ def choose_length(
         spent = ", more would learn it by heart" if steps > most else ""
         found.append(Choice(("models", number, "schedule", "epochs"), epochs, why + spent))
         found.append(Choice(("models", number, "schedule", "steps"), of_epoch, "of an epoch"))
+        found.append(_colours(facts, number, table, passes))
         seeds = [] if count == 1 else [seed + n for n in range(count)]
         why = "one network: its steps do not yet learn the labelled ground by heart"
         if count > 1:
             why = f"{count} are averaged: one alone would see the labelled ground over {MOST_PASSES} times"
         found.append(Choice(("models", number, "seeds"), seeds, why))
     return found
+
+
+def _colours(facts: Facts, number: int, table: ModelTable, passes: float) -> Choice:
+    """Choose how strongly chips are changed in colour and size."""
+    key = ("models", number, "chips", "strength")
+    if begins_with_weights(facts, table):
+        return Choice(key, 0.0, "an encoder with weights knows many colours")
+    if facts.places >= FEW_PLACES:
+        return Choice(key, 0.0, f"{facts.places} places show many colours")
+    if passes < HEART_PASSES:
+        return Choice(key, 0.0, f"{passes:.0f} passes, under {HEART_PASSES}, do not learn colours by heart")
+    why = f"{facts.places} places, under {FEW_PLACES}, seen {passes:.0f} times: shape is to be learned and not colour"
+    return Choice(key, 1.0, why)
 
 
 def _looking(facts: Facts, pace: Pace, each_s: float) -> float:

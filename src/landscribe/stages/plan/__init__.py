@@ -148,7 +148,8 @@ def _cost(facts: Facts, recipe: Recipe, number: int, pace: Pace) -> Cost:
     members = len(table.members(recipe.seed))
     networks = members * (1 + recipe.tune.folds)
     looking = epochs * facts.held_px / 1e6 * pace.mpx_s
-    train_s = networks * (epochs * steps * pace.step_s + looking)
+    more = recipe.adapt.epochs * (recipe.adapt.steps or steps)
+    train_s = networks * ((epochs * steps + more) * pace.step_s + looking)
     predict_s = members * recipe.predict.symmetries * facts.all_px / 1e6 * pace.mpx_s
     held = min(facts.store_bytes, recipe.memory_share * free_memory_bytes())
     return Cost(table.name, networks, epochs * steps, pace, train_s, predict_s, pace.memory_bytes + held)
