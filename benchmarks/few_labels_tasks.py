@@ -104,6 +104,8 @@ ARMS: Mapping[str, Sequence[str]] = {
     "colour of 0.1.0": (OLD_STRONG,),
     "strength 1": ("models.*.chips.strength=1.0",),
     "match": ("models.*.chips.match=0.5",),
+    "cutmix": ("models.*.chips.cutmix=0.5",),
+    "strength 1, match": ("models.*.chips.strength=1.0", "models.*.chips.match=0.5"),
     "adapt norm": ("predict.adapt=batchnorm",),
     "group norm": ("models.*.network.norm=group",),
     "encoder": (LITE0,),

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from test_chips import CPU, make_scene
-from test_loop import CHIPS, make_net, setup_of, states_of
+from test_loop import CHIPS, make_net, states_of
 
-from landscribe.core.recipe import ChipTable, InputTable, ModelTable, NetworkTable, ScheduleTable
+from landscribe.core.recipe import ChipTable, InputTable, ModelTable, NetworkTable, Recipe, ScheduleTable
 from landscribe.core.recipe.chips import STRONG
 from landscribe.core.sensors import SensorSpec
 from landscribe.core.spectral.indices import find_index
@@ -193,8 +193,8 @@ def test_a_resumed_run_with_all_changes_is_the_uninterrupted_one_bit_for_bit():
 
 
 def test_a_batch_of_one_has_nothing_to_take_from():
-    with pytest.raises(RecipeError, match=r"chips.cutmix: no other chip to take from, need chips.batch = 2 or more"):
-        setup_of(ScheduleTable(), chips=CHIPS.model_copy(update={"cutmix": 0.1, "batch": 1}))
+    with pytest.raises(RecipeError, match=r"models.0.chips.*cutmix needs batch = 2 or more"):
+        Recipe.of({"data": {"root": "."}, "models": [{"chips": {"cutmix": 0.1, "batch": 1}}]}, "r")
 
 
 def test_without_noted_quantiles_chips_take_colours_of_the_training_scenes():

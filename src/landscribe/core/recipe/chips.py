@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from landscribe.core.recipe.values import Count, Name, NonNegative, Share
 
@@ -84,6 +84,12 @@ class ChipTable(BaseModel, frozen=True, extra="forbid", strict=True):
         own = {key: getattr(self, key) for key in STRONG}
         moved = {key: own[key] + self.strength * max(0.0, most - own[key]) for key, most in STRONG.items()}
         return self.model_copy(update=moved | {"strength": 0.0})
+
+    @model_validator(mode="after")
+    def _require_another_chip(self) -> ChipTable:
+        if self.cutmix and self.batch == 1:
+            raise ValueError("cutmix needs batch = 2 or more: a chip takes from another one")
+        return self
 
 
 STRONG = {

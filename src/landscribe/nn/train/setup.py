@@ -72,8 +72,6 @@ class Setup:
         if self.chips.batch < self.ranks.count:
             need = f"one for each of {self.ranks.count} processes"
             raise RecipeError(problem("chips.batch", "fewer chips than processes", got=self.chips.batch, need=need))
-        if self.chips.cutmix and self.chips.batch == 1:
-            raise RecipeError(problem("chips.cutmix", "no other chip to take from", need="chips.batch = 2 or more"))
         lowest = (size // divisor) ** 2 * (self.chips.batch // self.ranks.count // self.schedule.accumulate or 1)
         if self.net.unet.known is not None and self.net.spec.network.norm == "batch" and lowest < 2:
             need = f"chips.size = {2 * divisor} or more chips at once: batch norm needs two"
