@@ -24,7 +24,7 @@ from landscribe.io.project.contacts import contact_raster
 from landscribe.io.project.splits import split_of
 from landscribe.io.project.training import training_jobs
 from landscribe.io.raster.rasters import open_raster
-from landscribe.io.run.runs import Run, open_run
+from landscribe.io.run.runs import Made, Run, make_item, open_run
 from landscribe.io.run.tuned import read_tuned
 from landscribe.io.settings import load_recipe
 from landscribe.nn.network.bundle import from_files
@@ -37,7 +37,7 @@ from landscribe.stages.train import train
 from landscribe.stages.tune import tune
 from landscribe.stages.vectorize import vectorize
 from portable import EXPORTER_SAYS, has_onnx
-from small_data import grid_at, write_image, write_polygons
+from small_data import grid_at, write_bands, write_image, write_polygons
 from small_scenes import SHAPE_HW
 
 ROW = [shapely.box(5, 7, 17, 19), shapely.box(17, 7, 31, 17), shapely.box(37, 23, 47, 35)]
@@ -250,6 +250,39 @@ def test_tiles_are_cut_as_one_large_scene(tmp_path: Path) -> None:
     whole, tiles = (sorted(found.geometry, key=lambda g: g.centroid.x) for found in maps.values())
     for one, other in zip(whole, tiles, strict=True):
         assert one.symmetric_difference(other).area < 0.02 * one.area
+
+
+ABOVE, BELOW = shapely.box(20, 11, 61, 23), shapely.box(20, 23, 61, 37)
+"""Their wall crosses the border of the tiles."""
+
+
+def test_where_things_meet_is_read_among_tiles(tmp_path: Path) -> None:
+    large = grid_at(0, 47, 94)
+    ground = contact_ground(np.array([ABOVE, BELOW], dtype=object), 2.0)
+    fields = [burn_share(shapes, large.shape_hw) for shapes in (np.array([ABOVE, BELOW], dtype=object), ground)]
+    maps = {}
+    for name, windows in {"whole": [large.window], "tiles": [Window(0, 0, 47, 47), Window(0, 47, 47, 47)]}.items():
+        folder = tmp_path / name
+        for number, window in enumerate(windows):
+            grid = large.crop(window)
+            write_image(folder / "img" / f"t{number}.tif", grid, seed=number)
+            write_polygons(folder / "lab" / f"t{number}.gpkg", [shapely.box(1, 1, 3, 3)], grid)
+        project, run = opened(folder, TILED + '[vectorize]\nseparate = ["house"]\n')
+        prepare(project, run)
+        for number, window in enumerate(windows):
+            path, grid = run.probability(f"t{number}"), large.crop(window)
+            names = {path: ("house",), contact_raster(path): ("house~contact",)}
+            for (file, bands), field_hw in zip(names.items(), fields, strict=True):
+                write_bands(file, field_hw[None, *window.slices], grid, descriptions=bands)
+            make_item(run, "predict", f"t{number}", "key", lambda files=tuple(names): Made(files))
+        vectorize(project, run)
+        found = gpd.read_file(run.path("features", "features.gpkg"), layer="features").geometry
+        maps[name] = sorted(found, key=lambda g: -g.centroid.y)
+    assert [len(found) for found in maps.values()] == [2, 2]
+    for one, other, house in zip(*maps.values(), (ABOVE, BELOW), strict=True):
+        true = large.pixels_to_ground(np.array([house], dtype=object))[0]
+        assert one.symmetric_difference(other).area < 0.02 * one.area
+        assert one.symmetric_difference(true).area < 0.06 * true.area
 
 
 NEIGHBOURS = [BRIDGE[0], shapely.union_all(BRIDGE[1:])]
