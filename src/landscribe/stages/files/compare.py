@@ -49,13 +49,13 @@ def comparison_table(result: Comparison) -> tuple[list[str], list[list[str]]]:
             None: "one piece of evidence",
         }
         numbers = (_number(row.first), _number(row.second), _number(row.difference, "+"))
-        noise = "-" if row.seed_noise is None else f"{row.seed_noise:.3f}"
-        beyond = {True: "larger", False: "noise", None: "-"}[row.beyond_seeds]
-        rows.append([name, *numbers, ends, verdict[row.real], row.basis or "-", noise, beyond])
-    heads = ["class", "first", "second", "difference", "95 %", "real", "over", "seeds alone", "against seeds"]
+        beyond = "larger" if row.beyond_seeds else "noise"
+        seeds = "-" if row.seed_noise is None else f"{row.seed_noise:.3f} {beyond}"
+        rows.append([name, *numbers, ends, verdict[row.real], row.basis or "-", seeds])
+    heads = ["class", "first", "second", "difference", "95 %", "real", "over", "seeds alone"]
     if any(row.seed_noise is not None for row in (*result.classes.values(), result.mean)):
         return heads, rows
-    return heads[:-2], [row[:-2] for row in rows]
+    return heads[:-1], [row[:-1] for row in rows]
 
 
 def comparison_lines(result: Comparison) -> list[str]:
