@@ -103,6 +103,10 @@ def test_the_report_says_it(home):
     assert "batch norm took 0.5 of its statistics from the scenes of each place" in run.path("report.html").read_text()
 
 
+def statistics_in(run):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (run / "statistics").iterdir()}
+
+
 @pytest.mark.slow
 def test_parts_and_workers_make_the_bytes_of_one_process(home):
     pytest.importorskip("distributed")
@@ -116,9 +120,10 @@ def test_parts_and_workers_make_the_bytes_of_one_process(home):
     assert do("run", *given, "parts", cwd=home)[0] == 0
     code, text = do("run", *given, "workers", "--on", "local:2", cwd=home, OMP_NUM_THREADS="2")
     assert code == 0, text
-    wanted = made_in(home / "alone")
-    assert [name for name in wanted if "statistics" in name]
+    wanted, statistics = made_in(home / "alone"), statistics_in(home / "alone")
+    assert len(statistics) == 2
     for name in ("parts", "workers"):
+        assert statistics_in(home / name) == statistics
         assert made_in(home / name) == wanted
 
 
