@@ -180,6 +180,11 @@ def test_adapted_models_are_models(home):
     assert json.loads((out / "run" / "run.json").read_text())["models"]["folder"].endswith("adapted")
 
 
+def test_a_dry_run_says_it(home):
+    done = CliRunner().invoke(app, ["run", str(home / "r.toml"), "--run", str(home / "run"), "--set", ON, "--dry-run"])
+    assert "trains on for 2 epochs with unlabelled scenes, and predicts held-out ones twice" in done.output
+
+
 def test_what_cannot_be_done_is_one_line(home):
     project, run = opened(home)
     with pytest.raises(RecipeError, match=r"\[adapt\].epochs: is 0: nothing to do"):

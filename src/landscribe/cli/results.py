@@ -72,6 +72,10 @@ def tell_plan(project: Project, models: Path | None) -> None:
         chips = steps * table.schedule.epochs * table.chips.batch
         say_steps = f"{table.schedule.epochs} epochs of about {steps} steps"
         tell(f"trains {table.name!r}: {say_steps}, {chips} chips of {table.chips.size} px")
+    adapt = project.recipe.adapt
+    if adapt.epochs and models is None:
+        often = "epoch" if adapt.epochs == 1 else "epochs"
+        tell(f"trains on for {adapt.epochs} {often} with {adapt.scenes} scenes, and predicts held-out ones twice")
     views = project.recipe.predict.symmetries
     networks = sum(len(table.members(project.recipe.seed)) for table in project.recipe.models)
     if project.finished is not None:
