@@ -180,6 +180,19 @@ def test_adapted_models_are_models(home):
     assert json.loads((out / "run" / "run.json").read_text())["models"]["folder"].endswith("adapted")
 
 
+def test_what_tells_touching_things_apart_comes_along(home):
+    """An output of its own is labelled, weighted and trained on as a class is."""
+    text = (home / "r.toml").read_text().replace('name = "net"\n', 'name = "net"\ncontacts = ["house"]\n')
+    (home / "r.toml").write_text(text)
+    project, run = opened(home, ON, SURE)
+    train(project, run)
+    assert adapt(project, run).made == ["net"]
+    soft = np.fromfile(run.path("soft", "net", "n1.bin"), np.uint8).reshape(4, *SHAPE_HW)
+    assert soft[-1].any()
+    assert from_files(read_model(run.path("adapted", "net")))[1].classes == ("house", "road", "house~contact")
+    assert predict(project, run).made[:3] == ["n1", "n2", "o4"]
+
+
 def test_a_dry_run_says_it(home):
     done = CliRunner().invoke(app, ["run", str(home / "r.toml"), "--run", str(home / "run"), "--set", ON, "--dry-run"])
     assert "trains on for 2 epochs with unlabelled scenes, and predicts held-out ones twice" in done.output

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -111,15 +112,14 @@ def statistics_in(run):
 def test_parts_and_workers_make_the_bytes_of_one_process(home):
     pytest.importorskip("distributed")
     given = ("r.toml", "--set", ADAPTS, "--set", "scale.window=32", "--set", "predict.tile=32", "--run")
-    assert do("run", *given, "alone", cwd=home)[0] == 0
     for stage in ("prepare", "train"):
-        assert do(stage, *given, "parts", cwd=home)[0] == 0
-    for number in (2, 1):
-        code, text = do("predict", *given, "parts", "--part", f"{number}/2", cwd=home)
+        assert do(stage, *given, "alone", cwd=home)[0] == 0
+    for name in ("parts", "workers"):
+        shutil.copytree(home / "alone", home / name)
+    ways = [("alone",), *(("parts", "--part", f"{n}/2") for n in (2, 1)), ("parts",), ("workers", "--on", "local:2")]
+    for way in ways:
+        code, text = do("predict", *given, *way, cwd=home)
         assert code == 0, text
-    assert do("run", *given, "parts", cwd=home)[0] == 0
-    code, text = do("run", *given, "workers", "--on", "local:2", cwd=home, OMP_NUM_THREADS="2")
-    assert code == 0, text
     wanted, statistics = made_in(home / "alone"), statistics_in(home / "alone")
     assert len(statistics) == 2
     for name in ("parts", "workers"):
