@@ -45,7 +45,8 @@ def make(name: str, data: Path, run_folder: Path, target: Path) -> str:
     score = run_score(run)
     if score is None or score.mean.polygon.jaccard is None:
         sys.exit("nothing was scored")
-    scored = f"Jaccard {score.mean.polygon.jaccard:.2f} on {', '.join(score.scenes)}, which it has not seen"
+    where = f"{', '.join(sorted(set(score.places.values())))} ({len(score.scenes)} pictures)"
+    scored = f"Jaccard {score.mean.polygon.jaccard:.2f} of polygons on {where}, which it has not seen"
     members: dict[str, bytes | Path] = {
         f"{MODELS}/{model}/{file}": run.path(MODELS, model, file)
         for model in (member for table in project.recipe.models for member in table.members(project.recipe.seed))

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import landscribe as ls
 from landscribe.cli.app import app
 from landscribe.errors import RecipeError
 from landscribe.io.bundle.ready import FOLDER, MOST_BYTES, READY, named_models, readme_of, ready_line
 from landscribe.io.settings import load_recipe
+from small_data import grid_at, write_image
 
 ROOT = Path(__file__).parents[3]
 THERE = sorted(FOLDER.glob("*.zip"))
@@ -52,7 +54,7 @@ def test_every_ready_model_names_recipe_data_and_licence(name: str) -> None:
 
 
 def test_what_comes_with_the_package_is_small_and_free() -> None:
-    assert {path.stem for path in THERE} <= {"buildings-demo"}
+    assert [path.stem for path in THERE] == ["buildings-demo"]
     for path in THERE:
         assert path.stat().st_size < MOST_BYTES
         assert READY[path.stem].licence == "CC0 1.0"
@@ -63,3 +65,17 @@ def test_what_comes_with_the_package_is_small_and_free() -> None:
                 archive.read(name) for name in archive.namelist() if "safetensors" not in name
             )
         assert READY[path.stem].licence in ready_line(path)
+
+
+def test_an_image_and_a_name_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_image(tmp_path / "roofs.png", grid_at(0, 61, 83, crs=None))
+    done = CliRunner().invoke(app, ["predict", "roofs.png", "--models", "buildings-demo"])
+    assert done.exit_code == 0, (done.exception, done.output)
+    assert "(CC0 1.0)" in done.stderr
+    assert (tmp_path / "found" / "roofs.tif").is_file()
+    assert (tmp_path / "found" / "run" / "pictures" / "roofs.png").is_file()
+    assert ls.load_model("buildings-demo").classes == ("building",)
+    # What was found goes on from the bundle, wherever the name was said.
+    again = CliRunner().invoke(app, ["predict", "roofs.png", "--models", "buildings-demo"])
+    assert "1 up to date" in again.stderr

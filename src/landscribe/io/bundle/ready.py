@@ -29,7 +29,7 @@ class ReadyModel:
 
 READY: Mapping[str, ReadyModel] = {
     "buildings-demo": ReadyModel(
-        "buildings in 8-bit RGB pictures from above, a few decimetres a pixel",
+        "buildings, block by block as they were labelled, in 8-bit RGB pictures from above",
         "Dubai, Mohammed Bin Rashid Space Centre imagery, annotated by Humans in the Loop",
         "CC0 1.0",
     ),
@@ -80,6 +80,6 @@ def readme_of(name: str, scored: str) -> str:
         f"# {name}", "", f"Finds {known.finds}.", "", f"- Trained on: {known.data}", f"- Licence: {known.licence}",
         f"- Score: {scored}", f"- Made by: {SCRIPT} {name}, from recipes/ready/{name}.toml", "",
         f"    landscribe predict IMAGE --models {name}", "",
-        "It shows what comes out, and is no product: other roofs, other light other pixels need labels of your own.",
+        "It shows what comes out, and is no product: other roofs, other light or other pixels need labels of your own.",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
