@@ -1,9 +1,9 @@
 """Touching buildings on real imagery: whole, cut by shape and probability, and cut where a network says they meet.
 
-    python benchmarks/touching.py --data ../shared/data --out touching --steps 80 --seeds 3
+    python benchmarks/touching.py --data ../shared/data --out touching --steps 300 --seeds 3
 
-Each task of `few_labels_tasks.py` that is asked for is trained twice with each seed: as the recipe says, and with
-`contacts`, in as many steps. What both predict becomes polygons for each value of `neck`, and is scored. What is done
+Each task of `few_labels_tasks.py` that is asked for is trained twice with each seed: as the recipe of 0.1.0 says, and
+with `contacts`, in as many steps. What both predict becomes polygons for each value of `neck`, and is scored. What is done
 is not done again. The table has a row for each arm: means over tasks and seeds with the standard deviation over seeds.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from few_labels_tasks import PLAIN, TASKS, recipe_of
+from few_labels_tasks import OLD, TASKS, recipe_of
 from landscribe.apart import start
 from landscribe.io.project import open_project
 from landscribe.io.run.runs import open_run
@@ -38,7 +38,7 @@ def cells(chosen: argparse.Namespace, task: str, seed: int, contacts: bool) -> l
     folder = chosen.out / "runs" / name
     recipe = chosen.out / f"{task}.toml"
     recipe.parent.mkdir(parents=True, exist_ok=True)
-    recipe.write_text(recipe_of(TASKS[task], PLAIN, chosen.data.resolve().as_posix()))
+    recipe.write_text(recipe_of(TASKS[task], OLD, chosen.data.resolve().as_posix()))
     known = json.loads(file.read_text()) if file.is_file() else []
     settings = [
         f"seed={seed}", "models.*.schedule.epochs=1", f"models.*.schedule.steps={chosen.steps}",
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=Path("touching"))
     parser.add_argument("--tasks", nargs="+", default=["vegas-a", "vegas-b", "kampala"], choices=list(TASKS))
-    parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--views", type=int, default=8, choices=(1, 4, 8))
     parser.add_argument("--necks", type=float, nargs="+", default=[0.2, 0.3, 0.4, 0.5])

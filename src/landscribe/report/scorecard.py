@@ -82,7 +82,12 @@ def object_table(score: Score) -> Html | None:
         "merged": "predicted objects that hold two true ones or more",
         "fragmented": "true objects that hold two predicted ones or more",
     }
-    return table(list(OBJECT_HEADS), [list(row) for row in rows], "Objects per class", hints=hints) if rows else None
+    if not rows:
+        return None
+    merged = any(row.objects is not None and row.objects.merged for row in score.classes.values())
+    note = "Where many are merged and few fragmented, [vectorize] separate cuts them apart; areas stay as they are."
+    shown = table(list(OBJECT_HEADS), [list(row) for row in rows], "Objects per class", hints=hints)
+    return join([shown, el("p", note, class_="note") if merged else None])
 
 
 def scene_table(score: Score) -> Html:
