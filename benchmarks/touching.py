@@ -3,8 +3,8 @@
     python benchmarks/touching.py --data ../shared/data --out touching --steps 300 --seeds 3
 
 Each task of `few_labels_tasks.py` that is asked for is trained twice with each seed: as the recipe of 0.1.0 says, and
-with `contacts`, in as many steps. What both predict becomes polygons for each value of `neck`, and is scored. What is done
-is not done again. The table has a row for each arm: means over tasks and seeds with the standard deviation over seeds.
+with `contacts`, in as many steps. What both predict becomes polygons for each value of `neck`, and is scored. What is
+done is not done again. The table has a row for each arm: means over seeds, with their standard deviation.
 """
 
 from __future__ import annotations
