@@ -3,7 +3,7 @@
     python benchmarks/touching.py --data ../shared/data --out touching --steps 300 --seeds 3
 
 Each task of `few_labels_tasks.py` that is asked for is trained twice with each seed: as the recipe of 0.1.0 says, and
-with `contacts`, in as many steps. What both predict becomes polygons for each value of `neck`, and is scored. What is
+with `borders`, in as many steps. What both predict becomes polygons for each value of `neck`, and is scored. What is
 done is not done again. The table has a row for each arm: means over seeds, with their standard deviation.
 """
 
@@ -26,14 +26,14 @@ from landscribe.io.settings import load_recipe
 from landscribe.pipeline import do_stage
 from landscribe.process import settle_process
 
-CONTACTS = 'models.*.contacts=["building"]'
+BORDERS = 'models.*.borders=["building"]'
 SEPARATE = 'vectorize.separate=["building"]'
 FIGURES = ("f1", "precision", "recall", "merged", "fragmented", "jaccard")
 
 
-def cells(chosen: argparse.Namespace, task: str, seed: int, contacts: bool) -> list[dict[str, Any]]:
+def cells(chosen: argparse.Namespace, task: str, seed: int, borders: bool) -> list[dict[str, Any]]:
     """Train one network, and return its figures whole and for each neck."""
-    name = f"{task}/{'contacts' if contacts else 'plain'}-{seed}"
+    name = f"{task}/{'borders' if borders else 'plain'}-{seed}"
     file = chosen.out / "cells" / f"{name}.json"
     folder = chosen.out / "runs" / name
     recipe = chosen.out / f"{task}.toml"
@@ -42,7 +42,7 @@ def cells(chosen: argparse.Namespace, task: str, seed: int, contacts: bool) -> l
     known = json.loads(file.read_text()) if file.is_file() else []
     settings = [
         f"seed={seed}", "models.*.schedule.epochs=1", f"models.*.schedule.steps={chosen.steps}",
-        f"predict.symmetries={chosen.views}", *chosen.set, *([CONTACTS] if contacts else []),
+        f"predict.symmetries={chosen.views}", *chosen.set, *([BORDERS] if borders else []),
     ]  # fmt: skip
     rows = [row for row in known if row["settings"] == settings]
     for neck in (None, *chosen.necks):
@@ -69,10 +69,10 @@ def table(found: dict[tuple[str, bool, float | None], dict[int, dict[str, float]
     """Return the lines of the table."""
     lines = ["| task | learned | neck | object F1 | precision | recall | merged | fragmented | area Jaccard |"]
     lines.append("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    for (task, contacts, neck), seeds in found.items():
+    for (task, borders, neck), seeds in found.items():
         if task not in tasks:
             continue
-        cells = [f"{task}", "contacts" if contacts else "classes alone", "whole" if neck is None else f"{neck:g}"]
+        cells = [f"{task}", "borders" if borders else "classes alone", "whole" if neck is None else f"{neck:g}"]
         for key in FIGURES:
             values = [row[key] or 0.0 for row in seeds.values()]
             spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 and key in ("f1", "jaccard") else ""
@@ -99,9 +99,9 @@ def main() -> None:
     found: dict[tuple[str, bool, float | None], dict[int, dict[str, float]]] = {}
     for seed in range(chosen.seeds):
         for task in chosen.tasks:
-            for contacts in (False, True):
-                for row in cells(chosen, task, seed, contacts):
-                    found.setdefault((task, contacts, row["neck"]), {})[seed] = row["figures"]
+            for borders in (False, True):
+                for row in cells(chosen, task, seed, borders):
+                    found.setdefault((task, borders, row["neck"]), {})[seed] = row["figures"]
     print("\n".join(table(dict(sorted(found.items(), key=str)), chosen.tasks)))
 
 

@@ -16,11 +16,11 @@ from landscribe.core.burn import burn_share
 from landscribe.core.grid import Window
 from landscribe.core.legend import Legend
 from landscribe.core.recipe import VectorizeTable
-from landscribe.core.separate.contact import contact_ground
+from landscribe.core.separate.border import border_ground
 from landscribe.errors import RecipeError
 from landscribe.io.models.model_files import read_model
 from landscribe.io.project import Project, check_models, open_project, with_models
-from landscribe.io.project.contacts import contact_raster
+from landscribe.io.project.borders import border_raster
 from landscribe.io.project.splits import split_of
 from landscribe.io.project.training import training_jobs
 from landscribe.io.raster.rasters import open_raster
@@ -55,7 +55,7 @@ name = "house"
 countable = true
 [[models]]
 name = "net"
-contacts = ["house"]
+borders = ["house"]
 network = { filters = 2, depth = 2 }
 chips = { size = 32, context = 4, batch = 2 }
 schedule = { epochs = 1, steps = 1 }
@@ -101,12 +101,12 @@ def test_a_network_learns_where_things_meet_beside_the_classes(home: Path) -> No
     project, run = opened(home)
     jobs = training_jobs(project, run, split_of(project, run))
     job = jobs["net"]
-    assert job.outputs == ("road", "house", "house~contact")
+    assert job.outputs == ("road", "house", "house~border")
     scene = job.scenes(run, "train")[0]
     coverage_khw, known_hw = scene.read_coverage(scene.grid.window)
     assert known_hw.all()
     assert coverage_khw.shape == (3, *SHAPE_HW)
-    ground = contact_ground(np.array(ROW, dtype=object), 2.0)
+    ground = border_ground(np.array(ROW, dtype=object), 2.0)
     expected = burn_share(ground, SHAPE_HW)
     assert expected.max() == 255
     assert np.abs(coverage_khw[2].astype(int) - expected).max() <= 1  # ground coordinates round
@@ -119,31 +119,31 @@ def test_a_network_learns_where_things_meet_beside_the_classes(home: Path) -> No
     row = dict(zip(history[0].split(","), map(float, history[1].split(",")), strict=True))
     named = [row["jaccard/road"], row["jaccard/house"]]
     assert row["valid_jaccard"] == pytest.approx(np.nanmean(named))
-    assert "jaccard/house~contact" in row
+    assert "jaccard/house~border" in row
 
 
 def test_where_things_meet_is_kept_beside_the_probabilities(home: Path) -> None:
     _, run = opened(home)
     path = run.probability("s3")
     names = {str(name) for name in run.records("predict")["s3"].outputs}
-    assert names == {"probability/s3.tif", "probability/s3~contact.tif"}
+    assert names == {"probability/s3.tif", "probability/s3~border.tif"}
     assert bands_of(path)[0] == ("road", "house")
-    described, band = bands_of(contact_raster(path))
-    assert described == ("house~contact",)
+    described, band = bands_of(border_raster(path))
+    assert described == ("house~border",)
     assert band.shape == (1, *SHAPE_HW)
     assert set(gpd.read_parquet(run.features("s3"))["class_name"]) <= {"road", "house"}
 
 
 def test_windows_and_one_pass_give_the_same_bytes(home: Path) -> None:
-    whole = [contact_raster(opened(home)[1].probability("s3")).read_bytes()]
+    whole = [border_raster(opened(home)[1].probability("s3")).read_bytes()]
     for text in ("tile = 32", "tile = 32\n[scale]\nwindow = 32"):
         project, run = opened(home, RECIPE.replace("symmetries = 1", f"symmetries = 1\n{text}"))
         predict(project, run)
-        whole.append(contact_raster(run.probability("s3")).read_bytes())
+        whole.append(border_raster(run.probability("s3")).read_bytes())
     assert whole[1] == whole[2]
     project, run = opened(home)
     predict(project, run)
-    assert contact_raster(run.probability("s3")).read_bytes() == whole[0]
+    assert border_raster(run.probability("s3")).read_bytes() == whole[0]
 
 
 def test_only_what_depends_on_it_is_made_anew(home: Path) -> None:
@@ -157,12 +157,12 @@ def test_only_what_depends_on_it_is_made_anew(home: Path) -> None:
     narrower, _ = opened(home, RECIPE.replace("separate =", "neck = 0.2\nseparate ="))
     assert vectorize(narrower, run).made == ["s3"]
     jobs = [training_jobs(p, run, split_of(p, run))["net"] for p in (project, opened(home, _without())[0])]
-    assert [job.outputs[2:] for job in jobs] == [("house~contact",), ()]
+    assert [job.outputs[2:] for job in jobs] == [("house~border",), ()]
     opened(home)
 
 
 def _without() -> str:
-    return RECIPE.replace('contacts = ["house"]\n', "").replace('separate = ["house"]\n', "")
+    return RECIPE.replace('borders = ["house"]\n', "").replace('separate = ["house"]\n', "")
 
 
 def test_a_run_that_does_not_ask_for_it_is_what_it_was(home: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_run_that_does_not_ask_for_it_is_what_it_was(home: Path) -> None:
     job = training_jobs(project, run, split_of(project, run))["net"]
     settings = job.made_from(run.records("prepare"))["settings"]
     assert isinstance(settings, dict)
-    assert not {"contacts", "contact_px"} & set(settings)
+    assert not {"borders", "border_px"} & set(settings)
     assert not {"separate", "neck"} & set(VectorizeTable().deciding())
     train(project, run)
     predict(project, run)
@@ -188,22 +188,22 @@ def test_finished_models_bring_it_along(home: Path, tmp_path: Path) -> None:
     assert project.legend.names == ("road", "house")
     prepare(project, run)
     predict(project, run, models=models)
-    described, _ = bands_of(contact_raster(run.probability("n0")))
-    assert described == ("house~contact",)
+    described, _ = bands_of(border_raster(run.probability("n0")))
+    assert described == ("house~border",)
     assert bands_of(run.probability("n0"))[0] == ("road", "house")
     assert vectorize(project, run).made == ["n0"]
 
 
 def test_what_cannot_be_is_one_line(home: Path) -> None:
-    project, _ = opened(home, RECIPE.replace('contacts = ["house"]', 'contacts = ["road"]'))
+    project, _ = opened(home, RECIPE.replace('borders = ["house"]', 'borders = ["road"]'))
     with pytest.raises(RecipeError, match=r"class 'road': is not countable.*countable = true"):
         check_models(project)
     project, _ = opened(home, RECIPE.replace('separate = ["house"]', 'separate = ["shed"]'))
     with pytest.raises(RecipeError, match="unknown class, got 'shed'"):
         check_models(project)
     for old, new, said in (
-        ('contacts = ["house"]', 'contacts = ["house"]\nkind = "labels"', "contacts are learned by networks alone"),
-        ('contacts = ["house"]', 'contacts = ["house"]\nclasses = ["road"]', "contacts of 'house', which is none"),
+        ('borders = ["house"]', 'borders = ["house"]\nkind = "labels"', "borders are learned by networks alone"),
+        ('borders = ["house"]', 'borders = ["house"]\nclasses = ["road"]', "borders of 'house', which is none"),
         ('separate = ["house"]', 'separate = ["house"]\nmode = "opencv"', "separate does not go with mode = 'opencv'"),
         ('separate = ["house"]', 'separate = ["house"]\nneck = 0.0', "vectorize.neck"),
     ):
@@ -259,7 +259,7 @@ ABOVE, BELOW = shapely.box(20, 11, 61, 23), shapely.box(20, 23, 61, 37)
 
 def test_where_things_meet_is_read_among_tiles(tmp_path: Path) -> None:
     large = grid_at(0, 47, 94)
-    ground = contact_ground(np.array([ABOVE, BELOW], dtype=object), 2.0)
+    ground = border_ground(np.array([ABOVE, BELOW], dtype=object), 2.0)
     fields = [burn_share(shapes, large.shape_hw) for shapes in (np.array([ABOVE, BELOW], dtype=object), ground)]
     maps = {}
     for name, windows in {"whole": [large.window], "tiles": [Window(0, 0, 47, 47), Window(0, 47, 47, 47)]}.items():
@@ -272,7 +272,7 @@ def test_where_things_meet_is_read_among_tiles(tmp_path: Path) -> None:
         prepare(project, run)
         for number, window in enumerate(windows):
             path, grid = run.probability(f"t{number}"), large.crop(window)
-            names = {path: ("house",), contact_raster(path): ("house~contact",)}
+            names = {path: ("house",), border_raster(path): ("house~border",)}
             for (file, bands), field_hw in zip(names.items(), fields, strict=True):
                 write_bands(file, field_hw[None, *window.slices], grid, descriptions=bands)
             make_item(run, "predict", f"t{number}", "key", lambda files=tuple(names): Made(files))
@@ -327,8 +327,8 @@ def test_a_bundle_replays_and_brings_it_along(home: Path, tmp_path: Path) -> Non
         app, ["run", str(tmp_path / "r.toml"), "--run", str(tmp_path / "out"), "--models", str(tmp_path / "city.zip")]
     )
     assert said.exit_code == 0, said.output
-    names = bands_of(contact_raster(Run(tmp_path / "out").probability("n0")))[0]
-    assert names == ("house~contact",)
+    names = bands_of(border_raster(Run(tmp_path / "out").probability("n0")))[0]
+    assert names == ("house~border",)
 
 
 def test_networks_that_know_it_are_adapted_too(tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ def test_networks_that_know_it_are_adapted_too(tmp_path: Path) -> None:
     project, run = opened(tmp_path, RECIPE + "[adapt]\nepochs = 1\nleast = 0.0\n")
     for stage in (prepare, train, adapt, predict, vectorize):
         assert not stage(project, run).failed
-    assert bands_of(contact_raster(run.probability("n0")))[0] == ("house~contact",)
+    assert bands_of(border_raster(run.probability("n0")))[0] == ("house~border",)
 
 
 def test_a_model_in_memory_predicts_its_classes_alone(home: Path) -> None:

@@ -17,8 +17,8 @@ MEMBER = "+"
 """Stands between the name of a row of `[[models]]` and what tells its networks apart; no row has it in its name."""
 
 
-CONTACT = "~contact"
-"""Ends the name of an output that says where two things of a class meet; no class has it in its name."""
+BORDER = "~border"
+"""Ends the name of an output that says where the outlines of the things of a class are; no class has it in its name."""
 
 
 class Ensembling(Protocol):
@@ -33,19 +33,19 @@ class Ensembling(Protocol):
         """Weights of rows, by name; 1 where none is given."""
 
 
-def contact_of(class_name: str) -> str:
-    """Return the name of the output that says where two things of a class meet."""
-    return class_name + CONTACT
+def border_of(class_name: str) -> str:
+    """Return the name of the output that says where the outlines of the things of a class are."""
+    return class_name + BORDER
 
 
-def is_contact(output: str) -> bool:
-    """Tell whether an output is of no class, but says where things of one meet."""
-    return output.endswith(CONTACT)
+def is_border(output: str) -> bool:
+    """Tell whether an output is of no class, but of the outlines of the things of one."""
+    return output.endswith(BORDER)
 
 
 def class_of(output: str) -> str:
     """Return the class that an output is about."""
-    return output.removesuffix(CONTACT)
+    return output.removesuffix(BORDER)
 
 
 def row_of(network: str) -> str:

@@ -155,7 +155,7 @@ class Model:
             {name: one.valid_hw for name, one in images.items()},
             np.zeros((0, height, width), np.uint8), np.zeros((height, width), np.bool_),
         )  # fmt: skip
-        # Where things meet is for runs, which keep it beside the classes.
+        # Where things end is for runs, which keep it beside the classes.
         owners, settings = owners_of(self.networks, self.project)[: len(self.legend)], self.recipe.predict
         fields = [self._field(source, k) for k in range(len(self.networks.formulas))]
         nets = self.networks.nets

@@ -93,7 +93,7 @@ def _train_network(project: Project, run: Run, job: Job, key: str, progress: Pro
     from landscribe.nn.train.loop import Callbacks, train
     from landscribe.nn.train.ranks import join_ranks, wait_for_all
     from landscribe.nn.train.settle import mean_settled
-    from landscribe.nn.train.setup import never_met, set_up
+    from landscribe.nn.train.setup import set_up
     from landscribe.nn.train.validation import evaluate
 
     table, schedule = job.table, job.table.schedule
@@ -121,7 +121,6 @@ def _train_network(project: Project, run: Run, job: Job, key: str, progress: Pro
 
     home = bank_device(engine, room.need_bytes, project.recipe.memory_share)
     setup = set_up(table, spec, decoded["train"], engine, home, job.seed, kept.state, ranks, job.quantiles)
-    notes += [f"{job.item}: {line}" for line in never_met(setup)]
     if weights is not None and kept.state is None:
         teach(setup.net, weights.path, wavelengths_of(project), project.limits)
     net = train(setup, Callbacks(on_epoch=on_epoch, on_warning=on_warning))

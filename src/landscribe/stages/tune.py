@@ -15,7 +15,7 @@ from landscribe.core.arrays import AnyArray, FloatArray, GeometryArray
 from landscribe.core.features import make_features, of_class
 from landscribe.core.grid import Grid
 from landscribe.core.legend import LandClass, Legend
-from landscribe.core.owners import contact_of, one_against_the_best_other
+from landscribe.core.owners import border_of, one_against_the_best_other
 from landscribe.core.recipe import Recipe, VectorizeTable
 from landscribe.core.rules import apply_rules
 from landscribe.core.score.areas import match_objects, polygon_areas
@@ -37,7 +37,7 @@ from landscribe.core.trace import trace
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.atomic import write_text
 from landscribe.io.project import Progress, Project, StageResult, make_items, silent
-from landscribe.io.project.contacts import contact_raster
+from landscribe.io.project.borders import border_raster
 from landscribe.io.project.splits import split_of
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.prepared import PreparedScene, open_prepared
@@ -208,9 +208,9 @@ class _TunedScene:
                     parts.append(np.where(valid_hw, image_chw[0], np.uint8(0)))
         return np.concatenate(parts)
 
-    def contact(self, class_name: str, views: int = 0) -> AnyArray | None:
-        """Read where things of a class meet, (H, W); None where no network has learned it."""
-        path, wanted = contact_raster(self.run.out_of_fold(self.prepared.id, views)), contact_of(class_name)
+    def border(self, class_name: str, views: int = 0) -> AnyArray | None:
+        """Read where things of a class end, (H, W); None where no network has learned it."""
+        path, wanted = border_raster(self.run.out_of_fold(self.prepared.id, views)), border_of(class_name)
         record = self.run.read_record(OUT_OF_FOLD, self.prepared.id)
         if record is None or path.relative_to(self.run.root).as_posix() not in record.outputs:
             return None
@@ -308,9 +308,9 @@ class _ClassMeasure:
         tracing = replace(tracing, threshold=choice.threshold, min_area_px=self._in_pixels(choice.min_area, grid))
         traced = trace(field_hw, tracing)
         if name in self.table.separate:
-            meet_hw = scene.contact(name, choice.symmetries)
-            meet = None if meet_hw is None else lambda w: meet_hw[w.slices]
-            traced, _ = separate(traced, lambda w: field_hw[w.slices], grid.shape_hw, tracing, self.table.neck, meet)
+            end_hw = scene.border(name, choice.symmetries)
+            ends = None if end_hw is None else lambda w: end_hw[w.slices]
+            traced, _ = separate(traced, lambda w: field_hw[w.slices], grid.shape_hw, tracing, self.table.neck, ends)
         return traced.geometries
 
     def _trace(self, field_hw: AnyArray, threshold: float, min_area_px: float, grid: Grid) -> GeometryArray:

@@ -24,8 +24,8 @@ from landscribe.errors import DataError, IntegrityError
 from landscribe.io.models.ranges import cautions_of
 from landscribe.io.project import Progress, Project, StageResult, silent
 from landscribe.io.project.batches import Batch, Work, carry_out
+from landscribe.io.project.borders import is_border_raster
 from landscribe.io.project.catalog import CATALOG, catalog_work
-from landscribe.io.project.contacts import is_contact_raster
 from landscribe.io.project.leftovers import leave_only
 from landscribe.io.project.map_files import write_map
 from landscribe.io.project.splits import split_of
@@ -140,10 +140,10 @@ def _features(project: Project, run: Run, recipe: Recipe, stage: str, predicted:
     def raster_of(record: Record) -> Path:
         return run.checked(run.path(next(iter(record.outputs))))
 
-    def contact_rasters(scene_id: str) -> dict[str, Path]:
-        """Return where things meet, of a scene and those beside it, as far as networks have learned it."""
+    def border_rasters(scene_id: str) -> dict[str, Path]:
+        """Return where things end, of a scene and those beside it, as far as networks have learned it."""
         records = {scene_id: predicted[scene_id], **beside(scene_id)} if recipe.vectorize.separate else {}
-        names = {i: [name for name in one.outputs if is_contact_raster(name)] for i, one in records.items()}
+        names = {i: [name for name in one.outputs if is_border_raster(name)] for i, one in records.items()}
         return {i: run.checked(run.path(own[0])) for i, own in names.items() if own}
 
     def make(scene_id: str, threads: int) -> Made:
@@ -159,7 +159,7 @@ def _features(project: Project, run: Run, recipe: Recipe, stage: str, predicted:
             threads=min(threads, MOST_THREADS),
             beside=[] if around is None else around.rasters({i: raster_of(one) for i, one in beside(scene_id).items()}),
             frame=Frame() if around is None else around.frame,
-            contacts=_contacts_among(scene_id, around, contact_rasters(scene_id)),
+            borders=_borders_among(scene_id, around, border_rasters(scene_id)),
         )
         caution = "; ".join(cautions_of(predicted[scene_id]))
         write_features(target, features, legend=project.legend, caution=caution)
@@ -180,10 +180,10 @@ def _target(run: Run, scene_id: str, stage: str) -> Path:
     return beside(scene_id, ".parquet")
 
 
-def _contacts_among(
+def _borders_among(
     scene_id: str, around: Surroundings | None, paths: Mapping[str, Path]
 ) -> list[tuple[Path, Window | None]]:
-    """Return rasters of where things meet and where each lies, the scene's own first; none where it has none."""
+    """Return rasters of where things end and where each lies, the scene's own first; none where it has none."""
     if scene_id not in paths:
         return []
     beside = () if around is None else around.beside
@@ -215,7 +215,7 @@ def vectorize_scene(
     threads: int = 1,
     beside: Sequence[tuple[Path, Window]] = (),
     frame: Frame = NO_FRAME,
-    contacts: Sequence[tuple[Path, Window | None]] = (),
+    borders: Sequence[tuple[Path, Window | None]] = (),
 ) -> tuple[gpd.GeoDataFrame, dict[str, int]]:
     """Trace one probability raster and apply the class rules.
 
@@ -229,7 +229,7 @@ def vectorize_scene(
         beside: Rasters of tiles beside it, and where each lies in its pixels.
         frame: How far into them polygons are traced: these are cut at the scene's edge afterwards, so that what two
             scenes have of an object fits, and is left out for its size only where the whole is small.
-        contacts: Rasters of where things of some classes meet, for `[vectorize] separate`: that of the scene, without a
+        borders: Rasters of where things of some classes end, for `[vectorize] separate`: that of the scene, without a
             window, and those of tiles beside it.
 
     Returns:
@@ -247,9 +247,9 @@ def vectorize_scene(
             image_chw, valid_hw = read_among(parts, frame.moved_back(window))
             return np.where(valid_hw, image_chw, np.uint8(0))
 
-        meet = _contact_fields(files, contacts, own, frame)
+        ends = _border_fields(files, borders, own, frame)
         around = frame.around(own)
-        features, counts = polygonize(read, around, scene_id, recipe, legend, place, threads=threads, contact=meet)
+        features, counts = polygonize(read, around, scene_id, recipe, legend, place, threads=threads, border=ends)
     if not any(frame):
         return features, counts
     features = cut_to(features, own.footprint, math.sqrt(own.footprint.area / math.prod(own.shape_hw)))
@@ -257,12 +257,12 @@ def vectorize_scene(
     return features, counts | {f"{name}: kept": int(kept.get(name, 0)) for name in legend.names}
 
 
-def _contact_fields(
-    files: ExitStack, contacts: Sequence[tuple[Path, Window | None]], own: Grid, frame: Frame
+def _border_fields(
+    files: ExitStack, borders: Sequence[tuple[Path, Window | None]], own: Grid, frame: Frame
 ) -> dict[str, FieldReader]:
-    """Return what says where things of a class meet, by class, among tiles as the probabilities are."""
-    rasters = [files.enter_context(open_raster(path)) for path, _ in contacts]
-    places = [at or own.window for _, at in contacts]
+    """Return what says where things of a class end, by class, among tiles as the probabilities are."""
+    rasters = [files.enter_context(open_raster(path)) for path, _ in borders]
+    places = [at or own.window for _, at in borders]
 
     def field(band: int) -> FieldReader:
         def read(window: Window) -> AnyArray:

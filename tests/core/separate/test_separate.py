@@ -16,7 +16,7 @@ from shapely.affinity import translate
 from landscribe.core.burn import burn_share
 from landscribe.core.grid import Window
 from landscribe.core.separate import CUT, LEAST_PX, TOO_LARGE, separate
-from landscribe.core.separate.contact import contact_ground
+from landscribe.core.separate.border import border_ground
 from landscribe.core.trace import Traced, trace
 from landscribe.core.tracing import Tracing
 from shapes import crowd
@@ -34,12 +34,12 @@ def shares(*shapes: shapely.Geometry) -> np.ndarray:
 
 
 def apart(
-    field_hw: np.ndarray, contact_hw: np.ndarray | None = None, neck: float = NECK, tracing: Tracing = PLAIN
+    field_hw: np.ndarray, border_hw: np.ndarray | None = None, neck: float = NECK, tracing: Tracing = PLAIN
 ) -> tuple[Traced, Traced, dict[str, int]]:
     """Return what is traced, what it comes apart to, and the counts."""
     traced = trace(field_hw, tracing)
-    contact = None if contact_hw is None else lambda w: contact_hw[w.slices]
-    found, counts = separate(traced, lambda w: field_hw[w.slices], field_hw.shape, tracing, neck, contact)
+    border = None if border_hw is None else lambda w: border_hw[w.slices]
+    found, counts = separate(traced, lambda w: field_hw[w.slices], field_hw.shape, tracing, neck, border)
     return traced, found, counts
 
 
@@ -105,18 +105,18 @@ def test_a_valley_of_the_probability_is_cut_though_it_stays_above_the_threshold(
 def test_shared_walls_are_cut_where_a_network_says_so_and_not_without():
     field_hw = shares(*ROW)
     assert len(apart(field_hw)[1]) == 1
-    contact_hw = burn_share(contact_ground(np.array(ROW, dtype=object), 2.0), SHAPE_HW)
-    traced, found, counts = apart(field_hw, contact_hw)
+    border_hw = burn_share(border_ground(np.array(ROW, dtype=object), 2.0), SHAPE_HW)
+    traced, found, counts = apart(field_hw, border_hw)
     assert counts == {CUT: 1}
     require_same_ground(traced, found)
     for piece, house in zip(sorted(found.geometries, key=lambda g: g.centroid.x), ROW, strict=True):
         assert piece.intersection(house).area / piece.union(house).area > 0.95
 
 
-def test_a_contact_that_is_no_way_through_cuts_nothing():
-    contact_hw = np.zeros(SHAPE_HW, np.uint8)
-    contact_hw[11:17, 22:26] = 255  # ends in the middle of the house
-    assert len(apart(shares(box(7, 11, 43, 31)), contact_hw)[1]) == 1
+def test_a_border_that_is_no_way_through_cuts_nothing():
+    border_hw = np.zeros(SHAPE_HW, np.uint8)
+    border_hw[11:17, 22:26] = 255  # ends in the middle of the house
+    assert len(apart(shares(box(7, 11, 43, 31)), border_hw)[1]) == 1
 
 
 def test_pieces_have_the_mean_and_the_smallest_value_of_their_own_pixels():
@@ -181,9 +181,9 @@ def soft(seed: int) -> np.ndarray:
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["contour", "edge"]), st.floats(0.3, 1))
 def test_any_field_comes_apart_into_the_ground_that_it_was(seed, mode, neck):
     tracing = Tracing(mode=mode, threshold=0.45)
-    contact_hw = np.random.default_rng(seed).integers(0, 200, SHAPE_HW, np.uint8)
-    contact_hw = cv2.GaussianBlur(contact_hw, (0, 0), 1.5)
-    traced, found, counts = apart(soft(seed), contact_hw, neck, tracing)
+    border_hw = np.random.default_rng(seed).integers(0, 200, SHAPE_HW, np.uint8)
+    border_hw = cv2.GaussianBlur(border_hw, (0, 0), 1.5)
+    traced, found, counts = apart(soft(seed), border_hw, neck, tracing)
     require_same_ground(traced, found)
     assert (len(found) > len(traced)) == (counts.get(CUT, 0) > 0)
     if len(found) > len(traced):

@@ -264,19 +264,19 @@ class ModelTable(BaseModel, frozen=True, extra="forbid", strict=True):
     chips: ChipTable = ChipTable()
     schedule: ScheduleTable = ScheduleTable()
     spectral: SpectralTable = SpectralTable()
-    contacts: tuple[Name, ...] = ()
-    """Countable classes of which the network also learns where two things meet or nearly do, for `[vectorize]
+    borders: tuple[Name, ...] = ()
+    """Countable classes of which the network also learns where the outlines of single things are, for `[vectorize]
     separate`; see docs/polygons.md."""
-    contact_px: Annotated[float, Field(gt=0, le=32)] = 2.0
-    """Ground no farther than this many pixels from two things is where they meet."""
+    border_px: Annotated[float, Field(gt=0, le=32)] = 2.0
+    """Ground no farther than this many pixels from an outline, on either side, is border."""
 
     @model_validator(mode="after")
-    def _learn_contacts(self) -> ModelTable:
-        if self.contacts and self.kind != "network":
-            raise ValueError("contacts are learned by networks alone")
-        lost = [name for name in self.contacts if self.classes is not None and name not in self.classes]
+    def _learn_borders(self) -> ModelTable:
+        if self.borders and self.kind != "network":
+            raise ValueError("borders are learned by networks alone")
+        lost = [name for name in self.borders if self.classes is not None and name not in self.classes]
         if lost:
-            raise ValueError(f"contacts of {lost[0]!r}, which is none of its classes")
+            raise ValueError(f"borders of {lost[0]!r}, which is none of its classes")
         return self
 
     def members(self, seed: int) -> dict[str, int]:

@@ -88,7 +88,7 @@ class VectorizeTable(BaseModel, frozen=True, extra="forbid", strict=True):
     number, or `default` and a number per class name."""
     separate: tuple[Name, ...] = ()
     """Countable classes whose polygons are cut where they hold several things that touch: where the way between two is
-    narrow, the probability has a valley, or a network has learned that two things meet (`contacts` of a model)."""
+    narrow, the probability has a valley, or a network has learned where single things end (`borders` of a model)."""
     neck: Annotated[float, Field(gt=0, le=1)] = 0.3
     """How narrow the way between two things is at most, as a part of the narrower of them, for `separate`."""
     tuned: bool = False

@@ -25,7 +25,7 @@ def polygonize(
     place: str | None = None,
     *,
     threads: int = 1,
-    contact: Mapping[str, FieldReader] | None = None,
+    border: Mapping[str, FieldReader] | None = None,
 ) -> tuple[gpd.GeoDataFrame, dict[str, int]]:
     """Trace the classes of a scene and apply the class rules.
 
@@ -38,7 +38,7 @@ def polygonize(
         legend: Classes in band order.
         place: Place of the scene, for rules that name places.
         threads: Classes that are traced at once.
-        contact: Of classes, where things of them meet, for those that `[vectorize] separate` names.
+        border: Of classes, where single things of them end, for those that `[vectorize] separate` names.
 
     Returns:
         Features in ground coordinates, and polygons kept and dropped by class and reason.
@@ -57,7 +57,7 @@ def polygonize(
     for name in (name for name in legend.names if name in table.separate):
         band, tracing = legend.index(name), table.tracing(name, grid.pixel_area)
         field = field_of(read, band, len(legend), exclusive=table.exclusive)
-        cut = separate(traced_of[band], field, grid.shape_hw, tracing, table.neck, (contact or {}).get(name))
+        cut = separate(traced_of[band], field, grid.shape_hw, tracing, table.neck, (border or {}).get(name))
         traced_of[band] = cut[0]
         counts.update({f"{name}: {what}": n for what, n in cut[1].items()})
     for land_class, traced in zip(legend, traced_of, strict=True):

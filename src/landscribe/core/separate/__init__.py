@@ -50,7 +50,7 @@ def separate(
     shape_hw: tuple[int, int],
     tracing: Tracing,
     neck: float,
-    contact: FieldReader | None = None,
+    border: FieldReader | None = None,
 ) -> tuple[Traced, dict[str, int]]:
     """Cut polygons where they hold several things.
 
@@ -60,7 +60,7 @@ def separate(
         shape_hw: Height and width of the scene.
         tracing: How they were traced: its threshold, and the smallest area that a piece may have.
         neck: How narrow the way between two things is at most, as a part of the width of the narrower of them.
-        contact: Probability that two things meet, where a network has learned it.
+        border: Probability that a thing ends there, where a network has learned it.
 
     Returns:
         The pieces in place of each polygon that was cut, all others unchanged, and how many were cut or could not be.
@@ -72,7 +72,7 @@ def separate(
         stop_if_asked()
         pieces = None
         if traced.area_px[number] >= 2 * least:
-            pieces = _separate_one(polygon, field, shape_hw, tracing.threshold, neck, least, contact, counts)
+            pieces = _separate_one(polygon, field, shape_hw, tracing.threshold, neck, least, border, counts)
         one = slice(number, number + 1)
         kept.append(pieces or _Pieces(traced.geometries[one], traced.score[one], traced.minimum[one]))
     if not counts[CUT]:
@@ -94,7 +94,7 @@ def _separate_one(
     threshold: float,
     neck: float,
     least: float,
-    contact: FieldReader | None,
+    border: FieldReader | None,
     counts: Counter[str],
 ) -> _Pieces | None:
     """Return the pieces of a polygon; None where it is one thing."""
@@ -104,7 +104,7 @@ def _separate_one(
         return None
     inside_hw = burn_mask(np.array([polygon], dtype=object), shape_hw, window=window) > 0
     p_hw = _read(field, window, shape_hw)
-    sure_hw = p_hw if contact is None else p_hw * (1 - _read(contact, window, shape_hw))
+    sure_hw = p_hw if border is None else p_hw * (1 - _read(border, window, shape_hw))
     depth_hw = depths(sure_hw, inside_hw, threshold)
     basin_hw = basins(depth_hw, neck, least)
     if basin_hw.max(initial=0) < 2:

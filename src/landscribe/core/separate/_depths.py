@@ -1,6 +1,6 @@
 """Depths: how far inside of a polygon each pixel lies, averaged over levels of probability.
 
-A valley of the probability, or a line where things are said to meet, is shallow at the levels above it; a neck is
+A valley of the probability, or a line where things are said to end, is shallow at the levels above it; a neck is
 shallow at all of them. So one number knows both.
 """
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from landscribe.core.legend import DSTL_LEGEND, LandClass, Legend, default_colour
-from landscribe.core.owners import is_contact, row_of
+from landscribe.core.owners import is_border, row_of
 from landscribe.core.seal import seal, unseal
 from landscribe.core.split.leaks import lonlat_outline
 from landscribe.core.split.seen import Sighting
@@ -244,7 +244,7 @@ def _gather(folder: Path, models: Mapping[str, Description]) -> FinishedModels:
         tuple(dict.fromkeys(i for m in models.values() if not m.knows for i in m.trained_on)),
         tuple(m.name for m in models.values() if m.reads_labels),
         {
-            row_of(Path(name).parent.name or folder.name): tuple(n for n in m.classes if not is_contact(n))
+            row_of(Path(name).parent.name or folder.name): tuple(n for n in m.classes if not is_border(n))
             for name, m in models.items()
         },
         recipes[0] if recipes else None,
@@ -274,7 +274,7 @@ def _classes(models: Iterable[Description]) -> tuple[LandClass, ...]:
     described: dict[str, LandClass] = {}
     owned: list[str] = []
     for model in models:
-        owned += [name for name in model.classes if name not in owned and not is_contact(name)]
+        owned += [name for name in model.classes if name not in owned and not is_border(name)]
         for row in model.knows["classes"] if model.knows else _rows_of(model.recipe):
             land_class = _land_class(row)
             described.setdefault(land_class.name, land_class)

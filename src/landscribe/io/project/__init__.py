@@ -206,8 +206,8 @@ def check_models(project: Project) -> None:
         if table.kind == "index" and len(classes) != 1:
             need = "one class; write a model for each"
             raise RecipeError(problem(f"model {table.name!r}", "a spectral rule owns", got=len(classes), need=need))
-    contacts = [name for table in project.recipe.models for name in table.contacts]
-    for name in (*contacts, *project.recipe.vectorize.separate):
+    borders = [name for table in project.recipe.models for name in table.borders]
+    for name in (*borders, *project.recipe.vectorize.separate):
         if not project.legend.by_name(name).countable:
             do = "say countable = true in [[classes]], or leave it whole"
             raise RecipeError(problem(f"class {name!r}", "is not countable, so nothing of it is separate", do=do))

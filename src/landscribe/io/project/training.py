@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from landscribe.core.arrays import FloatArray
 from landscribe.core.legend import Legend
-from landscribe.core.owners import contact_of
+from landscribe.core.owners import border_of
 from landscribe.core.pixel_source import PixelSource
 from landscribe.core.recipe import ChipTable, ModelTable, SpectralTable
 from landscribe.core.recipe.chips import LATER
@@ -33,7 +33,7 @@ from landscribe.io.models.model_files import (
     write_model,
 )
 from landscribe.io.project import Project
-from landscribe.io.project.contacts import ContactScene
+from landscribe.io.project.borders import BorderScene
 from landscribe.io.project.splits import open_side
 from landscribe.io.run.prepared import quantiles_to_plain, scene_quantiles
 from landscribe.io.run.runs import Record, Run
@@ -64,20 +64,20 @@ class Job:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """What the network predicts: its classes, and where things of some of them meet."""
-        return (*self.classes, *map(contact_of, self.table.contacts))
+        """What the network predicts: its classes, and where single things of some of them end."""
+        return (*self.classes, *map(border_of, self.table.borders))
 
     def bands(self, legend: Legend) -> list[int]:
         """Return where each output stands in the coverage of `scenes`."""
-        contacts = range(len(legend), len(legend) + len(self.table.contacts))
-        return [*(legend.index(name) for name in self.classes), *contacts]
+        borders = range(len(legend), len(legend) + len(self.table.borders))
+        return [*(legend.index(name) for name in self.classes), *borders]
 
     def scenes(self, run: Run, side: Literal["train", "validate"]) -> list[PixelSource]:
         """Open the scenes of one side of the split, with what the network learns of them."""
         ids = self.split.train if side == "train" else self.split.validate
         opened = [open_side(run, i, self.split, side) for i in ids]
         table = self.table
-        return [ContactScene(s, table.contacts, table.contact_px) for s in opened] if table.contacts else [*opened]
+        return [BorderScene(s, table.borders, table.border_px) for s in opened] if table.borders else [*opened]
 
     def made_from(self, prepared: Mapping[str, Record], *, validates: bool = True) -> dict[str, object]:
         """Return all that decides what it learns, as plain values; with what validates, which decides its history."""
@@ -92,8 +92,8 @@ class Job:
         for key in LATER:
             if settings["chips"][key] == ChipTable.model_fields[key].default:
                 del settings["chips"][key]
-        if not self.table.contacts:
-            del settings["contacts"], settings["contact_px"]
+        if not self.table.borders:
+            del settings["borders"], settings["border_px"]
         if self.table.schedule.settle is None:
             del settings["schedule"]["settle"]
         if self.weights is not None:

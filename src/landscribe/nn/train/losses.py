@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from landscribe.core.owners import is_contact
+from landscribe.core.owners import is_border
 from landscribe.core.recipe import LossTable
 from landscribe.errors import RecipeError, problem
 
-CONTACT_WEIGHT = 0.5
-"""Of what says where things of a class meet, against a class."""
+BORDER_WEIGHT = 0.5
+"""Of what says where things of a class end, against a class."""
 LOG_SMOOTHING = 1e-12
 """Keeps -ln J finite where nothing is right; as in the second DSTL method."""
 
@@ -46,7 +46,7 @@ class LossSums:
 
 
 def class_weights(table: LossTable, classes: Sequence[str]) -> tuple[float, ...]:
-    """Return the weight of each output: 1 where the table has none, less where things of a class meet.
+    """Return the weight of each output: 1 where the table has none, less for where things of one end.
 
     Raises:
         RecipeError: If the table names a class that the model does not have, or a weight is not positive.
@@ -59,7 +59,7 @@ def class_weights(table: LossTable, classes: Sequence[str]) -> tuple[float, ...]
     wrong = {name: w for name, w in table.class_weight.items() if not 0 < w < float("inf")}
     if wrong:
         raise RecipeError(problem("loss.class_weight", "not a positive number", got=wrong))
-    own = {name: CONTACT_WEIGHT if is_contact(name) else 1.0 for name in classes}
+    own = {name: BORDER_WEIGHT if is_border(name) else 1.0 for name in classes}
     return tuple((own | table.class_weight).values())
 
 

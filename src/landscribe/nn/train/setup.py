@@ -11,7 +11,6 @@ from torch import Tensor
 
 from landscribe.core.arrays import FloatArray
 from landscribe.core.grid import Window
-from landscribe.core.owners import class_of, is_contact
 from landscribe.core.recipe import ChipTable, LossTable, ModelTable, ScheduleTable
 from landscribe.core.recipe.models import DRAWN
 from landscribe.errors import DataError, RecipeError, problem
@@ -106,13 +105,6 @@ class Setup:
     def weights_k(self) -> Tensor:
         """Weight of each class, float32 (K,), on the device."""
         return torch.tensor(class_weights(self.loss, self.net.spec.classes), device=self.engine.device)
-
-
-def never_met(setup: Setup) -> list[str]:
-    """Say of which classes no two things meet on the training ground, though the network shall learn where they do."""
-    names = zip(setup.net.spec.classes, setup.bank.of_class, strict=True)
-    unseen = [class_of(name) for name, places in names if is_contact(name) and not places.count]
-    return [f"no two of {name!r} meet on the training ground: where they do is not learned" for name in unseen]
 
 
 def set_up(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from landscribe.core.grid import Window
-from landscribe.core.owners import is_contact
+from landscribe.core.owners import is_border
 from landscribe.core.pixel_source import PixelSource
 from landscribe.core.recipe import LossTable
 from landscribe.errors import RecipeError, problem
@@ -61,7 +61,7 @@ def evaluate(
     value, _ = combine_terms(sums, loss, weights)
     jaccard = [float(tp / union) if union else math.nan for tp, union in counts_k2]
     named = list(zip(net.spec.classes, jaccard, strict=True))
-    defined = [j for name, j in named if not is_contact(name) and not math.isnan(j)]
+    defined = [j for name, j in named if not is_border(name) and not math.isnan(j)]
     row = {"valid_loss": float(value), "valid_jaccard": float(np.mean(defined)) if defined else math.nan}
     return row | {f"jaccard/{name}": j for name, j in named}
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from landscribe.core.owners import Owners, find_owners, is_contact, row_of
+from landscribe.core.owners import Owners, find_owners, is_border, row_of
 from landscribe.errors import IntegrityError, RecipeError, problem
 from landscribe.io.digests import file_digest
 from landscribe.io.models.finished import read_description
@@ -63,9 +63,9 @@ class LoadedModels:
         return tuple(nets)
 
     @property
-    def contacts(self) -> tuple[str, ...]:
-        """Outputs that say where things of a class meet, in the order in which networks have them."""
-        return tuple(dict.fromkeys(name for classes in self.classes for name in classes if is_contact(name)))
+    def borders(self) -> tuple[str, ...]:
+        """Outputs that say where things of a class end, in the order in which networks have them."""
+        return tuple(dict.fromkeys(name for classes in self.classes for name in classes if is_border(name)))
 
     @property
     def outputs(self) -> list[tuple[str, tuple[str, ...]]]:
@@ -115,15 +115,15 @@ def load_models(folder: Path, project: Project, *, own: bool) -> LoadedModels:
 
 
 def owners_of(loaded: LoadedModels, project: Project) -> tuple[Owners, ...]:
-    """Return which outputs of models are averaged: for each class of a project's legend, then for each contact.
+    """Return which outputs of models are averaged: for each class of a project's legend, then for each border.
 
     Raises:
         RecipeError: If a model has a class that the legend lacks, or two rows own a class and the recipe does not allow
             it.
     """
     legend = project.legend.names
-    unknown = sorted({name for _, classes in loaded.outputs for name in classes} - {*legend, *loaded.contacts})
+    unknown = sorted({name for _, classes in loaded.outputs for name in classes} - {*legend, *loaded.borders})
     if unknown:
         need = "classes of the legend: " + ", ".join(legend)
         raise RecipeError(problem("models", "a model knows other classes", got=", ".join(unknown), need=need))
-    return find_owners((*legend, *loaded.contacts), loaded.outputs, project.recipe.predict)
+    return find_owners((*legend, *loaded.borders), loaded.outputs, project.recipe.predict)

@@ -20,7 +20,7 @@ from landscribe.core.spectral.rules import needs_lowest, region_of, rule_of
 from landscribe.errors import DataError, problem
 from landscribe.io.models.formulas import Formula
 from landscribe.io.project import Progress, Project
-from landscribe.io.project.contacts import contact_raster
+from landscribe.io.project.borders import border_raster
 from landscribe.io.raster.geotiff import RasterWriter, write_probabilities, write_raster
 from landscribe.io.run.kept_tiles import KeptTiles, open_tiles
 from landscribe.io.run.prepared import PreparedScene, open_prepared
@@ -61,31 +61,31 @@ class Job:
 
     @property
     def bands(self) -> int:
-        """Of what is kept of a tile: the classes, where things of some meet, and where there is data."""
+        """Of what is kept of a tile: the classes, where things of some end, and where there is data."""
         return len(self.owners) + 1
 
     @contextmanager
     def writers(self) -> Iterator[list[tuple[slice, RasterWriter]]]:
         """Yield the rasters to write, each with its bands of what is kept; the second only where a network knows it."""
-        grid, legend, contacts = self.scene.grid, self.project.legend, self.loaded.contacts
+        grid, legend, borders = self.scene.grid, self.project.legend, self.loaded.borders
         count = len(legend)
         with ExitStack() as files:
             first = files.enter_context(write_probabilities(self.target, grid, legend, self.caution))
             writers = [(slice(0, count), first)]
-            contact_raster(self.target).unlink(missing_ok=True)  # of a network that knew more than this one
-            if contacts:
-                path, tags = contact_raster(self.target), {"LANDSCRIBE": "contact"}
+            border_raster(self.target).unlink(missing_ok=True)  # of a network that knew more than this one
+            if borders:
+                path, tags = border_raster(self.target), {"LANDSCRIBE": "border"}
                 second = write_raster(
-                    path, grid, count=len(contacts), dtype="uint8", descriptions=contacts, mask=True, scale=1 / 255,
+                    path, grid, count=len(borders), dtype="uint8", descriptions=borders, mask=True, scale=1 / 255,
                     tags=tags,
                 )  # fmt: skip
-                writers.append((slice(count, count + len(contacts)), files.enter_context(second)))
+                writers.append((slice(count, count + len(borders)), files.enter_context(second)))
             yield writers
 
     @property
     def outputs(self) -> tuple[Path, ...]:
         """Rasters that `writers` writes."""
-        return (self.target, contact_raster(self.target)) if self.loaded.contacts else (self.target,)
+        return (self.target, border_raster(self.target)) if self.loaded.borders else (self.target,)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Where two things of a class meet: as a network learns it from label polygons, and where a prediction of it lies."""
+"""Where single things of a class end: as a network learns it from label polygons, and where a prediction of it lies."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from landscribe.core.burn import burn_share
 from landscribe.core.features import of_class
 from landscribe.core.grid import Grid, Window
 from landscribe.core.sensors import SensorSpec
-from landscribe.core.separate.contact import contact_ground
+from landscribe.core.separate.border import border_ground
 from landscribe.io.run.prepared import PreparedScene
 
-_ENDING = "~contact"
+_ENDING = "~border"
 """No file that is called by an id ends so, and it comes after that file in any order."""
 
 
-def contact_raster(path: Path) -> Path:
-    """Return where the probability that things meet lies, beside a raster of probabilities."""
+def border_raster(path: Path) -> Path:
+    """Return where the probability that things end lies, beside a raster of probabilities."""
     return path.with_name(f"{path.stem}{_ENDING}{path.suffix}")
 
 
-def is_contact_raster(name: str) -> bool:
+def is_border_raster(name: str) -> bool:
     """Tell whether a file of a record is one."""
     return Path(name).stem.endswith(_ENDING)
 
 
 @dataclass(frozen=True)
-class ContactScene:
-    """A prepared scene whose coverage also says where things of some classes meet; a `PixelSource`."""
+class BorderScene:
+    """A prepared scene whose coverage also says where single things of some classes end; a `PixelSource`."""
 
     scene: PreparedScene
-    contacts: tuple[str, ...]
+    borders: tuple[str, ...]
     """Classes."""
     reach_px: float
-    """Ground no farther than this from two things is where they meet."""
+    """Ground no farther than this from an outline is border."""
 
     @property
     def id(self) -> str:
@@ -76,9 +76,9 @@ class ContactScene:
         return self.scene.read(sensor, window)
 
     def read_coverage(self, window: Window) -> tuple[ByteArray, BoolArray]:
-        """Return the covered share of each class, then of where things of some meet, and where it is known."""
+        """Return the covered share of each class, then of where single things of some end, and where it is known."""
         coverage_khw, known_hw = self.scene.read_coverage(window)
-        return np.concatenate([coverage_khw, *(self._burn(name, window)[None] for name in self.contacts)]), known_hw
+        return np.concatenate([coverage_khw, *(self._burn(name, window)[None] for name in self.borders)]), known_hw
 
     def _burn(self, class_name: str, window: Window) -> ByteArray:
         ground = self._ground[class_name]
@@ -89,5 +89,5 @@ class ContactScene:
     @cached_property
     def _ground(self) -> dict[str, GeometryArray]:
         labels, grid = self.scene.read_labels(), self.scene.grid
-        things = {name: grid.ground_to_pixels(of_class(labels, name)) for name in self.contacts}
-        return {name: contact_ground(own, self.reach_px) for name, own in things.items()}
+        things = {name: grid.ground_to_pixels(of_class(labels, name)) for name in self.borders}
+        return {name: border_ground(own, self.reach_px) for name, own in things.items()}
