@@ -182,14 +182,14 @@ def test_adapted_models_are_models(home):
 
 def test_what_tells_touching_things_apart_comes_along(home):
     """An output of its own is labelled, weighted and trained on as a class is."""
-    text = (home / "r.toml").read_text().replace('name = "net"\n', 'name = "net"\ncontacts = ["house"]\n')
+    text = (home / "r.toml").read_text().replace('name = "net"\n', 'name = "net"\nborders = ["house"]\n')
     (home / "r.toml").write_text(text)
     project, run = opened(home, ON, SURE)
     train(project, run)
     assert adapt(project, run).made == ["net"]
     soft = np.fromfile(run.path("soft", "net", "n1.bin"), np.uint8).reshape(4, *SHAPE_HW)
     assert soft[-1].any()
-    assert from_files(read_model(run.path("adapted", "net")))[1].classes == ("house", "road", "house~contact")
+    assert from_files(read_model(run.path("adapted", "net")))[1].classes == ("house", "road", "house~border")
     assert predict(project, run).made[:3] == ["n1", "n2", "o4"]
 
 

@@ -28,7 +28,6 @@ from landscribe.io.run.runs import Made, Run, make_item, open_run
 from landscribe.io.run.tuned import read_tuned
 from landscribe.io.settings import load_recipe
 from landscribe.nn.network.bundle import from_files
-from landscribe.stages.adapt import adapt
 from landscribe.stages.bundles.export import export
 from landscribe.stages.bundles.verify import verify
 from landscribe.stages.predict import predict
@@ -329,14 +328,6 @@ def test_a_bundle_replays_and_brings_it_along(home: Path, tmp_path: Path) -> Non
     assert said.exit_code == 0, said.output
     names = bands_of(border_raster(Run(tmp_path / "out").probability("n0")))[0]
     assert names == ("house~border",)
-
-
-def test_networks_that_know_it_are_adapted_too(tmp_path: Path) -> None:
-    write_image(write_scenes(tmp_path) / "img" / "n0.tif", grid_at(100, *SHAPE_HW), seed=7)
-    project, run = opened(tmp_path, RECIPE + "[adapt]\nepochs = 1\nleast = 0.0\n")
-    for stage in (prepare, train, adapt, predict, vectorize):
-        assert not stage(project, run).failed
-    assert bands_of(border_raster(run.probability("n0")))[0] == ("house~border",)
 
 
 def test_a_model_in_memory_predicts_its_classes_alone(home: Path) -> None:
