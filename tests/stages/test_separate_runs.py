@@ -200,6 +200,9 @@ def test_what_cannot_be_is_one_line(home: Path) -> None:
     project, _ = opened(home, RECIPE.replace('separate = ["house"]', 'separate = ["shed"]'))
     with pytest.raises(RecipeError, match="unknown class, got 'shed'"):
         check_models(project)
+    project, run = opened(home, RECIPE.replace('separate = ["house"]', 'separate = ["road"]'))
+    with pytest.raises(RecipeError, match="class 'road': is not countable"):
+        vectorize(project, run)
     for old, new, said in (
         ('borders = ["house"]', 'borders = ["house"]\nkind = "labels"', "borders are learned by networks alone"),
         ('borders = ["house"]', 'borders = ["house"]\nclasses = ["road"]', "borders of 'house', which is none"),

@@ -22,7 +22,7 @@ from landscribe.core.separate import MOST_PX, FieldReader
 from landscribe.core.trace.classes import BLOCK_ROWS
 from landscribe.errors import DataError, IntegrityError
 from landscribe.io.models.ranges import cautions_of
-from landscribe.io.project import Progress, Project, StageResult, silent
+from landscribe.io.project import Progress, Project, StageResult, require_countable, silent
 from landscribe.io.project.batches import Batch, Work, carry_out
 from landscribe.io.project.borders import is_border_raster
 from landscribe.io.project.catalog import CATALOG, catalog_work
@@ -73,6 +73,7 @@ def vectorize(project: Project, run: Run, progress: Progress = silent) -> StageR
 
     Raises:
         DataError: If `[vectorize].tuned` is set and nothing was tuned.
+        RecipeError: If `[vectorize].separate` names a class that is unknown or not countable.
 
     Examples:
         >>> import landscribe as ls
@@ -85,6 +86,7 @@ def vectorize(project: Project, run: Run, progress: Progress = silent) -> StageR
 def vectorize_work(project: Project, run: Run) -> Work:
     """Yield what `vectorize` does scene by scene, as `io.project.batches` has it."""
     predicted = run.require("predict")
+    require_countable(project, project.recipe.vectorize.separate)
     recipe = effective_recipe(project.recipe, run)
     own = yield _features(project, run, recipe, "vectorize", predicted)
     scored: dict[str, Record] = {}

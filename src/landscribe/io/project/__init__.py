@@ -206,14 +206,23 @@ def check_models(project: Project) -> None:
         if table.kind == "index" and len(classes) != 1:
             need = "one class; write a model for each"
             raise RecipeError(problem(f"model {table.name!r}", "a spectral rule owns", got=len(classes), need=need))
-    borders = [name for table in project.recipe.models for name in table.borders]
-    for name in (*borders, *project.recipe.vectorize.separate):
-        if not project.legend.by_name(name).countable:
-            do = "say countable = true in [[classes]], or leave it whole"
-            raise RecipeError(problem(f"class {name!r}", "is not countable, so nothing of it is separate", do=do))
+    require_countable(project, [name for table in project.recipe.models for name in table.borders])
+    require_countable(project, project.recipe.vectorize.separate)
     for name in (*project.recipe.predict.empty_edges, *sorted(project.recipe.vectorize.named_classes)):
         project.legend.by_name(name)
     require_owners(classes_of, project.recipe.predict)
+
+
+def require_countable(project: Project, class_names: Iterable[str]) -> None:
+    """Refuse to tell things apart of a class of which nobody said that it has some.
+
+    Raises:
+        RecipeError: With the first such class, or one that is unknown.
+    """
+    for name in class_names:
+        if not project.legend.by_name(name).countable:
+            do = "say countable = true in [[classes]], or leave it whole"
+            raise RecipeError(problem(f"class {name!r}", "is not countable, so nothing of it is separate", do=do))
 
 
 def make_items(
