@@ -47,14 +47,6 @@ def test_few_scenes_begin_with_weights() -> None:
     assert found["models.0.network.first_pool"] == 2
 
 
-def test_colours_change_strongly_where_few_places_are_seen_often() -> None:
-    bare = replace(FACTS, no_encoder="not installed")
-    assert length(9, bare)["chips.strength"] == 1.0
-    assert length(3, bare)["chips.strength"] == 0.0
-    assert length(9, replace(bare, places=10))["chips.strength"] == 0.0
-    assert length(9)["chips.strength"] == 0.0
-
-
 def test_what_an_encoder_cannot_do_keeps_its_own_network() -> None:
     table = ModelTable.model_validate_json('{"network": {"depth": 4}}')
     assert "models.0.network.encoder" not in settings(FACTS, table)

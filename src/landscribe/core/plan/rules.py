@@ -25,11 +25,8 @@ STEP_SHARE = 0.05
 SEEN = 1 / 3
 """Every class is in so many of the chips, if drawing them can do that."""
 MOST_DRAWN = 0.9
-FEW_PLACES = 10
 WIDE_PX = 16
 """Objects that are wider would bear a coarser first level."""
-HEART_PASSES = 40
-"""With fewer passes over the labelled ground a network has not yet learned its colours by heart."""
 DISJOINT, COVERED = 0.01, 0.9
 """Classes whose areas overlap by less and cover more of the labelled ground than this are land cover."""
 LEAVE_ONE_OUT = 6
@@ -193,26 +190,12 @@ def choose_length(
         spent = ", more would learn it by heart" if steps > most else ""
         found.append(Choice(("models", number, "schedule", "epochs"), epochs, why + spent))
         found.append(Choice(("models", number, "schedule", "steps"), of_epoch, "of an epoch"))
-        found.append(_colours(facts, number, table, passes))
         seeds = [] if count == 1 else [seed + n for n in range(count)]
         why = "one network: its steps do not yet learn the labelled ground by heart"
         if count > 1:
             why = f"{count} are averaged: one alone would see the labelled ground over {MOST_PASSES} times"
         found.append(Choice(("models", number, "seeds"), seeds, why))
     return found
-
-
-def _colours(facts: Facts, number: int, table: ModelTable, passes: float) -> Choice:
-    """Choose how strongly chips are changed in colour and size."""
-    key = ("models", number, "chips", "strength")
-    if begins_with_weights(facts, table):
-        return Choice(key, 0.0, "an encoder with weights knows many colours")
-    if facts.places >= FEW_PLACES:
-        return Choice(key, 0.0, f"{facts.places} places show many colours")
-    if passes < HEART_PASSES:
-        return Choice(key, 0.0, f"{passes:.0f} passes, under {HEART_PASSES}, do not learn colours by heart")
-    why = f"{facts.places} places, under {FEW_PLACES}, seen {passes:.0f} times: shape is to be learned and not colour"
-    return Choice(key, 1.0, why)
 
 
 def _looking(facts: Facts, pace: Pace, each_s: float) -> float:
