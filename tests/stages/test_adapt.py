@@ -12,6 +12,7 @@ from landscribe.cli.app import app
 from landscribe.errors import DataError, RecipeError
 from landscribe.io.models.model_files import read_model
 from landscribe.io.project import open_project
+from landscribe.io.run.prepared import open_prepared
 from landscribe.io.run.runs import open_run
 from landscribe.io.run.scored import run_score
 from landscribe.io.settings import load_recipe
@@ -65,7 +66,7 @@ def test_a_network_goes_on_from_what_was_trained_and_everything_after_takes_it(h
     project, run = opened(home, ON, SURE)
     result = adapt(project, run)
     assert result.made == ["net"]
-    assert result.notes == ["adapted to 2 scenes without their labels"]
+    assert result.notes == ["scenes adapted to, without their labels: 2"]
     assert sorted(run.records(LABELS)) == ["net/n1", "net/n2"]
     before, _, _ = from_files(read_model(run.path("models", "net")))
     after, spec, extra = from_files(read_model(run.path("adapted", "net")))
@@ -88,7 +89,7 @@ def test_a_network_goes_on_from_what_was_trained_and_everything_after_takes_it(h
     assert f"adapted: mean Jaccard {found.tuned:.3f}, without {found.default:.3f}" in results["score"].notes
     report = run.path("report.html").read_text()
     assert "The held-out scenes without adapting and with it" in report
-    assert "net: adapted to 2 scenes without their labels" in report
+    assert "net: scenes adapted to, without their labels: 2" in report
 
     # Without it, the run is what it was, and nothing is left of what `score` compared with.
     adapted = digest(run.probability("o4"))
@@ -104,11 +105,17 @@ def test_labels_of_scored_scenes_are_never_looked_at(home):
     """With the labels of the held-out scene gone, and with others, the same network comes out of its pixels."""
     overrides = (ON, SURE, "adapt.scenes=new")
     project, run = opened(home, *overrides)
-    assert adapt(project, run).notes == ["adapted to 3 scenes without their labels"]
+    assert adapt(project, run).notes == ["scenes adapted to, without their labels: 3"]
     wanted, key = digest(run.path("adapted", "net", "model.safetensors")), run.records("adapt")["net"].key
     read = [name for record in (run.records("adapt") | run.records(LABELS)).values() for name in record.inputs]
     assert [name for name in read if "/o4/" in name]
     assert not [name for name in read if "/o4/" in name and "/sensors/" not in name and "scene.json" not in name]
+
+    said = {item: record.key for item, record in run.records(LABELS).items()}
+    write_labels(home / "old" / "lab" / "o4.gpkg", open_prepared(run, "o4").grid, "road", "house")
+    assert prepare(project, run).made == ["o4"]
+    assert adapt(opened(home, *overrides)[0], run).current == ["net"]
+    assert {item: record.key for item, record in run.records(LABELS).items()} == said
 
     shutil.rmtree(run.path("adapted"))
     shutil.rmtree(run.path("soft"))

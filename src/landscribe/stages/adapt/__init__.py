@@ -105,7 +105,7 @@ def adapt(project: Project, run: Run, progress: Progress = silent) -> StageResul
     result = make_items(run, "adapt", [*networks, *formulas], key_of, make)
     result.failed |= soft.failed
     result.damaged += soft.damaged
-    result.notes += [*notes, *soft.notes, f"adapted to {len(targets) - len(soft.failed)} scenes without their labels"]
+    result.notes += [*notes, *soft.notes, f"scenes adapted to, without their labels: {len(targets) - len(soft.failed)}"]
     result.notes += leave_only(run, LABELS, wanted)
     return result
 

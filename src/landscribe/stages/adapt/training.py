@@ -77,7 +77,7 @@ def train_on(project: Project, run: Run, job: Job, soft: Mapping[str, Path], key
         extra = known | {"recipe": recipe_dict(project.recipe), "adapted_to": sorted(soft)}
         outputs = kept.finish(to_files(finished, extra))
     wait_for_all(ranks)
-    notes.append(f"{job.item}: adapted to {len(soft)} scenes without their labels")
+    notes.append(f"{job.item}: scenes adapted to, without their labels: {len(soft)}")
     counts = {"training scenes": len(job.split.train), "scenes adapted to": len(soft), "steps": setup.total_steps}
     return Made(outputs, counts, tuple(notes)) if outputs else Made(())
 
