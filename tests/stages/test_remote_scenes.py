@@ -18,7 +18,7 @@ from landscribe.io.project import Project, open_project
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
-from landscribe.stages.check import check
+from landscribe.stages.check import check, check_run
 from landscribe.stages.prepare import prepare
 from range_server import Server, range_server
 
@@ -127,6 +127,8 @@ def test_a_file_that_changed_on_the_server_is_said(tmp_path: Path, server: Serve
     findings = check(project, copies=run.path("remote")).findings
     (text,) = (finding.text for finding in findings if "changed on the server" in finding.text)
     assert "s1.tif" in text
+    (said,) = (note for note in check_run(project, run).notes if "changed on the server" in note)
+    assert "s1.tif" in said
     assert prepare(project, run).made == []  # the copy stays in use
     run.path("remote", "s1", "RGB.tif").unlink()
     result = prepare(project, run)
@@ -182,8 +184,11 @@ def test_items_say_where_files_are_and_how_they_are_read(tmp_path: Path, server:
      ({"href": "/etc/passwd"}, "its file lies outside of the data folder"),
      ({"href": "https://h/a.tif?sig=hunter2"}, "an address with a query, got https://h;"),
      ({"href": "\x00"}, "its file has no name that can be"),
-     ({"eo:bands": [{"common_name": {"red": 1}}], "proj:shape": "wide", "proj:transform": [[]] * 6}, "does not fit"),
-     ({"href": "gone.tif"}, "no such file")],
+     ({"eo:bands": [{"common_name": {"red": 1}}], "proj:shape": "wide"}, "proj:shape is none, got wide"),
+     ({"proj:shape": [-1, SIDE]}, "proj:shape is none, got [-1, 701], need height and width"),
+     ({"proj:transform": [[]] * 6}, "proj:transform is none"),
+     ({"proj:transform": [1, 2]}, "proj:transform is none, got [1, 2], need 6 or 9 numbers"),
+     ({"href": "gone.tif"}, "items/gone.tif; a relative href begins in the folder of its item")],
 )  # fmt: skip
 def test_an_item_that_does_not_fit_its_file_is_a_line_and_the_rest_is_done(
     tmp_path: Path, server: Server, change: dict[str, Any], words: str
@@ -197,6 +202,14 @@ def test_an_item_that_does_not_fit_its_file_is_a_line_and_the_rest_is_done(
     result = prepare(project, run)
     assert sorted(result.made) == ["s1", "s3"]
     assert words in result.failed["s2"]
+
+
+def test_of_two_items_with_one_id_one_is_used_and_the_other_named(tmp_path: Path, server: Server) -> None:
+    open_items(tmp_path, [item(k, f"../www/s{k + 1}.tif") for k in range(3)])
+    (tmp_path / "items" / "t.json").write_text((tmp_path / "items" / "s1.json").read_text())
+    result = prepare(open_project(load_recipe(tmp_path / "r.toml")), open_run(tmp_path / "run"))
+    assert sorted(result.made) == ["s1", "s2", "s3"]
+    assert "a second item of the id 's1', got s1.json and t.json; take one of them away" in result.failed["t"]
 
 
 def test_items_with_addresses_need_the_network_too(tmp_path: Path, server: Server) -> None:

@@ -142,7 +142,8 @@ def read_run_facts(folder: Path) -> dict[str, Any]:
     """
     file = folder / RUN_FILE
     if not folder.is_dir():
-        raise DataError(problem(str(folder), "there is no such run folder"))
+        what = "is a file, and no run folder" if folder.is_file() else "there is no such run folder"
+        raise DataError(problem(str(folder), what))
     if not file.is_file():
         raise DataError(problem(str(folder), f"no {RUN_FILE}", do="run `landscribe run` to its end first"))
     return unseal(file.read_bytes(), str(file), do="delete it; `landscribe run` writes it again", sealed=False)

@@ -31,7 +31,7 @@ from landscribe.io.models.known_weights import find_weights
 from landscribe.io.project import Progress, Project, StageResult, check_models, make_items, silent
 from landscribe.io.project.alignment import scene_sources
 from landscribe.io.project.batches import Looks
-from landscribe.io.project.fetching import read_heads, with_addresses
+from landscribe.io.project.fetching import CHANGED, read_heads, with_addresses
 from landscribe.io.project.label_facts import named_classes
 from landscribe.io.project.leaks import MAX_TWINS, keeps_apart
 from landscribe.io.project.reviewed_sides import unscored
@@ -48,8 +48,8 @@ T = TypeVar("T")
 FORMAT = 2
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
-MIN_OVERLAP = 0.9
-"""Share of the reference footprint that every sensor should cover."""
+MIN_OVERLAP, MOST_PAIRS = 0.9, 10
+"""Share of the reference footprint that every sensor should cover; pairs of scenes that are named."""
 
 
 @dataclass(frozen=True)
@@ -155,12 +155,11 @@ def check(
         findings += _check_duplicates(project)
         findings += _check_places(project, grids)
     labelled = sum(own.is_labelled for own in facts)
-    asked = project.recipe.data.labels
-    if asked and project.recipe.models and project.finished is None and not labelled and grids:
+    asked = project.recipe.data.labels if project.recipe.models and project.finished is None else ()
+    if asked and not labelled and grids:
         need = ", ".join(table.path for table in asked)
         findings.append(Finding("error", problem("labels", "no scene has any, nothing can be trained", need=need)))
-    usable = set(grids) - {finding.lost for finding in findings}
-    ground = add_ground([own.ground for own in facts])
+    usable, ground = set(grids) - {finding.lost for finding in findings}, add_ground([own.ground for own in facts])
     return CheckResult(len(scenes.scenes), labelled, legend.names, tuple(findings), ground, unit, len(usable))
 
 
@@ -217,7 +216,10 @@ def check_run(project: Project, run: Run, progress: Progress = silent, *, looks:
             (target,), {"errors": result.errors, "warnings": len(rows) - result.errors}, tuple(r["text"] for r in rows)
         )
 
-    return make_items(run, "check", ["all"], lambda _item: key, make)
+    result = make_items(run, "check", ["all"], lambda _item: key, make)
+    said = run.records("check")["all"].notes if remote and result.made else ()
+    result.notes += [line for line in said if CHANGED in line]  # old pixels go on being used
+    return result
 
 
 def _encoders(models: Sequence[ModelTable]) -> dict[str, object]:
@@ -385,10 +387,10 @@ def _check_places(project: Project, grids: dict[str, Grid]) -> Iterator[Finding]
         leaks += find_twins(thumbnails, places)
     else:
         yield Finding("warning", f"{len(afloat)} scenes without a CRS were not compared by their looks: too many")
-    for leak in leaks:
-        do = "the split keeps them on one side" if keeps_apart(project) else "give them one place"
-        text = problem(f"scenes {leak.first!r} and {leak.second!r}", leak.reason, do=do)
-        yield Finding("warning", text)
+    do = "the split keeps them on one side" if keeps_apart(project) else "give them one place"
+    pairs = [problem(f"scenes {leak.first!r} and {leak.second!r}", leak.reason, do=do) for leak in leaks]
+    more = [f"and {len(pairs) - MOST_PAIRS:,} more pairs of scenes that look or lie alike; {do}"]
+    yield from (Finding("warning", t) for t in [*pairs[:MOST_PAIRS], *(more if len(pairs) > MOST_PAIRS else [])])
 
 
 def _thumbnail(scene: Scene, grid: Grid, largest: int) -> FloatArray:

@@ -12,7 +12,7 @@ from affine import Affine
 from pyproj import CRS
 
 from landscribe.core.grid import Grid
-from landscribe.errors import DataError, IntegrityError
+from landscribe.errors import DataError, IntegrityError, RecipeError
 from landscribe.io.project import open_project
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.run.runs import open_run
@@ -105,7 +105,7 @@ def test_what_does_not_go_together_is_said(tmp_path: Path) -> None:
         merge_features([west, west], tmp_path / "all.gpkg")
     with pytest.raises(DataError, match="there is no such run folder"):
         merge_features([west, tmp_path / "none"], tmp_path / "all.gpkg")
-    with pytest.raises(DataError, match="cannot be written here"):
+    with pytest.raises(RecipeError, match="cannot be written here"):
         merge_features([west], tmp_path / "all.txt")
     features = west / "features" / "a.parquet"
     features.write_bytes(features.read_bytes()[:-1] + b"\x00")

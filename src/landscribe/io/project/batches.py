@@ -234,6 +234,8 @@ def read_part(text: str) -> tuple[int, int]:
     number, slash, count = text.partition("/")
     if not (slash and number.isascii() and number.isdigit() and count.isascii() and count.isdigit()):
         raise RecipeError(problem("--part", "no part", got=repr(text), need="K/N, such as 3/100"))
+    if not int(count):
+        raise RecipeError(problem("--part", "parts of nothing", got=text, need="K/N, such as 3/100"))
     if not 1 <= int(number) <= int(count):
         raise RecipeError(problem("--part", "no such part", got=text, need=f"1/{count} to {count}/{count}"))
     return int(number), int(count)

@@ -120,10 +120,11 @@ def _lots(
 def _remove_others(run: Run, written: Sequence[Path]) -> None:
     """Remove maps in formats that the recipe names no more, and parts of a longer map."""
     folder = run.path("features")
-    known = [folder / COMBINED, folder / "features.fgb", *folder.joinpath(PARTS).glob("part-*.parquet")]
-    for path in known:
-        if path not in written:
-            path.unlink(missing_ok=True)
+    flat = folder / "features.fgb"
+    known = [folder / COMBINED, flat, *folder.joinpath(PARTS).glob("part-*.parquet")]
+    style = [] if flat in written else [flat.with_suffix(".qml")]
+    for path in [*(one for one in known if one not in written), *style]:
+        path.unlink(missing_ok=True)
 
 
 def _grid_of(run: Run, scene_id: str) -> Grid:

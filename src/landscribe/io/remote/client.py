@@ -31,6 +31,7 @@ SILENCE_S = 30.0
 CHUNK_BYTES = 1 << 18
 BUSY = frozenset((408, 425, 429, 500, 502, 503, 504))
 """Answers after which it may go well."""
+REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _SPAN = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.ASCII)
 
 
@@ -148,7 +149,8 @@ def _require_whole(found: int, wanted: int) -> None:
 
 def _require_range(address: str, answer: _Answer, start: int, stop: int) -> None:
     if answer.start != start or answer.length > stop - start:
-        raise DataError(problem(address, "the server gives whole files only", need="Range requests"))
+        do = "serve it by one that knows them, as nginx and S3 do, or copy it to this disk"
+        raise DataError(problem(address, "the server gives whole files only", need="Range requests", do=do))
 
 
 def _pour(answer: _Answer, file: BinaryIO) -> int:
@@ -212,7 +214,10 @@ def _refusal(address: str, error: urllib.error.HTTPError) -> Exception:
         return DataError(problem(address, f"no such file on the server ({error.code})", do="check the address"))
     if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         return DataError(problem(address, "the file is shorter than it was, or empty (416)"))
-    return DataError(problem(address, f"the server answers {error.code} {error.reason}"))
+    if error.code in REDIRECTS:
+        return DataError(problem(address, f"the server sends from one address to the next without end ({error.code})"))
+    reason = " ".join(str(error.reason).split())[:80]
+    return DataError(problem(address, f"the server answers {error.code} {reason}", do="look at it in a browser"))
 
 
 def _require_same(address: str, known: Facts | None, found: Facts) -> None:

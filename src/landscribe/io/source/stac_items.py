@@ -35,7 +35,7 @@ def list_items(data: DataTable, root: Path) -> SceneList:
         root: Its data folder, absolute.
 
     Raises:
-        DataError: If no item is found, or two have one id.
+        DataError: If no item is found.
         RecipeError: If `items` or the sensors are missing, or an item names an address and the network is not allowed.
     """
     if data.items is None or not data.sensors:
@@ -48,14 +48,18 @@ def list_items(data: DataTable, root: Path) -> SceneList:
     require_no_addresses(data)
     scenes: dict[str, Scene] = {}
     broken: dict[str, str] = {}
+    names: dict[str, Path] = {}
     for path, _ in match_files(root, data.items):
         try:
             scene = _scene(data, root, path)
         except BAD_FILE as error:
             broken[path.stem] = str(error)
             continue
-        if scene.id in scenes:
-            raise DataError(problem(str(path), "two items of one id", got=repr(scene.id)))
+        if scene.id in names:
+            got, do = f"{names[scene.id].name} and {path.name}", "take one of them away; the first is used"
+            broken[path.stem] = problem(str(path), f"a second item of the id {scene.id!r}", got=got, do=do)
+            continue
+        names[scene.id] = path
         if next(iter(data.sensors)) in scene.missing:
             reference = next(iter(data.sensors))
             broken[scene.id] = lacks(scene.id, reference, f"asset {data.sensors[reference].path!r}")
@@ -109,7 +113,8 @@ def _sensor_file(
     if not address and not path.is_relative_to(root.resolve()):
         raise DataError(problem(where, "its file lies outside of the data folder", got=href, do="set [data].root"))
     if not address and not path.is_file():
-        raise DataError(problem(where, "no such file", got=href))
+        do = "a relative href begins in the folder of its item"
+        raise DataError(problem(where, "no such file", got=f"{href}, looked for at {path}", do=do))
     sensor = find_sensor(table.kind, own_kinds(data))
     if table.scale:
         sensor = replace(sensor, bits=0)
@@ -185,10 +190,13 @@ def _stated(
     def of(key: str) -> Any:
         return asset.get(key, properties.get(key))
 
-    numbers = of("proj:transform")
+    numbers, shape = of("proj:transform"), of("proj:shape")
     transform = tuple(map(as_number, numbers[:6])) if isinstance(numbers, list) and len(numbers) in (6, 9) else None
-    shape = of("proj:shape")
+    if numbers is not None and (transform is None or not all(map(math.isfinite, transform))):
+        raise DataError(problem(item, "proj:transform is none", got=str(numbers)[:80], need="6 or 9 numbers"))
     shape_hw = (as_size(shape[0]), as_size(shape[1])) if isinstance(shape, list) and len(shape) == 2 else None
+    if shape is not None and (shape_hw is None or not all(shape_hw)):
+        raise DataError(problem(item, "proj:shape is none", got=str(shape)[:80], need="height and width"))
     code, epsg = of("proj:code"), of("proj:epsg")
     nodata = {_nodata(row) for row in rows} or {_nodata(asset)}
     scales = tuple((_or(row.get("raster:scale", row.get("scale")), 1.0),

@@ -14,7 +14,7 @@ from pyproj import CRS
 
 from landscribe.core.legend import join_legends
 from landscribe.core.mosaic import one_map
-from landscribe.errors import DataError, problem
+from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.models.ranges import cautions_of
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.runs import Run
@@ -54,9 +54,10 @@ def merge_features(folders: Sequence[Path], target: Path, *, in_order: bool = Fa
         DataError: If a run has no polygons, a scene lies nowhere, some have a CRS and some have none, or a class of one
             run is another one in another.
         IntegrityError: If a file is not what its record says.
+        RecipeError: If the target ends otherwise than the formats that can be written.
     """
     if target.suffix not in DRIVERS:
-        raise DataError(problem(str(target), "cannot be written here", need=" or ".join(DRIVERS)))
+        raise RecipeError(problem(str(target), "cannot be written here", need=" or ".join(DRIVERS)))
     runs = [Run(folder) for folder in folders]
     legends = {str(run.root): legend_of_run(read_run_facts(run.root), str(run.root)) for run in runs}
     legend = join_legends(legends, do="merge runs of the same classes")
