@@ -207,7 +207,9 @@ def test_an_item_that_does_not_fit_its_file_is_a_line_and_the_rest_is_done(
 def test_of_two_items_with_one_id_one_is_used_and_the_other_named(tmp_path: Path, server: Server) -> None:
     open_items(tmp_path, [item(k, f"../www/s{k + 1}.tif") for k in range(3)])
     (tmp_path / "items" / "t.json").write_text((tmp_path / "items" / "s1.json").read_text())
-    result = prepare(open_project(load_recipe(tmp_path / "r.toml")), open_run(tmp_path / "run"))
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(recipe.read_text().replace('scenes = ["s1", "s2", "s3"]\n', ""))
+    result = prepare(open_project(load_recipe(recipe)), open_run(tmp_path / "run"))
     assert sorted(result.made) == ["s1", "s2", "s3"]
     assert "a second item of the id 's1', got s1.json and t.json; take one of them away" in result.failed["t"]
 
