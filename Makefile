@@ -19,10 +19,10 @@ demo: .venv/ready
 	$(BIN)/landscribe demo landscribe-demo
 
 test: .venv/ready
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 quick: .venv/ready
-	$(BIN)/python -m pytest -n 2 $(QUICK)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(QUICK)
 
 check: .venv/ready
 	$(BIN)/ruff format --check src tests benchmarks docs
@@ -49,7 +49,7 @@ oldest:
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python $(PIP) --constraint constraints-oldest.txt $(TORCH)
 	.venv-oldest/bin/python $(PIP) --constraint constraints-oldest.txt --editable . pytest pytest-xdist hypothesis scipy
-	.venv-oldest/bin/python -m pytest -n 2 $(filter-out tests/test_house.py tests/test_docs.py,$(QUICK)) \
+	.venv-oldest/bin/python -m pytest -n 2 --dist worksteal $(filter-out tests/test_house.py tests/test_docs.py,$(QUICK)) \
 		-W default::DeprecationWarning -W default::FutureWarning
 
 fuzz: .venv/ready
