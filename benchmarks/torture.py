@@ -2,10 +2,10 @@
 
     python benchmarks/torture.py [--flips 100] [--kills 200] [--pairs 20] [--faults 60] [--seed 0] [--jobs 2]
 
-Processes at once have a run of 40 scenes, the others one of 5. Each trial is dealt to one of the jobs, which have
-folders of their own and whose commands compute with one thread. Faults are calls of the C library that fail or do half
-of what they should, in any process and library (`tests/helpers/system_faults.c`; needs gcc). Every line says what was
-tried and how often it came out right; the exit code is 1 where something did not.
+Processes at once have a run of 40 scenes, whose sensors are not aligned, the others one of 5. Each trial is dealt to
+one of the jobs, which have folders of their own and whose commands compute with one thread. Faults are calls of the C
+library that fail or do half of what they should, in any process and library (`tests/helpers/system_faults.c`; needs
+gcc). Every line says what was tried and how often it came out right; the exit code is 1 where something did not.
 """
 
 from __future__ import annotations
@@ -44,6 +44,9 @@ symmetries = 1
 [vectorize]
 threshold = { default = 0.3 }
 """
+UNALIGNED = '[prepare]\nalign = "none"\n'
+FEW, MANY = 5, 40
+"""Scenes of a run that is harmed, and of one that processes share; the latter are not aligned, which takes long."""
 COMMAND = (sys.executable, "-m", "landscribe")
 ENV = os.environ | {"OMP_NUM_THREADS": "1"}
 READERS = (
@@ -249,7 +252,7 @@ def faults(home: Path, numbers: range, dice: random.Random) -> int:
 def unharmed(home: Path, scenes: int) -> Path:
     """Make a world of so many scenes and a finished run of it, `run`; return the folder of both."""
     home.mkdir(parents=True)
-    (home / "r.toml").write_text(RECIPE)
+    (home / "r.toml").write_text(RECIPE + (UNALIGNED if scenes > FEW else ""))
     size = ("--height", "157", "--width", "173", "--unlabelled", str(scenes // 5))
     for arguments in (("world", "world", "--scenes", str(scenes), *size), ("run", "r.toml", "--run", "run")):
         done = landscribe(home, *arguments)
@@ -268,7 +271,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(asked.jobs) as pool:
         few, many = (
             list(pool.map(lambda job, n=scenes: unharmed(Path(folder) / f"{n}-{job}", n), range(asked.jobs)))
-            for scenes in (5, 40)
+            for scenes in (FEW, MANY)
         )
         for what, count, homes, work in (
             ("flipped bytes found", asked.flips, few, flips),
