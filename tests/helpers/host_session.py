@@ -192,6 +192,9 @@ def make_files(folder: Path) -> None:
     (folder / "x.ovf").write_text(text)
 
 
+ADAPT = ["adapt.epochs=1", "adapt.steps=2", "adapt.least=0.0"]
+
+
 def calls(folder: Path) -> dict[str, Callable[[], Any]]:
     """Return a call of every public function, in an order in which each finds what it needs."""
     import landscribe as ls
@@ -274,6 +277,7 @@ def calls(folder: Path) -> dict[str, Callable[[], Any]]:
         "burn": lambda: ls.burn(kept["found"], kept["raster"]),
         "score": lambda: ls.score(kept["found"], kept["found"])._repr_html_(),
         "compare": lambda: ls.compare(kept["again"], kept["again"]),
+        "adapt": lambda: ls.adapt(ls.open_project(ls.load_recipe(folder / "r.toml", ADAPT)), kept["run"]),
         "refused": refused,
         "write_raster": write_raster,
         "open_raster": open_raster,
