@@ -1,6 +1,6 @@
 """What a run folder is put through: flipped bytes, kills, processes at once, faults; compared with an unharmed run.
 
-    python benchmarks/torture.py [--flips 100] [--kills 200] [--pairs 20] [--faults 60] [--seed 0] [--jobs 2]
+    python benchmarks/torture.py [--flips 100] [--kills 200] [--pairs 20] [--faults 40] [--seed 0] [--jobs 2]
 
 Processes at once have a run of 40 scenes, whose sensors are not aligned, the others one of 5. Each trial is dealt to
 one of the jobs, which have folders of their own and whose commands compute with one thread. Faults are calls of the C
@@ -264,7 +264,7 @@ def unharmed(home: Path, scenes: int) -> Path:
 def main() -> None:
     """Do what was asked for."""
     parser = argparse.ArgumentParser()
-    for name, default in (("flips", 100), ("kills", 200), ("pairs", 20), ("faults", 60), ("seed", 0), ("jobs", 2)):
+    for name, default in (("flips", 100), ("kills", 200), ("pairs", 20), ("faults", 40), ("seed", 0), ("jobs", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)
     asked = parser.parse_args()
     wrong, start = 0, time.monotonic()
