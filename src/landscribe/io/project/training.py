@@ -33,7 +33,7 @@ from landscribe.io.models.model_files import (
     write_model,
 )
 from landscribe.io.project import Project
-from landscribe.io.project.borders import BorderScene
+from landscribe.io.project.borders import with_borders
 from landscribe.io.project.splits import open_side
 from landscribe.io.run.prepared import quantiles_to_plain, scene_quantiles
 from landscribe.io.run.runs import Record, Run
@@ -77,7 +77,7 @@ class Job:
         ids = self.split.train if side == "train" else self.split.validate
         opened = [open_side(run, i, self.split, side) for i in ids]
         table = self.table
-        return [BorderScene(s, table.borders, table.border_px) for s in opened] if table.borders else [*opened]
+        return [with_borders(s, table.borders, table.border_px) for s in opened] if table.borders else [*opened]
 
     def made_from(self, prepared: Mapping[str, Record], *, validates: bool = True) -> dict[str, object]:
         """Return all that decides what it learns, as plain values; with what validates, which decides its history."""

@@ -152,6 +152,52 @@ class PreparedScene:
         return shapely.multipolygons(self.grid.pixels_to_ground(traced.geometries))
 
 
+@dataclass(frozen=True)
+class Relabelled:
+    """A prepared scene with other labels in place of its own; a `PixelSource`."""
+
+    scene: PreparedScene
+    labels: Callable[[Window], tuple[ByteArray, BoolArray]]
+    """Gives shares of a window, (K, h, w), 0..255, and which pixels count (h, w)."""
+
+    @property
+    def id(self) -> str:
+        """Name of the scene."""
+        return self.scene.id
+
+    @property
+    def grid(self) -> Grid:
+        """The reference grid."""
+        return self.scene.grid
+
+    @property
+    def sensors(self) -> Mapping[str, SensorSpec]:
+        """What each raster holds."""
+        return self.scene.sensors
+
+    @property
+    def grids(self) -> Mapping[str, Grid]:
+        """Grid of each sensor."""
+        return self.scene.grids
+
+    @property
+    def absent(self) -> frozenset[str]:
+        """Sensors of which the scene has nothing."""
+        return self.scene.absent
+
+    def dtype(self, sensor: str) -> str:
+        """Return the NumPy name of a sensor's pixel type."""
+        return self.scene.dtype(sensor)
+
+    def read(self, sensor: str, window: Window) -> tuple[AnyArray, BoolArray]:
+        """Return raw values (C, h, w) and validity (h, w) of a window inside the sensor's grid."""
+        return self.scene.read(sensor, window)
+
+    def read_coverage(self, window: Window) -> tuple[ByteArray, BoolArray]:
+        """Return the other labels (K, h, w), and which pixels count (h, w)."""
+        return self.labels(window)
+
+
 def _look(statistics: list[Mapping[str, Any]]) -> Look:
     mean, std = (np.array([value for row in statistics for value in row[key]]) for key in ("mean", "std"))
     # A sensor without a valid pixel has no brightness to compare.

@@ -2,69 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
-from landscribe.core.grid import Grid, Window
-from landscribe.core.sensors import SensorSpec
+from landscribe.core.arrays import BoolArray, ByteArray
+from landscribe.core.grid import Window
 from landscribe.io.atomic import atomic_path
-from landscribe.io.run.prepared import PreparedScene
+from landscribe.io.run.prepared import PreparedScene, Relabelled
 
 
-@dataclass(frozen=True)
-class SoftScene:
-    """A `PixelSource` of a prepared scene with other labels than its own."""
+def soft_scene(scene: PreparedScene, file: Path, classes: int) -> Relabelled:
+    """Return a scene with the soft labels of a file, which `write_soft` has written, in place of its own.
 
-    scene: PreparedScene
-    soft_khw: ByteArray
-    """Probability of each class, then the weight, (K + 1, H, W)."""
+    Its labels are the probability of each class, then the weight, (K + 1, h, w); what has none does not count.
+    """
+    soft_khw = np.memmap(file, np.uint8, "r", shape=(classes + 1, *scene.grid.shape_hw))
 
-    @property
-    def id(self) -> str:
-        """Name of the scene."""
-        return self.scene.id
-
-    @property
-    def grid(self) -> Grid:
-        """The reference grid."""
-        return self.scene.grid
-
-    @property
-    def sensors(self) -> Mapping[str, SensorSpec]:
-        """What each raster holds."""
-        return self.scene.sensors
-
-    @property
-    def grids(self) -> Mapping[str, Grid]:
-        """Grid of each sensor."""
-        return self.scene.grids
-
-    @property
-    def absent(self) -> frozenset[str]:
-        """Sensors of which the scene has nothing."""
-        return self.scene.absent
-
-    def dtype(self, sensor: str) -> str:
-        """Return the NumPy name of a sensor's pixel type."""
-        return self.scene.dtype(sensor)
-
-    def read(self, sensor: str, window: Window) -> tuple[AnyArray, BoolArray]:
-        """Return raw values (C, h, w) and validity (h, w) of a window inside the sensor's grid."""
-        return self.scene.read(sensor, window)
-
-    def read_coverage(self, window: Window) -> tuple[ByteArray, BoolArray]:
-        """Return probabilities and weight (K + 1, h, w), and which pixels count (h, w)."""
-        part_khw = np.array(self.soft_khw[:, *window.slices])
+    def labels(window: Window) -> tuple[ByteArray, BoolArray]:
+        part_khw = np.array(soft_khw[:, *window.slices])
         return part_khw, part_khw[-1] > 0
 
-
-def soft_scene(scene: PreparedScene, file: Path, classes: int) -> SoftScene:
-    """Return a scene with the soft labels of a file, which `write_soft` has written."""
-    return SoftScene(scene, np.memmap(file, np.uint8, "r", shape=(classes + 1, *scene.grid.shape_hw)))
+    return Relabelled(scene, labels)
 
 
 def write_soft(file: Path, shape_khw: tuple[int, ...], windows: Iterable[tuple[Window, ByteArray]]) -> float:
