@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from pathlib import Path
@@ -111,6 +112,9 @@ def test_help_says_what_each_option_is(name: str) -> None:
     done = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "100"})
     assert done.exit_code == 0
     assert "<bool>" not in done.output
+    (command,) = (one for one in app.registered_commands if one.name == name)
+    said = command.help or inspect.getdoc(command.callback) or ""
+    assert "[" not in said  # the terminal takes what stands in brackets for markup
     assert re.search(r"--help +-h +Show this message", done.output)
 
 

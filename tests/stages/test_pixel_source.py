@@ -22,6 +22,7 @@ from landscribe.nn.train.decoded import decode_scenes, in_memory
 from landscribe.stages.prepare import prepare
 from landscribe.stages.world import write_world
 from landscribe.worlds.world import WorldSpec
+from small_scenes import RECIPE, write_image, write_labels
 
 WANTED, CLASSES = ("M", "RGB"), [4, 1]
 
@@ -131,3 +132,16 @@ def test_a_spectral_rule_of_two_classes_is_told_before_anything_is_trained(home:
     (home / "two.toml").write_text((home / "r.toml").read_text() + rule)
     with pytest.raises(RecipeError, match="model 'water': a spectral rule owns, got 2, need one class"):
         check_models(open_project(load_recipe(home / "two.toml")))
+
+
+def test_a_scene_that_was_prepared_anew_is_opened_anew(tmp_path: Path) -> None:
+    for number in (1, 4):
+        grid = write_image(tmp_path / "old" / "img" / f"o{number}.tif", 1000 * number, number)
+        write_labels(tmp_path / "old" / "lab" / f"o{number}.gpkg", grid)
+    (tmp_path / "r.toml").write_text(RECIPE)
+    run, places = open_run(tmp_path / "run"), []
+    for more in ((), ("data.place='at {scene}'",)):
+        assert prepare(open_project(load_recipe(tmp_path / "r.toml", more)), run).made == ["o1", "o4"]
+        places.append(open_prepared(run, "o1").place)
+    assert places == ["o1", "at o1"]
+    assert open_prepared(run, "o1") is open_prepared(run, "o1")

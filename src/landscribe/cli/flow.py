@@ -75,7 +75,7 @@ def register(app: typer.Typer) -> None:
 
 _STAGES = {
     "train": "Train the models of a recipe; an interrupted training goes on where it was.",
-    "adapt": "Train networks on with what they themselves predict of scenes without labels, by [adapt] of the recipe.",
+    "adapt": "Train networks on with what they themselves predict of scenes without labels, as its table adapt says.",
     "tune": "Choose threshold, minimum area and shape per class on scenes that fold models have not seen.",
     "submit": "Write and validate the DSTL submission.",
     "report": "Write the report of a run as one HTML file.",

@@ -57,6 +57,20 @@ def require_same_ground(before: Traced, after: Traced) -> None:
     assert after.area_px == pytest.approx(shapely.area(pieces))
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_cut_across_a_straight_way_runs_between_two_pixels(turned: bool):
+    shapes = (box(7, 11, 23, 29), box(23, 17, 29, 23), box(29, 11, 45, 29))
+    if turned:
+        shapes = tuple(shapely.transform(shape, lambda xy: xy[:, ::-1]) for shape in shapes)
+    traced, found, _ = apart(shares(*shapes))
+    require_same_ground(traced, found)
+    ends = shapely.bounds(found.geometries)[:, [1, 3] if turned else [0, 2]]
+    first, cut, again, last = sorted(ends.ravel().tolist())
+    assert (first, last) == (7, 45)
+    assert cut == again == round(cut)
+    assert 24 <= cut <= 28
+
+
 def test_a_narrow_way_between_two_things_is_cut():
     traced, found, counts = apart(shares(*BRIDGE))
     assert (len(traced), len(found), counts) == (1, 2, {CUT: 1})
