@@ -20,6 +20,8 @@ from landscribe.nn.train.chips import cut_chips, draw_plan, load_bank
 from landscribe.nn.train.ranks import join_ranks, wait_for_all
 
 HARD = CHIPS.model_copy(update={"hard": 0.5})
+ENCODER = {"depth": 5, "encoder": "efficientnet-lite0", "weights": "none", "norm": "group"}
+LARGE = CHIPS.model_copy(update={"size": 64})
 TWO_EPOCHS = ScheduleTable(epochs=2, steps=2, average=0.9, settle=2)
 
 
@@ -38,6 +40,10 @@ def train(folder):
         save_file(gradients, folder / f"gradients-{accumulate}-{ranks.rank}.safetensors")
         if ranks.is_first:
             (folder / f"state-{accumulate}.safetensors").write_bytes(states.pop()["state.safetensors"])
+    net = make_net(**ENCODER)
+    run(ScheduleTable(epochs=1, steps=1, clip_norm=0), net=net, chips=LARGE, ranks=ranks)
+    gradients = {name: p.grad.contiguous() for name, p in net.named_parameters()}
+    save_file(gradients, folder / f"encoder-{ranks.rank}.safetensors")
     whole = run(TWO_EPOCHS, net=make_net(dropout=0.2), chips=HARD, ranks=ranks, on_epoch=keep)
     save_file({k: v.contiguous() for k, v in whole.state_dict().items()}, folder / f"whole-{ranks.rank}.safetensors")
     assert bool(states) == ranks.is_first

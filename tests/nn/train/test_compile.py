@@ -2,23 +2,25 @@ import functools
 
 import pytest
 import torch
-from test_loop import make_net, run
+from test_loop import CHIPS, make_net, run
 
 from landscribe.core.recipe import ScheduleTable
 
 SCHEDULE = {"epochs": 1, "steps": 2}
+SMALL = {"dropout": 0.2, "filters": 2, "depth": 2}
+LITE = {"depth": 5, "encoder": "efficientnet-lite0", "weights": "none"}
+LARGE = CHIPS.model_copy(update={"size": 64})
 
 
-def weights(**schedule):
+def weights(network=SMALL, **schedule):
     warned = []
-    net = run(
-        ScheduleTable(**SCHEDULE, **schedule), net=make_net(dropout=0.2, filters=2, depth=2), on_warning=warned.append
-    )
+    net = run(ScheduleTable(**SCHEDULE, **schedule), net=make_net(**network), chips=LARGE, on_warning=warned.append)
     return net.state_dict(), warned
 
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # said by the tracer of itself
-def test_a_compiled_network_learns_the_same(monkeypatch):
+@pytest.mark.parametrize("network", [SMALL, LITE])
+def test_a_compiled_network_learns_the_same(monkeypatch, network):
     calls = []
     real = torch.compile
 
@@ -27,7 +29,7 @@ def test_a_compiled_network_learns_the_same(monkeypatch):
         return real(net, backend="eager", **options)  # traced and run as traced; no compiler is needed for that
 
     monkeypatch.setattr(torch, "compile", traced)
-    plain, compiled = weights(), weights(compile=True)
+    plain, compiled = weights(network), weights(network, compile=True)
     assert calls == [{"dynamic": False}]
     assert compiled[1] == []
     for name, value in plain[0].items():

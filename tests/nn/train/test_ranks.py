@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from rank_worker import ENCODER, LARGE
 from safetensors.torch import load, load_file
 from test_loop import CHIPS, make_net, run, states_of
 
-from landscribe.core.recipe import ChipTable, ScheduleTable
+from landscribe.core.recipe import ScheduleTable
 from landscribe.nn.train.ranks import Ranks, share_of
 
 WORKER = Path(__file__).with_name("rank_worker.py")
@@ -17,13 +18,9 @@ HARD = CHIPS.model_copy(update={"hard": 0.5})
 ONE_STEP = {"epochs": 1, "steps": 1, "clip_norm": 0}
 
 
-def gradients(accumulate=1, **chips):
-    net = make_net(batch_norm=False)
-    run(
-        ScheduleTable(**ONE_STEP, accumulate=accumulate),
-        net=net,
-        chips=ChipTable(**{"size": 32, "context": 4, "batch": 4} | chips),
-    )
+def gradients(accumulate=1, chips=CHIPS, **network):
+    net = make_net(**network or {"batch_norm": False})
+    run(ScheduleTable(**ONE_STEP, accumulate=accumulate), net=net, chips=chips)
     return {name: p.grad for name, p in net.named_parameters()}
 
 
@@ -72,6 +69,10 @@ def test_two_processes_are_one_and_go_on_after_a_kill(tmp_path):
         for rank in range(2):
             assert_equal(load_file(tmp_path / f"gradients-{accumulate}-{rank}.safetensors"), alone)
         assert torch.equal(load_file(tmp_path / f"state-{accumulate}.safetensors")["hard.point"], worst)
+    encoder = gradients(chips=LARGE, **ENCODER)
+    assert len({name.split(".")[1] for name, g in encoder.items() if g.abs().max() > 0}) > 1
+    for rank in range(2):
+        assert_equal(load_file(tmp_path / f"encoder-{rank}.safetensors"), encoder, 1e-5)
     whole = load_file(tmp_path / "whole-0.safetensors")
     assert_equal(load_file(tmp_path / "whole-1.safetensors"), whole, 0)
     assert resumed == [0, 0], worker.stderr
