@@ -2,11 +2,13 @@
 
 Every way cuts a batch of chips of 16 bands with ten masks at random places. The plain ways turn by OpenCV four bands at
 a time, or do not turn at all. The last ways change colours, all at once and one at a time; blur and noise are in half
-of the chips.
+of the chips. What is drawn before anything is cut is timed apart: places one chip at a time and as arrays, and whole
+plans, of which many are drawn for one figure.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -15,13 +17,17 @@ import numpy as np
 import torch
 
 from landscribe.core.recipe import ChipTable
+from landscribe.nn.sample.places import draw_places
 from landscribe.nn.sample.tones import colours_of
 from landscribe.nn.scene import SceneArrays
-from landscribe.nn.train.chips import Chips, cut_chips, draw_plan, load_bank
+from landscribe.nn.train.bank import ChipBank
+from landscribe.nn.train.chips import ChipPlan, Chips, cut_chips, draw_plan, load_bank
 from networks import BANDS, CLASSES, clock_of, copy_rate, engine_of, finish, make_net, make_scene, parse
+from plain_plan import PlainPlaces
 from side_by_side import report, time_in_turn
 
 TURNED, STRAIGHT, OURS = "cv2.warpAffine and flips", "NumPy slices and flips, not turned", "landscribe"
+CHIP_BY_CHIP, ARRAYS, PLAN = "places, one chip at a time", "places, as arrays", "whole plan"
 CHANGED = {
     "strength = 1": {"strength": 1.0},
     "strength = 1, match = 0.5, cutmix = 0.5": {"strength": 1.0, "match": 0.5, "cutmix": 0.5},
@@ -66,6 +72,31 @@ def cut_straight(scene: SceneArrays, size: int, batch: int, rng: np.random.Gener
     return torch.from_numpy(np.stack(chips))
 
 
+def time_plans(bank: ChipBank, tables: dict[str, ChipTable], repeats: int) -> dict[str, float]:
+    """Return processor seconds for what is drawn of a batch, the mean of many."""
+    plain, rng, steps = PlainPlaces(bank.places), np.random.default_rng(0), iter(range(10**9))
+    worst = (np.empty(0, np.int64), np.empty((0, 2)))
+    table = tables[PLAN]
+
+    def many(once: Callable[[], object], count: int) -> Callable[[], None]:
+        def run() -> None:
+            for _ in range(count):
+                once()
+
+        return run
+
+    def draw(chips: ChipTable) -> ChipPlan:
+        return draw_plan(bank, chips, 0, next(steps))
+
+    ways = {
+        CHIP_BY_CHIP: (lambda: plain.draw(table, rng), 20),
+        ARRAYS: (lambda: draw_places(bank.places, bank.present, table, worst, rng), 1000),
+        **{name: (partial(draw, t), 200 if name == PLAN else 20) for name, t in tables.items()},
+    }
+    seconds = time_in_turn({name: many(*way) for name, way in ways.items()}, repeats)
+    return {name: seconds[name] / count for name, (_, count) in ways.items()}
+
+
 def main() -> None:
     """Run the benchmark."""
     arguments = parse(__doc__, batch=128, size=144, side=1024)
@@ -100,7 +131,13 @@ def main() -> None:
     for name in CHANGED:
         notes[name] += f", {seconds[name] / seconds[OURS]:.2f} times {OURS}"
     report(f"{arguments.batch} chips of {arguments.size} px, {BANDS} bands, ten masks", seconds, TURNED, notes)
-    medians = {f"{name} s": s for name, s in seconds.items()} | {f"{name} chips/s": r for name, r in rates.items()}
+    plans = time_plans(bank, {PLAN: table, **{f"{PLAN}, {n}": t for n, t in changed.items()}}, arguments.repeats)
+    report(
+        f"what is drawn of {arguments.batch} chips, on the processor", plans, CHIP_BY_CHIP,
+        {name: f"{1e3 * s:.3f} ms a batch" for name, s in plans.items()},
+    )  # fmt: skip
+    medians = {f"{name} ms": 1e3 * s for name, s in plans.items()}
+    medians |= {f"{name} s": s for name, s in seconds.items()} | {f"{name} chips/s": r for name, r in rates.items()}
     finish("chips", arguments, engine, medians, seconds[TURNED] / seconds[OURS], share_of_copy=share)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and not every command needs 
     from landscribe.nn.train.decoded import DecodedScenes
     from landscribe.nn.train.loop import Epoch
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
 

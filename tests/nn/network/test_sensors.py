@@ -162,7 +162,7 @@ def test_a_network_trained_with_dropout_lives_without_the_sensor():
     net = build_network(spec, compute_statistics(scenes, 0.1), seed=1)
     table = ChipTable(size=24, context=2, batch=6, sensor_dropout={"C": 0.5})
     bank = load_bank(scenes, net.sensor_steps, CPU)
-    schedule = ScheduleTable(epochs=1, steps=40, rate=2e-2, average=0.8)
+    schedule = ScheduleTable(epochs=1, steps=80, rate=1e-2, average=0.8)
     done = train(Setup(net, bank, Engine(CPU, torch.float32, "test"), LossTable(), table, schedule, seed=0))
     chips = cut_chips(bank, ChipTable(size=24, context=2, batch=20), draw_plan(bank, table, 9, 1))
     gone = {**chips.valid, "C": torch.zeros_like(chips.valid["C"])}

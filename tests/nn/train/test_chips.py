@@ -53,7 +53,7 @@ def test_shapes_and_ranges():
     assert chips.valid["C"].shape == (3, 1, 8, 8)
     assert chips.valid["C"].dtype == torch.bool
     assert chips.target.shape == (3, 2, 22, 22)
-    assert 0 <= chips.target.min() < chips.target.max() <= 1
+    assert 0 <= chips.target.min() < chips.target.max() <= 1 + 1e-6  # weights of neighbours are rounded
     assert chips.weight.shape == (3, 1, 22, 22)
 
 

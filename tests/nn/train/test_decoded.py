@@ -112,7 +112,7 @@ def test_a_bank_of_blocks_copies_nothing(tmp_path):
     for name, block in decoded.blocks.items():
         assert np.shares_memory(bank.sensors[name].values_nc, block.values_nc)
         assert np.shares_memory(decoded.scenes[1].images_chw[name], block.values_nc)
-    assert np.shares_memory(bank.coverage_nk, decoded.labels.values_nc)
+    assert np.shares_memory(bank.places.coverage_nk, decoded.labels.values_nc)
 
 
 def test_files_of_the_same_key_are_used_again_and_others_written_anew(tmp_path):

@@ -6,12 +6,11 @@ sensor's map to the sensor's pixels; there the four neighbours are mixed. Invali
 divided by the weight of the valid ones, and is itself valid where they weigh a half or more. A bank may ask for the
 sixteen neighbours instead; where one of them is invalid, four are taken all the same.
 
-Two backends give one result: a numba kernel where the values are NumPy arrays, torch where they are tensors.
+Three ways give one result: a numba kernel where the values are NumPy arrays, and where they are tensors torch, or a
+kernel of Triton on GPUs that have it.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,29 +18,32 @@ from numba import njit
 from torch import Tensor
 
 from landscribe.core.arrays import AnyArray, BoolArray, ByteArray, FloatArray, IntArray
-from landscribe.nn.sample.pixels import Raster, RasterBank, pack_rasters
+from landscribe.nn.sample._torch_sampler import Gathered, cubic_weights
+from landscribe.nn.sample.fused import find_sampler
+from landscribe.nn.sample.pixels import HALF, Raster, RasterBank, pack_rasters
+from landscribe.nn.sample.sending import send
 
 __all__ = ["Raster", "RasterBank", "copy_pixels", "pack_rasters", "sample"]
 
-HALF = 0.5 - 1e-6
-"""A weight of one half must not depend on rounding."""
+SENT = {"raster": np.int64, "map": np.float64, "gain": np.float32, "offset": np.float32}
+"""Types of what goes to a device."""
 
 
 def sample(
     bank: RasterBank,
-    raster_b: IntArray,
-    map_b6: FloatArray,
+    raster_b: IntArray | Tensor,
+    map_b6: FloatArray | Tensor,
     shape_hw: tuple[int, int],
     *,
     step: int = 1,
-    gain_bc: FloatArray | None = None,
-    offset_bc: FloatArray | None = None,
+    gain_bc: FloatArray | Tensor | None = None,
+    offset_bc: FloatArray | Tensor | None = None,
     mirror: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Sample a batch of chips.
 
     Args:
-        bank: Where from.
+        bank: Where from. Where its values are tensors, the following may be tensors on the same device.
         raster_b: int64 (B,), the raster of each chip.
         map_b6: float64 (B, 6), chip (col, row) to reference (col, row): a, b, c, d, e, f of `Affine`.
         shape_hw: Size of the chips in samples.
@@ -57,11 +59,20 @@ def sample(
     Source:
         Sixteen neighbours: Keys (1981), doi:10.1109/TASSP.1981.1163711, with a = -3/4 as OpenCV and both DSTL methods.
     """
-    n_bands = bank.values_nc.shape[1]
-    gain = np.ones((len(raster_b), n_bands), np.float32) if gain_bc is None else gain_bc.astype(np.float32)
-    offset = np.zeros((len(raster_b), n_bands), np.float32) if offset_bc is None else offset_bc.astype(np.float32)
     if isinstance(bank.values_nc, Tensor):
-        return _sample_torch(bank, raster_b, map_b6, shape_hw, step, gain, offset, mirror)
+        given = {"raster": raster_b, "map": map_b6, "gain": gain_bc, "offset": offset_bc}
+        there = {name: value for name, value in given.items() if isinstance(value, Tensor)}
+        here = {
+            name: np.asarray(value, SENT[name])
+            for name, value in given.items()
+            if value is not None and name not in there
+        }
+        sent = there | (send(here, bank.device) if here else {})
+        places = Gathered(sent["raster"], sent["map"], shape_hw, step, sent.get("gain"), sent.get("offset"), mirror)
+        return find_sampler(bank.device).take(bank, places)
+    raster_b, n_bands = np.asarray(raster_b), bank.values_nc.shape[1]
+    gain = np.ones((len(raster_b), n_bands), np.float32) if gain_bc is None else np.asarray(gain_bc, np.float32)
+    offset = np.zeros((len(raster_b), n_bands), np.float32) if offset_bc is None else np.asarray(offset_bc, np.float32)
     image_bhwc = np.zeros((len(raster_b), *shape_hw, n_bands), np.float32)
     seen_bhw = np.zeros((len(raster_b), *shape_hw), np.bool_)
     _sample_numba(
@@ -130,14 +141,7 @@ def _mirror_point(x: float, size: int) -> float:
     return 2.0 * size - x if x > size else x
 
 
-@njit(cache=True, nogil=True)
-def _cubic_weights(part: Any) -> tuple[Any, Any, Any, Any]:
-    """Weights of the two neighbours before and the two after a point that lies `part` of the way between the inner."""
-    a, rest = -0.75, 1.0 - part
-    near = ((a + 2) * part - (a + 3)) * part * part + 1
-    far = ((a * (part + 1) - 5 * a) * (part + 1) + 8 * a) * (part + 1) - 4 * a
-    near_2 = ((a + 2) * rest - (a + 3)) * rest * rest + 1
-    return far, near, near_2, 1.0 - far - near - near_2
+_cubic_weights = njit(cache=True, nogil=True)(cubic_weights)
 
 
 @njit(cache=True, nogil=True)
@@ -240,68 +244,3 @@ def _sample_numba(
                         + a_11 * np.float32(values_nc[n_11, c])
                     )
                     image_bhwc[b, i, j, c] = mixed * gain_bc[b, c] + offset_bc[b, c]
-
-
-def _sample_torch(
-    bank: RasterBank,
-    raster_b: IntArray,
-    map_b6: FloatArray,
-    shape_hw: tuple[int, int],
-    step: int,
-    gain_bc: FloatArray,
-    offset_bc: FloatArray,
-    mirror: bool,
-) -> tuple[Tensor, Tensor]:
-    assert isinstance(bank.values_nc, Tensor)  # noqa: S101 - told to the type checker; `sample` dispatches on it
-    assert isinstance(bank.valid_n, Tensor)  # noqa: S101
-    device = bank.values_nc.device
-
-    def per_chip(values: AnyArray) -> Tensor:
-        # (B, ...) to (..., B, 1, 1), so that columns unpack and broadcast over pixels.
-        moved = torch.from_numpy(np.ascontiguousarray(values[raster_b]))
-        return moved.movedim(0, -1).to(device, non_blocking=True)[..., None, None]
-
-    a, b, c, d, e, f = torch.from_numpy(np.ascontiguousarray(map_b6.T)).to(device)[..., None, None]
-    x = (torch.arange(shape_hw[1], device=device, dtype=torch.float64) + 0.5) * step
-    y = (torch.arange(shape_hw[0], device=device, dtype=torch.float64)[:, None] + 0.5) * step
-    col, row = a * x + b * y + c, d * x + e * y + f
-    scene_h, scene_w = per_chip(bank.scene_r2)
-    inside = (col >= 0) & (col <= scene_w) & (row >= 0) & (row <= scene_h)
-    col, row = (torch.remainder(t, 2 * size) for t, size in ((col, scene_w), (row, scene_h)))
-    col, row = torch.minimum(col, 2 * scene_w - col), torch.minimum(row, 2 * scene_h - row)
-    a, b, c, d, e, f = per_chip(bank.map_r6)
-    u, v = a * col + b * row + c - 0.5, d * col + e * row + f - 0.5
-    h, w = per_chip(bank.size_r2)
-    reached = (u > -1) & (u < w) & (v > -1) & (v < h) & (inside | mirror)
-    left, top = u.floor(), v.floor()
-    right_share, below_share = (u - left), (v - top)
-    origin = per_chip(bank.origin_r)
-    total = torch.zeros_like(u)
-    image_bhwc = torch.zeros((*u.shape, bank.values_nc.shape[1]), device=device)
-
-    def neighbour(down: int, right: int) -> tuple[Tensor, Tensor]:
-        rows = (top.long() + down).clamp(min=0).minimum(h - 1)
-        cols = (left.long() + right).clamp(min=0).minimum(w - 1)
-        n = (origin + rows * w + cols).flatten()
-        values = bank.values_nc[n].reshape(image_bhwc.shape)
-        raw = (values.int() & 0xFFFF) if bank.unsigned else values
-        return raw.float(), bank.valid_n[n].reshape(u.shape)
-
-    for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        raw, known = neighbour(down, right)
-        share = (below_share if down else 1 - below_share) * (right_share if right else 1 - right_share) * known
-        total += share
-        image_bhwc += share[..., None].float() * raw
-    seen = reached & (total >= HALF)
-    gain, offset = (torch.from_numpy(a).to(device, non_blocking=True)[:, None, None] for a in (gain_bc, offset_bc))
-    mixed = image_bhwc / total.clamp(min=HALF)[..., None].float()
-    if bank.cubic:
-        below, beside = (torch.stack(_cubic_weights.py_func(part)) for part in (below_share, right_share))
-        whole, smooth = torch.ones_like(seen), torch.zeros_like(mixed)
-        for k in range(16):
-            raw, known = neighbour(k // 4 - 1, k % 4 - 1)
-            whole &= known > 0
-            smooth += (below[k // 4] * beside[k % 4])[..., None].float() * raw
-        mixed = torch.where(whole[..., None], smooth, mixed)
-    image_bhwc = torch.where(seen[..., None], mixed * gain + offset, 0.0)
-    return image_bhwc.permute(0, 3, 1, 2), seen[:, None]

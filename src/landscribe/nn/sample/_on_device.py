@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
-
-from landscribe.core.arrays import AnyArray, FloatArray, IntArray
 
 GOLDEN, MIX = 0x9E3779B97F4A7C15, (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 """Of the hash that noise comes from: SplitMix64, Steele, Lea & Flood (2014), doi:10.1145/2660193.2660195."""
@@ -14,37 +13,27 @@ NOISE_MEAN, NOISE_SPREAD = 2 * 65535.0, (4 * (65536.0**2 - 1) / 12) ** 0.5
 """Of the sum of the four 16-bit parts of a hash."""
 
 
-def change_on_device(
-    images: Tensor,
-    valid: Tensor,
-    per_chip: tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray],
-    key_b: IntArray,
-    per_band: tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray],
-) -> Tensor:
+def change_on_device(images: Tensor, valid: Tensor, table: Mapping[str, Tensor]) -> Tensor:
     """Return changed chips.
 
     Args:
         images: Raw values, float32 (B, C, h, w) channels-last, 0 where invalid.
         valid: bool (B, 1, h, w).
-        per_chip: Tone (B, C, T), slope (B, C), saturation (B,), taps (B, K) and noise (B,).
-        key_b: Of the noise.
-        per_band: Low, high, mean, spread and floor, (C,) each.
+        table: On their device, by the names of `Changes.arrays`: tone (B, C, T), slope (B, C), saturate (B,), taps
+            (B, K), noise (B,), key (B,), and for each band low, high, mean, spread and floor, (C,) each.
     """
     device = images.device
-
-    def there(values: AnyArray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(device, non_blocking=True)
-
-    tone_bct, slope_bc, saturate_b, taps_bk, noise_b = (there(values) for values in per_chip)
-    low_c, high_c, mean_c, spread_c, floor_c = (there(values) for values in per_band)
+    tone_bct, slope_bc, saturate_b = (table[name] for name in ("tone", "slope", "saturate"))
+    taps_bk, noise_b, key_b = (table[name] for name in ("taps", "noise", "key"))
+    low_c, high_c, mean_c, spread_c, floor_c = (table[name] for name in ("low", "high", "mean", "spread", "floor"))
     image_bhwc, seen = images.permute(0, 2, 3, 1), valid.permute(0, 2, 3, 1)
     n_chips, _, _, n_bands = image_bhwc.shape
     last = tone_bct.shape[2] - 1
     place = (image_bhwc - low_c) * (last / (high_c - low_c))
     within = place.clamp(0, last)
     k = within.floor().clamp(max=last - 1).long()
-    table = torch.arange(n_chips * n_bands, device=device).reshape(n_chips, 1, 1, n_bands) * (last + 1) + k
-    before, after = tone_bct.flatten()[table], tone_bct.flatten()[table + 1]
+    place_of = torch.arange(n_chips * n_bands, device=device).reshape(n_chips, 1, 1, n_bands) * (last + 1) + k
+    before, after = tone_bct.flatten()[place_of], tone_bct.flatten()[place_of + 1]
     slope = slope_bc[:, None, None] * ((high_c - low_c) / last)
     toned = before + (within - k) * (after - before) + (place - within) * slope
     middle = ((toned - mean_c) / spread_c).mean(dim=3, keepdim=True)
@@ -52,7 +41,7 @@ def change_on_device(
     image_bhwc = torch.where(seen, toned.maximum(floor_c), 0.0)
     if taps_bk.shape[1] > 1:
         image_bhwc = _blurred(image_bhwc, seen, taps_bk)
-    noise = _noise(image_bhwc.shape, there(key_b)) * (noise_b[:, None] * spread_c)[:, None, None]
+    noise = _noise(image_bhwc.shape, key_b) * (noise_b[:, None] * spread_c)[:, None, None]
     image_bhwc = torch.where(
         seen & (noise_b > 0)[:, None, None, None], (image_bhwc + noise).maximum(floor_c), image_bhwc
     )

@@ -17,8 +17,11 @@ import numpy as np
 from numba import njit
 from torch import Tensor
 
-from landscribe.core.arrays import BoolArray, FloatArray, IntArray
+from landscribe.core.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from landscribe.nn.sample._on_device import GOLDEN, MIX, NOISE_MEAN, NOISE_SPREAD, change_on_device
+from landscribe.nn.sample.sending import send
+
+__all__ = ["KNOTS", "LEAST_BLUR", "REACH", "Changes", "change", "change_on_device"]
 
 KNOTS = 256
 """Of a table: enough for a curve to be smooth in 8 bits."""
@@ -62,6 +65,11 @@ class Changes:
         """Return the changes of some of the chips."""
         return replace(self, **{f.name: getattr(self, f.name)[chosen] for f in fields(self) if "_b" in f.name})
 
+    def arrays(self) -> dict[str, AnyArray]:
+        """Return what a device needs of this, by the names that `change_on_device` has."""
+        names = {f.name: f.name.rpartition("_")[0] for f in fields(self) if f.name != "blur_b"}
+        return {short: getattr(self, name) for name, short in names.items()} | {"taps": self.taps_bk}
+
     @property
     def taps_bk(self) -> FloatArray:
         """Weights of a blur at its middle and to one side of it, float32 (B, reach + 1), the same for both sides."""
@@ -83,10 +91,7 @@ def change(images: Tensor, valid: Tensor, changes: Changes, *, compiled: bool) -
     """
     table = changes
     if not compiled:
-        return change_on_device(
-            images, valid, (table.tone_bct, table.slope_bc, table.saturate_b, table.taps_bk, table.noise_b),
-            table.key_b, (table.low_c, table.high_c, table.mean_c, table.spread_c, table.floor_c),
-        )  # fmt: skip
+        return change_on_device(images, valid, send(changes.arrays(), images.device))
     _change(
         images.permute(0, 2, 3, 1).numpy(), valid[:, 0].numpy(),
         table.tone_bct, table.slope_bc, table.saturate_b, table.taps_bk, table.noise_b, table.key_b.view(np.uint64),

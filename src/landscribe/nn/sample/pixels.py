@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,7 +12,10 @@ from affine import Affine
 from torch import Tensor
 
 from landscribe.core.arrays import AnyArray, BoolArray, ByteArray, FloatArray, IntArray
+from landscribe.nn.sample.sending import send
 
+HALF = 0.5 - 1e-6
+"""What the valid neighbours of a point have to weigh: a half must not depend on rounding."""
 NATIVE_TYPES = frozenset({"uint8", "uint16", "int16", "float32"})
 """Kept as they are; other types become float32."""
 
@@ -50,6 +54,18 @@ class RasterBank:
     """float64: reference pixel to raster pixel."""
     cubic: bool = False
     """Mix sixteen neighbours in place of four."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the values are."""
+        return self.values_nc.device if isinstance(self.values_nc, Tensor) else torch.device("cpu")
+
+    @cached_property
+    def on_device(self) -> tuple[Tensor, Tensor]:
+        """There: origin, height and width of each raster, those of its reference, int64 (R, 5); map, float64 (R, 6)."""
+        whole_r5 = np.column_stack([self.origin_r, self.size_r2, self.scene_r2])
+        sent = send({"whole": whole_r5, "map": self.map_r6}, self.device)
+        return sent["whole"], sent["map"]
 
 
 def pack_rasters(rasters: Sequence[Raster], device: torch.device | None = None, *, cubic: bool = False) -> RasterBank:

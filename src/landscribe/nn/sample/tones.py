@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 from landscribe.core.arrays import BoolArray, FloatArray, IntArray
 from landscribe.core.quantiles import quantiles_of
@@ -150,17 +151,53 @@ def _matched(
 
     A sensor that one of the two lacks stays as it is.
     """
-    moved_bct = tone_bct.copy()
-    for b in np.flatnonzero(matched_b):
-        own_cq = colours.own_scq[scene_b[b]]
-        other_cq = colours.others_scq[int(other_b[b] * len(colours.others_scq))]
+    moved_bct = tone_bct.astype(np.float32)
+    which_b = (other_b * len(colours.others_scq)).astype(np.int64)
+    _move_quantiles(colours.own_scq, colours.others_scq, scene_b, which_b, share_b, matched_b, moved_bct)
+    return moved_bct
+
+
+@njit(cache=True, nogil=True)
+def _move_quantiles(
+    own_scq: FloatArray,
+    others_scq: FloatArray,
+    scene_b: IntArray,
+    other_b: IntArray,
+    share_b: FloatArray,
+    matched_b: BoolArray,
+    tone_bct: FloatArray,
+) -> None:
+    n_bands, n = own_scq.shape[1:]
+    own_q, shift_q = np.empty(n), np.empty(n)
+    for b in range(len(scene_b)):
+        if not matched_b[b]:
+            continue
+        own_cq, other_cq = own_scq[scene_b[b]], others_scq[other_b[b]]
         if np.isnan(own_cq).any() or np.isnan(other_cq).any():
             continue
-        moved_cq = own_cq + share_b[b] * (other_cq - own_cq)
-        rises_cq = np.minimum(np.diff(moved_cq), STEEPEST * np.diff(own_cq))
-        rises_cq = np.concatenate([np.zeros((len(own_cq), 1)), np.cumsum(rises_cq, axis=1)], axis=1)
-        middle = own_cq.shape[1] // 2  # stays where it is
-        shift_cq = moved_cq[:, [middle]] + rises_cq - rises_cq[:, [middle]] - own_cq
-        for c, knots_t in enumerate(tone_bct[b]):
-            moved_bct[b, c] += np.interp(knots_t, own_cq[c], shift_cq[c])
-    return moved_bct
+        for c in range(n_bands):
+            risen, before, fixed = 0.0, 0.0, 0.0
+            for q in range(n):
+                own_q[q] = own_cq[c, q]
+                moved = own_q[q] + share_b[b] * (other_cq[c, q] - own_q[q])
+                if q:
+                    risen += min(moved - before, STEEPEST * (own_q[q] - own_q[q - 1]))
+                before = moved
+                shift_q[q] = risen - own_q[q]
+                if q == n // 2:  # stays where it is
+                    fixed = moved - risen
+            _shift(own_q, shift_q, fixed, tone_bct[b, c])
+
+
+@njit(cache=True, nogil=True)
+def _shift(at_q: FloatArray, shift_q: FloatArray, more: float, tone_t: FloatArray) -> None:
+    """Add to rising numbers what lies between the shifts at rising places, and beyond these those at the ends."""
+    last, q = len(at_q) - 1, 0
+    for t in range(len(tone_t)):
+        x = np.float64(tone_t[t])
+        while q < last and at_q[q + 1] <= x:
+            q += 1
+        shift = shift_q[q]
+        if q < last and x > at_q[q]:
+            shift += (shift_q[q + 1] - shift_q[q]) / (at_q[q + 1] - at_q[q]) * (x - at_q[q])
+        tone_t[t] = x + (shift + more)

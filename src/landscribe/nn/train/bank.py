@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -11,30 +12,16 @@ import torch
 from affine import Affine
 from torch import Tensor
 
-from landscribe.core.arrays import ByteArray, IntArray
+from landscribe.core.arrays import IntArray
 from landscribe.errors import DataError, problem
 from landscribe.nn.network.stem import compute_statistics
 from landscribe.nn.sample.pixels import Raster, RasterBank, bank_of, pack_rasters
+from landscribe.nn.sample.places import Places, PlaceTable, count_places
 from landscribe.nn.sample.tones import Bands, Colours
 from landscribe.nn.scene import SceneArrays
 from landscribe.nn.train.decoded import Block, DecodedScenes
 
 SPREAD_CLIP_PERCENT = 1.0
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where pixels of one kind are: enough to pick one at random without a list of all of them."""
-
-    pixels_so_far: IntArray
-    """int64: pixels of that kind in all rows up to and including this one, rows of all scenes in order."""
-    scene_ends: IntArray
-    """int64: pixels of that kind before each scene, with one more at the end."""
-
-    @property
-    def count(self) -> int:
-        """Pixels of that kind."""
-        return int(self.pixels_so_far[-1])
 
 
 @dataclass(frozen=True)
@@ -47,29 +34,29 @@ class ChipBank:
     """Distance of each sensor's samples in chip pixels."""
     bands: dict[str, Bands]
     """Range, mean and spread of each sensor's valid values."""
-    coverage_nk: ByteArray
-    """Labels on the host, rows of all scenes in order, for picking places."""
-    labelled_n: ByteArray
-    row_scene: IntArray
-    """int64: scene of each row of labels."""
-    row_origin: IntArray
-    """int64: first pixel of each row in `coverage_nk`, with one more at the end."""
-    first_row: IntArray
-    """int64: first row of each scene."""
+    places: PlaceTable
+    """Labels on the host, for picking places."""
     anywhere: Places
     """Labelled pixels."""
     of_class: tuple[Places, ...]
-    """Labelled pixels touched by each class."""
-    touched: int = 1
-    """The smallest share of 255 by which a class touches a pixel."""
+    """Labelled pixels touched by each class; those behind the last one are drawn from by nobody."""
     colours: dict[str, Colours] = field(default_factory=dict)
     """Quantiles of each sensor, for `chips.match`."""
 
     @property
     def device(self) -> torch.device:
         """Where chips come out."""
-        values = self.labels.values_nc
-        return values.device if isinstance(values, Tensor) else torch.device("cpu")
+        return self.labels.device
+
+    @property
+    def on_tensors(self) -> bool:
+        """Whether chips are cut by torch or a kernel on the bank's device, in place of compiled loops."""
+        return isinstance(self.labels.values_nc, Tensor)
+
+    @cached_property
+    def present(self) -> IntArray:
+        """Kinds of `places`, int64, of the classes that are anywhere."""
+        return np.array([k for k, places in enumerate(self.of_class, start=1) if places.count], np.int64)
 
 
 def load_bank(
@@ -123,40 +110,18 @@ def load_bank(
     if target is not None:
         coverage, labelled = (torch.from_numpy(a).to(target) for a in (host.values_nc, host.valid_n))
         labels = RasterBank(coverage, labelled, False, host.origin_r, host.size_r2, host.scene_r2, host.map_r6)
-    heights, widths = host.size_r2[:, 0], host.size_r2[:, 1]
-    row_scene = np.repeat(np.arange(len(scenes)), heights)
-    row_origin = np.concatenate([[0], np.cumsum(widths[row_scene])])
     statistics = {n: s for n, s in compute_statistics(scenes, SPREAD_CLIP_PERCENT).items() if n in steps}
     coverage_nk, labelled_n = np.asarray(host.values_nc), np.asarray(host.valid_n)
-    places = [_count_places(labelled_n, labelled_n, row_origin, heights, 1)]
-    places += [_count_places(labelled_n, kind_n, row_origin, heights, touched) for kind_n in coverage_nk.T]
+    places = count_places(labelled_n, coverage_nk, host.size_r2, host.origin_r, touched)
     return ChipBank(
         sensors,
         labels,
         dict(steps),
         {name: Bands(s.low, s.high, s.mean, s.std) for name, s in statistics.items()},
-        coverage_nk,
-        labelled_n,
-        row_scene,
-        row_origin,
-        np.concatenate([[0], np.cumsum(heights)[:-1]]),
-        places[0],
-        tuple(places[1:]),
-        touched,
+        places,
+        places.kind(0),
+        tuple(places.kind(k + 1) for k in range(coverage_nk.shape[1])),
     )
-
-
-def _count_places(
-    labelled_n: ByteArray, kind_n: ByteArray, row_origin: IntArray, heights: IntArray, touched: int
-) -> Places:
-    counts = np.empty(len(row_origin) - 1, np.int64)
-    for stop, height in zip(np.cumsum(heights), heights, strict=True):  # a scene at a time: blocks may lie in files
-        first, rows = row_origin[stop - height], row_origin[stop - height : stop]
-        pixels = slice(first, row_origin[stop])
-        touched_n = labelled_n[pixels] * (kind_n[pixels] >= touched)
-        counts[stop - height : stop] = np.add.reduceat(touched_n, rows - first, dtype=np.int64)
-    so_far = np.cumsum(counts)
-    return Places(so_far, np.concatenate([[0], so_far[np.cumsum(heights) - 1]]))
 
 
 def _check_scene(scene: SceneArrays, first: SceneArrays, sensors: Iterable[str]) -> None:

@@ -7,23 +7,23 @@ sampling on the bank's device). Nothing is resampled before.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from affine import Affine
 from torch import Tensor
 
-from landscribe.core.arrays import BoolArray, FloatArray, IntArray
+from landscribe.core.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from landscribe.core.recipe import ChipTable
-from landscribe.errors import DataError, problem
 from landscribe.nn.sample import sample
-from landscribe.nn.sample.changes import Changes, change
-from landscribe.nn.sample.cutmix import Pastes, draw_pastes, paste
+from landscribe.nn.sample.changes import Changes, change, change_on_device
+from landscribe.nn.sample.cutmix import Pastes, draw_pastes, paste, paste_on_device
+from landscribe.nn.sample.places import Places, draw_places
+from landscribe.nn.sample.sending import send
 from landscribe.nn.sample.tones import draw_changes
 from landscribe.nn.scene import SceneArrays
-from landscribe.nn.train.bank import ChipBank, Places, load_bank
+from landscribe.nn.train.bank import ChipBank, load_bank
 from landscribe.nn.train.hard import NONE_YET, WorstChips
 
 __all__ = [
@@ -40,7 +40,8 @@ __all__ = [
 ]
 
 SMALLEST_GAIN = 0.2
-TRIES = 100
+CHANGE = "change "
+"""Before the names of what is sent to a device of the changes of a sensor."""
 CHANGING, PASTING = 1, 2
 """Numbers of generators of their own, so that places are the same with and without what they draw."""
 
@@ -134,15 +135,7 @@ def draw_plan(bank: ChipBank, table: ChipTable, seed: int, step: int, worst: Wor
     table = table.strong
     rng = np.random.default_rng([seed, step])
     n = table.batch
-    present = [k for k, places in enumerate(bank.of_class) if places.count]
-    scene_b, map_b6 = np.empty(n, np.int64), np.empty((n, 6))
-    for b in range(n):
-        if len(worst.scene_n) and rng.random() < table.hard:
-            scene_b[b], map_b6[b] = _draw_worst(bank, table, worst, rng)
-            continue
-        chosen = bool(present) and rng.random() < table.oversample
-        kind = present[int(rng.integers(len(present)))] if chosen else None
-        scene_b[b], map_b6[b] = _draw_place(bank, table, kind, rng)
+    scene_b, map_b6 = draw_places(bank.places, bank.present, table, (worst.scene_n, worst.point_n2), rng)
     common = rng.normal(1, table.gain, (n, 1))
     gains, offsets = {}, {}
     for name, sensor in sorted(bank.sensors.items()):
@@ -181,98 +174,6 @@ def _draw_missing(
     return dict(zip(names, gone_bs.T, strict=True))
 
 
-def _draw_place(
-    bank: ChipBank, table: ChipTable, kind: int | None, rng: np.random.Generator
-) -> tuple[int, tuple[float, ...]]:
-    """Return scene and map of a chip; None means any labelled pixel."""
-    places = bank.anywhere if kind is None else bank.of_class[kind]
-    inner = table.size - 2 * table.context
-    for _ in range(TRIES):
-        # The scene stays while places in it are tried: a small one has as many chips as the others.
-        nths = _pick_scene(bank, places, table.balance, rng)
-        for _ in range(TRIES):
-            scene, row, col = _pick_pixel(bank, places, kind, nths, rng)
-            here = np.zeros(2) if kind is None else rng.uniform(-inner / 2, inner / 2, 2)
-            map_6 = _chip_map(table, (col, row), here, rng)
-            if table.edges == "mirror" or _is_inside(table, map_6, bank.labels.size_r2[scene]):
-                return scene, map_6
-    raise _no_room(table)
-
-
-def _draw_worst(
-    bank: ChipBank, table: ChipTable, worst: WorstChips, rng: np.random.Generator
-) -> tuple[int, tuple[float, ...]]:
-    """Return scene and map of a chip that is centred as one of the worst."""
-    for _ in range(TRIES):
-        i = int(rng.integers(len(worst.scene_n)))
-        scene, (col, row) = int(worst.scene_n[i]), worst.point_n2[i]
-        map_6 = _chip_map(table, (col, row), np.zeros(2), rng)
-        # Where a sharp chip was moved to whole pixels, it may lie a part of a pixel too far out for this turn.
-        if table.edges == "mirror" or _is_inside(table, map_6, bank.labels.size_r2[scene]):
-            return scene, map_6
-    raise _no_room(table)
-
-
-def _no_room(table: ChipTable) -> DataError:
-    return DataError(problem("chips", "no room inside the scenes", got=f"{table.size} px", do='edges = "mirror"'))
-
-
-def _pick_scene(bank: ChipBank, places: Places, balance: str, rng: np.random.Generator) -> tuple[int, int]:
-    """Return which of the pixels to draw from, first and stop: those of one scene, or all of them."""
-    if balance == "area":
-        return 0, places.count
-    ends = np.concatenate([[0], places.pixels_so_far[bank.first_row[1:] - 1], [places.count]])
-    chosen = rng.choice(np.flatnonzero(np.diff(ends)))
-    return int(ends[chosen]), int(ends[chosen + 1])
-
-
-def _pick_pixel(
-    bank: ChipBank, places: Places, kind: int | None, nths: tuple[int, int], rng: np.random.Generator
-) -> tuple[int, float, float]:
-    """Return scene, row and col of a random point in a random one of these pixels."""
-    nth = int(rng.integers(*nths))
-    r = int(np.searchsorted(places.pixels_so_far, nth, side="right"))
-    nth -= int(places.pixels_so_far[r - 1]) if r else 0
-    pixels = slice(bank.row_origin[r], bank.row_origin[r + 1])
-    mask = bank.labelled_n[pixels] > 0
-    if kind is not None:
-        mask &= bank.coverage_nk[pixels, kind] >= bank.touched
-    col = int(np.flatnonzero(mask)[nth])
-    scene = int(bank.row_scene[r])
-    return scene, r - int(bank.first_row[scene]) + rng.random(), col + rng.random()
-
-
-def _chip_map(
-    table: ChipTable, point: tuple[float, float], here: FloatArray, rng: np.random.Generator
-) -> tuple[float, ...]:
-    """Return the map that lays chip point centre + `here` on the reference point (col, row).
-
-    A sharp chip is moved, by less than a pixel, to where its pixels are the scene's.
-    """
-    sharp = rng.random() < table.sharp
-    angle = rng.uniform(-table.rotate_deg, table.rotate_deg)
-    zoom = rng.uniform(1 - table.scale, 1 + table.scale)
-    flips = np.where(rng.random(2) < 0.5, -1.0, 1.0) if table.flips else np.ones(2)
-    if sharp:
-        angle, zoom = 90.0 * round(angle / 90), 1.0
-    centre = table.size / 2
-    turned = Affine.rotation(angle) @ Affine.scale(*(zoom * flips))
-    moved = Affine.translation(*point) @ turned @ Affine.translation(-centre - here[0], -centre - here[1])
-    values = tuple(moved)[:6]
-    return tuple(float(round(v)) for v in values) if sharp else values
-
-
-def _is_inside(table: ChipTable, map_6: Sequence[float], size_hw: IntArray) -> bool:
-    """Whether a chip lies in its scene, and with it all others of the same centre.
-
-    Then places do not depend on angles: chips near an edge would otherwise be turned less.
-    """
-    turned = table.rotate_deg > 0 and table.sharp < 1
-    reach = table.size / 2 * (1 + table.scale * (table.sharp < 1)) * (math.sqrt(2) if turned else 1)
-    col, row = Affine(*map_6) @ (table.size / 2, table.size / 2)
-    return bool(reach <= row <= size_hw[0] - reach and reach <= col <= size_hw[1] - reach)
-
-
 def cut_chips(bank: ChipBank, table: ChipTable, plan: ChipPlan, *, frame: int = 0, first: int = 0) -> Chips:
     """Sample the chips of a plan.
 
@@ -286,45 +187,68 @@ def cut_chips(bank: ChipBank, table: ChipTable, plan: ChipPlan, *, frame: int = 
         frame: Pixels around what is learned from of which labels are cut too.
         first: Number in the whole batch of the first chip of the plan.
     """
+    context = table.context - frame
+    inner = table.size - 2 * context
+    here = _arrays(bank, plan, context)
+    there = send(here, bank.device) if bank.on_tensors else here
     images, valid = {}, {}
     for name, sensor in bank.sensors.items():
         step = bank.steps[name]
-        side = table.size // step
         images[name], valid[name] = sample(
             sensor,
-            plan.scene_b,
-            plan.map_b6,
-            (side, side),
+            there["scene"],
+            there["map"],
+            (table.size // step, table.size // step),
             step=step,
-            gain_bc=plan.gains[name],
-            offset_bc=plan.offsets[name],
+            gain_bc=there[f"gain {name}"],
+            offset_bc=there[f"offset {name}"],
         )
         if name in plan.changes:
-            compiled = not isinstance(sensor.values_nc, Tensor)
-            images[name] = change(images[name], valid[name], plan.changes[name], compiled=compiled)
+            images[name] = _changed(name, images[name], valid[name], plan.changes[name], there)
         if name in plan.missing:
-            gone = torch.from_numpy(np.ascontiguousarray(plan.missing[name])).to(valid[name].device)
-            valid[name] = valid[name] & ~gone[:, None, None, None]
-    context = table.context - frame
-    inner = table.size - 2 * context
-    inner_b6 = plan.map_b6.copy()
-    inner_b6[:, [2, 5]] += context * plan.map_b6.reshape(-1, 2, 3)[:, :, :2].sum(axis=2)
-    share = np.full((len(plan.scene_b), bank.labels.values_nc.shape[1]), 1 / 255, np.float32)
+            valid[name] = valid[name] & ~_tensor(there[f"missing {name}"])[:, None, None, None]
     target, known = sample(
-        bank.labels,
-        plan.scene_b,
-        inner_b6,
-        (inner, inner),
-        gain_bc=share,
-        mirror=False,
+        bank.labels, there["scene"], there["inner map"], (inner, inner), gain_bc=there["share"], mirror=False
     )
     weight = known.float()
     if plan.pastes is None:
         return Chips(images, valid, target, weight, first)
     own = slice(len(plan.pastes.partner_b))
-    stacks = [(some[name], bank.steps[name], 0) for some in (images, valid) for name in images]
-    paste(plan.pastes, [*stacks, (target, 1, context), (weight, 1, context)])
+    layers = [(some[name], bank.steps[name], 0) for some in (images, valid) for name in images]
+    layers += [(target, 1, context), (weight, 1, context)]
+    if bank.on_tensors:
+        paste_on_device(_tensor(there["partner"]), _tensor(there["box"]), layers)
+    else:
+        paste(plan.pastes, layers)
     return replace(Chips(images, valid, target, weight).part(own), first=first)
+
+
+def _arrays(bank: ChipBank, plan: ChipPlan, context: int) -> dict[str, AnyArray]:
+    """Return all that a device needs to cut the chips of a plan."""
+    inner_b6 = plan.map_b6.copy()
+    inner_b6[:, [2, 5]] += context * plan.map_b6.reshape(-1, 2, 3)[:, :, :2].sum(axis=2)
+    share_bk = np.full((len(plan.scene_b), bank.labels.values_nc.shape[1]), 1 / 255, np.float32)
+    arrays: dict[str, AnyArray] = {"scene": plan.scene_b, "map": plan.map_b6, "inner map": inner_b6, "share": share_bk}
+    for what, table in (("gain", plan.gains), ("offset", plan.offsets), ("missing", plan.missing)):
+        arrays |= {f"{what} {name}": array for name, array in table.items()}
+    if bank.on_tensors:
+        arrays |= {f"{CHANGE}{name} {k}": a for name, own in plan.changes.items() for k, a in own.arrays().items()}
+        arrays |= {} if plan.pastes is None else {"partner": plan.pastes.partner_b, "box": plan.pastes.box_b4}
+    return arrays
+
+
+def _changed(
+    name: str, images: Tensor, valid: Tensor, changes: Changes, there: Mapping[str, AnyArray | Tensor]
+) -> Tensor:
+    """Return chips of one sensor with their colours changed, by what was sent of it where something was."""
+    before = CHANGE + name + " "
+    sent = {key.removeprefix(before): value for key, value in there.items() if key.startswith(before)}
+    tensors = {key: value for key, value in sent.items() if isinstance(value, Tensor)}
+    return change_on_device(images, valid, tensors) if tensors else change(images, valid, changes, compiled=True)
+
+
+def _tensor(values: AnyArray | Tensor) -> Tensor:
+    return values if isinstance(values, Tensor) else torch.from_numpy(np.ascontiguousarray(values))
 
 
 def steps_per_epoch(bank: ChipBank, table: ChipTable) -> int:

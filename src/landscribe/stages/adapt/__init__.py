@@ -35,7 +35,7 @@ from landscribe.stages.adapt.targets import find_targets, pixels_of
 if TYPE_CHECKING:  # torch takes seconds to import, and not every command needs it
     from landscribe.nn.network.bundle import SegmentationNet
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 LABELS = "adapt-labels"
 """Stage name of the records of soft labels: no stage of its own."""
