@@ -10,6 +10,7 @@ import tempfile
 import time
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
@@ -24,6 +25,9 @@ from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.owner import KNOWS_LOCKS
 from landscribe.workers import usable_processors
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    import torch
 
 PACKAGES = ("torch", "numpy", "numba", "rasterio", "pyogrio", "shapely", "geopandas", "opencv-python-headless")
 
@@ -93,6 +97,7 @@ def _engine() -> list[tuple[str, str, bool]]:
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
         rows.append(("gpu", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB", True))
+    rows += _gpu_ways(engine.device) if engine.samples else []
     fused = "as one, tried" if private_ops.can_fuse() else "apart: this torch does not join them, prediction is slower"
     rows.append(("convolution and ReLU", fused, True))
     in_bytes = "tried" if private_ops.can_multiply_bytes() else "not with this torch and processor"
@@ -113,6 +118,17 @@ def _engine() -> list[tuple[str, str, bool]]:
     flop = 2 * 4 * 32 * 32 * 9 * 128 * 128
     rows.append(("convolution", f"{flop / seconds / 1e9:.0f} GFLOP/s", True))
     return rows
+
+
+def _gpu_ways(device: torch.device) -> list[tuple[str, str, bool]]:
+    from landscribe.nn.loss.sums import find_kernels
+    from landscribe.nn.sample.fused import find_sampler
+    from landscribe.nn.train.compile import graph_fault
+
+    fault = graph_fault(device)
+    started = f"kernel by kernel: no graph, {fault}" if fault else "as one graph, tried"
+    sums = find_kernels(device)[1]
+    return [("chips", find_sampler(device).reason, True), ("step of training", started, True), ("loss", sums, True)]
 
 
 def _burn_and_trace() -> tuple[str, str, bool]:

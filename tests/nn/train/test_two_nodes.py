@@ -39,7 +39,9 @@ def free_port() -> int:
 
 
 @pytest.mark.slow
-def test_two_nodes_train_the_network_of_one(tmp_path: Path) -> None:
+def test_two_nodes_train_the_network_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Both are this machine, and would take its first GPU, which NCCL refuses: here nobody sees one.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     write_scenes(tmp_path, 5).write_text(NETWORK)
     for run in ("alone", "shared"):
         assert do("prepare", "many.toml", "--run", run, cwd=tmp_path)[0] == 0

@@ -34,7 +34,7 @@ def cut_ahead(setup: Setup, hard: HardChips | None, done: int) -> Iterator[Itera
     def in_order(pool: ThreadPoolExecutor) -> Iterator[Chips]:
         waiting: collections.deque[Future[Chips]] = collections.deque()
         for step in range(done, setup.total_steps):
-            waiting.append(pool.submit(_cut, setup, hard, step))
+            waiting.append(pool.submit(cut_batch, setup, hard, step))
             while waiting and (len(waiting) > AHEAD or (step + 1) % setup.epoch_steps == 0):
                 yield result_of(waiting.popleft()).to(setup.engine.device)
 
@@ -42,8 +42,14 @@ def cut_ahead(setup: Setup, hard: HardChips | None, done: int) -> Iterator[Itera
         yield in_order(pool)
 
 
-def _cut(setup: Setup, hard: HardChips | None, step: int) -> Chips:
-    """Cut a part of a batch; the whole of it is drawn in every process, so that it is the same for any count."""
+def cut_batch(setup: Setup, hard: HardChips | None, step: int) -> Chips:
+    """Cut this process's part of a batch; the whole of it is drawn in each, so that it is the same for any count.
+
+    Args:
+        setup: The run.
+        hard: As `cut_ahead` has it.
+        step: Counted from 0 over the whole run.
+    """
     soft = setup.soft if step % 2 else None
     bank, table = soft or setup.bank, setup.chips
     plan = draw_plan(bank, table, setup.seed, step, NONE_YET if hard is None else hard.worst)

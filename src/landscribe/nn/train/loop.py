@@ -13,8 +13,8 @@ from torch import Tensor
 
 from landscribe.errors import LandscribeError, problem
 from landscribe.nn.network.bundle import SegmentationNet, channels_last
-from landscribe.nn.train.batches import cut_ahead, split_chips
-from landscribe.nn.train.compile import compiled
+from landscribe.nn.train.batches import cut_ahead, cut_batch, split_chips
+from landscribe.nn.train.compile import forward_of
 from landscribe.nn.train.gradients import gather_gradients, logits_of, look_ahead, own_numbers, within_batch
 from landscribe.nn.train.hard import HardChips
 from landscribe.nn.train.losses import combine_terms, split_frame, sum_pixels
@@ -83,7 +83,7 @@ def train(setup: Setup, callbacks: Callbacks = QUIET) -> SegmentationNet:
     hard = HardChips(setup.chips, setup.epoch_steps, device) if setup.chips.hard else None
     learner, history = start_learner(net, schedule, hard), _History(setup)
     done = load_state(learner, setup.state) if setup.state is not None else 0
-    forward = compiled(net, callbacks.on_warning) if schedule.compile else net
+    forward = forward_of(setup, net, callbacks.on_warning, functools.partial(cut_batch, setup, None, done))
     with own_numbers(device), cut_ahead(setup, hard, done) as batches:
         for step, batch in enumerate(batches, start=done):
             rate = set_rate(learner, schedule, step, setup.epoch_steps)

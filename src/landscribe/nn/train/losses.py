@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -13,36 +12,24 @@ from torch.nn import functional
 from landscribe.core.owners import is_border
 from landscribe.core.recipe import LossTable
 from landscribe.errors import RecipeError, problem
+from landscribe.nn.loss.sums import LossSums, sum_pixels
+
+__all__ = [
+    "LossSums",
+    "class_weights",
+    "combine_terms",
+    "distance_target",
+    "frame_of",
+    "frame_px",
+    "segmentation_loss",
+    "split_frame",
+    "sum_pixels",
+]
 
 BORDER_WEIGHT = 0.5
 """Of what says where things of a class end, against a class."""
 LOG_SMOOTHING = 1e-12
 """Keeps -ln J finite where nothing is right; as in the second DSTL method."""
-
-
-@dataclass(frozen=True)
-class LossSums:
-    """What the loss needs of any number of pixels; sums of parts add up. Each tensor is float (K,)."""
-
-    cross_entropy: Tensor
-    """Sum of the binary cross entropy."""
-    p: Tensor
-    """Sum of the probability."""
-    y: Tensor
-    """Sum of the target."""
-    py: Tensor
-    """Sum of probability times target."""
-    pixels: Tensor
-    """Sum of the weight, the same for all classes."""
-    d: Tensor
-    """Sum of the distance target; this and the next two are 0 where the loss has no such term."""
-    pd: Tensor
-    """Sum of probability times distance target."""
-    squared: Tensor
-    """Sum of the squared difference of the two."""
-
-    def __add__(self, other: LossSums) -> LossSums:
-        return LossSums(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 def class_weights(table: LossTable, classes: Sequence[str]) -> tuple[float, ...]:
@@ -76,32 +63,6 @@ def split_frame(target_bkhw: Tensor, weight_b1hw: Tensor, table: LossTable) -> t
     inner = (..., slice(frame, -frame), slice(frame, -frame))
     near = distance_target(target_bkhw, weight_b1hw, table.distance_px)
     return target_bkhw[inner], weight_b1hw[inner], near[inner]
-
-
-def sum_pixels(
-    logits_bkhw: Tensor, target_bkhw: Tensor, weight_b1hw: Tensor, near_bkhw: Tensor | None = None
-) -> LossSums:
-    """Sum over batch and pixels, in float32 at least.
-
-    Args:
-        logits_bkhw: Float (B, K, H, W), any precision.
-        target_bkhw: Float (B, K, H, W), covered share 0..1.
-        weight_b1hw: Float (B, 1, H, W), 0 where nothing is known, else 1.
-        near_bkhw: Distance target, float (B, K, H, W), 0..1; None where the loss has no use for it.
-    """
-    logits = logits_bkhw.float() if logits_bkhw.dtype in {torch.bfloat16, torch.float16} else logits_bkhw
-    target, weight = target_bkhw.to(logits.dtype), weight_b1hw.to(logits.dtype)
-    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none") * weight
-    p = torch.sigmoid(logits) * weight
-    over = (0, 2, 3)
-    pixels = weight.sum().expand(logits.shape[1])
-    none = torch.zeros_like(pixels)
-    d, pd, squared = none, none, none
-    if near_bkhw is not None:
-        near = near_bkhw.to(logits.dtype) * weight
-        d, pd, squared = near.sum(over), (p * near).sum(over), (p - near).square().sum(over)
-    y, py = (target * weight).sum(over), (p * target).sum(over)
-    return LossSums(entropy.sum(over), p.sum(over), y, py, pixels, d, pd, squared)
 
 
 def combine_terms(sums: LossSums, table: LossTable, class_weight_k: Tensor) -> tuple[Tensor, Tensor]:

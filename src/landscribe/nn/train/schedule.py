@@ -61,12 +61,9 @@ def move_average(learner: Learner, schedule: ScheduleTable, step: int) -> None:
         the same way: that needs no further pass over data and is part of the state.
     """
     decay = min(schedule.average, (1 + step) / (10 + step))
-    ours, theirs = list(learner.average.state_dict().values()), list(learner.net.state_dict().values())
-    floats = [i for i, t in enumerate(ours) if t.is_floating_point()]
-    torch._foreach_lerp_([ours[i] for i in floats], [theirs[i] for i in floats], 1 - decay)
-    for mine, new in zip(ours, theirs, strict=True):
-        if not mine.is_floating_point():
-            mine.copy_(new)
+    torch._foreach_lerp_(*learner.averaged, 1 - decay)
+    if learner.copied[0]:
+        torch._foreach_copy_(*learner.copied)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from pydantic import BaseModel, ValidationError
@@ -38,6 +39,21 @@ class Learner:
     def parameters(self) -> list[Tensor]:
         """What the optimiser moves, in its order."""
         return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    @cached_property
+    def averaged(self) -> tuple[list[Tensor], list[Tensor]]:
+        """What is averaged, of the average and of the network; found once, since it is asked for at each step."""
+        return self._both(floating=True)
+
+    @cached_property
+    def copied(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Whole numbers, which the average has from the network."""
+        return self._both(floating=False)
+
+    def _both(self, *, floating: bool) -> tuple[list[Tensor], list[Tensor]]:
+        states = (self.average.state_dict().values(), self.net.state_dict().values())
+        ours, theirs = ([t for t in state if t.is_floating_point() == floating] for state in states)
+        return ours, theirs
 
 
 def save_state(learner: Learner, step: int) -> dict[str, bytes]:

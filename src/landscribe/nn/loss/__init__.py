@@ -1,0 +1,1 @@
+"""Sums over pixels that losses are made of."""
