@@ -19,6 +19,8 @@ from landscribe.nn.device import Engine
 from landscribe.nn.network.bundle import SegmentationNet
 from landscribe.nn.predict.stem_table import TABLE_TYPES, ReadyStem
 from landscribe.nn.sample import Raster, RasterBank, copy_pixels, pack_rasters, sample
+from landscribe.nn.sample.pixels import NATIVE_TYPES
+from landscribe.nn.sample.sending import send
 from landscribe.workers import stop_if_asked
 
 STEM_ROWS = 32
@@ -53,6 +55,23 @@ class _InPlace:
         values, valid = zip(*parts, strict=True)
         return torch.cat(values), torch.cat(valid)
 
+    def sent(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return what `rows` does of all rows, on a device that gets the numbers as they are stored."""
+        image_chw = self.image_chw
+        if image_chw.dtype.name not in NATIVE_TYPES:
+            image_chw = image_chw.astype(np.float32)
+        unsigned = image_chw.dtype == np.uint16
+        columns = {f"col {b}": col_j for b, col_j in enumerate(self.col_bj)}
+        stored = image_chw.view(np.int16) if unsigned else image_chw
+        there = send({"image": stored, "valid": self.valid_hw, "row": self.row_i, **columns}, device)
+        image, valid = there["image"].index_select(1, there["row"]), there["valid"].index_select(0, there["row"])
+        image = torch.stack([image.index_select(2, there[name]) for name in columns])
+        known = torch.stack([valid.index_select(1, there[name]) for name in columns])[:, None]
+        values = ((image.int() & 0xFFFF) if unsigned else image).float()
+        if image.is_floating_point():
+            known &= values.isfinite().all(dim=1, keepdim=True)
+        return torch.where(known, values, 0.0).contiguous(memory_format=torch.channels_last), known
+
 
 @dataclass(frozen=True)
 class _Resampled:
@@ -68,6 +87,10 @@ class _Resampled:
         shape = ((stop - top) // self.step, self.windows[0].width // self.step)
         return sample(self.bank, np.zeros(len(places), np.int64), places, shape, step=self.step)
 
+    def sent(self, _device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return what `rows` does of all rows, where the bank is."""
+        return self.rows(0, self.windows[0].height)
+
 
 Source = _InPlace | _Resampled
 
@@ -80,6 +103,8 @@ class SceneReader:
     maps: Mapping[str, Affine]
     """Reference (col, row) to (col, row) of each sensor that is looked at."""
     engine: Engine
+    sends: bool = False
+    """Whether the device gets raw numbers and makes stacks of them itself."""
 
     @property
     def shape_hw(self) -> tuple[int, int]:
@@ -97,6 +122,11 @@ class SceneReader:
         stem: ReadyStem = net.stem  # type: ignore[assignment]  # `make_ready` sees to that
         cubic = net.cubic_sensors
         seen = {name: self._source(name, windows, step, name in cubic) for name, step in net.sensor_steps.items()}
+        if self.sends:
+            raw = {name: source.sent(self.engine.device) for name, source in seen.items()}
+            return stem(
+                {name: values for name, (values, _) in raw.items()}, {name: known for name, (_, known) in raw.items()}
+            )
         stacks = {stride: _by_table(stem, stride, seen) for stride in stem.channels}
         found = {stride: stack.to(self.engine.device) for stride, stack in stacks.items() if stack is not None}
         rest = [stride for stride in stacks if stride not in found]
@@ -153,7 +183,7 @@ class SceneReader:
         image_chw, valid_hw = self.source.read(name, there)
         from_reference = Affine.translation(-there.col, -there.row) @ self.maps[name]
         raster = Raster(image_chw, valid_hw, from_reference, self.shape_hw)
-        device = self.engine.device if self.engine.samples else None
+        device = self.engine.device if self.sends else None
         return _Resampled(pack_rasters([raster], device, cubic=cubic), windows, step)
 
     def _in_place(self, name: str, whole: Window, windows: Sequence[Window]) -> _InPlace:
@@ -192,7 +222,8 @@ def scene_reader(models: Sequence[SegmentationNet], source: PixelSource, engine:
     missing = [name for name in names if name not in source.grids]
     if missing:
         raise RecipeError(problem(f"scene {source.id!r}", "sensor missing", got=", ".join(missing)))
-    return SceneReader(source, {name: source.grid.pixel_map(source.grids[name]) for name in names}, engine)
+    maps = {name: source.grid.pixel_map(source.grids[name]) for name in names}
+    return SceneReader(source, maps, engine, engine.samples)
 
 
 def _by_table(stem: ReadyStem, stride: int, seen: Mapping[str, Source]) -> Tensor | None:

@@ -155,14 +155,13 @@ def parts_of(scene: PreparedScene, side: int) -> list[Window]:
 
 def _plan(job: Job) -> _Plan:
     from landscribe.nn.device import choose_engine
-    from landscribe.nn.predict.whole import in_patches, windows_of
+    from landscribe.nn.predict.whole import are_kept, windows_of
 
     _check_sensors(job.scene, job.wanted, other_bands=job.project.anyway)
     engine = choose_engine(precision=job.table.precision)
     windows = windows_of(job.loaded.nets, job.table, job.scene.grid.shape_hw, engine)
     key = make_key(FORMAT, key=job.key, table=job.table.said(), windows=len(windows), precision=engine.precision)
-    # Strips of patches begin with what the one above left over.
-    keeps = len(windows) > 1 and not in_patches(job.loaded.nets, job.table)
+    keeps = are_kept(windows, job.loaded.nets, job.table, engine)
     return _Plan(engine, windows, open_tiles(job.target, key), keeps)
 
 
@@ -202,27 +201,34 @@ def _missing(job: Job, plan: _Plan, windows: Sequence[Window]) -> list[Window]:
 
 def _predicted(job: Job, plan: _Plan, windows: Sequence[Window]) -> Generator[ByteArray, None, None]:
     """Yield what is kept of windows of a scene, uint8 (K + 1, h, w), one after the other."""
-    from landscribe.nn.predict.whole import predict_windows, to_bytes
+    from landscribe.nn.predict.whole import makes_bytes, predict_classes, predict_windows, to_bytes, with_validity
 
     scene, legend = job.scene, job.project.legend
     frame = Frame() if job.surroundings is None else job.surroundings.frame
+
+    def keep(window: Window, stack_khw: ByteArray) -> ByteArray:
+        if plan.keeps:
+            plan.tiles.save(window, stack_khw)
+        return stack_khw
+
     with ExitStack() as files:
         # Networks read in a thread of their own; a raster that is open is read in one thread.
         source = files.enter_context(open_among(job.surroundings or scene, job.wanted))
         reference = files.enter_context(scene.open_rasters([scene.reference]))
         fields = [_field(job.run, scene, formula, legend) for formula in job.loaded.formulas]
         moved = [frame.moved(window) for window in windows]
-        # Its threads read the scene: they have to end before its rasters are closed.
-        predicted = files.enter_context(
-            closing(predict_windows(job.loaded.nets, source, plan.engine, job.table, moved))
-        )
+        # Threads of what predicts read the scene: they have to end before its rasters are closed.
+        given = job.loaded.nets, source, plan.engine, job.table
+        if not fields and makes_bytes(job.loaded.nets, job.table, plan.engine):
+            classes = files.enter_context(closing(predict_classes(*given, job.owners, moved)))
+            for window, classes_khw in zip(windows, classes, strict=True):
+                yield keep(window, with_validity(classes_khw, reference.read(scene.reference, window)[1]))
+            return
+        predicted = files.enter_context(closing(predict_windows(*given, moved)))
         for window, (_, net_khw) in zip(windows, predicted, strict=True):
             from_fields = (band_hw for field in fields for band_hw in field(window) / np.float32(255))
             _, valid_hw = reference.read(scene.reference, window)
-            stack_khw = to_bytes([*net_khw, *from_fields], valid_hw, job.owners, job.table)
-            if plan.keeps:
-                plan.tiles.save(window, stack_khw)
-            yield stack_khw
+            yield keep(window, to_bytes([*net_khw, *from_fields], valid_hw, job.owners, job.table))
 
 
 def looked_at(formulas: Iterable[Formula], prepared: Mapping[str, Record], scene_id: str) -> list[str]:
