@@ -38,6 +38,7 @@ from landscribe.library.progress import Told, open_progress
 from landscribe.library.rasters import ClassRaster
 from landscribe.nn.device import Engine, choose_engine
 from landscribe.nn.predict.adapted import adapt_to
+from landscribe.nn.predict.prepare_network import engine_for
 from landscribe.nn.predict.spectral import spectral_field, spectral_scene
 from landscribe.nn.predict.whole import predict_windows, to_bytes, windows_of
 from landscribe.nn.scene import SceneArrays
@@ -71,7 +72,7 @@ class Model:
     """The recipe that images are predicted by, with the models."""
     networks: LoadedModels
     engine: Engine
-    """Device and precision."""
+    """Device and precision; where nobody asked for one, large images may be predicted in bytes (`docs/speed.md`)."""
     notes: tuple[str, ...] = ()
     """What is to be known of the recipe, one line each."""
 
@@ -161,9 +162,10 @@ class Model:
         nets = self.networks.nets
         if settings.adapt != "none":  # a run takes an image for a place of its own, too
             nets = adapt_to(nets, [lambda: nullcontext(source)], self.engine, settings.adapt_share)
-        windows = windows_of(nets, settings, reference.grid.shape_hw, self.engine)
+        engine = engine_for(self.engine, nets, settings.precision, (height, width))
+        windows = windows_of(nets, settings, (height, width), engine)
         values_khw = np.zeros((len(self.legend), height, width), np.uint8)
-        running = predict_windows(nets, source, self.engine, settings, windows)
+        running = predict_windows(nets, source, engine, settings, windows)
         with open_progress(progress) as tell, closing(running) as predicted:
             for number, (window, net_khw) in enumerate(predicted, start=1):
                 outputs = [*net_khw, *(band for field in fields for band in field(window) / np.float32(255))]

@@ -64,7 +64,7 @@ def choose_engine(device: str | None = None, precision: str | None = None) -> En
         device: `cpu`, `cuda`, `cuda:1` ..., `mps`; None takes the first GPU (the one of its own, in a process that
             `torchrun` started), Apple's where a trial of it goes well, else the processor.
         precision: `bf16` or `float32`, or `int8` for prediction on a processor; None decides between the former two by
-            what the device has in silicon.
+            what the device has in silicon. `nn.predict.prepare_network.engine_for` goes on from there.
 
     Raises:
         RecipeError: If the device is absent, or the precision unknown or not for that device.
@@ -159,6 +159,15 @@ def keep_memory() -> bool:
         return False
     mallopt = ctypes.pythonapi.mallopt
     return all(mallopt(*s) for s in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, KEPT_BYTES), (M_ARENA_MAX, 1)))
+
+
+def prefers_bytes(engine: Engine) -> bool:
+    """Tell whether prediction is to be in bytes where a network and a scene allow it.
+
+    That is where `choose_engine` chose float32, on a processor that adds up products of bytes in one instruction.
+    """
+    on_processor = engine.device.type == "cpu" and engine.dtype == torch.float32
+    return on_processor and has_fast_bytes(processor_text(), isa_ceiling()) and private_ops.can_multiply_bytes()
 
 
 def _field(line: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -36,27 +37,33 @@ def relu_convolution(
     return y
 
 
-def pack_bytes(weight: Tensor, unit: Tensor, padding: Sequence[int]) -> Tensor:
-    """Return signed bytes (K, C, kh, kw), with a unit for each map that they yield, as the library wants them."""
-    packed: Tensor = torch.ops.onednn.qconv_prepack(weight, unit, 1.0, 0, [1, 1], padding, [1, 1], 1, None)
+@dataclass(frozen=True)
+class Geometry:
+    """How a convolution of bytes goes over its input."""
+
+    padding: tuple[int, int] = (0, 0)
+    """Rows and columns of zeros around the input."""
+    stride: tuple[int, int] = (1, 1)
+    groups: int = 1
+    zero: int = 0
+    """The byte of the input that stands for 0."""
+
+
+def pack_bytes(weight: Tensor, unit: Tensor, how: Geometry) -> Tensor:
+    """Return signed bytes (K, C / groups, kh, kw), with a unit for each of K maps, as the library wants them."""
+    packed: Tensor = torch.ops.onednn.qconv_prepack(
+        weight, unit, 1.0, how.zero, how.stride, how.padding, [1, 1], how.groups, None
+    )
     return packed
 
 
 def convolve_bytes(
-    x: Tensor,
-    packed: Tensor,
-    unit: Tensor,
-    bias: Tensor,
-    padding: Sequence[int],
-    *,
-    zero: int,
-    relu: bool,
-    dtype: torch.dtype,
+    x: Tensor, packed: Tensor, unit: Tensor, bias: Tensor, how: Geometry, *, zero: int, relu: bool, dtype: torch.dtype
 ) -> Tensor:
     """Map bytes (B, C, h, w) to (B, K, h', w') of that type; `zero` stands for 0, `unit` float32 (K,) for a product."""
     zeros = torch.zeros(len(unit), dtype=torch.int64)
     y: Tensor = torch.ops.onednn.qconv2d_pointwise.default(
-        x, 1.0, 0, packed, unit, zeros, bias, [1, 1], padding, [1, 1], 1,
+        x, 1.0, how.zero, packed, unit, zeros, bias, how.stride, how.padding, [1, 1], how.groups,
         1.0, zero, dtype, "relu" if relu else "none", [], "",
     )  # fmt: skip
     return y
@@ -68,23 +75,25 @@ def convolve_bytes_onto(
     packed: Tensor,
     unit: Tensor,
     bias: Tensor,
-    padding: Sequence[int],
+    how: Geometry,
     *,
     other_unit: float,
     other_zero: int,
+    zero: int,
+    relu: bool,
 ) -> Tensor:
-    """Return ReLU of the sum of what `x` gives and of `other`, bytes whose 0 is `other_zero`; `other` is used up."""
+    """Return the sum of what `x` gives and of `other`, bytes whose 0 is `other_zero`; `other` is used up."""
     zeros = torch.zeros(len(unit), dtype=torch.int64)
     y: Tensor = torch.ops.onednn.qconv2d_pointwise.binary(
-        x, 1.0, 0, packed, unit, zeros, other, bias, [1, 1], padding, [1, 1], 1,
-        1.0, 0, torch.uint8, other_unit, other_zero, "sum", 1.0, "relu", [], "",
+        x, 1.0, how.zero, packed, unit, zeros, other, bias, how.stride, how.padding, [1, 1], how.groups,
+        1.0, zero, torch.uint8, other_unit, other_zero, "sum", 1.0, "relu" if relu else "none", [], "",
     )  # fmt: skip
     return y
 
 
-def pool_bytes(x: Tensor) -> Tensor:
-    """Return the largest byte of each 2 x 2, (B, C, h, w) to (B, C, h / 2, w / 2)."""
-    y: Tensor = torch.ops.quantized.max_pool2d(x, [2, 2], [2, 2], [0, 0], [1, 1], False)
+def pool_bytes(x: Tensor, side: int = 2, padding: int = 0) -> Tensor:
+    """Return the largest byte of each square, two pixels apart, (B, C, h, w) to (B, C, h / 2, w / 2)."""
+    y: Tensor = torch.ops.quantized.max_pool2d(x, [side, side], [2, 2], [padding, padding], [1, 1], False)
     return y
 
 
@@ -110,21 +119,38 @@ def can_multiply_bytes() -> bool:
     x, weight, _ = _small()
     # Up to the largest bytes: without VNNI, sums of two products are cut off at 16 bits, and far off.
     x, weight = (x.abs() * 150).clamp(max=255).to(torch.uint8), (weight * 90).clamp(-127, 127).to(torch.int8)
-    unit, bias = torch.full((len(weight),), 2.0**-11), torch.ones(len(weight))
-    exact = functional.conv2d(x.float(), weight.float(), padding=1) * 2.0**-11 + 1
-    other = torch.full_like(exact, 100).to(torch.uint8).contiguous(memory_format=torch.channels_last)
     try:
         with torch.inference_mode():
-            packed = pack_bytes(weight.contiguous(), unit, (1, 1))
-            found = convolve_bytes(x, packed, unit, bias, (1, 1), zero=0, relu=False, dtype=torch.float32)
-            onto = convolve_bytes_onto(x, other, packed, unit, bias, (1, 1), other_unit=0.5, other_zero=90)
-            pooled = pool_bytes(x)
+            pooled = pool_bytes(x), pool_bytes(x, 3, 1)
+            right = [_right_bytes(x, weight, Geometry((1, 1)))]
+            right += [_right_bytes(x, weight, Geometry((2, 2), (2, 2), zero=128))]
+            alone = weight[: x.shape[1], :1].contiguous()
+            right += [_right_bytes(x, alone, Geometry((1, 1), stride, x.shape[1])) for stride in ((1, 1), (2, 2))]
     except _BROKEN:
         return False
-    summed = (exact + 0.5 * (100 - 90)).clamp(0, 255)
+    largest = functional.max_pool2d(x.float(), 2), functional.max_pool2d(x.float(), 3, 2, 1)
+    return all(right) and all(torch.equal(a.float(), b) for a, b in zip(pooled, largest, strict=True))
+
+
+def _right_bytes(x: Tensor, weight: Tensor, how: Geometry) -> bool:
+    """Tell whether a convolution of bytes gives the sums of whole numbers, as floats, as bytes and onto others."""
+    unit, bias = torch.full((len(weight),), 2.0**-11), torch.ones(len(weight))
+    real = functional.conv2d(x.float() - how.zero, weight.float(), None, how.stride, how.padding, 1, how.groups)
+    exact = real * 2.0**-11 + 1
+    packed = pack_bytes(weight.contiguous(), unit, how)
+    found = convolve_bytes(x, packed, unit, bias, how, zero=0, relu=False, dtype=torch.float32)
+    signed = convolve_bytes(x, packed, unit, bias, how, zero=128, relu=False, dtype=torch.uint8)
+    pairs = [(signed, exact + 128)]
+    for zero, relu in ((0, True), (128, False)):
+        other = torch.full_like(exact, 100).to(torch.uint8).contiguous(memory_format=torch.channels_last)
+        onto = convolve_bytes_onto(
+            x, other, packed, unit, bias, how, other_unit=0.5, other_zero=90, zero=zero, relu=relu
+        )
+        pairs.append((onto, exact + 0.5 * (100 - 90) + zero))
     same = found.shape == exact.shape and torch.allclose(found, exact, atol=1e-3)
-    near = onto.shape == summed.shape and bool((onto.float() - summed).abs().max() <= 1)
-    return same and near and torch.equal(pooled, functional.max_pool2d(x.float(), 2).to(torch.uint8))
+    return same and all(
+        got.shape == need.shape and bool((got.float() - need.clamp(0, 255)).abs().max() <= 1) for got, need in pairs
+    )
 
 
 @functools.cache

@@ -90,7 +90,7 @@ def _engine() -> list[tuple[str, str, bool]]:
     import torch
 
     from landscribe.nn import private_ops
-    from landscribe.nn.device import choose_engine
+    from landscribe.nn.device import choose_engine, prefers_bytes
 
     engine = choose_engine()
     rows = [("network", f"{engine.device}, {str(engine.dtype).removeprefix('torch.')}: {engine.reason}", True)]
@@ -101,6 +101,7 @@ def _engine() -> list[tuple[str, str, bool]]:
     fused = "as one, tried" if private_ops.can_fuse() else "apart: this torch does not join them, prediction is slower"
     rows.append(("convolution and ReLU", fused, True))
     in_bytes = "tried" if private_ops.can_multiply_bytes() else "not with this torch and processor"
+    in_bytes += "; taken for large scenes where the recipe says nothing" if prefers_bytes(engine) else ""
     rows.append(('precision "int8"', in_bytes, True))
     layer = torch.nn.Conv2d(32, 32, 3, padding=1).to(engine.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     image = torch.rand(4, 32, 128, 128, device=engine.device).to(memory_format=torch.channels_last)

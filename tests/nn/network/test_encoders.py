@@ -7,24 +7,20 @@ import numpy as np
 import pytest
 import torch
 from affine import Affine
-from test_families import randomise
 
+from encoder_nets import NM, TWO, lively, make_net, randomise, table_of
 from known_networks import BLOCKS, features_of, weights_file
 from landscribe.core.grid import Window
-from landscribe.core.recipe import InputTable, NetworkTable, PredictTable
-from landscribe.core.sensors import SensorSpec
+from landscribe.core.recipe import InputTable, PredictTable
 from landscribe.io.models.known_weights import PACKAGES
 from landscribe.nn.device import choose_engine
-from landscribe.nn.network.bundle import ModelSpec, build_network, from_files, to_files
+from landscribe.nn.network.bundle import from_files, to_files
 from landscribe.nn.network.pretrained import load_encoder, read_tensors
-from landscribe.nn.network.stem import BandStatistics
 from landscribe.nn.network.unet import UNet, count_parameters, fold_batch_norm
 from landscribe.nn.predict.fused import make_ready
 from landscribe.nn.predict.tiles import predict_tiles
 from scenes import make_arrays
 
-RGB = SensorSpec("F", "rgb8", ("red", "green", "blue"), 8)
-NM = {"F": (0.0, 0.0, 0.0), "C": (0.0, 0.0)}
 # Whole networks with 1,000 classes, as published, and what of that is the classifier.
 PARAMETERS = {
     "efficientnet-lite0": (4_652_008, 1_693_160),
@@ -35,37 +31,6 @@ PARAMETERS = {
 }
 SMALL = ("efficientnet-lite0", "resnet18")
 each = pytest.mark.parametrize("name", SMALL)
-
-
-def table_of(name, **more):
-    return NetworkTable(**{"encoder": name, "weights": "none", "filters": 8} | more)
-
-
-def make_net(name, sensors=(RGB,), scales=None, context=5, inputs=None, **more):
-    statistics = {
-        s.name: BandStatistics(*(np.full(len(s.bands), v, np.float32) for v in (0, 255, 128, 40))) for s in sensors
-    }
-    spec = ModelSpec(
-        "m", ("a", "b"), sensors, scales or {"F": 1.0}, inputs or InputTable(), table_of(name, **more), context
-    )
-    return build_network(spec, statistics, seed=1)
-
-
-def lively(net):
-    """Give a network weights with which a wrong pixel shows."""
-    torch.manual_seed(0)
-    randomise(net)
-    load_encoder(net, weights_file(net.spec.network.encoder), "file", NM)
-    for entrance in net.unet.known.entrances.values():
-        torch.nn.init.normal_(entrance.weight)
-    torch.nn.init.normal_(net.unet.head.weight)
-    torch.nn.init.zeros_(net.unet.head.bias)
-    seen = {stride: torch.randn(1, count, 64 // stride, 64 // stride) for stride, count in net.stem.channels.items()}
-    with torch.no_grad():
-        logits = net.eval().unet(seen)
-        net.unet.head.weight.div_(logits.std((0, 2, 3)).reshape(-1, 1, 1, 1))
-        net.unet.head.bias.sub_(net.unet(seen).mean((0, 2, 3)))
-    return net
 
 
 def assert_paper(name, tensors):
@@ -175,9 +140,6 @@ def test_a_model_on_disk_predicts_what_it_did_without_the_file_that_it_began_wit
     assert spec.network == net.spec.network
     image, valid = {"F": torch.rand(1, 3, 64, 32) * 255}, {"F": torch.ones(1, 1, 64, 32, dtype=torch.bool)}
     assert torch.equal(again(image, valid), net.eval()(image, valid))
-
-
-TWO = (RGB, SensorSpec("C", "c", ("nir", "red_edge"), 8))
 
 
 def predict_sides(net, shape, tiles, **predict):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from affine import Affine
 
+from encoder_nets import randomise
 from landscribe.core.grid import Window
 from landscribe.core.recipe import InputTable, NetworkTable, PredictTable
 from landscribe.core.sensors import SensorSpec
@@ -42,15 +43,6 @@ def random_net(name, channels=None, classes=2, **table):
     net = UNet(channels or {1: 3}, classes, NetworkTable(**{"filters": 8} | FAMILIES[name] | table)).eval()
     randomise(net)
     return net
-
-
-def randomise(net):
-    for module in net.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.3)
-            module.running_var.uniform_(0.5, 2)
-            torch.nn.init.normal_(module.weight, 1, 0.2)
-            torch.nn.init.normal_(module.bias)
 
 
 @each

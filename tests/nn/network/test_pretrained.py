@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from test_encoders import NM, make_net
 
+from encoder_nets import NM, make_net
 from known_networks import weights_file
 from landscribe.core.recipe import InputTable
 from landscribe.core.sensors import CATALOGUE, SensorSpec

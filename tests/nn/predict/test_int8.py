@@ -15,7 +15,8 @@ from landscribe.nn.device import choose_engine
 from landscribe.nn.network.bundle import ModelSpec, build_network
 from landscribe.nn.network.stem import BandStatistics
 from landscribe.nn.network.unet import UNet, fold_batch_norm
-from landscribe.nn.predict.int8 import ByteUNet, pack
+from landscribe.nn.predict.byte_layers import Filter, pack
+from landscribe.nn.predict.int8 import ByteUNet
 from landscribe.nn.predict.patches import predict_patches
 from landscribe.nn.predict.prepare_network import make_ready_for, sample_windows
 from landscribe.nn.predict.reading import scene_reader
@@ -106,7 +107,7 @@ def test_a_convolution_of_bytes_is_that_of_what_they_stand_for():
     weight = torch.randint(-127, 128, (4, 5, 3, 3), generator=generator).float() / units_in.reshape(1, -1, 1, 1)
     weight[:, 0, 0, 0] = 127 / units_in[0]  # so that whole numbers are the bytes of these weights
     bias = torch.randn(4, generator=generator) * 1000
-    y = pack(weight, bias, units_in, units_out)(x.contiguous(memory_format=torch.channels_last))
+    y = pack(Filter(weight, bias, (1, 1)), units_in, units_out)(x.contiguous(memory_format=torch.channels_last))
     real = functional.conv2d(x.float() * units_in.reshape(1, -1, 1, 1), weight, bias, padding=1)
     wanted = (real / units_out.reshape(1, -1, 1, 1)).clamp(0, 255)
     assert (y.float() - wanted).abs().max() <= 0.5 + 1e-3

@@ -166,4 +166,5 @@ def test_what_an_encoder_does_not_go_with_is_said():
     ):
         with pytest.raises(ValueError, match=said):
             NetworkTable(**settings)
-    assert NetworkTable(encoder="efficientnet-lite0").float_only == ("encoder = 'efficientnet-lite0'",)
+    assert NetworkTable(encoder="efficientnet-lite0").float_only == ()
+    assert NetworkTable(encoder="resnet18", weights="none", norm="group").float_only == ("norm = 'group'",)

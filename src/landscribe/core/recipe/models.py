@@ -95,7 +95,7 @@ class NetworkTable(BaseModel, frozen=True, extra="forbid", strict=True):
         """Settings that `predict.precision = "int8"` is not made for, as `key = value`."""
         fit = {
             "family": ("unet",), "block": ("single", "double", "triple"), "down": ("pool",), "up": ("nearest",),
-            "activation": ("relu",), "first_pool": (2,), "encoder": (None,), "norm": ("batch", "frozen"),
+            "activation": ("relu",), "first_pool": (2,), "norm": ("batch", "frozen"),
         }  # fmt: skip
         return tuple(f"{key} = {value!r}" for key, values in fit.items() if (value := getattr(self, key)) not in values)
 
@@ -296,7 +296,7 @@ class PredictTable(BaseModel, frozen=True, extra="forbid", strict=True):
     precision: Literal["bf16", "float32", "int8"] | None = None
     """Type of the network's products. None takes the faster one of bf16 and float32 on the device. `int8` is for
     processors, halves the forward pass of bf16, and probabilities differ a little; for U-Nets with ReLU, single,
-    double or triple blocks and pooling by 2 (see docs/speed.md)."""
+    double or triple blocks and pooling by 2, and for encoders (see docs/speed.md)."""
     symmetries: Literal[1, 4, 8] = 8
     """Views averaged: 1, four, or all eight flips and turns."""
     views: Literal["turns", "mirrors"] = "turns"

@@ -8,7 +8,7 @@ concatenation [upsampled, skip], logits out. What else there is, `layouts.py` sa
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -243,11 +243,18 @@ class UNet(nn.Module):
         """Return what goes over to the decoder of a level, the part that it looks at."""
         if self.known is None or level:
             return cut(self.skip[level](skip), *near)
-        # The block of full resolution costs as much as the known network and feeds nothing else.
-        n, sizes = _radius(self.down[0]), skip.shape[-2:]
-        wide = [(max(0, a - n), min(size, b + n)) for (a, b), size in zip(near, sizes, strict=True)]
-        rows, cols = ((a - start, b - start) for (a, b), (start, _) in zip(near, wide, strict=True))
-        return cut(self.down[0](cut(skip, wide[0], wide[1])), rows, cols)
+        wide, inner = self.around(near, skip.shape[-2:])
+        return cut(self.down[0](cut(skip, *wide)), *inner)
+
+    def around(self, near: tuple[Span, Span], size_hw: Sequence[int]) -> tuple[tuple[Span, Span], tuple[Span, Span]]:
+        """Return what the block of full resolution must see to give a part of its maps, and where that then lies.
+
+        Beside an encoder that block feeds nothing else, and costs as much as the encoder.
+        """
+        n = _radius(self.down[0])
+        wide = [(max(0, a - n), min(size, b + n)) for (a, b), size in zip(near, size_hw, strict=True)]
+        inner = [(a - start, b - start) for (a, b), (start, _) in zip(near, wide, strict=True)]
+        return (wide[0], wide[1]), (inner[0], inner[1])
 
     def _encode(self, stacks: Mapping[int, Tensor]) -> list[Tensor]:
         if self.known is not None:

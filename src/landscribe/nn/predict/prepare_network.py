@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from landscribe.core.grid import Window
 from landscribe.errors import RecipeError, problem
-from landscribe.nn.device import BYTES, Engine
+from landscribe.nn.device import BYTES, Engine, prefers_bytes
 from landscribe.nn.network.bundle import SegmentationNet
 from landscribe.nn.predict.fused import make_own, make_ready
 from landscribe.nn.predict.int8 import ByteUNet
@@ -19,10 +20,44 @@ from landscribe.nn.predict.stem_table import ReadyStem
 
 SAMPLE_SIDE = 64
 """Side of the squares of a scene by which a network in bytes is set, in pixels."""
+LOWEST_SIDE = 4
+"""Side of such a square at the lowest level, at least."""
 SAMPLE_GRIDS = (3, 6, 12)
 """Squares in a row and in a column; more are looked at where too few of them have data."""
 ENOUGH, MOST = 4, 9
 """Squares with data that do, and how many are taken."""
+WORTH = 8
+"""A scene has at least so many times the pixels of those squares, where bytes are taken without being asked for."""
+
+
+def engine_for(
+    base: Engine,
+    nets: Sequence[SegmentationNet],
+    precision: str | None,
+    shape_hw: tuple[int, int],
+    *,
+    alone: bool = True,
+) -> Engine:
+    """Return what a scene is predicted on: `base`, or bytes where nobody asked for a precision and they are faster.
+
+    That is on processors that multiply bytes fast and bf16 slowly. Ranges of bytes follow from the scene, so a scene
+    that goes on in another one stays as it is: across the border between them, nothing may show.
+
+    Args:
+        base: What `choose_engine` chose.
+        nets: Those that predict it.
+        precision: What was asked for.
+        shape_hw: Size of the scene.
+        alone: Whether nothing but the scene is looked at.
+    """
+    if precision is not None or not alone or not nets or not prefers_bytes(base):
+        return base
+    if any(net.spec.network.float_only for net in nets):
+        return base
+    looked_at = MOST * max(sample_side(net) for net in nets) ** 2
+    if shape_hw[0] * shape_hw[1] < WORTH * looked_at:
+        return base
+    return replace(base, dtype=BYTES, reason="the processor multiplies bytes fast, and bf16 slower than float32")
 
 
 def make_ready_for(net: SegmentationNet, scene: SceneReader, engine: Engine) -> SegmentationNet:
@@ -55,11 +90,16 @@ def sample_windows(shape_hw: tuple[int, int], side: int, count: int) -> list[Win
     return [Window(row, col, side, side) for row in rows for col in cols]
 
 
+def sample_side(net: SegmentationNet) -> int:
+    """Return the side of the squares that a network is set by: at the lowest level, zeros around them must not rule."""
+    return max(round_up(SAMPLE_SIDE, net.divisor), LOWEST_SIDE * net.divisor)
+
+
 def _sample(net: SegmentationNet, scene: SceneReader) -> dict[int, Tensor]:
     """Return what the network sees of squares of the scene, by stride; of those with data where there are some."""
     loaded = []
     for count in SAMPLE_GRIDS:
-        windows = sample_windows(scene.shape_hw, round_up(SAMPLE_SIDE, net.divisor), count)
+        windows = sample_windows(scene.shape_hw, sample_side(net), count)
         loaded = [scene.load_many(net, [window]) for window in windows]
         seen = [stacks for stacks in loaded if any(share_with_data(stack) >= 0.5 for stack in stacks.values())]
         if len(seen) >= min(ENOUGH, len(windows)):

@@ -157,6 +157,7 @@ class _Labelling:
     def make(self, item: str) -> Made:
         """Label a scene."""
         from landscribe.nn.device import choose_engine
+        from landscribe.nn.predict.prepare_network import engine_for
         from landscribe.nn.predict.soft import soft_labels
 
         row, _, scene_id = item.partition("/")
@@ -169,7 +170,8 @@ class _Labelling:
         scene = open_prepared(self.run, scene_id)
         names = {sensor.name for net in nets for sensor in net.spec.sensors} | {scene.reference}
         with scene.open_rasters(names) as source, scene.open_rasters([scene.reference]) as reference:
-            engine = choose_engine(precision=recipe.predict.precision)
+            precision = recipe.predict.precision
+            engine = engine_for(choose_engine(precision=precision), nets, precision, scene.grid.shape_hw)
             labelled = soft_labels(nets, source, engine, recipe.predict, least=table.least, bound=table.bound)
             shape_khw = (len(nets[0].spec.classes) + 1, *scene.grid.shape_hw)
             with closing(labelled):

@@ -213,8 +213,6 @@ def _held_share(project: Project, looks: Sequence[SceneLook]) -> float:
 
 def _no_encoder(project: Project) -> str:
     """Return why no encoder with weights can be had, nothing where one can."""
-    if project.recipe.predict.precision == "int8":
-        return 'predict.precision = "int8" is not for encoders'
     try:
         find_weights(NetworkTable(encoder=ENCODER), project.root)
     except (RecipeError, DataError):

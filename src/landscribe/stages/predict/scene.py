@@ -33,6 +33,8 @@ if TYPE_CHECKING:  # torch takes seconds to import, and not every command needs 
 
 FORMAT = 1
 """Raise it when tiles that older code kept are of no use."""
+IN_BYTES = "scenes in bytes"
+"""Name of a count."""
 BLOCK_ROWS = 512
 """Rows of a block of a raster, or a multiple of them."""
 
@@ -121,7 +123,8 @@ def predict_scene(job: Job, progress: Progress) -> Made:
                 writer.write_mask(window, stack_khw[-1] > 0)
     plan.tiles.clear()
     without = [name for name, shares in zip(legend.names, job.owners, strict=False) if not shares]
-    return Made(job.outputs, {"tiles": len(plan.windows)}, tuple(f"no model owns {name!r}" for name in without))
+    counts = {"tiles": len(plan.windows)} | ({IN_BYTES: 1} if plan.engine.precision == "int8" else {})
+    return Made(job.outputs, counts, tuple(f"no model owns {name!r}" for name in without))
 
 
 def predict_window(job: Job, part: Window, progress: Progress) -> Made:
@@ -155,11 +158,13 @@ def parts_of(scene: PreparedScene, side: int) -> list[Window]:
 
 def _plan(job: Job) -> _Plan:
     from landscribe.nn.device import choose_engine
+    from landscribe.nn.predict.prepare_network import engine_for
     from landscribe.nn.predict.whole import are_kept, windows_of
 
     _check_sensors(job.scene, job.wanted, other_bands=job.project.anyway)
-    engine = choose_engine(precision=job.table.precision)
-    windows = windows_of(job.loaded.nets, job.table, job.scene.grid.shape_hw, engine)
+    precision, shape_hw, alone = job.table.precision, job.scene.grid.shape_hw, job.surroundings is None
+    engine = engine_for(choose_engine(precision=precision), job.loaded.nets, precision, shape_hw, alone=alone)
+    windows = windows_of(job.loaded.nets, job.table, shape_hw, engine)
     key = make_key(FORMAT, key=job.key, table=job.table.said(), windows=len(windows), precision=engine.precision)
     keeps = are_kept(windows, job.loaded.nets, job.table, engine)
     return _Plan(engine, windows, open_tiles(job.target, key), keeps)

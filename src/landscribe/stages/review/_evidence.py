@@ -119,9 +119,10 @@ def disagreements(
         table: How the run predicts.
     """
     from landscribe.nn.device import choose_engine
+    from landscribe.nn.predict.prepare_network import engine_for
     from landscribe.nn.predict.whole import predict_windows, windows_of
 
-    engine = choose_engine(precision=table.precision)
+    engine = engine_for(choose_engine(precision=table.precision), nets, table.precision, scene.grid.shape_hw)
     one = table.model_copy(update={"symmetries": 1, "class_symmetries": {}})
     several = one.model_copy(update={"symmetries": OTHER_VIEWS})
     outputs = [(n, name) for n, net in enumerate(nets) for name in net.spec.classes]
