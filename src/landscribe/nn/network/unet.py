@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -28,38 +27,13 @@ from landscribe.nn.network.blocks import (
     init_he,
     keep_input,
 )
+from landscribe.nn.network.cuts import Cuts, LevelCut, Span, Strip, cut
 from landscribe.nn.network.encoders import build_encoder
 from landscribe.nn.network.joined import can_join, convolve_joined
 from landscribe.nn.network.layouts import Layout, layout_of, level_strides
 from landscribe.nn.network.norms import build_norm
 
 __all__ = ["UNet", "count_parameters", "fold_batch_norm", "level_strides"]
-
-Span = tuple[int, int]
-"""First and after the last."""
-
-
-@dataclass(frozen=True)
-class LevelCut:
-    """What the decoder computes of one level; spans of rows, then of columns."""
-
-    near: tuple[Span, Span]
-    """Of the level's skip, what the decoder looks at."""
-    offset_hw: tuple[int, int]
-    """Where that begins on the upsampled grid of what comes from below."""
-    wanted: tuple[Span, Span]
-    """Of that, what goes up."""
-
-
-@dataclass(frozen=True)
-class Cuts:
-    """What the decoder computes of each level where only a part of the logits is wanted."""
-
-    lowest: tuple[Span, Span]
-    levels: tuple[LevelCut, ...]
-    """The highest first."""
-    keep: tuple[Span, Span]
-    """Of the logits that come out, those that are wanted."""
 
 
 class UNet(nn.Module):
@@ -80,6 +54,8 @@ class UNet(nn.Module):
         layout = layout_of(table)
         self.joins = True
         """Whether a decoder may do without upsampling (`joined.py`); a graph for other programs is smaller with it."""
+        self.strip_rows = 0
+        """Rows of logits that are made at once; 0 makes all of them."""
         self.strides, self.pools = level_strides(table), layout.pools
         if 1 not in channels or not set(channels) <= set(self.strides):
             raise RecipeError(problem("network", "no level for an input", got=sorted(channels), need=self.strides))
@@ -189,25 +165,31 @@ class UNet(nn.Module):
         height, width = stacks[1].shape[-2:]  # not through int(): where a network is written down, they are symbols
         cuts = self.cuts((height, width), keep)
         skips = self._encode(stacks)
-        x = cut(skips[-1], *cuts.lowest)
-        for level in reversed(range(len(self.up))):
-            pool, level_cut = self.pools[level], cuts.levels[level]
-            (top, bottom), (left, right) = level_cut.near
-            x = self.rise[level](x)
-            if self.layout.up == "nearest" and self.layout.skip != "none":
-                skip = self._across(skips[level], level, level_cut.near)
-                x = _join(self.up[level], x, pool, skip, level_cut.offset_hw, joins=self.joins)
-            else:
-                if self.layout.up == "nearest":
-                    x = functional.interpolate(x, scale_factor=pool, mode="nearest")
-                x = _place(x, level_cut.offset_hw, (bottom - top, right - left))
-                if self.layout.skip != "none":
-                    x = torch.cat([x, self._across(skips[level], level, level_cut.near)], dim=1)
-                x = self.up[level](x)
-            x = self.dropout(x)
-            x = cut(x, *level_cut.wanted)
-        logits: Tensor = self.head(x)
-        return cut(logits, *cuts.keep)
+        x = cut(skips.pop(), *cuts.lowest)
+        for level in reversed(range(1, len(self.up))):
+            x = self._rise_to(level, x, skips.pop(), cuts.levels[level])
+        if not self.up:
+            return cut(self.head(x), *cuts.keep)
+        skip, parts = skips.pop(), []
+        for strip in self.strips((height, width), keep, cuts):
+            y = self.head(self._rise_to(0, cut(x, *strip.below), skip, strip.level))
+            parts.append(cut(y, *strip.keep))
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
+
+    def _rise_to(self, level: int, x: Tensor, skip: Tensor, own: LevelCut) -> Tensor:
+        """Return what a level of the decoder makes of what comes from below and of what comes over."""
+        pool, ((top, bottom), (left, right)) = self.pools[level], own.near
+        x = self.rise[level](x)
+        if self.layout.up == "nearest" and self.layout.skip != "none":
+            x = _join(self.up[level], x, pool, self._across(skip, level, own.near), own.offset_hw, joins=self.joins)
+        else:
+            if self.layout.up == "nearest":
+                x = functional.interpolate(x, scale_factor=pool, mode="nearest")
+            x = _place(x, own.offset_hw, (bottom - top, right - left))
+            if self.layout.skip != "none":
+                x = torch.cat([x, self._across(skip, level, own.near)], dim=1)
+            x = self.up[level](x)
+        return cut(self.dropout(x), *own.wanted)
 
     def cuts(self, size_hw: tuple[int, int], keep: Window | None) -> Cuts:
         """Return what of each level the decoder computes.
@@ -237,7 +219,29 @@ class UNet(nn.Module):
             levels.append(LevelCut((near[0], near[1]), (offset[0], offset[1]), (wanted[0], wanted[1])))
         top, left = rows[0][0], cols[0][0]
         inner = (keep.row - top, keep.row_stop - top), (keep.col - left, keep.col_stop - left)
-        return Cuts((rows[-1], cols[-1]), tuple(levels), inner)
+        yields = tuple(zip(rows, cols, strict=True))
+        return Cuts(yields[-1], tuple(levels), inner, yields)
+
+    @property
+    def has_strips(self) -> bool:
+        """Whether the highest level of the decoder can be made strip by strip, without making anything twice."""
+        return bool(self.up) and self.layout.skip != "convolution"
+
+    def strips(self, size_hw: tuple[int, int], keep: Window | None, cuts: Cuts) -> list[Strip]:
+        """Return strips of `strip_rows` that together are the part whose logits are wanted.
+
+        The maps of the highest level are the largest, and only the logits of a strip outlive it.
+        """
+        if not self.strip_rows:
+            return [cuts.strip]
+        all_of, whole, rows = keep or Window(0, 0, *size_hw), cuts.yields[1], self.strip_rows
+        found = []
+        for top in range(all_of.row, all_of.row_stop, rows):
+            part = Window(top, all_of.col, min(rows, all_of.row_stop - top), all_of.width)
+            own = self.cuts(size_hw, part)
+            below = [(a - first, b - first) for (a, b), (first, _) in zip(own.yields[1], whole, strict=True)]
+            found.append(Strip((below[0], below[1]), own.levels[0], own.keep))
+        return found
 
     def _across(self, skip: Tensor, level: int, near: tuple[Span, Span]) -> Tensor:
         """Return what goes over to the decoder of a level, the part that it looks at."""
@@ -339,15 +343,6 @@ def _place(x: Tensor, offset_hw: tuple[int, int], size_hw: tuple[int, int]) -> T
 
 def _radius(module: nn.Module) -> int:
     return int(getattr(module, "radius", 0))
-
-
-def cut(x: Tensor, rows: Span, cols: Span) -> Tensor:
-    """Return some rows and columns of (B, C, h, w)."""
-    height, width = x.shape[-2:]
-    if (*rows, *cols) == (0, height, 0, width):
-        return x
-    # Negative padding instead of a slice: the gradient of a slice is channels-first, which slows all layers before it.
-    return functional.pad(x, (-cols[0], cols[1] - width, -rows[0], rows[1] - height))
 
 
 def fold_batch_norm(net: nn.Module) -> None:

@@ -17,6 +17,9 @@ from landscribe.nn.network.unet import fold_batch_norm
 from landscribe.nn.predict.stem_table import ReadyStem
 from landscribe.nn.private_ops import can_fuse, relu_convolution
 
+STRIP_ROWS = 128
+"""Rows of the highest level that are made at once on a processor: then a strip stays in its cache."""
+
 _kept: WeakKeyDictionary[SegmentationNet, dict[Engine, SegmentationNet]] = WeakKeyDictionary()
 """Of networks whose weights are final: what was made of them for prediction."""
 
@@ -64,8 +67,10 @@ def make_own(net: SegmentationNet, engine: Engine) -> SegmentationNet:
             module.float()
     ready = channels_last(ready.to(engine.device))
     ready.stem = ReadyStem(ready.stem, engine.dtype)  # type: ignore[assignment]  # the same calls
-    if engine.device.type == "cpu" and can_fuse():
-        fuse_relu(ready.unet)
+    if engine.device.type == "cpu":
+        ready.unet.strip_rows = STRIP_ROWS if ready.unet.has_strips else 0
+        if can_fuse():
+            fuse_relu(ready.unet)
     return ready
 
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from landscribe.core.grid import Window
-from landscribe.nn.network.unet import Span, UNet, cut
+from landscribe.nn.network.cuts import LevelCut, Span, cut
+from landscribe.nn.network.unet import UNet
 from landscribe.nn.predict.byte_encoders import ByteEncoder, pack_encoder
 from landscribe.nn.predict.byte_layers import (
     ByteConvolution,
@@ -82,16 +83,27 @@ class ByteUNet(nn.Module):
 
     def forward(self, stacks: Mapping[int, Tensor], keep: Window | None = None) -> Tensor:
         """Return logits, float32 (B, K, keep.height, keep.width); see `UNet.forward`."""
-        cuts = self.plan.cuts((int(stacks[1].shape[-2]), int(stacks[1].shape[-1])), keep)
+        size_hw = (int(stacks[1].shape[-2]), int(stacks[1].shape[-1]))
+        cuts = self.plan.cuts(size_hw, keep)
         skips = self._go_down(stacks)
-        x = cut(skips[-1], *cuts.lowest)
-        for level in reversed(range(len(self.up))):
-            join, layers = self.up[level]
-            x = join(x, self._across(skips[level], level, cuts.levels[level].near), cuts.levels[level].offset_hw)
-            for layer in layers:
-                x = layer(x)
-            x = cut(x, *cuts.levels[level].wanted)
-        return cut(self.head(x, relu=False, dtype=torch.float32), *cuts.keep)
+        x = cut(skips.pop(), *cuts.lowest)
+        for level in reversed(range(1, len(self.up))):
+            x = self._rise_to(level, x, skips.pop(), cuts.levels[level])
+        if not self.up:
+            return cut(self.head(x, relu=False, dtype=torch.float32), *cuts.keep)
+        skip, parts = skips.pop(), []
+        for strip in self.plan.strips(size_hw, keep, cuts):
+            y = self._rise_to(0, cut(x, *strip.below), skip, strip.level)
+            parts.append(cut(self.head(y, relu=False, dtype=torch.float32), *strip.keep))
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
+
+    def _rise_to(self, level: int, x: Tensor, skip: Tensor, own: LevelCut) -> Tensor:
+        """Return what a level of the decoder makes of what comes from below and of what comes over."""
+        join, layers = self.up[level]
+        x = join(x, self._across(skip, level, own.near), own.offset_hw)
+        for layer in layers:
+            x = layer(x)
+        return cut(x, *own.wanted)
 
     def _go_down(self, stacks: Mapping[int, Tensor]) -> list[Tensor]:
         if self.known is not None:

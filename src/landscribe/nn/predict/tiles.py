@@ -43,8 +43,8 @@ TILE_BYTES = 3 * 2**29
 """Memory of a forward pass on a processor."""
 GPU_SHARE = 0.4
 """Share of a GPU's memory for a forward pass."""
-LIVE_MAPS = 6
-"""Maps of the first level's width that are in memory at once."""
+LIVE_MAPS, LIVE_IN_STRIPS = 6, 3
+"""Maps of the first level's width that are in memory at once; where the decoder makes them strip by strip."""
 GROUP_NORM_BYTES = 16
 """Of a map while it is normalised pixel by pixel, which takes float32 on the way."""
 RAW_BYTES = 5
@@ -98,7 +98,8 @@ def pixel_bytes(net: SegmentationNet, engine: Engine, views: int = 1) -> int:
     stack = bands * (2 if engine.dtype == BYTES else 1) * of_type
     # Stacks of this tile, of the next, and of a turned view; logits and the result that is being written, or also sums.
     stacks, results = (2, 2) if views == 1 else (3, 4)
-    live = LIVE_MAPS * of_type + (GROUP_NORM_BYTES if net.spec.network.norm == "group" else 0)
+    maps = LIVE_IN_STRIPS if engine.device.type == "cpu" and net.unet.has_strips else LIVE_MAPS
+    live = maps * of_type + (GROUP_NORM_BYTES if net.spec.network.norm == "group" else 0)
     return live * net.unet.width + bands * RAW_BYTES + stacks * stack + results * len(net.spec.classes) * 4
 
 
