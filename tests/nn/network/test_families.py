@@ -60,6 +60,25 @@ def test_a_kept_part_is_cut_out_of_the_whole(name):
 
 
 @each
+@pytest.mark.parametrize("rows", [5, 16])
+def test_strips_are_cut_out_of_the_whole(name, rows):
+    net = random_net(name)
+    step = net.divisor
+    x = {1: torch.randn(1, 3, 9 * step + (0 if step > 4 else 40), 5 * step)}
+    whole = net(x)
+    if not net.has_strips:
+        assert net.layout.skip == "convolution" or not net.up
+        return
+    net.strip_rows = rows
+    seen = []
+    net.up[0].register_forward_hook(lambda _module, given, _made: seen.append(given[0].shape[-2]))
+    for keep in (None, Window(0, 0, 21, 7), Window(whole.shape[-2] // 3, 3, 13, 11)):
+        kept = whole if keep is None else whole[..., *keep.slices]
+        assert torch.allclose(net(x, keep), kept, atol=1e-4), keep
+    assert all(height <= rows + 12 for height in seen)
+
+
+@each
 def test_nothing_beyond_the_receptive_radius_has_a_say_and_what_is_at_it_has(name, monkeypatch):
     # Average pooling in place of maximum pooling, so that every pixel in reach has a gradient.
     monkeypatch.setattr(torch.nn.functional, "max_pool2d", torch.nn.functional.avg_pool2d)

@@ -7,24 +7,25 @@ sums are rounded.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from landscribe.nn.network.encoders import STRIDES, Basic, Encoder, Inverted
 from landscribe.nn.predict.byte_layers import (
-    LARGEST,
     ZERO,
     ByteConvolution,
     Maps,
     filters,
-    pack,
-    signed,
-    unit_of,
+    pack_bent,
+    pack_settled,
+    signed_units_of,
     units_of,
 )
+from landscribe.nn.predict.fused import ReluConvolution
 from landscribe.nn.private_ops import pool_bytes
 
 ByteBlock = Callable[[Tensor], Tensor]
@@ -103,15 +104,12 @@ class ByteEncoder:
         return maps
 
 
-def pack_encoder(
-    encoder: Encoder, sample: Mapping[int, Tensor], entering: Mapping[int, Maps]
-) -> tuple[ByteEncoder, list[Maps]]:
+def pack_encoder(encoder: Encoder, entering: Mapping[int, Maps]) -> tuple[ByteEncoder, list[Maps]]:
     """Turn an encoder to bytes.
 
     Args:
         encoder: float32, batch norm folded.
-        sample: Normalised stacks by stride, (B, C, H / stride, W / stride).
-        entering: The same by their positive and negative parts.
+        entering: What a sample brings, by stride.
 
     Returns:
         The encoder, and what it makes of the sample at each level.
@@ -120,32 +118,30 @@ def pack_encoder(
     entrances, maps, seen = {}, [], entering[1]
     for level, (stride, blocks) in enumerate(zip(STRIDES, encoder.levels, strict=True)):
         made = []
-        for i, block in enumerate(blocks):  # type: ignore[arg-type]  # blocks in a row
-            if level == 0 and i == 0:
-                made_one, seen = _pack_first(block, sample[1], seen)
-            else:
-                made_one, seen = _pack_block(block, seen)
-            made.append(made_one)
+        for number, block in enumerate(blocks):  # type: ignore[arg-type]  # blocks in a row
+            is_first = not level and not number
+            one, seen = _pack_first(block, seen) if is_first else _pack_block(block, seen)
+            made.append(one)
         levels.append(tuple(made))
         if str(stride) in encoder.entrances:
-            entrance = encoder.entrances[str(stride)]
-            after = signed(seen.values + entrance(sample[stride]))
-            (own,) = filters(entrance)
-            packed, own_unit = _onto(seen, after)
-            entrances[stride] = ByteEntrance(
-                pack(own.doubled(sample[stride].shape[1]), entering[stride].units, packed.units), own_unit, seen.zero
-            )
-            seen = packed
+            entrances[stride], seen = _pack_entrance(encoder.entrances[str(stride)], entering[stride], seen)
         maps.append(seen)
     return ByteEncoder(tuple(levels), entrances), maps
 
 
-def _pack_first(block: nn.Module, stack: Tensor, seen: Maps) -> tuple[ByteBlock, Maps]:
+def _pack_first(block: nn.Module, seen: Maps) -> tuple[ByteBlock, Maps]:
     """Turn the convolution that sees the stack of full resolution to bytes."""
     (own,) = filters(block)
-    y = block(stack)
-    after = Maps(y, unit_of(y))
-    return pack(own.doubled(stack.shape[1]), seen.units, after.units), after
+    return pack_bent(own.doubled(seen.values.shape[1] // 2), seen, _most(block))
+
+
+def _pack_entrance(entrance: nn.Module, stack: Maps, seen: Maps) -> tuple[ByteEntrance, Maps]:
+    (plain,) = filters(entrance)
+    own = plain.doubled(stack.values.shape[1] // 2)
+    total = seen.values + own(stack.values)
+    units, own_unit = _onto(seen, signed_units_of(total))
+    made = ByteEntrance(pack_settled(own, stack, units, total, (seen, own_unit)), own_unit, seen.zero)
+    return made, Maps(total, units, made(seen.bytes.clone(), stack.bytes), ZERO)
 
 
 def _pack_block(block: nn.Module, seen: Maps) -> tuple[ByteBlock, Maps]:
@@ -154,44 +150,55 @@ def _pack_block(block: nn.Module, seen: Maps) -> tuple[ByteBlock, Maps]:
     if isinstance(block, Basic):
         return _pack_basic(block, seen)
     if isinstance(block, nn.MaxPool2d):
-        return (lambda x: pool_bytes(x, 3, 1)), Maps(block(seen.values), seen.units, seen.zero)
+        pool = functools.partial(pool_bytes, side=3, padding=1)
+        return pool, Maps(block(seen.values), seen.units, pool(seen.bytes), seen.zero)
     raise TypeError(type(block).__name__)
 
 
 def _pack_inverted(block: Inverted, seen: Maps) -> tuple[ByteBlock, Maps]:
     layers, inner = [], seen
     for part in (block.expand, block.depthwise):
-        if part is None:
-            continue
-        y = part(inner.values)
-        # What looks at each map alone is the same in any unit of it.
-        after = Maps(y, units_of(y, LARGEST) if part is block.expand else unit_of(y))
-        (own,) = filters(part)
-        layers.append(pack(own, inner.units, after.units, inner.zero))
-        inner = after
-    y = block.project(inner.values)
+        if part is not None:
+            (own,) = filters(part)
+            layer, inner = pack_bent(own, inner, _most(part))
+            layers.append(layer)
     (own,) = filters(block.project)
-    after, own_unit = _onto(seen, signed(seen.values + y)) if block.adds else (signed(y), None)
-    return ByteInverted(tuple(layers), pack(own, inner.units, after.units, inner.zero), own_unit), after
+    total, units, own_unit = own(inner.values), None, None
+    if block.adds:
+        total += seen.values
+        units, own_unit = _onto(seen, signed_units_of(total))
+    units = signed_units_of(total) if units is None else units
+    other = None if own_unit is None else (seen, own_unit)
+    made = ByteInverted(tuple(layers), pack_settled(own, inner, units, total, other), own_unit)
+    return made, Maps(total, units, made(seen.bytes.clone()), ZERO)
 
 
 def _pack_basic(block: Basic, seen: Maps) -> tuple[ByteBlock, Maps]:
     (one,), (two,) = filters(block.first), filters(block.second)
-    y = block.first(seen.values)
-    inner = Maps(y, unit_of(y))
-    if block.short is None:
-        other, short = seen, None
-    else:
-        other = signed(block.short(seen.values))
+    first, inner = pack_bent(one, seen)
+    other, short = seen, None
+    if block.short is not None:
         (its,) = filters(block.short)
-        short = pack(its, seen.units, other.units, seen.zero)
-    total = torch.relu(block.second(inner.values) + other.values)
-    after, own_unit = _onto(other, Maps(total, unit_of(total)))
-    first = pack(one, seen.units, inner.units, seen.zero)
-    return ByteBasic(first, pack(two, inner.units, after.units), short, own_unit, other.zero), after
+        y = its(seen.values)
+        units = signed_units_of(y)
+        short = pack_settled(its, seen, units, y)
+        other = Maps(y, units, short(seen.bytes, zero=ZERO, relu=False), ZERO)
+    total = two(inner.values) + other.values
+    bent = total.clamp(min=0)
+    units, own_unit = _onto(other, units_of(bent))
+    second = pack_settled(two, inner, units, total, (other, own_unit))
+    made = ByteBasic(first, second, short, own_unit, other.zero)
+    return made, Maps(bent, units, made(seen.bytes.clone()))
 
 
-def _onto(before: Maps, after: Maps) -> tuple[Maps, float]:
-    """Return maps after something was added, in one multiple of the units of those before, and 1 / that multiple."""
-    multiple = float((after.units / before.units).max())
-    return Maps(after.values, before.units * multiple, after.zero), 1 / multiple
+def _onto(before: Maps, wanted: Tensor) -> tuple[Tensor, float]:
+    """Return units after something was added, in one multiple of those before, and 1 / that multiple."""
+    multiple = float((wanted / before.units).max())
+    return before.units * multiple, 1 / multiple
+
+
+def _most(block: nn.Module) -> float:
+    """Return the largest value that a block's activation lets through."""
+    limits = [m.most for m in block.modules() if isinstance(m, ReluConvolution) and m.most is not None]
+    limits += [float(m.max_val) for m in block.modules() if isinstance(m, nn.ReLU6)]
+    return min(limits, default=math.inf)

@@ -10,6 +10,7 @@ Source:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -29,9 +30,9 @@ ZERO = 128
 LARGEST_WEIGHT = 127
 SMALLEST = 1e-12
 """Stands for a largest value of 0."""
-LEAST_SHARE = 0.25
-"""A map has room for at least this share of the largest value of all maps: other ground may bring it where the sample
-has none."""
+BENT, SIGNED = (2.0, 0.25), (1.25, 0.5)
+"""Room of maps after ReLU, and of maps with a sign: a factor on the largest value of a sample, and the least share of
+the largest of all maps that each has. Other ground brings more, and what is cut off costs more than coarser steps."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,13 @@ class Filter:
     is_even: bool = False
     """Whether the first row and column of its result are left out, as `EvenConvolution` does."""
 
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map (B, C, h, w) to (B, K, h', w')."""
+        y = functional.conv2d(x, self.weight, self.bias, self.stride, self.padding, 1, self.groups)
+        return without_first(y) if self.is_even else y
+
     def doubled(self, count: int) -> Filter:
-        """Return what sees the last `count` maps by their positive and their negative parts, as `signs` gives them."""
+        """Return what sees the last `count` maps by their positive and their negative parts, as `enter` gives them."""
         return replace(self, weight=torch.cat([self.weight, -self.weight[:, -count:]], dim=1))
 
 
@@ -61,6 +67,8 @@ class Maps:
     """float32 (B, C, h, w)."""
     units: Tensor
     """float32 (C,), what 1 stands for in each map."""
+    bytes: Tensor
+    """uint8, the same as the network in bytes has it, with all that was rounded before."""
     zero: int = 0
     """The byte of 0."""
 
@@ -105,28 +113,35 @@ class ByteJoin:
 
     def __call__(self, low: Tensor, skip: Tensor, offset_hw: tuple[int, int]) -> Tensor:
         """Map (B, C, h, w) and (B, C', H, W) to (B, K, H, W)."""
-        phases = self.below(low, zero=ZERO, relu=False)
-        batch, _, height, width = skip.shape
-        spread = phases.new_empty((batch, height, width, phases.shape[1] // 4)).permute(0, 3, 1, 2)
-        for there, here in phase_places(spread.shape, offset_hw):
-            spread[there] = phases[here]
+        spread = spread_phases(self.below(low, zero=ZERO, relu=False), skip.shape, offset_hw)
         return self.skip.add(skip, spread, self.below_unit, ZERO)
 
 
-def unit_of(x: Tensor) -> Tensor:
-    """Return what 1 stands for in (B, C, h, w) so that `LARGEST` is the largest value of all maps, float32 (C,)."""
-    return (x.amax() / LARGEST).clamp(min=SMALLEST).expand(x.shape[1])
+def units_of(x: Tensor, most: float = math.inf) -> Tensor:
+    """Return what 1 stands for in each map of (B, C, h, w) that is never negative, float32 (C,).
+
+    Args:
+        x: What a sample gives.
+        most: The largest value that there can be.
+    """
+    return (_room(x, *BENT).clamp(max=most) / LARGEST).clamp(min=SMALLEST)
 
 
-def units_of(x: Tensor, largest: int) -> Tensor:
-    """Return the same map by map, of what has a sign too, so that no map has less room than `LEAST_SHARE`."""
-    most = x.abs().amax((0, 2, 3))
-    return (torch.maximum(most, LEAST_SHARE * most.max()) / largest).clamp(min=SMALLEST)
+def signed_units_of(x: Tensor) -> Tensor:
+    """Return the same of maps with a sign."""
+    return (_room(x, *SIGNED) / (LARGEST - ZERO)).clamp(min=SMALLEST)
 
 
-def signed(x: Tensor) -> Maps:
-    """Return maps that have a sign."""
-    return Maps(x, units_of(x, LARGEST - ZERO), ZERO)
+def _room(x: Tensor, factor: float, share: float) -> Tensor:
+    largest = x.abs().amax((0, 2, 3))
+    return torch.maximum(largest, share * largest.max()) * factor
+
+
+def enter(stack: Tensor) -> Maps:
+    """Return what comes into a network: (B, C, h, w) by its positive and its negative parts, as `ReadyStem` has it."""
+    parts = torch.cat([stack, -stack], dim=1).clamp_(min=0)
+    units = (parts.amax() / LARGEST).clamp(min=SMALLEST).expand(parts.shape[1])
+    return Maps(parts, units, (parts / along(units)).round_().to(torch.uint8))
 
 
 def pack(filter_: Filter, units_in: Tensor, units_out: Tensor, zero: int = 0) -> ByteConvolution:
@@ -147,15 +162,46 @@ def pack(filter_: Filter, units_in: Tensor, units_out: Tensor, zero: int = 0) ->
     return ByteConvolution(packed, unit / units_out, offset / units_out, how, filter_.is_even)
 
 
-def pack_row(filters: Sequence[Filter], seen: Maps) -> tuple[list[ByteConvolution], Maps]:
-    """Turn padded convolutions with ReLU, one after the other, to bytes; also returns what they make of the sample."""
+def pack_settled(
+    filter_: Filter, seen: Maps, units_out: Tensor, total: Tensor, other: tuple[Maps, float] | None = None
+) -> ByteConvolution:
+    """Turn a convolution to bytes, with a bias that gives its maps the mean that those of floats have in the sample.
+
+    Rounded weights move means, above all where a map follows from few of them, and what comes later adds that up.
+
+    Args:
+        filter_: What it does.
+        seen: Its input.
+        units_out: (K,), what 1 stands for in its result.
+        total: What floats give before any activation, with `other`.
+        other: What is added to the result, and the unit of that in units of the result.
+
+    Source:
+        Nagel et al. (2019), arXiv:1906.04721, section 4.2, with a sample in place of statistics of batches.
+    """
+    layer = pack(filter_, seen.units, units_out, seen.zero)
+    found = layer(seen.bytes, relu=False, dtype=torch.float32)
+    if other is not None:
+        found += (other[0].bytes.float() - other[0].zero) * other[1]
+    return replace(layer, bias=layer.bias + (total / along(units_out) - found).mean((0, 2, 3)))
+
+
+def pack_row(row: Sequence[Filter], seen: Maps) -> tuple[list[ByteConvolution], Maps]:
+    """Turn convolutions with ReLU, one after the other, to bytes; also returns what they make of the sample."""
     layers = []
-    for one in filters:
-        y = functional.conv2d(seen.values, one.weight, one.bias, padding=one.padding).relu_()
-        after = Maps(y, unit_of(y))
-        layers.append(pack(one, seen.units, after.units, seen.zero))
-        seen = after
+    for one in row:
+        layer, seen = pack_bent(one, seen)
+        layers.append(layer)
     return layers, seen
+
+
+def pack_bent(filter_: Filter, seen: Maps, most: float = math.inf) -> tuple[ByteConvolution, Maps]:
+    """Turn a convolution with ReLU, up to `most`, to bytes; also returns what it makes of the sample."""
+    total = filter_(seen.values)
+    bent = total.clamp(0, most)
+    units = units_of(bent, most)
+    layer = pack_settled(filter_, seen, units, total)
+    return layer, Maps(bent, units, layer(seen.bytes))
 
 
 def pack_join(both: Filter, below: Maps, skip: Maps) -> tuple[ByteJoin, Maps]:
@@ -163,18 +209,31 @@ def pack_join(both: Filter, below: Maps, skip: Maps) -> tuple[ByteJoin, Maps]:
     n = below.values.shape[1]
     coarse = Filter(phase_kernels(both.weight[:, :n]), None, (1, 1))
     own = replace(both, weight=both.weight[:, n:])
-    phases = functional.conv2d(below.values, coarse.weight, padding=1)
-    x = functional.conv2d(skip.values, own.weight, own.bias, padding=1)
-    for there, here in phase_places(x.shape, (0, 0)):
-        x[there] += phases[here]
-    units = unit_of(x.relu_())
-    below_unit = float(phases.abs().amax() / (LARGEST - ZERO) / units[0])
-    join = ByteJoin(
-        pack(coarse, below.units, (below_unit * units).repeat(4), below.zero),
-        pack(own, skip.units, units, skip.zero),
-        below_unit,
-    )
-    return join, Maps(x, units)
+    phases, total = coarse(below.values), own(skip.values)
+    for there, here in phase_places(total.shape, (0, 0)):
+        total[there] += phases[here]
+    bent = total.clamp(min=0)
+    units = units_of(bent)
+    units = units.amax().expand(len(units))  # what comes from below has one unit for all maps
+    below_unit = float(phases.abs().amax() / units[0] * SIGNED[0] / (LARGEST - ZERO))
+    first = pack(coarse, below.units, (below_unit * units).repeat(4), below.zero)
+    spread = Maps(total, units, spread_phases(first(below.bytes, zero=ZERO, relu=False), total.shape, (0, 0)), ZERO)
+    join = ByteJoin(first, pack_settled(own, skip, units, total, (spread, below_unit)), below_unit)
+    return join, Maps(bent, units, join(below.bytes, skip.bytes, (0, 0)))
+
+
+def spread_phases(phases: Tensor, shape: Sequence[int], offset_hw: tuple[int, int]) -> Tensor:
+    """Lay bytes (B, 4 K, h, w) where they belong on the fine grid, (B, K, H, W)."""
+    batch, _, height, width = shape
+    spread = phases.new_empty((batch, height, width, phases.shape[1] // 4)).permute(0, 3, 1, 2)
+    for there, here in phase_places(spread.shape, offset_hw):
+        spread[there] = phases[here]
+    return spread
+
+
+def along(units: Tensor) -> Tensor:
+    """Return units as a factor of maps."""
+    return units.reshape(1, -1, 1, 1)
 
 
 def filters(block: nn.Module) -> list[Filter]:
@@ -187,11 +246,6 @@ def filters(block: nn.Module) -> list[Filter]:
         for m in block.modules()
         if isinstance(m, nn.Conv2d | ReluConvolution)
     ]  # fmt: skip
-
-
-def signs(stack: Tensor) -> Tensor:
-    """Return the positive parts of all maps, then the negative ones."""
-    return torch.cat([stack, -stack], dim=1).clamp_(min=0)
 
 
 def _pair(value: object) -> tuple[int, int]:

@@ -20,14 +20,12 @@ from landscribe.nn.predict.byte_encoders import ByteEncoder, pack_encoder
 from landscribe.nn.predict.byte_layers import (
     ByteConvolution,
     ByteJoin,
-    Filter,
     Maps,
+    enter,
     filters,
-    pack,
     pack_join,
     pack_row,
-    signs,
-    unit_of,
+    pack_settled,
 )
 from landscribe.nn.private_ops import pool_bytes
 
@@ -44,40 +42,41 @@ class ByteUNet(nn.Module):
         super().__init__()
         self.plan = unet
         self.divisor, self.width, self.receptive_radius = unet.divisor, unet.width, unet.receptive_radius
-        entering = {stride: Maps(own := signs(stack), unit_of(own)) for stride, stack in sample.items()}
+        entering = {stride: enter(stack) for stride, stack in sample.items()}
         # What the stacks count in.
         self.enter_units = {stride: maps.units for stride, maps in entering.items()}
         self.known: ByteEncoder | None = None
         self.down: list[list[ByteConvolution]] = []
         self.up: list[tuple[ByteJoin, list[ByteConvolution]]] = []
-        skips = self._pack_down(unet, sample, entering)
+        skips = self._pack_down(unet, entering)
         seen = skips[-1]
         for level in reversed(range(len(unet.up))):
             first, *rest = filters(unet.up[level])
             join, seen = pack_join(first, seen, skips[level])
             layers, seen = pack_row(rest, seen)
             self.up.insert(0, (join, layers))
-        self.head = pack(
-            Filter(unet.head.weight, unet.head.bias), seen.units, torch.ones(unet.head.out_channels), seen.zero
-        )
+        (head,) = filters(unet.head)
+        self.head = pack_settled(head, seen, torch.ones(unet.head.out_channels), head(seen.values))
 
-    def _pack_down(self, unet: UNet, sample: Mapping[int, Tensor], entering: Mapping[int, Maps]) -> list[Maps]:
+    def _pack_down(self, unet: UNet, entering: Mapping[int, Maps]) -> list[Maps]:
         """Turn the way down to bytes; returns what goes over to the decoder of the sample."""
         skips: list[Maps] = []
         for level, (stride, block) in enumerate(zip(unet.strides, unet.down, strict=False)):
-            convolutions = filters(block)
-            parts = []
+            convolutions, parts = filters(block), []
             if level:
-                parts.append(Maps(functional.max_pool2d(skips[-1].values, 2), skips[-1].units))
+                values, own = skips[-1].values, skips[-1].bytes
+                parts.append(Maps(functional.max_pool2d(values, 2), skips[-1].units, pool_bytes(own)))
             if stride in entering:
                 parts.append(entering[stride])
-                convolutions[0] = convolutions[0].doubled(sample[stride].shape[1])
-            values, units = (_join([getattr(part, name) for part in parts]) for name in ("values", "units"))
-            layers, seen = pack_row(convolutions, Maps(values, units))
+                convolutions[0] = convolutions[0].doubled(len(entering[stride].units) // 2)
+            values, units, own = (
+                _join([getattr(part, name) for part in parts]) for name in ("values", "units", "bytes")
+            )
+            layers, seen = pack_row(convolutions, Maps(values, units, own))
             self.down.append(layers)
             skips.append(seen)
         if unet.known is not None:
-            self.known, levels = pack_encoder(unet.known, sample, entering)
+            self.known, levels = pack_encoder(unet.known, entering)
             skips += levels
         return skips
 

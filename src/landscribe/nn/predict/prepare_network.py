@@ -40,7 +40,8 @@ def engine_for(
 ) -> Engine:
     """Return what a scene is predicted on: `base`, or bytes where nobody asked for a precision and they are faster.
 
-    That is on processors that multiply bytes fast and bf16 slowly. Ranges of bytes follow from the scene, so a scene
+    That is on processors that multiply bytes fast and bf16 slowly, for networks that lose nothing by it: known encoders
+    lose some thousandths of Jaccard, so theirs have to be asked for. Ranges of bytes follow from the scene, so a scene
     that goes on in another one stays as it is: across the border between them, nothing may show.
 
     Args:
@@ -52,7 +53,7 @@ def engine_for(
     """
     if precision is not None or not alone or not nets or not prefers_bytes(base):
         return base
-    if any(net.spec.network.float_only for net in nets):
+    if any(net.spec.network.float_only or net.spec.network.encoder for net in nets):
         return base
     looked_at = MOST * max(sample_side(net) for net in nets) ** 2
     if shape_hw[0] * shape_hw[1] < WORTH * looked_at:
