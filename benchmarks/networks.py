@@ -25,7 +25,7 @@ from landscribe.core.sensors import SensorSpec
 from landscribe.nn.device import BYTES, CPU_INFO, Engine, choose_engine
 from landscribe.nn.network.bundle import ModelSpec, SegmentationNet, build_network
 from landscribe.nn.network.stem import compute_statistics
-from landscribe.nn.predict.int8 import pack
+from landscribe.nn.predict.byte_layers import Filter, pack
 from landscribe.nn.scene import SceneArrays
 from landscribe.process import settle_process
 
@@ -165,7 +165,7 @@ def limits(engine: Engine) -> dict[str, float]:
 def byte_convolution(channels: int, side: int) -> tuple[Callable[[], Any], float]:
     """Return a 3x3 convolution of bytes, and its products and sums."""
     ones = torch.ones(channels)
-    convolution = pack(torch.randn(channels, channels, 3, 3), None, ones, ones)
+    convolution = pack(Filter(torch.randn(channels, channels, 3, 3), None, (1, 1)), ones, ones)
     x = torch.randint(0, 256, (1, channels, side, side), dtype=torch.uint8).contiguous(
         memory_format=torch.channels_last
     )

@@ -294,7 +294,8 @@ class PredictTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Side of what one forward pass yields, in reference pixels, rounded up to what the network divides by. None takes
     the largest that a fixed share of memory holds; the larger, the less is computed twice."""
     precision: Literal["bf16", "float32", "int8"] | None = None
-    """Type of the network's products. None takes the faster one of bf16 and float32 on the device. `int8` is for
+    """Type of the network's products. None takes the faster one of bf16 and float32 on the device, and in place of
+    float32 bytes for large scenes that stand alone, where the processor multiplies those fast. `int8` is for
     processors, halves the forward pass of bf16, and probabilities differ a little; for U-Nets with ReLU, single,
     double or triple blocks and pooling by 2, and for encoders (see docs/speed.md)."""
     symmetries: Literal[1, 4, 8] = 8

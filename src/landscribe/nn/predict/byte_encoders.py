@@ -118,7 +118,7 @@ def pack_encoder(encoder: Encoder, entering: Mapping[int, Maps]) -> tuple[ByteEn
     entrances, maps, seen = {}, [], entering[1]
     for level, (stride, blocks) in enumerate(zip(STRIDES, encoder.levels, strict=True)):
         made = []
-        for number, block in enumerate(blocks):  # type: ignore[arg-type]  # blocks in a row
+        for number, block in enumerate(blocks.children()):
             is_first = not level and not number
             one, seen = _pack_first(block, seen) if is_first else _pack_block(block, seen)
             made.append(one)

@@ -136,7 +136,7 @@ def predict_work(project: Project, run: Run, progress: Progress = silent, *, mod
             result.notes.append(f"{adapting.note}: {len(adapted[0])} places")
         in_bytes = sum(bool(done[i].counts.get(IN_BYTES)) for i in scene_ids if i in done)
         if in_bytes and table.precision is None:
-            text = f"predicted in bytes, which is faster here: {in_bytes} of {len(scene_ids)} scenes"
+            text = f"predicted in bytes, for speed: {in_bytes} of {len(scene_ids)} scenes"
             result.notes.append(f'{text}; `precision = "float32"` would keep all digits')
 
     return end
