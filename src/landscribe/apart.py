@@ -20,12 +20,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from landscribe import workers
 from landscribe.errors import BAD_FILE, DataError, LandscribeError, LimitError, problem
+from landscribe.late import load, once_numba_is_there
 from landscribe.process import die_with, give_back_memory, hush, is_ours, limit_memory
 from landscribe.workers import free_memory_bytes, stop_if_asked, usable_processors
 
@@ -76,6 +78,12 @@ class _Nursery:
             message, handles, _, _ = socket.recv_fds(self.line, 64, 1)
         return _Worker(int(message), Connection(handles[0]))
 
+    def load(self, libraries: Iterable[str]) -> None:
+        """Let it import libraries before it forks again; nobody waits for that here."""
+        with self.lock:
+            for name in libraries:
+                self.line.send(b"load " + name.encode())
+
     def end(self, worker: _Worker) -> int:
         """Kill a worker; return the number of the signal that ended it, or minus its exit status."""
         with contextlib.suppress(ProcessLookupError):
@@ -98,13 +106,17 @@ def can_work_apart() -> bool:
     return sys.platform == "linux" and hasattr(os, "fork")
 
 
-def start() -> bool:
+def start(*libraries: str) -> bool:
     """Get ready to hand out work; to be called from the main thread before anything opens a file.
+
+    Args:
+        *libraries: What the work will need of `late`. The nursery imports it once, while this process goes on.
 
     Returns:
         Whether work is done in workers; else it is done in place.
     """
     if _home:
+        _home[0].load(libraries)
         return True
     fits = is_ours() and can_work_apart() and threading.current_thread() is threading.main_thread()
     if not fits or _inside.is_set():
@@ -119,6 +131,7 @@ def start() -> bool:
         _nurse(theirs, parent)
     theirs.close()
     _home.append(_Nursery(pid, ours))
+    _home[0].load(libraries)
     return True
 
 
@@ -254,6 +267,10 @@ def _nurse(line: socket.socket, parent: int) -> NoReturn:
     me = os.getpid()
     while request := line.recv(64):
         word, number = request.split()
+        if word == b"load":
+            with contextlib.suppress(ImportError):  # whoever needs it says so
+                load((number.decode(),))
+            continue
         if word == b"wait":
             line.send(b"%d" % os.waitpid(int(number), 0)[1])
             continue
@@ -288,7 +305,7 @@ def _work(line: Connection, parent: int, memory_bytes: int) -> NoReturn:
             send("alive", None)
 
     workers.beat = beat
-    _tell_of_compiling(send)
+    once_numba_is_there(partial(_tell_of_compiling, send))
     hush()
     try:
         while True:
@@ -343,8 +360,6 @@ def _leave(_number: int, _frame: Any) -> None:
 
 def _tell_of_compiling(send: Callable[[str, Any], None]) -> None:
     """Numba compiles a kernel once in a while, for as long as a minute, and that is no fault of the file's."""
-    if "numba" not in sys.modules:
-        return
     from numba.core import event
 
     class Compiling(event.Listener):

@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-import geopandas as gpd
 import numpy as np
-import pandas as pd
-from numba.core.compiler_lock import global_compiler_lock
 from pyproj import CRS
 
 from landscribe.core.arrays import FloatArray, GeometryArray
 from landscribe.core.legend import LandClass
+from landscribe.late import geopandas as gpd
+from landscribe.late import importing
+from landscribe.late import pandas as pd
 
 
 class _OneAtATime(contextlib.ContextDecorator):
+    def __init__(self) -> None:
+        self._taken: list[Any] = []
+
     def __enter__(self) -> None:
-        global_compiler_lock.acquire()  # type: ignore[no-untyped-call]
+        importing.acquire()
+        lock: Any = None
+        if "numba" in sys.modules:
+            from numba.core.compiler_lock import global_compiler_lock as lock  # who does not compile does without numba
+
+            lock.acquire()
+        self._taken.append(lock)
 
     def __exit__(self, *_error: object) -> None:
-        global_compiler_lock.release()  # type: ignore[no-untyped-call]
+        lock = self._taken.pop()
+        if lock is not None:
+            lock.release()
+        importing.release()
 
 
 one_at_a_time = _OneAtATime()
 """Around what threads do with pandas and GeoPandas, as a block or a decorator.
 
 Both change the filters of warnings, which belong to the whole process, and put them back. Two threads at it leave one's
-filters there for good. numba does so too when it compiles, under a lock of its own, which is therefore this one. Who
-waits for other threads inside may wait for ever.
+filters there for good. So do libraries while they are imported, for which `late` has a lock, and numba when it
+compiles, under a lock of its own: this one is both. Who waits for other threads inside may wait for ever.
 """
 COLUMNS = ("scene", "class_id", "class_name", "score", "area", "geometry")
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import geopandas as gpd
 import numpy as np
 from affine import Affine
 
@@ -33,6 +32,7 @@ from landscribe.io.run.tuned import effective_recipe
 from landscribe.io.source.images import wrong_bands
 from landscribe.io.source.patterns import own_kinds
 from landscribe.io.source.sensor_files import SensorFile, open_sensor
+from landscribe.late import geopandas as gpd
 from landscribe.library.images import Image, ImageLike, Place, path_of, read_image
 from landscribe.library.progress import Told, open_progress
 from landscribe.library.rasters import ClassRaster

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import geopandas as gpd
 import numpy as np
 from affine import Affine
 
@@ -23,6 +22,7 @@ from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.safety import check_size
 from landscribe.io.vector.layer import NO_POLYGON, Layer
 from landscribe.io.vector.vectors import read_features, to_features
+from landscribe.late import geopandas as gpd
 from landscribe.library.images import ImageLike, Place, read_image
 from landscribe.library.rasters import ClassRaster
 from landscribe.workers import usable_processors

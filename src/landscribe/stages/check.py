@@ -113,7 +113,7 @@ def check(
         >>> result.scenes, result.labelled, result.errors
         (4, 3, 0)
     """
-    start()
+    start(*project.libraries)
     scenes = project.scenes
     findings = [Finding("error", text, scene_id) for scene_id, text in scenes.broken.items()]
     findings += [Finding("warning", text) for text in scenes.problems]

@@ -94,7 +94,7 @@ def prepare(project: Project, run: Run, progress: Progress = silent) -> StageRes
 
 def prepare_work(project: Project, run: Run) -> Work:
     """Yield what `prepare` does scene by scene, as `io.project.batches` has it."""
-    start()
+    start(*project.libraries)
     project = yield from fetch_scenes(project, run)
     scenes = {scene.id: scene for scene in project.scenes.scenes}
     broken = project.scenes.broken

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
@@ -45,6 +44,7 @@ from landscribe.io.run.runs import Made, Record, Run, make_key
 from landscribe.io.run.scored import SCORE, run_score
 from landscribe.io.run.tuned import UNADAPTED_FEATURES, UNTUNED_FEATURES, effective_recipe, unadapted
 from landscribe.io.vector.vectors import read_own
+from landscribe.late import geopandas as gpd
 
 FORMAT = 3
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""

@@ -98,7 +98,7 @@ def stats(
         >>> row.scene, row.class_name
         ('6010_0_0', 'building')
     """
-    start()
+    start(*project.libraries)
     labelled = [scene for scene in project.scenes.scenes if scene.has_labels]
     return _each(project, labelled, progress, functools.partial(_measure, legend=project.legend), failed)
 

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
 
 from landscribe.core.arrays import AnyArray
@@ -41,6 +40,7 @@ from landscribe.io.run.tuned import (
 )
 from landscribe.io.run.tuned import unadapted as unadapted_file
 from landscribe.io.vector.vectors import write_features
+from landscribe.late import geopandas as gpd
 
 FORMAT = 3
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-import numba
 import numpy as np
 from numpy.random import Generator
 
 from landscribe.core.arrays import AnyArray, FloatArray
+from landscribe.late import compiled
 from landscribe.worlds.ground.spectra import BITS_11, BITS_14
 
 
@@ -46,8 +46,8 @@ def sample(plane_hw: FloatArray, scene_hw: tuple[int, int], margin: int, samplin
     return np.ascontiguousarray(cols.T)
 
 
-@numba.njit(cache=True, nogil=True)
-def _box(plane_hw, start, step, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@compiled
+def _box(plane_hw: AnyArray, start: float, step: float, count: int) -> FloatArray:
     rows, cols = plane_hw.shape
     out = np.zeros((count, cols), dtype=np.float32)
     for k in range(count):

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from landscribe.core.arrays import AnyArray, Floats, Ints
 from landscribe.core.polygons.loops import sort_part
 from landscribe.core.polygons.rings import bounds, ring_area
+from landscribe.late import compiled
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _floor(x: float) -> int:
     whole = int(x)
     return whole - 1 if x < whole else whole
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _ceil(x: float) -> int:
     whole = int(x)
     return whole + 1 if x > whole else whole
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def fill_centres(
     out_hw: AnyArray, bit: int, xy: Floats, ring_start: Ints, polygon_start: Ints, row0: int, col0: int
 ) -> None:
@@ -89,7 +89,7 @@ def fill_centres(
             begin = counts[r]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _count_crossings(
     xy: Floats, ring_start: Ints, first_ring: int, last_ring: int, low: int, rows: int, rows_of: Ints, counts: Ints
 ) -> int:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
 from landscribe.core.arrays import AnyArray, Floats, Ints
 from landscribe.core.polygons.loops import doubled, doubled_rows, sort_part
 from landscribe.core.polygons.rings import Rings, bounds
+from landscribe.late import compiled
 
 MANY_PIECES = 96
 """Above this number of edge pieces in a pixel it is swept in EVEN_STEPS equal steps instead of exact ones."""
@@ -52,7 +52,7 @@ def resolve_shared(out_hw: AnyArray, full: float, rings: Rings, shared: Ints, ro
         _sweep_rows(out_hw, full, rows, cols, where, ends, group_start)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _collect_pieces(
     xy: Floats, ring_start: Ints, polygon_start: Ints, row_start: Ints, cols: Ints, row0: int, col0: int
 ) -> tuple[Ints, Floats]:
@@ -98,7 +98,7 @@ def _collect_pieces(
     return where[:n], ends[:n]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _sweep_rows(
     out_hw: AnyArray, full: float, rows: Ints, cols: Ints, where: Ints, ends: Floats, group_start: Ints
 ) -> None:
@@ -137,7 +137,7 @@ def _sweep_rows(
             out_hw[rows[q], cols[q]] = out_hw.dtype.type(min(area, 1.0) * full + half)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _join_left(pieces: Floats, begin: int, n: int) -> int:
     """Replace pieces left of the pixel by upright ones at its side, with ends that meet cancelled out."""
     toggles = np.empty(2 * (n - begin), np.float64)
@@ -169,7 +169,7 @@ def _join_left(pieces: Floats, begin: int, n: int) -> int:
     return kept
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _union_area(pieces: Floats, owner: Ints, n_polygons: int) -> float:
     """Area of the unit pixel covered by at least one polygon."""
     n = len(pieces)
@@ -209,7 +209,7 @@ def _union_area(pieces: Floats, owner: Ints, n_polygons: int) -> float:
     return area
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _events(pieces: Floats, owner: Ints) -> Floats:
     """Heights at which the covered length stops being linear, sorted, with 0 and 1."""
     n = len(pieces)

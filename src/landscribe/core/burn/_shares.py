@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
 from landscribe.core.arrays import AnyArray, Floats, Ints
 from landscribe.core.polygons.loops import doubled
 from landscribe.core.polygons.rings import bounds, ring_area
+from landscribe.late import compiled
 
 STRIP_CELLS = 1 << 20
 """Cells of the running-sum buffer; polygons with more rows are done in strips."""
@@ -24,7 +24,7 @@ TINY = 1e-9
 SHARE, TOUCHED = 0, 1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _add_row_piece(sums: Floats, at: int, width: int, xa: float, xb: float, dy: float) -> None:
     """Add an edge piece inside one row; `at` is the row's first cell, `width` its pixels, `dy` the signed height."""
     low, high = min(xa, xb), max(xa, xb)
@@ -58,7 +58,7 @@ def _add_row_piece(sums: Floats, at: int, width: int, xa: float, xb: float, dy: 
         x = stop
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _add_edge(
     sums: Floats, reach: Ints, x1: float, y1: float, x2: float, y2: float, sign: float, rows: int, width: int
 ) -> None:
@@ -86,7 +86,7 @@ def _add_edge(
         r += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def add_shares(
     out_hw: AnyArray,
     full: float,

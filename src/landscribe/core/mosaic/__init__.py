@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-import geopandas as gpd
 import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
@@ -29,6 +28,7 @@ from landscribe.core.mosaic._ground import (
     overlapping_pairs,
 )
 from landscribe.core.mosaic._joining import Borders
+from landscribe.late import geopandas as gpd
 
 __all__ = [
     "JOINED",

@@ -6,15 +6,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import geopandas as gpd
 import numpy as np
-import pandas as pd
 import shapely
 from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import BoolArray, GeometryArray
 from landscribe.core.mosaic._ground import TOUCHING_PX, Sheet
 from landscribe.core.polygons.repair import repair
+from landscribe.late import geopandas as gpd
+from landscribe.late import pandas as pd
 
 LEAST_SHARE = 0.5
 """Of the border that the shorter of two pieces has, so much must be common for them to be one."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from landscribe.core.arrays import Int32s, Ints
+from landscribe.late import compiled
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def find_root(root: Int32s, label: int) -> int:
     """Return the root of a label and shorten the way to it."""
     while root[label] != label:
@@ -17,7 +17,7 @@ def find_root(root: Int32s, label: int) -> int:
     return label
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _link(root: Int32s, a: Int32s, b: Int32s) -> Int32s:
     for k in range(len(a)):
         x, y = find_root(root, a[k]), find_root(root, b[k])
@@ -33,7 +33,7 @@ def components(n: int, a: Ints, b: Ints) -> Ints:
     return np.unique(root, return_inverse=True)[1].astype(np.int64)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def join_labels(root: Int32s, a: int, b: int) -> int:
     """Make two labels one part and return its root, the smaller one."""
     a, b = find_root(root, a), find_root(root, b)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from landscribe.core.arrays import AnyArray
+from landscribe.late import compiled
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def copy_first(target: AnyArray, source: AnyArray, n: int) -> None:
     """Copy the first `n` items of a vector."""
     for i in range(n):
@@ -20,7 +20,7 @@ BYTES = np.uint64(0x0101010101010101)
 ONE, TOP_BYTE = np.uint64(1), np.uint64(56)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def first_byte(word: np.uint64) -> int:
     """Return which byte of a word, seen in memory order, is the first that is not 0; all bytes are 0 or 1.
 
@@ -30,7 +30,7 @@ def first_byte(word: np.uint64) -> int:
     return int((((lowest - ONE) & BYTES) * BYTES) >> TOP_BYTE)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def doubled(vector: AnyArray) -> AnyArray:
     """Return a vector of twice the length that begins with the given one."""
     out = np.empty(2 * len(vector), vector.dtype)
@@ -38,7 +38,7 @@ def doubled(vector: AnyArray) -> AnyArray:
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def doubled_rows(table: AnyArray) -> AnyArray:
     """Return a table of twice as many rows that begins with the given ones."""
     out = np.empty((2 * len(table), table.shape[1]), table.dtype)
@@ -48,7 +48,7 @@ def doubled_rows(table: AnyArray) -> AnyArray:
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def sort_part(values: AnyArray, begin: int, end: int) -> None:
     """Sort `values[begin:end]` in place: by insertion, and in gaps first where there are many (Shell's sort)."""
     gap = 1

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import shapely
 
 from landscribe.core.arrays import Floats, GeometryArray, Ints, Singles
 from landscribe.errors import DataError, problem
+from landscribe.late import compiled
 
 POINT, LINE, RING, POLYGON = 0, 1, 2, 3
 MULTIPOLYGON, COLLECTION = 6, 7
@@ -123,7 +123,7 @@ def to_polygons(xy: Floats, ring_start: Ints, polygon_start: Ints) -> GeometryAr
     return built
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def ring_area(xy: Floats, start: int, stop: int) -> float:
     """Signed area of the closed ring `xy[start:stop]`: positive where it runs clockwise on the screen (y down)."""
     total = 0.0
@@ -133,7 +133,7 @@ def ring_area(xy: Floats, start: int, stop: int) -> float:
     return 0.5 * total
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def bounds(xy: Floats, start: int, stop: int) -> tuple[float, float, float, float]:
     """Top, bottom, left and right of the vertices `xy[start:stop]`."""
     left, top = xy[start, 0], xy[start, 1]
@@ -144,7 +144,7 @@ def bounds(xy: Floats, start: int, stop: int) -> tuple[float, float, float, floa
     return top, bottom, left, right
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def ring_areas(xy: Floats, ring_start: Ints) -> Floats:
     """Signed area of every ring, float64 (R,); see `ring_area`."""
     areas = np.empty(len(ring_start) - 1, np.float64)
@@ -153,7 +153,7 @@ def ring_areas(xy: Floats, ring_start: Ints) -> Floats:
     return areas
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def gather_rings(xy: Floats, tags: Singles, ring_start: Ints, order: Ints) -> tuple[Floats, Singles, Ints]:
     """Copy some rings, in the order wanted.
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from landscribe.core.arrays import Floats, Ints, Singles
+from landscribe.late import compiled
 
 FREE, CONTOUR, EDGES = 0, 1, 2
 """What a ring must pass between: nothing, the centres on either side of each vertex, or of each pixel border."""
@@ -25,18 +25,18 @@ EXACT_PX = 1e-9
 """Vertices nearer to a straight line than this are on it."""
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _between_columns(x: float, y: float) -> bool:
     """Tell whether the vertex lies between two centres of one row (else between two of one column)."""
     return y - math.floor(y) == 0.5 and x - math.floor(x) != 0.5
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _on_border(x: float, y: float, height: int, width: int) -> bool:
     return x == 0.0 or y == 0.0 or x == width or y == height
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def straighten(xy: Floats, block: Singles, ring_start: Ints, height: int, width: int) -> None:
     """Move vertices for which covered shares say nothing onto the line of their neighbours, in place.
 
@@ -76,7 +76,7 @@ def straighten(xy: Floats, block: Singles, ring_start: Ints, height: int, width:
         xy[stop, 0], xy[stop, 1] = xy[start, 0], xy[start, 1]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def relax(xy: Floats, ring_start: Ints, height: int, width: int) -> Floats:
     """Move every vertex halfway to the line of its neighbours, along the line between its two pixel centres.
 
@@ -111,7 +111,7 @@ def relax(xy: Floats, ring_start: Ints, height: int, width: int) -> Floats:
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _passes(ax: float, ay: float, bx: float, by: float, x: float, y: float) -> bool:
     """Tell whether the line a-b passes between the two centres that the boundary point (x, y) lies between."""
     if _between_columns(x, y):
@@ -127,7 +127,7 @@ def _passes(ax: float, ay: float, bx: float, by: float, x: float, y: float) -> b
     return whole + 0.5 * CLEARANCE <= part <= whole + 1 - 0.5 * CLEARANCE
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _passes_edges(ax: float, ay: float, bx: float, by: float, x1: float, y1: float, x2: float, y2: float) -> bool:
     """Tell the same for every pixel border on the way from corner 1 to corner 2 of a pixel-edge ring."""
     steps = int(abs(x2 - x1) + abs(y2 - y1))
@@ -138,7 +138,7 @@ def _passes_edges(ax: float, ay: float, bx: float, by: float, x1: float, y1: flo
     return between
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _distance(ax: float, ay: float, bx: float, by: float, x: float, y: float) -> float:
     """Distance of (x, y) from the segment a-b."""
     dx, dy = bx - ax, by - ay
@@ -149,7 +149,7 @@ def _distance(ax: float, ay: float, bx: float, by: float, x: float, y: float) ->
     return math.hypot(x - ax - part * dx, y - ay - part * dy)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _worst(xy: Floats, a: int, b: int, tolerance: float, kind: int) -> int:
     """Return the vertex between `a` and `b` at which their line must be broken, or -1 where it may stay."""
     ax, ay, bx, by = xy[a, 0], xy[a, 1], xy[b, 0], xy[b, 1]
@@ -171,7 +171,7 @@ def _worst(xy: Floats, a: int, b: int, tolerance: float, kind: int) -> int:
     return -1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def divide(ring: Floats, n: int, tolerance: float, kind: int, keep: NDArray[np.bool_], stack: Ints) -> None:
     """Keep the vertices of an open ring at which the line between two kept ones must be broken.
 
@@ -203,7 +203,7 @@ def divide(ring: Floats, n: int, tolerance: float, kind: int, keep: NDArray[np.b
         a = b
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def extremes(ring: Floats, n: int) -> tuple[int, int]:
     """Return the vertex farthest to the upper left, and the one farthest from it."""
     lowest = 0
@@ -218,7 +218,7 @@ def extremes(ring: Floats, n: int) -> tuple[int, int]:
     return lowest, opposite
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _along_border(xy: Floats, i: int, before: int, after: int, height: int, width: int) -> bool:
     """Tell whether vertex `i` and both neighbours lie on one side of the scene."""
     for axis in range(2):
@@ -229,7 +229,7 @@ def _along_border(xy: Floats, i: int, before: int, after: int, height: int, widt
     return False
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _bare_ring(
     xy: Floats,
     start: int,
@@ -268,7 +268,7 @@ def _bare_ring(
     return m
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def thin(
     xy: Floats, ring_start: Ints, fixed: NDArray[np.bool_], tolerance: float, kind: int, height: int, width: int
 ) -> tuple[Floats, Ints]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from landscribe.core.arrays import AnyArray, BoolArray, FloatArray
+from landscribe.late import compiled
 
 POLE = np.sqrt(3.0) - 2.0
 REACH = 16
 """Beyond so many pixels the spline's memory is below float32's."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def block_mean(
     image_chw: AnyArray, valid_hw: BoolArray, factor: int, skip: int, out_khw: FloatArray, seen_hw: FloatArray
 ) -> None:
@@ -50,7 +50,7 @@ def block_mean(
                 out_khw[k, i, j] = sums[j] / np.float32(max(count[j], 1))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _filter_line(line: FloatArray, before: FloatArray) -> None:
     """Turn samples into cubic B-spline coefficients, mirrored at both ends."""
     n = len(line)
@@ -70,7 +70,7 @@ def _filter_line(line: FloatArray, before: FloatArray) -> None:
         line[i] *= 6
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def spline_coefficients(image_khw: FloatArray) -> None:
     """Turn pictures into the coefficients of the cubic splines through their pixels, in place.
 
@@ -94,14 +94,14 @@ def spline_coefficients(image_khw: FloatArray) -> None:
                 image_khw[k, i, j] = line[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _weights(t: float) -> tuple[float, float, float, float]:
     """Cubic B-spline weights of the pixels at -1, 0, 1, 2 for a point at t, 0..1."""
     s = 1.0 - t
     return s * s * s / 6, (3 * t * t * t - 6 * t * t + 4) / 6, (3 * s * s * s - 6 * s * s + 4) / 6, t * t * t / 6
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def sample_cubic(
     spline_khw: FloatArray, valid_hw: BoolArray, m: FloatArray, out_khw: FloatArray, seen_hw: BoolArray
 ) -> None:
@@ -139,7 +139,7 @@ def sample_cubic(
                 out_khw[k, i, j] = total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def step_sums(
     predicted_bhw: FloatArray,
     seen_bhw: FloatArray,

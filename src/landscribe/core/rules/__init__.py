@@ -10,9 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import geopandas as gpd
 import numpy as np
-import pandas as pd
 import shapely
 
 from landscribe.core.arrays import BoolArray, FloatArray
@@ -24,6 +22,8 @@ from landscribe.core.recipe import RuleTable, name_list
 from landscribe.core.rules.actions import ACTIONS, ALL, SCENE, Site, rows_of, setting_of
 from landscribe.core.rules.overlay import Counts, Rows
 from landscribe.errors import DataError, RecipeError, problem
+from landscribe.late import geopandas as gpd
+from landscribe.late import pandas as pd
 from landscribe.workers import stop_if_asked
 
 NO_AREA = "dropped, without area on the ground"

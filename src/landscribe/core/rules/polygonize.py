@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-import geopandas as gpd
-
 from landscribe.core.features import join_features, make_features
 from landscribe.core.grid import Grid
 from landscribe.core.legend import Legend
@@ -14,6 +12,7 @@ from landscribe.core.recipe import Recipe
 from landscribe.core.rules import apply_rules
 from landscribe.core.separate import FieldReader, separate
 from landscribe.core.trace.classes import BandReader, field_of, trace_classes
+from landscribe.late import geopandas as gpd
 
 
 def polygonize(

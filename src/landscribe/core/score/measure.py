@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import geopandas as gpd
 import numpy as np
 import shapely
 from affine import Affine
@@ -21,6 +20,7 @@ from landscribe.core.polygons.quiet import total_bounds
 from landscribe.core.score.areas import Areas, Matches, boundary_areas, match_objects, polygon_areas
 from landscribe.core.score.parts import part_areas
 from landscribe.errors import DataError, problem
+from landscribe.late import geopandas as gpd
 from landscribe.workers import stop_if_asked, thread_pool
 
 

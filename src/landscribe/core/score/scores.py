@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
-import geopandas as gpd
 import numpy as np
 from shapely.geometry.base import BaseGeometry
 
@@ -34,6 +33,7 @@ from landscribe.core.score.rows import (
 )
 from landscribe.core.score.score import KINDS, PIXEL_KINDS, Conventions, Kind, Score, Unit
 from landscribe.errors import DataError, problem
+from landscribe.late import geopandas as gpd
 
 Empty = Literal["skip", "zero"]
 """What a class without truth and without prediction counts in the mean: nothing, or 0."""

@@ -6,10 +6,10 @@ against the narrower of them, or if one of them is still small; else their borde
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from landscribe.core.arrays import FloatArray, Int32s, IntArray
+from landscribe.late import compiled
 
 LEAST_DEPTH = 1.0
 """Mean depth in pixels of what counts as a thing."""
@@ -37,7 +37,7 @@ def basins(surface_hw: FloatArray, neck: float, least: float) -> Int32s:
     return rank[number_n.reshape(surface_hw.shape)]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _root(parent: IntArray, basin: int) -> int:
     while parent[basin] != basin:
         parent[basin] = parent[parent[basin]]
@@ -45,7 +45,7 @@ def _root(parent: IntArray, basin: int) -> int:
     return basin
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _flood(surface_n: FloatArray, order: IntArray, width: int, neck: float, least: float) -> IntArray:
     n = len(surface_n)
     label_n = np.full(n, -1, np.int64)

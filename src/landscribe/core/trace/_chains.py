@@ -12,12 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from landscribe.core.arrays import Floats, Int32s, Ints, Singles
 from landscribe.core.polygons.components import find_root
 from landscribe.core.polygons.loops import copy_first, doubled
+from landscribe.late import compiled
 
 
 class Chains(NamedTuple):
@@ -80,7 +80,7 @@ def no_parts() -> Parts:
     return Parts(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0, np.int64))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def room_for_chains(chains: Chains, used: int, more: int) -> Chains:
     """Return chains that hold `more` vertices beyond the `used` ones."""
     if used + more <= len(chains.after):
@@ -99,7 +99,7 @@ def room_for_chains(chains: Chains, used: int, more: int) -> Chains:
     return Chains(xy, after, twin, part, block)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def room_for_parts(parts: Parts, used: int, more: int) -> Parts:
     """Return parts that hold `more` labels beyond the `used` ones."""
     if used + more <= len(parts.root):
@@ -116,7 +116,7 @@ def room_for_parts(parts: Parts, used: int, more: int) -> Parts:
     return Parts(root, pixels, total, low, first)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def take_closed(
     chains: Chains, n: int, parts: Parts, n_parts: int, open_labels: Int32s
 ) -> tuple[Floats, Singles, Ints, Ints, Floats, Ints, Int32s, Int32s]:
@@ -177,7 +177,7 @@ def take_closed(
     return xy, block, starts, ring_part, stats, firsts, _close_ranks(chains, n), label_map
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _follow(chains: Chains, n: int) -> tuple[Floats, Singles, Ints, Ints]:
     """Follow the rings of closed parts, which have negative labels.
 
@@ -217,7 +217,7 @@ def _follow(chains: Chains, n: int) -> tuple[Floats, Singles, Ints, Ints]:
     return xy[:n_xy], block[:n_xy], starts[: n_rings + 1], ring_part[:n_rings]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _hand_out(
     chain_xy: Floats,
     chain_block: Singles,
@@ -242,7 +242,7 @@ def _hand_out(
     return n_xy + 1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _close_ranks(chains: Chains, n: int) -> Int32s:
     """Move the vertices of open parts to the front; returns the new number of each vertex, -1 for closed parts."""
     xy, after, twin, part, block = chains

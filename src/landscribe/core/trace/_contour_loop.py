@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,12 +22,13 @@ from landscribe.core.polygons.loops import ONE, copy_first, first_byte
 from landscribe.core.polygons.simplify import CLEARANCE
 from landscribe.core.trace._chains import Chains, Parts, room_for_chains, room_for_parts
 from landscribe.core.trace._rows import FROM, TO, Row, add_pixels, fill_row, keep_row
+from landscribe.late import compiled
 
 SEPARATE, JOIN, MEAN = 0, 1, 2
 """Two inside samples that meet at a corner: two parts, one part, or as the mean of the four samples says."""
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _crossing(
     before: float, inner: float, outer: float, beyond: float, level: float, sharp: bool
 ) -> tuple[float, bool]:
@@ -64,7 +64,7 @@ def _crossing(
     return min(max(part, CLEARANCE), 1.0 - CLEARANCE), weight > 0.0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _cell(
     after: Int32s,
     block: Singles,
@@ -102,7 +102,7 @@ class Field(NamedTuple):
     """Column coordinate of every sample column, float64 (W + 4,)."""
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _sample(values: AnyArray, scale: float, first: int, height: int, width: int, i: int, j: int) -> float:
     """Value of a sample: the frame repeats the edge, and what is farther out is NaN."""
     if i <= 0 or j <= 0 or i >= height + 3 or j >= width + 3:
@@ -111,7 +111,7 @@ def _sample(values: AnyArray, scale: float, first: int, height: int, width: int,
     return values[row - first, col] * scale
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def contour_rows(
     chains: Chains,
     n: int,
@@ -178,7 +178,7 @@ def contour_rows(
     return chains, n, parts, n_parts
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _cells(
     chains: Chains,
     n: int,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,9 +9,10 @@ from landscribe.core.arrays import AnyArray, BoolArray, Int32s
 from landscribe.core.polygons.loops import ONE, first_byte
 from landscribe.core.trace._chains import Chains, Parts, room_for_chains, room_for_parts
 from landscribe.core.trace._rows import BOTTOM, FROM, LEFT, RIGHT, TO, TOP, Row, add_pixels, fill_row, keep_row
+from landscribe.late import compiled
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def edge_rows(
     chains: Chains,
     n: int,
@@ -78,7 +78,7 @@ def edge_rows(
     return chains, n, parts, n_parts
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _turns(chains: Chains, n: int, y: int, words: NDArray[np.uint64], above: Row, now: Row, down: Int32s) -> int:
     """Make and link the vertices of one row of corners; returns their new number.
 
@@ -120,7 +120,7 @@ def _turns(chains: Chains, n: int, y: int, words: NDArray[np.uint64], above: Row
     return n
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _link(after: Int32s, down: Int32s, n: int, x: int, came: int, goes: int, left: int) -> int:
     """Link vertex `n` to those left and above, leave it for those right and below; returns the new `left`.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +15,7 @@ from landscribe.core.arrays import AnyArray, ByteArray, Int32s
 from landscribe.core.polygons.components import join_labels
 from landscribe.core.polygons.loops import ONE, copy_first, first_byte
 from landscribe.core.trace._chains import Parts
+from landscribe.late import compiled
 
 FROM_COLUMN, TO_COLUMN, LABEL = 0, 1, 2
 
@@ -55,7 +55,7 @@ def empty_row(n: int) -> Row:
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def fill_row(now: Row, n: int, above: Row, parts: Parts, n_parts: int) -> int:
     """Find the runs of a row, whose `inside` is set, and label them by the runs above them.
 
@@ -108,7 +108,7 @@ def fill_row(now: Row, n: int, above: Row, parts: Parts, n_parts: int) -> int:
     return n_parts
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def add_pixels(now: Row, parts: Parts, values: AnyArray, scale: float, frame: int, first: int) -> None:
     """Add the pixels of a row to their parts.
 
@@ -139,7 +139,7 @@ def add_pixels(now: Row, parts: Parts, values: AnyArray, scale: float, frame: in
         firsts[label] = min(firsts[label], first + begin)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def keep_row(kept: Row, row: Row) -> None:
     """Copy a row."""
     n = len(row.inside)

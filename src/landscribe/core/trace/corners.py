@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from landscribe.core.arrays import Floats, Ints, Singles
 from landscribe.core.polygons.simplify import FREE, divide, extremes
+from landscribe.late import compiled
 
 STRAIGHT_PX = 0.05
 """Largest distance of a vertex from the stretch it belongs to."""
@@ -34,7 +34,7 @@ SHARE_PX2 = 0.03
 """How far the shares of four pixels may be from those of a sharp corner."""
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _fit(ring: Floats, first: int, last: int, line: Floats) -> bool:
     """Fit a line to the inner vertices of a stretch: point x, y and direction dx, dy; False where there are too few."""
     n = last - first - 1
@@ -58,7 +58,7 @@ def _fit(ring: Floats, first: int, last: int, line: Floats) -> bool:
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _cut(points: Floats, n: int, x: float, y: float, dx: float, dy: float, out: Floats) -> int:
     """Keep the part of a convex polygon left of a line (on the screen); returns its number of vertices."""
     m = 0
@@ -77,7 +77,7 @@ def _cut(points: Floats, n: int, x: float, y: float, dx: float, dy: float, out: 
     return m
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _wedge_area(left: float, top: float, a: Floats, b: Floats, turn: float) -> float:
     """Area that a corner between lines `a` and `b` covers of the 2 x 2 px block whose upper left corner is given."""
     block, once, twice = np.empty((8, 2)), np.empty((8, 2)), np.empty((8, 2))
@@ -94,7 +94,7 @@ def _wedge_area(left: float, top: float, a: Floats, b: Floats, turn: float) -> f
     return abs(area) if sign > 0.0 else 4.0 - abs(area)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _agrees(
     ring: Floats, block_share: Singles, first: int, last: int, x: float, y: float, a: Floats, b: Floats
 ) -> bool:
@@ -114,14 +114,14 @@ def _agrees(
     return abs(_wedge_area(left, top, a, b, a[2] * b[3] - a[3] * b[2]) - share) <= SHARE_PX2
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _meet(a: Floats, b: Floats) -> tuple[float, float]:
     """Point where two lines cross that are not parallel."""
     along = ((b[0] - a[0]) * b[3] - (b[1] - a[1]) * b[2]) / (a[2] * b[3] - a[3] * b[2])
     return a[0] + along * a[2], a[1] + along * a[3]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _edge_of(line: Floats, level: float) -> Floats:
     """Move the line of a contour at a threshold to the edge of the shape, which is where the contour at 1/2 runs.
 
@@ -136,7 +136,7 @@ def _edge_of(line: Floats, level: float) -> Floats:
     return edge
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _corner(
     ring: Floats, block_share: Singles, end: int, begin: int, a: Floats, b: Floats, level: float, point: Floats
 ) -> bool:
@@ -160,7 +160,7 @@ def _corner(
     return _agrees(ring, block_share, max(end - 1, 0), min(begin + 1, len(ring) - 1), x, y, edge_a, edge_b)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def restore_corners(
     xy: Floats, block_share: Singles, ring_start: Ints, level: float
 ) -> tuple[Floats, Ints, NDArray[np.bool_], Ints]:
@@ -189,7 +189,7 @@ def restore_corners(
     return out[:n], starts, is_corner[:n], found
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _restore(
     open_ring: Floats, shares: Singles, level: float, out: Floats, is_corner: NDArray[np.bool_], at: int
 ) -> tuple[int, int]:
@@ -246,7 +246,7 @@ def _restore(
     return at + 1, count
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _stretches(ring: Floats, m: int, keep: NDArray[np.bool_], lines: Floats, ends: Ints) -> int:
     """Fit lines to the straight stretches between kept vertices; returns how many there are."""
     n = 0
@@ -261,7 +261,7 @@ def _stretches(ring: Floats, m: int, keep: NDArray[np.bool_], lines: Floats, end
     return n
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _clean(ring: Floats, i: int, line: Floats, x: float, y: float, way: float) -> bool:
     """Tell whether a vertex is on the fitted line, on the right side of the corner at (x, y)."""
     off = abs((ring[i, 0] - line[0]) * line[3] - (ring[i, 1] - line[1]) * line[2])

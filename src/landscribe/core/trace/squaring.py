@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from landscribe.core.arrays import Floats, Ints
 from landscribe.core.polygons.simplify import FREE, divide, extremes
+from landscribe.late import compiled
 
 ROUGH_PX = 0.75
 """Bends flatter than this are not sides."""
@@ -21,7 +21,7 @@ AGREEMENT = 0.8
 """How well sides must agree on a direction: 1 where all angles are right, 0 for a circle."""
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _open_ring(xy: Floats, start: int, stop: int) -> tuple[Floats, Ints]:
     """Return a ring without its repeated end, and the vertices at which it bends by more than ROUGH_PX."""
     m = stop - 1 - start
@@ -36,7 +36,7 @@ def _open_ring(xy: Floats, start: int, stop: int) -> tuple[Floats, Ints]:
     return ring[:m], np.flatnonzero(keep[:m])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _direction(ring: Floats, bends: Ints) -> tuple[float, float]:
     """Direction that most of the sides have or are upright to, in radians, and how well they agree on it.
 
@@ -54,7 +54,7 @@ def _direction(ring: Floats, bends: Ints) -> tuple[float, float]:
     return math.atan2(s, c) / 4.0, math.hypot(c, s) / total if total > 0.0 else 0.0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _turn(ring: Floats, angle: float) -> Floats:
     """Return the ring in a frame whose x axis has the given angle."""
     c, s = math.cos(angle), math.sin(angle)
@@ -64,7 +64,7 @@ def _turn(ring: Floats, angle: float) -> Floats:
     return turned
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _sides(ring: Floats, bends: Ints) -> Ints:
     """Gather a turned ring into sides along x and along y in turn.
 
@@ -92,7 +92,7 @@ def _sides(ring: Floats, bends: Ints) -> Ints:
     return _drop_short(ring, begins[:m])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _drop_short(ring: Floats, begins: Ints) -> Ints:
     """Let sides that are too short go up in their neighbours, the shortest first."""
     n = len(begins)
@@ -123,7 +123,7 @@ def _drop_short(ring: Floats, begins: Ints) -> Ints:
     return begins
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _slope(ring: Floats, begins: Ints) -> float:
     """Angle by which all sides together are off their axes, by least squares over their length."""
     covariance = variance = 0.0
@@ -154,7 +154,7 @@ def _slope(ring: Floats, begins: Ints) -> float:
     return math.atan2(covariance, variance) if variance > 0.0 else 0.0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _level(ring: Floats, begin: int, end: int, u: int) -> float:
     """Mean position of a side across its direction, without its ends, where the corners are."""
     m = len(ring)
@@ -174,7 +174,7 @@ def _level(ring: Floats, begin: int, end: int, u: int) -> float:
     return total / weight if weight != 0.0 else 0.5 * (ring[begin, 1 - u] + ring[end, 1 - u])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _square(ring: Floats, bends: Ints, angle: float) -> Floats:
     """Return an open ring with sides along `angle` and upright to it; empty where that makes no sense."""
     turned = _turn(ring, angle)
@@ -192,7 +192,7 @@ def _square(ring: Floats, bends: Ints, angle: float) -> Floats:
     return _turn(out, -angle)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def square_rings(xy: Floats, ring_start: Ints, polygon_start: Ints) -> tuple[Floats, Ints, NDArray[np.bool_]]:
     """Give polygons right angles.
 

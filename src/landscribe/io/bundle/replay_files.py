@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
 
 from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
@@ -19,6 +18,7 @@ from landscribe.io.bundle.about import REPLAY, ReplayRow
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.vector.vectors import read_own, write_features
+from landscribe.late import geopandas as gpd
 
 BESIDE_PX = 4
 """Pixels of a coarser sensor around the piece, for what lies between pixels."""

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
-import geopandas as gpd
 import numpy as np
 import shapely
 
@@ -23,6 +22,7 @@ from landscribe.io.vector.labelme import read_labelme
 from landscribe.io.vector.layer import CATEGORY, Drawn
 from landscribe.io.vector.vectors import to_features
 from landscribe.io.vector.yolo import read_names, read_yolo
+from landscribe.late import geopandas as gpd
 
 SCALED = "shapes drawn on the picture at another size, scaled"
 STRAYS = "annotations of no image, or malformed"

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
 
 from landscribe.core.arrays import BoolArray, ByteArray, GeometryArray
@@ -26,6 +25,7 @@ from landscribe.io.labels.reviewed import lay_reviews
 from landscribe.io.labels.vectors import read_area, read_rows, read_vectors
 from landscribe.io.source.scenes import LabelFile, Scene
 from landscribe.io.vector.foreign import Kind, kind_of
+from landscribe.late import geopandas as gpd
 
 NOWHERE: GeometryArray = np.empty(0, dtype=object)
 

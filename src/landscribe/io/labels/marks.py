@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import geopandas as gpd
 import numpy as np
 import shapely
 from affine import Affine
@@ -15,6 +14,7 @@ from landscribe.core.score.measure import metres_per_unit
 from landscribe.errors import DataError, problem
 from landscribe.io.vector.clean import is_mark
 from landscribe.io.vector.vectors import WIDTH
+from landscribe.late import geopandas as gpd
 
 ROUND = 16
 """Straight pieces of a quarter of a circle."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
 import shapely
 
@@ -19,6 +18,7 @@ from landscribe.io.review.history import require_as_absorbed
 from landscribe.io.review.reading import read_review
 from landscribe.io.review.review import Review
 from landscribe.io.source.scenes import Scene
+from landscribe.late import geopandas as gpd
 
 REVIEWED = "reviewed polygons and areas"
 """Count of a scene that somebody has reviewed, whatever is said of it."""

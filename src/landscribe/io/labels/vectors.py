@@ -6,9 +6,7 @@ from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
-import pandas as pd
 import shapely
 from pyproj import CRS
 
@@ -24,6 +22,8 @@ from landscribe.io.vector.clean import clean
 from landscribe.io.vector.readers import read_layer
 from landscribe.io.vector.vectors import read_features
 from landscribe.io.vector.wkt_csv import WktRows, read_wkt_csv
+from landscribe.late import geopandas as gpd
+from landscribe.late import pandas as pd
 
 
 def read_vectors(

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import pyogrio
 import shapely
 from pyproj import CRS
 
@@ -23,6 +22,9 @@ from landscribe.io.vector.layer import CATEGORY
 from landscribe.io.vector.readers import FLATGEOBUF, SHAPEFILE, SQLITE, read_layer, read_ogr
 from landscribe.io.vector.wkt_csv import has_wkt, is_table
 from landscribe.io.vector.yolo import find_names, read_names, read_yolo
+from landscribe.late import late
+
+pyogrio = late("pyogrio")
 
 VECTORS = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet", ".geojsonl", ".csv", ".txt", ".kml", ".kmz",
            ".gml", ".xml", ".dxf")  # fmt: skip

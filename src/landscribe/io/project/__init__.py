@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from landscribe.apart import Limits, of_the_system
 from landscribe.core.legend import Legend
 from landscribe.core.owners import require_owners
 from landscribe.core.recipe import Recipe
-from landscribe.errors import BAD_FILE, IntegrityError, LandscribeError, LimitError, RecipeError, problem
+from landscribe.errors import BAD_FILE, IntegrityError, LandscribeError, LimitError, RecipeError, problem, some
 from landscribe.io.labels.legend import legend_of
 from landscribe.io.models.finished import OPTION, FinishedModels, keep_finished, look_at_models, read_finished
 from landscribe.io.project.reviewed import with_reviews
@@ -34,6 +34,8 @@ def silent(_what: str, _done: int, _total: int) -> None:
     """Report nothing."""
 
 
+LABEL_LIBRARIES = ("geopandas", "pyogrio", "numba")
+"""What labels take, whatever they come as: all become polygons, and these are burned."""
 MOST_REASONS = 20
 """Lines of an error that has one for each scene."""
 
@@ -68,6 +70,12 @@ class Project:
     def limits(self) -> Limits:
         """What reading one scene may take."""
         return Limits(self.recipe.limits.seconds, self.recipe.limits.memory_share)
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """What reading its scenes takes of libraries that are imported late (`apart.start`)."""
+        table = self.recipe.data
+        return LABEL_LIBRARIES if table.labels or table.reviews or table.source == "dstl" else ()
 
     @cached_property
     def scenes(self) -> SceneList:
@@ -123,6 +131,16 @@ class StageResult:
         self.current += [f"{item} ({what})" for item in other.current]
         self.failed |= {f"{item} ({what})": reason for item, reason in other.failed.items()}
         self.damaged += [f"{item} ({what})" for item in other.damaged]
+
+    def count_only(self, given: Collection[str]) -> None:
+        """Count some of the items, and tell apart what became of those that were there before."""
+        before = [item for item in self.current if item.split(" (")[0] not in given]
+        self.current = [item for item in self.current if item not in before]
+        if before:
+            self.notes.append(f"beside those of earlier calls, up to date: {some(before)}")
+        again = sorted({item for item in self.made if item.split(" (")[0] not in given})
+        if again:
+            self.notes.append(f"those of earlier calls among them, made anew: {some(again)}")
 
 
 def open_project(loaded: LoadedRecipe) -> Project:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
 from affine import Affine
 from pyproj import CRS
@@ -22,6 +21,7 @@ from landscribe.io.tables.columns import unpacked_bytes
 from landscribe.io.tables.hilbert import along_hilbert
 from landscribe.io.tables.lots import write_lots, write_parts
 from landscribe.io.vector.vectors import read_own, write_features
+from landscribe.late import geopandas as gpd
 
 LONLAT = CRS.from_epsg(4326)
 PARTS = "map"

@@ -7,8 +7,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import geopandas as gpd
-import pandas as pd
 from pyproj import CRS
 
 from landscribe.core.features import one_at_a_time
@@ -21,6 +19,8 @@ from landscribe.io.review.journal import Journal
 from landscribe.io.review.review import FOUND, LOOKED_TEXTS, Review, looked_areas, review_features
 from landscribe.io.run.runs import Run
 from landscribe.io.vector.vectors import read_own
+from landscribe.late import geopandas as gpd
+from landscribe.late import pandas as pd
 
 FOLDER = "review"
 """Of a run: what was said in its map, a file for each scene."""

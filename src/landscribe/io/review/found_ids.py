@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-import geopandas as gpd
 import shapely
+
+from landscribe.late import geopandas as gpd
 
 ID_BYTES = 8
 

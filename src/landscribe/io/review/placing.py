@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-import geopandas as gpd
 import numpy as np
 import shapely
 
@@ -14,6 +13,7 @@ from landscribe.core.grid import Grid
 from landscribe.errors import DataError, problem, some
 from landscribe.io.review.found import stack, to_crs
 from landscribe.io.review.review import ACCEPT, REJECT, UNSEEN, Review
+from landscribe.late import geopandas as gpd
 
 OUTSIDE = "outside of its image, left out"
 NOWHERE = "polygons and areas that name no scene and lie in none"

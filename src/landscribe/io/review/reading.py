@@ -6,8 +6,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import geopandas as gpd
-import pyogrio
 from pyproj import CRS
 
 from landscribe.core.arrays import GeometryArray, IntArray
@@ -38,6 +36,10 @@ from landscribe.io.vector.classes import find_classes, is_missing, require_text
 from landscribe.io.vector.clean import clean
 from landscribe.io.vector.layer import Layer
 from landscribe.io.vector.readers import SQLITE, read_layer
+from landscribe.late import geopandas as gpd
+from landscribe.late import late
+
+pyogrio = late("pyogrio")
 
 NEEDED = ("class_name", "verdict")
 """Columns without which it is no review."""

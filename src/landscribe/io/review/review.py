@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import geopandas as gpd
 import numpy as np
-import pandas as pd
 from pyproj import CRS
 
 from landscribe.core.features import one_at_a_time
+from landscribe.late import geopandas as gpd
+from landscribe.late import pandas as pd
 
 FEATURES, LOOKED = "features", "looked"
 """Layers: polygons with a verdict; areas that somebody looked at wholly."""

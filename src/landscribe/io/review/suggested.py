@@ -7,9 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
-import geopandas as gpd
 import numpy as np
-import pandas as pd
 import shapely
 from pyproj import CRS, Transformer
 
@@ -23,6 +21,8 @@ from landscribe.io.run.runs import Run
 from landscribe.io.safety import require_output
 from landscribe.io.vector.ogr import write_ogr
 from landscribe.io.vector.styles import embed_style, outline_qml
+from landscribe.late import geopandas as gpd
+from landscribe.late import pandas as pd
 
 SUGGESTED = "suggested.json"
 FORMAT, LAYER = 1, "windows"

@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import geopandas as gpd
 import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
@@ -28,6 +27,7 @@ from landscribe.io.raster.rasters import Raster, open_raster, write_raster
 from landscribe.io.raster.suspects import thin
 from landscribe.io.run.runs import Run
 from landscribe.io.vector.vectors import read_own
+from landscribe.late import geopandas as gpd
 
 COVERAGE, LABELS, FACTS = "coverage.tif", "labels.parquet", "scene.json"
 QUANTILES = "quantiles"

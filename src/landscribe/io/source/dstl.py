@@ -12,7 +12,6 @@ import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import geopandas as gpd
 from affine import Affine
 
 from landscribe.core.arrays import AnyArray
@@ -40,6 +39,7 @@ from landscribe.io.source.dstl_files import (
 from landscribe.io.source.scenes import LabelFile, Scene, SceneList
 from landscribe.io.source.sensor_files import Frame, SensorFile
 from landscribe.io.vector.wkt_csv import HEADER, open_rows, write_wkt_csv
+from landscribe.late import geopandas as gpd
 
 FINER = {"RGB": 1, "P": 1, "M": 4, "A": 25}
 """Pixels of the RGB along one of the sensor."""

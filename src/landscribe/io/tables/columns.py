@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow
-import pyarrow.compute
-import pyarrow.parquet
-
 from landscribe.errors import DataError, problem
+from landscribe.late import pyarrow
 
 GEOMETRY = "geometry"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import geopandas as gpd
 import shapely
 from pyproj import CRS
 
@@ -21,6 +20,7 @@ from landscribe.io.tables.hilbert import along_hilbert
 from landscribe.io.vector.ogr import write_ogr_lots
 from landscribe.io.vector.styles import embed_style, make_qml, write_style
 from landscribe.io.vector.vectors import frame_to_write, legend_of_names, write_features
+from landscribe.late import geopandas as gpd
 
 DRIVERS = {".gpkg": "GPKG", ".fgb": "FlatGeobuf"}
 PART_ROWS = 100_000

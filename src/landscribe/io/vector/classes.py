@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-import pandas as pd
-
 from landscribe.core.legend import LandClass, Legend, default_colour
 from landscribe.errors import DataError, problem
+from landscribe.late import pandas as pd
 
 
 def find_classes(

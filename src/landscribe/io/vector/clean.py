@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-import geopandas as gpd
 import numpy as np
 import shapely
 from pyproj import CRS, Transformer
@@ -16,6 +15,7 @@ from landscribe.core.polygons.rings import polygon_parts
 from landscribe.errors import DataError, problem
 from landscribe.io.vector.geojson import LONLAT
 from landscribe.io.vector.layer import NO_POLYGON, Layer
+from landscribe.late import geopandas as gpd
 
 FARTHEST = 1e12
 """Coordinates beyond this are no place on Earth in any unit, and leave no digits for a shape."""

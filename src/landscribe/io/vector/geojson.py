@@ -13,9 +13,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-import geopandas as gpd
 import numpy as np
-import pandas as pd
 import shapely
 from pyproj import CRS
 from pyproj.exceptions import CRSError
@@ -26,6 +24,8 @@ from landscribe.io.atomic import atomic_path
 from landscribe.io.json_text import MEMORY_PER_BYTE, no_collection
 from landscribe.io.safety import check_size
 from landscribe.io.vector.layer import MAX_NESTING, NO_POLYGON, Layer, table_of
+from landscribe.late import geopandas as gpd
+from landscribe.late import pandas as pd
 from landscribe.workers import stop_if_asked
 
 LONLAT = CRS.from_user_input("OGC:CRS84")

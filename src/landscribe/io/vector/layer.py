@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import shapely
 from pyproj import CRS
 
 from landscribe.core.arrays import GeometryArray
 from landscribe.core.features import one_at_a_time
+from landscribe.late import pandas as pd
 
 SAFE_BYTES = 20_000
 """A geometry this small cannot be nested deeper than GEOS bears: a level takes nine bytes, 5,000 levels are fine."""

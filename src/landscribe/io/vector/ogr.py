@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import geopandas as gpd
-import pyarrow
-import pyogrio
 import shapely
 from pyproj import CRS
 
 from landscribe.errors import problem
+from landscribe.late import geopandas as gpd
+from landscribe.late import late, pyarrow
 
-_OGR_ERRORS = (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError, pyogrio.errors.DataLayerError)
+pyogrio = late("pyogrio")
 
 
 def write_ogr(
@@ -67,7 +66,7 @@ def write_ogr_lots(
         pyogrio.write_arrow(
             reader, path, layer=layer, driver=driver, geometry_type="MultiPolygon", crs=crs, layer_metadata=metadata
         )
-    except _OGR_ERRORS as error:
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError, pyogrio.errors.DataLayerError) as error:
         raise OSError(problem(where, "could not be written", got=str(error)[:200])) from error
     finally:
         if failed:

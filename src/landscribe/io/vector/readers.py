@@ -12,11 +12,6 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet
-import pyogrio
-import pyogrio._err
-import pyogrio.raw
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
@@ -28,7 +23,10 @@ from landscribe.io.vector.foreign import refuse_drawn, refuse_foreign
 from landscribe.io.vector.geojson import LONLAT, read_geojson
 from landscribe.io.vector.layer import Layer, from_wkb, table_of
 from landscribe.io.vector.wkt_csv import TABLES, read_csv_layer
+from landscribe.late import late, pyarrow
 from landscribe.process import heard, is_ours
+
+pyogrio = late("pyogrio", "pyogrio.raw", "pyogrio._err")
 
 AUTHORITY = re.compile(r"(\w+):(\w+)")
 POLYGONAL = ("Polygon", "Surface", "Unknown", "Collection")

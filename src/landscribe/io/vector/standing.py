@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
-import pandas as pd
 import shapely
 from pyproj import CRS
 
@@ -18,6 +16,8 @@ from landscribe.io.vector.clean import clean
 from landscribe.io.vector.layer import Layer
 from landscribe.io.vector.readers import read_layer
 from landscribe.io.vector.vectors import OWN_COLUMNS
+from landscribe.late import geopandas as gpd
+from landscribe.late import pandas as pd
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,7 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
-import pandas as pd
-import pyarrow
-import pyarrow.parquet
 import shapely
 from pyproj import CRS
 
@@ -32,6 +28,9 @@ from landscribe.io.vector.ogr import write_ogr
 from landscribe.io.vector.readers import read_layer
 from landscribe.io.vector.styles import embed_style, make_qml, write_style
 from landscribe.io.vector.wkt_csv import write_csv_layer
+from landscribe.late import geopandas as gpd
+from landscribe.late import pandas as pd
+from landscribe.late import pyarrow
 
 OWN_COLUMNS = tuple(name for name in COLUMNS if name != "geometry")
 WIDTH = "width"

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import geopandas as gpd
 import numpy as np
 import shapely
 from affine import Affine
@@ -16,6 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from landscribe.core.arrays import AnyArray, FloatArray, GeometryArray
 from landscribe.core.legend import Legend
 from landscribe.core.polygons.flatten import flatten
+from landscribe.late import geopandas as gpd
 from landscribe.report.map.packing import STEPS_PER_PX, pack, thousandths, three_digits
 from landscribe.report.overlays import split_ground
 

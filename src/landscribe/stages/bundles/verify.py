@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import geopandas as gpd
 import numpy as np
 import shapely
 
@@ -25,6 +24,7 @@ from landscribe.io.bundle.replay_files import ReplayScene, read_expected, read_s
 from landscribe.io.models.model_files import DESCRIPTION, model_folders, read_model
 from landscribe.io.project import Progress, silent
 from landscribe.io.settings import parse_recipe
+from landscribe.late import geopandas as gpd
 
 if TYPE_CHECKING:  # torch takes seconds to import, and not every command needs it
     from landscribe.nn.export.graph import GraphSpec

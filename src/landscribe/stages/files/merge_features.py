@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
 from affine import Affine
 from pyproj import CRS
@@ -23,6 +22,7 @@ from landscribe.io.settings import legend_of_run, read_run_facts
 from landscribe.io.tables.hilbert import along_hilbert
 from landscribe.io.tables.lots import DRIVERS, write_lots
 from landscribe.io.vector.vectors import read_own
+from landscribe.late import geopandas as gpd
 
 LONLAT = CRS.from_epsg(4326)
 SCENES, WRITTEN = "scenes", "polygons written"

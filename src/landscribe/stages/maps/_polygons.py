@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow
-import pyarrow.parquet
 import shapely
 
 from landscribe.core.arrays import FloatArray, GeometryArray, IntArray
 from landscribe.errors import DataError, problem
 from landscribe.io.review.found_ids import blob_id
+from landscribe.late import pyarrow
 from landscribe.workers import free_memory_bytes
 
 COLUMNS = ("class_id", "class_name", "score", "area")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
-import geopandas as gpd
 import numpy as np
 import shapely
 from affine import Affine
@@ -29,6 +28,7 @@ from landscribe.io.run.runs import Made, Run, make_key
 from landscribe.io.run.tuned import effective_recipe
 from landscribe.io.safety import check_size
 from landscribe.io.vector.vectors import read_own
+from landscribe.late import geopandas as gpd
 from landscribe.report.pictures import choose_bands, shrink, shrink_factor, stretch
 
 FORMAT = 1

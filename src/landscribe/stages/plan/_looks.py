@@ -69,7 +69,7 @@ def look_at_scenes(project: Project, progress: Progress = silent) -> tuple[list[
     Raises:
         DataError: If a scene cannot be read.
     """
-    start()
+    start(*project.libraries)
     scenes = [scene for scene in project.scenes.scenes if not scene.is_remote]
     apart_by = max(1, -(-len(scenes) // MOST_LOOKS))
     by_id = {scene.id: scene for scene in scenes[::apart_by]}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-import numba
 import numpy as np
 import shapely
 from numpy.random import Generator
@@ -14,6 +13,7 @@ from shapely.geometry.base import BaseGeometry
 from landscribe.core.arrays import FloatArray
 from landscribe.core.burn import burn_share_float
 from landscribe.core.grid import Window
+from landscribe.late import compiled
 from landscribe.worlds.ground.spectra import BANDS
 
 GSD_M = 0.31
@@ -174,8 +174,15 @@ def set_shade(canvas: Canvas, on: Stamp, shade_hw: FloatArray | float) -> None:
     view += on.share_hw * (np.asarray(shade_hw, dtype=np.float32) - view)
 
 
-@numba.njit(cache=True, nogil=True)
-def _mix(canvas_chw, row, col, share_hw, reflectance, factor_hw):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@compiled
+def _mix(
+    canvas_chw: FloatArray,
+    row: int,
+    col: int,
+    share_hw: FloatArray,
+    reflectance: FloatArray,
+    factor_hw: FloatArray,
+) -> None:
     rows, cols = share_hw.shape
     plain = factor_hw.shape[0] != rows or factor_hw.shape[1] != cols
     for band in range(canvas_chw.shape[0]):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import cv2
-import numba
 import numpy as np
 
 from landscribe.core.arrays import FloatArray
+from landscribe.late import compiled
 from landscribe.worlds.ground.canvas import GSD_M, Canvas
 from landscribe.worlds.ground.regions import Region
 from landscribe.worlds.ground.spectra import SKYLIGHT
@@ -34,12 +34,12 @@ def cast_shadows(height_hw: FloatArray, sun_xyz: FloatArray) -> FloatArray:
     rise = float(sun_xyz[2]) / flat * GSD_M
     steps = int(np.ceil(float(height_hw.max(initial=0.0)) / rise))
     blocked = _march(height_hw, float(sun_xyz[0]) / flat, float(sun_xyz[1]) / flat, rise, steps)
-    soft: FloatArray = cv2.GaussianBlur(blocked, (0, 0), 0.55)
+    soft: FloatArray = np.asarray(cv2.GaussianBlur(blocked, (0, 0), 0.55), np.float32)
     return soft
 
 
-@numba.njit(cache=True, nogil=True)
-def _march(height_hw, dx, dy, rise, steps):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@compiled
+def _march(height_hw: FloatArray, dx: float, dy: float, rise: float, steps: int) -> FloatArray:
     rows, cols = height_hw.shape
     blocked = np.zeros((rows, cols), dtype=np.float32)
     for i in range(rows):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import numba
 import numpy as np
 import shapely
 from numpy.random import Generator
@@ -13,6 +12,7 @@ from shapely.geometry import LineString
 from shapely.geometry.base import BaseGeometry
 
 from landscribe.core.arrays import AnyArray, FloatArray, GeometryArray
+from landscribe.late import compiled
 from landscribe.worlds.ground.canvas import Canvas, px, stamp
 from landscribe.worlds.ground.regions import Region, pick
 from landscribe.worlds.ground.spectra import SPECTRA
@@ -155,8 +155,8 @@ def paint_crowns(canvas: Canvas, rng: Generator, crowns: Crowns, sun_xyz: FloatA
         )
 
 
-@numba.njit(cache=True, nogil=True)
-def _paint_crown(  # type: ignore[no-untyped-def]  # noqa: ANN202
+@compiled
+def _paint_crown(
     canvas_chw: AnyArray,
     height_hw: AnyArray,
     shade_hw: AnyArray,
@@ -167,7 +167,7 @@ def _paint_crown(  # type: ignore[no-untyped-def]  # noqa: ANN202
     lobes_k4: AnyArray,
     leaves: AnyArray,
     sun_xyz: AnyArray,
-):
+) -> None:
     rows, cols = share_hw.shape
     top = 0.0
     for k in range(len(lobes_k4)):
