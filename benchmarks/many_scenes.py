@@ -32,7 +32,7 @@ from landscribe.io.run.runs import open_run
 from landscribe.io.settings import load_recipe
 from landscribe.scale import open_crew
 from landscribe.scale.crew import _Hands
-from landscribe.scale.ticket import FOLDER, ticket_of
+from landscribe.scale.ticket import ticket_of
 from landscribe.scale.worker import do_item
 from landscribe.stages.vectorize import vectorize_work
 from side_by_side import machine
@@ -164,8 +164,7 @@ def overhead(folder: Path, on: str) -> dict[str, float]:
     begin = time.perf_counter()
     with open_crew(on, project) as crew:
         ticket = ticket_of(project, None, "vectorize", 0, run.root, beside=crew.beside)
-        token = run.path(FOLDER, ticket.serial)
-        token.parent.mkdir(exist_ok=True)
+        token = run.path(ticket.token)
         token.touch()
         hands = _Hands(crew, asdict(ticket), gpu=False)
         first, *names = batch.items

@@ -175,6 +175,7 @@ def do_part(
     if name != "prepare":
         require_drawn(as_run(project, run) if models is None else _bound(project, run, models), run)
     result = do_stage(name, project, run, progress, models=models, way=part)
+    result.notes += part.of_others()
     which = f"part {part.number}/{part.count}" if part.count > 1 else "the scenes that were named"
     result.notes.append(f"{which} only; `landscribe {name}` without it, or `run`, writes what all scenes share")
     return result
@@ -325,6 +326,7 @@ def _predict_and_lay(
         with reporting() as progress:
             result = do_stage(name, project, run, progress, models=models)
         result.notes += notes
+        result.count_only(sources)
         write_run_json(project, run)
         yield result
     combined = run.path("features", COMBINED)

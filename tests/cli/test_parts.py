@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from landscribe.io.project.batches import part_of
 from shared_runs import do, leftovers, made_in, start, write_scenes
 
 pytestmark = pytest.mark.slow
@@ -61,6 +62,11 @@ def test_only_makes_scenes_that_are_named(home: Path) -> None:
     code, text = do("prepare", "many.toml", "--run", "some", "--part", "3/2", cwd=home)
     assert code == 2
     assert "need 1/2 to 2/2" in text
+    home_of = part_of("s03", 2)
+    for part in (1, 2):
+        code, text = do("prepare", "many.toml", "--run", "one", "--only", "s03", "--part", f"{part}/2", cwd=home)
+        assert (code, made(text)) == (0, int(part == home_of))
+        assert (f"s03 belongs to part {home_of}/2" in text) == (part != home_of)
     code, text = do("predict", "img/s01.tif", "--models", "alone/models", "--out", "x", "--part", "1/2", cwd=home)
     assert code == 2
     assert "do not go with" in text

@@ -15,7 +15,7 @@ from landscribe.errors import LimitError, RecipeError
 from landscribe.io.project import Project, open_project
 from landscribe.io.settings import load_recipe
 from landscribe.scale import open_crew
-from landscribe.scale.ticket import FOLDER, ticket_of
+from landscribe.scale.ticket import ticket_of
 from landscribe.scale.worker import look
 from shared_runs import write_scenes
 
@@ -29,8 +29,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def ticket(project: Project, tmp_path: Path) -> dict[str, Any]:
     found = asdict(ticket_of(project, None, "prepare", 0, tmp_path, beside=1))
-    (tmp_path / FOLDER).mkdir()
-    (tmp_path / FOLDER / found["serial"]).touch()
+    (tmp_path / found["token"]).touch()
     return found
 
 
@@ -41,14 +40,13 @@ def test_a_worker_that_sees_the_same_is_fit(ticket: dict[str, Any]) -> None:
 def test_what_differs_is_named(ticket: dict[str, Any], tmp_path: Path) -> None:
     assert look({**ticket, "version": "0.0.0", "new": 1}).startswith("has Landscribe ")  # type: ignore[union-attr]
     for values, why in (
-        ({"serial": "0" * 32}, f"does not see the run folder {tmp_path}"),
-        ({"serial": "1" * 32, "run": "/nowhere"}, "does not see the run folder /nowhere"),
+        ({"token": "another"}, f"does not see the run folder {tmp_path}"),
+        ({"run": "/nowhere"}, "does not see the run folder /nowhere"),
         ({"root": "/nowhere"}, "does not see the data in /nowhere"),
         ({"digest": "0" * 64}, "reads the recipe as another one"),
         ({"scenes": "0" * 64}, "sees other scenes in "),
         ({"models": "/nowhere"}, "/nowhere"),
     ):
-        (tmp_path / FOLDER / ("f" * 32)).touch()
         said = look({**ticket, "serial": "f" * 32, **values})
         assert said is not None
         assert why in said, said

@@ -84,6 +84,7 @@ def test_a_killed_command_is_gone_on_with(home: Path) -> None:
     assert int(text.partition("prepare: ")[2].split(" made")[0]) <= COUNT - done
     assert made_in(home / "killed") == made_in(home / "alone")
     until(lambda: not [path for path in leftovers(home / "killed") if ".partial-" in path.name], 5)
+    assert {path.name for path in (home / "killed").iterdir()} == {path.name for path in (home / "alone").iterdir()}
 
 
 def test_a_scheduler_of_ones_own_and_what_comes_of_its_end(

@@ -109,7 +109,9 @@ def test_images_of_a_second_call_are_added(home: Path) -> None:
     before = (home / "out" / "west.tif").stat().st_mtime_ns
     done = predict("a/east one.tif")
     assert done.exit_code == 0, done.output
-    assert "vectorize: 1 made, 1 up to date" in done.stderr
+    lines = done.stderr.splitlines()
+    assert [line for line in lines if "made" in line] == ["prepare: 1 made", "predict: 1 made", "vectorize: 1 made"]
+    assert [line for line in lines if "earlier" in line] == ["  beside those of earlier calls, up to date: west"]
     assert (home / "out" / "west.tif").stat().st_mtime_ns == before
     scenes = set(json.loads((home / "out" / "run" / "published.json").read_text())["sources"])
     assert scenes == {"west", "east one"}

@@ -13,7 +13,7 @@ from affine import Affine
 from pyproj import CRS
 
 from landscribe.core.grid import Grid
-from landscribe.errors import RecipeError
+from landscribe.errors import DataError, RecipeError
 from landscribe.io.project import Project, open_project
 from landscribe.io.raster.geotiff import write_raster
 from landscribe.io.run.runs import open_run
@@ -114,9 +114,18 @@ def test_a_scene_that_a_server_refuses_is_named_and_the_others_are_done(tmp_path
     assert sorted(result.made) == ["s1", "s3"]
     assert list(result.failed) == ["s2"]
     assert "s2.tif: the server refuses it (403)" in result.failed["s2"]
+    assert sorted(path.name for path in run.path("remote").iterdir()) == ["s1", "s3"]
     server.codes.clear()
     result = prepare(project, run)
     assert (result.made, sorted(result.current), result.failed) == (["s2"], ["s1", "s3"], {})
+
+
+def test_where_nothing_could_be_copied_no_folder_stays(tmp_path: Path, server: Server) -> None:
+    project, run = open_remote(tmp_path, server.address), open_run(tmp_path / "run")
+    server.codes |= {f"{name}.tif": 403 for name in NAMES}
+    with pytest.raises(DataError, match="refuses it"):
+        prepare(project, run)
+    assert not run.path("remote").exists()
 
 
 def test_a_file_that_changed_on_the_server_is_said(tmp_path: Path, server: Server) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -52,13 +52,25 @@ def tell_counts(counts: Mapping[str, int], path: Path) -> None:
     tell(str(path))
 
 
-def tell_table(columns: list[str], rows: list[list[str]], *, right: int = 1) -> None:
+def tell_table(columns: list[str], rows: list[list[str]], *, right: int = 1, spare: Sequence[str] = ()) -> None:
     """Write a table; columns from number `right` on are numbers and stand on the right.
 
     Where it is wider than the screen it goes on below, with the first column again: no digit is ever cut.
+
+    Args:
+        columns: Heads.
+        rows: A text for each column.
+        right: Number of the first column of numbers.
+        spare: Columns that a screen without room for them goes without, the first one first; which ones is said.
     """
     cells = [columns, *rows]
     widths = [max(len(row[k]) for row in cells) for k in range(len(columns))]
+    without = _too_many(columns, widths, spare) if out.is_terminal else ()
+    if without:
+        kept = [k for k, name in enumerate(columns) if name not in without]
+        tell_table([columns[k] for k in kept], [[row[k] for k in kept] for row in rows], right=right)
+        tell(f"not in {out.width} columns: {', '.join(without)}")
+        return
     for some in _blocks(widths, out.width):
         table = Table(box=None, pad_edge=False)
         for number in some:
@@ -66,6 +78,15 @@ def tell_table(columns: list[str], rows: list[list[str]], *, right: int = 1) -> 
         for row in rows:
             table.add_row(*(_plain(row[number]) for number in some))
         out.print(table, width=max(out.width, sum(widths[k] + 2 for k in some)))
+
+
+def _too_many(columns: list[str], widths: list[int], spare: Sequence[str]) -> tuple[str, ...]:
+    """Return the fewest of the spare columns without which the others stand side by side, or none if that fails."""
+    for count in range(len(spare) + 1):
+        kept = [width for name, width in zip(columns, widths, strict=True) if name not in spare[:count]]
+        if sum(kept) + 2 * (len(kept) - 1) <= out.width:
+            return tuple(spare[:count])
+    return ()
 
 
 def _blocks(widths: list[int], room: int) -> list[list[int]]:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 def tell_score(score: Score) -> None:
     """Write the score table."""
-    from landscribe.core.score.shown import HEADS, OBJECT_HEADS, object_rows, score_rows
+    from landscribe.core.score.shown import HEADS, OBJECT_HEADS, OBJECT_SPARE, object_rows, score_rows
 
     tell_table(list(HEADS), score_rows(score))
     objects = object_rows(score)
     if objects:
-        tell_table(list(OBJECT_HEADS), objects)
+        tell_table(list(OBJECT_HEADS), objects, spare=OBJECT_SPARE)
     say_left_out(score)
 
 

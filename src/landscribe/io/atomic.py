@@ -40,7 +40,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         OSError: If the disk is full or the folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{PARTIAL_PREFIX}{this_owner()}-{uuid.uuid4().hex[:12]}-{path.name[-KEPT_LETTERS:]}")
+    temporary = path.with_name(name_while_here(path.name))
     _require_writable(path.parent)
     try:
         yield temporary
@@ -50,6 +50,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _flush_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def name_while_here(name: str) -> str:
+    """Return a name for a file that means nothing once this process is dead: whoever sweeps then removes it."""
+    return f"{PARTIAL_PREFIX}{this_owner()}-{uuid.uuid4().hex[:12]}-{name[-KEPT_LETTERS:]}"
 
 
 def _require_writable(folder: Path) -> None:

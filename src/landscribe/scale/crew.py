@@ -20,7 +20,7 @@ from landscribe.io.atomic import sweep_partials
 from landscribe.io.project import Progress, Project, StageResult, take_outcomes
 from landscribe.io.project.batches import Batch, settled_items
 from landscribe.io.run.runs import Run
-from landscribe.scale.ticket import FOLDER, ticket_of
+from landscribe.scale.ticket import ticket_of
 from landscribe.scale.worker import Answer, do_item, look, look_at
 from landscribe.workers import stop_if_asked
 
@@ -61,8 +61,7 @@ class Crew:
         if not others:
             return take_outcomes(run, batch.stage, batch.items, settled, progress)
         ticket = ticket_of(self.project, self.models, *at, run.root, beside=self.beside)
-        token = run.path(FOLDER, ticket.serial)
-        token.parent.mkdir(exist_ok=True)
+        token = run.path(ticket.token)
         token.touch()
         hands = _Hands(self, asdict(ticket), batch.gpu)
 
@@ -74,8 +73,6 @@ class Crew:
                 result = take_outcomes(run, batch.stage, batch.items, itertools.chain(settled, outcomes), tell)
         finally:
             token.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                token.parent.rmdir()
         if hands.has_lost():
             sweep_partials(run.root)
         result.notes += hands.said

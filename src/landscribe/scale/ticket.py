@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from landscribe import __version__
+from landscribe.io.atomic import name_while_here
 from landscribe.io.project import Project
 from landscribe.io.settings import recipe_dict
 
-FOLDER = ".crew"
-"""In the run folder: a file for each batch that is under way, by which a worker sees that it has the same folder."""
+SIGN = "crew"
+"""Of the name of an empty file in the run folder while a batch is under way: by it a worker sees that it has the same
+folder, and whoever opens the run next removes what a killed process left of it."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Ticket:
     """Of Landscribe."""
     serial: str
     """Of the batch: what a worker has opened for it is kept by this name."""
+    token: str
+    """Name of a file in the run folder while the batch is under way."""
     stage: str
     number: int
     """Of the batch among those of its stage."""
@@ -61,7 +65,7 @@ def ticket_of(
     recipe = json.dumps(recipe_dict(project.recipe), sort_keys=True)
     finished = project.finished
     return Ticket(
-        __version__, uuid.uuid4().hex, stage, number, recipe, digest_of(recipe), project.name,
+        __version__, uuid.uuid4().hex, name_while_here(SIGN), stage, number, recipe, digest_of(recipe), project.name,
         str(project.root), None if project.home is None else str(project.home.resolve()),
         tuple(str(path.resolve()) for path in project.images), project.anyway,
         None if models is None else str(models.resolve()), finished is not None and finished.trusted,

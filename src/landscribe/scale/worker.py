@@ -18,7 +18,7 @@ from landscribe.io.run.leases import Leases, renewed
 from landscribe.io.run.runs import Run
 from landscribe.io.settings import make_recipe, recipe_dict
 from landscribe.pipeline import work_of
-from landscribe.scale.ticket import FOLDER, Ticket, digest_of, scenes_said
+from landscribe.scale.ticket import Ticket, digest_of, scenes_said
 from landscribe.workers import usable_processors
 
 Answer: TypeAlias = tuple[str, tuple[Literal["done", "failed", "unfit"], Any]]
@@ -110,7 +110,7 @@ def _open(values: dict[str, Any]) -> _Opened | str:
 
 
 def _begin(ticket: Ticket) -> _Opened | str:
-    if ticket.run is not None and not Path(ticket.run, FOLDER, ticket.serial).is_file():
+    if ticket.run is not None and not Path(ticket.run, ticket.token).is_file():
         return f"does not see the run folder {ticket.run}"
     if not Path(ticket.root).is_dir():
         return f"does not see the data in {ticket.root}"

@@ -15,6 +15,8 @@ HEADS = ("class", "Jaccard", "95 %", "over", "on pixels")
 OBJECT_HEADS = (
     "objects", "F1", "95 %", "precision", "recall", "found", "invented", "missed", "merged", "fragmented",
 )  # fmt: skip
+OBJECT_SPARE = ("fragmented", "merged", "recall", "precision")
+"""Which of them a small screen goes without, the first one first: the last two follow from the counts."""
 
 
 def score_rows(score: Score) -> list[list[str]]:

@@ -126,6 +126,11 @@ class Part:
             return False
         return batch.pieces or part_of(item, self.count) == self.number
 
+    def of_others(self) -> list[str]:
+        """Say which of the scenes that were named belong to other parts."""
+        homes = {scene_id: part_of(scene_id, self.count) for scene_id in sorted(self.only)}
+        return [f"{i} belongs to part {own}/{self.count}" for i, own in homes.items() if own != self.number]
+
     def make(self, run: Run, batch: Batch, progress: Progress, _at: tuple[str, int], /) -> StageResult:
         """Make the items of this part; what another process works on is waited for."""
         names = [item for item in batch.items if self.takes(batch, item)]

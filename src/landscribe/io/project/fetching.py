@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Generator
 from dataclasses import replace
@@ -46,6 +47,8 @@ def fetch_scenes(project: Project, run: Run) -> Generator[Batch, StageResult, Pr
         return _copy_scene(remote[scene_id], folder)
 
     failed = (yield Batch(FETCH, tuple(remote), key_of, make, lambda _: BLOCK_BYTES, inner=True, whole=True)).failed
+    with contextlib.suppress(OSError):
+        folder.rmdir()  # where nothing could be copied
     return replace(project, copies=folder, not_copied={**run.failures(FETCH), **failed})
 
 
@@ -64,7 +67,12 @@ def _copy_scene(scene: Scene, folder: Path) -> Made:
         if not file.address:
             continue
         target = copy_of(folder, scene.id, name)
-        facts = _copy(file.address, target)
+        try:
+            facts = _copy(file.address, target)
+        except BaseException:
+            with contextlib.suppress(OSError):  # where other copies are it stays
+                target.parent.rmdir()
+            raise
         outputs.append(target)
         total += facts.size
         said[name] = {"address": file.address, "etag": facts.etag, "bytes": facts.size}
