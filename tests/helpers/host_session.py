@@ -303,6 +303,7 @@ def main(folder: Path) -> None:
     (folder / "r.toml").write_text(RECIPE)
     work_of_the_host(folder)
     train_of_the_host()
+    numba.get_num_threads()  # to ask starts numba's own threads, which sets how many OpenMP has, and so torch
     before = state()
 
     def compare(after: str) -> None:
