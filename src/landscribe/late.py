@@ -12,11 +12,14 @@ when it is first called. Who forks processes for work that will need a library i
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import glob
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 if TYPE_CHECKING:
@@ -24,7 +27,10 @@ if TYPE_CHECKING:
     import pandas
     import pyarrow
 
-__all__ = ["compiled", "geopandas", "importing", "late", "load", "once_numba_is_there", "pandas", "pyarrow"]
+__all__ = [
+    "cache_folder", "compiled", "geopandas", "importing", "in_python", "is_compiled", "late", "load",
+    "once_numba_is_there", "pandas", "pyarrow",
+]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,6 +41,8 @@ _found: list[Any] = []
 """numba, once it is there."""
 _waiting: list[Callable[[], None]] = []
 _making = threading.Lock()
+_in_python: list[None] = []
+"""One for each block that is open."""
 
 
 class _Late:
@@ -97,6 +105,34 @@ def once_numba_is_there(act: Callable[[], None]) -> None:
             _waiting.append(act)
 
 
+@contextlib.contextmanager
+def in_python() -> Iterator[None]:
+    """Let Python itself run the loops of this process, where there is so little to do that compiling takes longer.
+
+    Whoever does so has tests that the results are those of the compiled loops, bit by bit: what is read from float32
+    has to be made float64 where numba does that by itself.
+    """
+    _in_python.append(None)
+    try:
+        yield
+    finally:
+        _in_python.pop()
+
+
+def is_compiled(loop: Any) -> bool:
+    """Tell whether numba's cache on this machine has a loop that `compiled` made, for some types of arguments."""
+    code = loop.py_func.__code__
+    source = Path(code.co_filename)
+    name = f"{source.stem}.{loop.py_func.__qualname__}-{code.co_firstlineno}.py{sys.version_info[0]}"
+    indices = cache_folder(loop).glob(f"{glob.escape(name)}*.nbi")
+    return any(index.stat().st_mtime >= source.stat().st_mtime for index in indices)
+
+
+def cache_folder(loop: Any) -> Path:
+    """Return where numba keeps a loop that `compiled` made."""
+    return Path(loop.made.stats.cache_path)
+
+
 class _Compiled:
     """A loop that numba compiles, or takes from its cache, when it is first called, from Python or by another loop."""
 
@@ -107,10 +143,20 @@ class _Compiled:
         self._made: Any = None
 
     def __call__(self, *args: Any) -> Any:
+        if _in_python:
+            return self._interpret(*args)
         made = self._made
-        return self._make()(*args) if made is None else made(*args)
+        return self.made(*args) if made is None else made(*args)
 
-    def _make(self) -> Any:
+    def _interpret(self, *args: Any) -> Any:
+        import numpy as np  # which `--help` does without
+
+        with np.errstate(over="ignore"):  # products of words of bits
+            return self.py_func(*args)
+
+    @property
+    def made(self) -> Any:
+        """What numba makes of it."""
         numba = _numba()  # before the lock: where numba compiles what calls this one, nothing of ours may be held
         with _making:
             if self._made is None:
@@ -120,7 +166,7 @@ class _Compiled:
     @property
     def _numba_type_(self) -> Any:
         """What numba asks of whatever a loop names."""
-        return self._make()._numba_type_
+        return self.made._numba_type_
 
 
 @overload

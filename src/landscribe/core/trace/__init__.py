@@ -8,7 +8,7 @@ the strips, and memory depends on them and on the polygons only.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Unpack
@@ -18,14 +18,21 @@ import numpy as np
 from landscribe.core.arrays import AnyArray, BoolArray, Floats, GeometryArray
 from landscribe.core.grid import Window
 from landscribe.core.trace._chains import Closed
-from landscribe.core.trace._contour_loop import JOIN, MEAN, SEPARATE
+from landscribe.core.trace._contour_loop import JOIN, MEAN, SEPARATE, contour_rows
+from landscribe.core.trace._edge_loop import edge_rows
 from landscribe.core.trace._strips import Reader, trace_contours, trace_edges
 from landscribe.core.trace._strips import to_unit as to_unit
 from landscribe.core.trace.outlines import Outlines, count_from_centres, join, shape_outlines
-from landscribe.core.tracing import EXACT, Tracing, TracingOptions
+from landscribe.core.tracing import EXACT, TraceMode, Tracing, TracingOptions
 from landscribe.errors import DataError, problem
 from landscribe.workers import result_of, thread_pool
 
+LOOPS: Mapping[TraceMode, Callable[..., object]] = {
+    "contour": contour_rows,
+    "edge": edge_rows,
+    "opencv": contour_rows,
+}
+"""Where each mode begins: whether numba has compiled it is asked of this one."""
 STRIP_ROWS = 256
 """Rows per strip where the raster is in memory already."""
 WAITING = 4

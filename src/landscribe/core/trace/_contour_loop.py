@@ -108,7 +108,7 @@ def _sample(values: AnyArray, scale: float, first: int, height: int, width: int,
     if i <= 0 or j <= 0 or i >= height + 3 or j >= width + 3:
         return np.nan
     row, col = min(max(i - 2, 0), height - 1), min(max(j - 2, 0), width - 1)
-    return values[row - first, col] * scale
+    return np.float64(values[row - first, col]) * scale
 
 
 @compiled

@@ -128,7 +128,7 @@ def add_pixels(now: Row, parts: Parts, values: AnyArray, scale: float, frame: in
         if begin >= end:
             continue
         label = runs[i, LABEL]
-        total = 0.0
+        total = np.float64(0.0)  # in Python float32 would stay so
         low = values[begin]
         for c in range(begin, end):
             total += values[c]

@@ -106,7 +106,7 @@ def _agrees(
         row = math.floor(0.5 * (ring[i, 1] + ring[i + 1, 1]) - 0.5)
         far = max(abs(x - col - 1.0), abs(y - row - 1.0))
         if far < best:
-            best, left, top, share = far, float(col), float(row), block_share[i]
+            best, left, top, share = far, float(col), float(row), np.float64(block_share[i])
     if share < 0.0:
         share = -1.0 - share
     if best > 1.0 or not share >= 0.0:

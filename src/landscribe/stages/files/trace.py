@@ -19,8 +19,11 @@ from landscribe.core.tracing import Tracing
 from landscribe.io.atomic import sweep_beside
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.vector.vectors import MINIMUM, write_features
+from landscribe.stages.files.compiling import quickly
 from landscribe.stages.files.taken import SurpriseError, Taken, Wish, codes_of, field_of, read_pixels, take_raster
 from landscribe.workers import usable_processors
+
+COMPILES = "first use on this machine: Python traces it; loops are compiled in the background, for the next time"
 
 
 def pixel_area_m2(raster: Path) -> float:
@@ -73,11 +76,11 @@ def trace_file(
     taken = take_raster(raster, wish)
     tell(taken.words)
     try:
-        traced_of, largest = _trace(taken, tracing_of(taken.meaning), exclusive, shared_borders)
+        traced_of, largest = _trace(taken, tracing_of(taken.meaning), exclusive, shared_borders, tell)
     except SurpriseError:
         taken = take_raster(raster, wish, whole=True)
         tell(taken.words)
-        traced_of, largest = _trace(taken, tracing_of(taken.meaning), exclusive, shared_borders)
+        traced_of, largest = _trace(taken, tracing_of(taken.meaning), exclusive, shared_borders, tell)
     with taken.open() as opened:
         grid = opened.info.grid
     counts: Counter[str] = Counter()
@@ -96,8 +99,19 @@ def trace_file(
     return dict(counts)
 
 
-def _trace(taken: Taken, tracing: Tracing, exclusive: bool, shared_borders: bool) -> tuple[list[Traced], float]:
+def _trace(
+    taken: Taken, tracing: Tracing, exclusive: bool, shared_borders: bool, tell: Callable[[str], None]
+) -> tuple[list[Traced], float]:
     """Return the polygons of each class, and the largest value of any field; 0 for a class map without a pixel."""
+    with taken.open() as opened:
+        height, width = opened.info.grid.shape_hw
+    with quickly(height * width * len(taken.legend), tracing.mode) as compiles:
+        if compiles:
+            tell(COMPILES)
+        return _trace_now(taken, tracing, exclusive, shared_borders)
+
+
+def _trace_now(taken: Taken, tracing: Tracing, exclusive: bool, shared_borders: bool) -> tuple[list[Traced], float]:
     largest = 0.0
     tracings = [tracing] * len(taken.legend)
     threads = max(1, min(len(tracings), usable_processors()))
