@@ -59,7 +59,7 @@ landscribe="import sys; sys.argv[0] = 'landscribe'; from landscribe.cli import m
 part doctor 40 "$python" -c "$landscribe" doctor
 tests="$here/../tests"
 if [ -z "$quick" ] && "$python" -c "import pytest, hypothesis" 2>/dev/null; then
-  part tests 90 "$python" -m pytest -q -n 0 -p no:cacheprovider "$tests/nn/sample/test_fused_gather.py" \
+  part tests 90 "$python" -m pytest -q -p no:cacheprovider "$tests/nn/sample/test_fused_gather.py" \
     "$tests/nn/train/test_waiting.py" "$tests/nn/train/test_chips.py" "$tests/nn/train/test_changed_chips.py" \
     "$tests/nn/train/test_compile.py" "$tests/nn/train/test_ranks.py" "$tests/nn/predict/test_in_flight.py"
 fi
