@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
+import operator
 from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from landscribe.core.arrays import IntArray
 from landscribe.core.grid import Window
 from landscribe.core.owners import is_border
 from landscribe.core.pixel_source import PixelSource
-from landscribe.core.recipe import LossTable
+from landscribe.core.recipe import LossTable, PredictTable
 from landscribe.errors import RecipeError, problem
 from landscribe.nn.device import Engine
 from landscribe.nn.network.bundle import SegmentationNet
-from landscribe.nn.predict.tiles import predict_logits
+from landscribe.nn.predict.prepare_network import make_ready_for
+from landscribe.nn.predict.reading import scene_reader
+from landscribe.nn.predict.tiles import predict_logits, tile_side, tile_windows
+from landscribe.nn.sample.sending import send
 from landscribe.nn.train.losses import LossSums, class_weights, combine_terms, frame_of, split_frame, sum_pixels
+from landscribe.workers import stop_if_asked
+
+ROWS = 256
+"""Of a tile whose sums a device makes at once: in float64 they take some of its memory."""
 
 
 def evaluate(
@@ -43,20 +54,13 @@ def evaluate(
     Raises:
         RecipeError: If there is no scene.
     """
-    sums: LossSums | None = None
-    counts_k2 = np.zeros((len(net.spec.classes), 2), np.int64)
-    for scene in scenes:
-        with contextlib.closing(predict_logits(net, scene, engine, tile)) as tiles:
-            for window, logits_khw in tiles:
-                share_khw, known_hw = scene.read_coverage(window)
-                true_khw, found_khw = (share_khw >= 128) & known_hw, (logits_khw > 0) & known_hw
-                counts_k2[:, 0] += (true_khw & found_khw).sum((1, 2))
-                counts_k2[:, 1] += (true_khw | found_khw).sum((1, 2))
-                logits = torch.from_numpy(logits_khw).double()[None]
-                part = sum_pixels(logits, *split_frame(*_labels(scene, window, frame_of(loss)), loss))
-                sums = part if sums is None else sums + part
-    if sums is None:
+    if not scenes:
         raise RecipeError(problem("validation", "no scene"))
+    count = _count_on_device if engine.samples else _count
+    parts = [count(net, scene, engine, loss, tile) for scene in scenes]
+    sums, counts_k2 = parts[0]
+    for more, counts in parts[1:]:
+        sums, counts_k2 = sums + more, counts_k2 + counts
     weights = torch.tensor(class_weights(loss, net.spec.classes), dtype=torch.float64)
     value, _ = combine_terms(sums, loss, weights)
     jaccard = [float(tp / union) if union else math.nan for tp, union in counts_k2]
@@ -64,6 +68,56 @@ def evaluate(
     defined = [j for name, j in named if not is_border(name) and not math.isnan(j)]
     row = {"valid_loss": float(value), "valid_jaccard": float(np.mean(defined)) if defined else math.nan}
     return row | {f"jaccard/{name}": j for name, j in named}
+
+
+def _count(
+    net: SegmentationNet, scene: PixelSource, engine: Engine, loss: LossTable, tile: int | None
+) -> tuple[LossSums, IntArray]:
+    """Return what the loss needs of a scene, and for each class pixels of both and of either, int64 (K, 2)."""
+    sums: list[LossSums] = []
+    counts_k2 = np.zeros((len(net.spec.classes), 2), np.int64)
+    with contextlib.closing(predict_logits(net, scene, engine, tile)) as tiles:
+        for window, logits_khw in tiles:
+            share_khw, known_hw = scene.read_coverage(window)
+            true_khw, found_khw = (share_khw >= 128) & known_hw, (logits_khw > 0) & known_hw
+            counts_k2[:, 0] += (true_khw & found_khw).sum((1, 2))
+            counts_k2[:, 1] += (true_khw | found_khw).sum((1, 2))
+            logits = torch.from_numpy(logits_khw).double()[None]
+            sums.append(sum_pixels(logits, *split_frame(*_labels(scene, window, frame_of(loss)), loss)))
+    return functools.reduce(operator.add, sums), counts_k2
+
+
+@torch.inference_mode()
+def _count_on_device(
+    net: SegmentationNet, scene: PixelSource, engine: Engine, loss: LossTable, tile: int | None
+) -> tuple[LossSums, IntArray]:
+    """Count as `_count` where the logits are: labels are a quarter of them, and a processor takes longer for the sums.
+
+    Nothing is waited for before the end, so the next tile is read while this one is computed.
+    """
+    shape_hw, frame, device = scene.grid.shape_hw, frame_of(loss), engine.device
+    side = tile_side([net], PredictTable(tile=tile, symmetries=1), shape_hw, engine)
+    reader = scene_reader([net], scene, engine)
+    ready = make_ready_for(net, reader, engine)
+    sums: list[LossSums] = []
+    counts_k2 = torch.zeros((len(net.spec.classes), 2), dtype=torch.int64, device=device)
+    for window in tile_windows(shape_hw, side):
+        stop_if_asked()
+        seen = reader.load(ready, window)
+        logits = ready.unet(seen.stacks, seen.keep).float()
+        share, known = _labels(scene, window, frame)
+        there = send({"share": share.numpy(), "known": known.numpy()}, device)
+        target, weight, near = split_frame(there["share"], there["known"], loss)
+        true, found = (target >= 0.5) & (weight > 0), (logits > 0) & (weight > 0)
+        both = [(true & found).sum((0, 2, 3)), (true | found).sum((0, 2, 3))]
+        counts_k2 += torch.stack(both, dim=1)
+        for top in range(0, window.height, ROWS):
+            rows = (..., slice(top, top + ROWS), slice(None))
+            sums.append(
+                sum_pixels(logits[rows].double(), target[rows], weight[rows], None if near is None else near[rows])
+            )
+    total = functools.reduce(operator.add, sums)
+    return LossSums(*(getattr(total, f.name).cpu() for f in fields(total))), counts_k2.cpu().numpy()
 
 
 def _labels(scene: PixelSource, window: Window, frame: int) -> tuple[Tensor, Tensor]:
