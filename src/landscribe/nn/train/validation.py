@@ -11,9 +11,8 @@ from dataclasses import fields
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from landscribe.core.arrays import IntArray
+from landscribe.core.arrays import BoolArray, ByteArray, IntArray
 from landscribe.core.grid import Window
 from landscribe.core.owners import is_border
 from landscribe.core.pixel_source import PixelSource
@@ -83,7 +82,8 @@ def _count(
             counts_k2[:, 0] += (true_khw & found_khw).sum((1, 2))
             counts_k2[:, 1] += (true_khw | found_khw).sum((1, 2))
             logits = torch.from_numpy(logits_khw).double()[None]
-            sums.append(sum_pixels(logits, *split_frame(*_labels(scene, window, frame_of(loss)), loss)))
+            share, known = (torch.from_numpy(a) for a in _labels(scene, window, frame_of(loss)))
+            sums.append(sum_pixels(logits, *split_frame(share[None] / 255, known[None, None].float(), loss)))
     return functools.reduce(operator.add, sums), counts_k2
 
 
@@ -105,9 +105,9 @@ def _count_on_device(
         stop_if_asked()
         seen = reader.load(ready, window)
         logits = ready.unet(seen.stacks, seen.keep).float()
-        share, known = _labels(scene, window, frame)
-        there = send({"share": share.numpy(), "known": known.numpy()}, device)
-        target, weight, near = split_frame(there["share"], there["known"], loss)
+        share_khw, known_hw = _labels(scene, window, frame)
+        there = send({"share": share_khw, "known": known_hw}, device)
+        target, weight, near = split_frame(there["share"][None] / 255, there["known"][None, None].float(), loss)
         true, found = (target >= 0.5) & (weight > 0), (logits > 0) & (weight > 0)
         both = [(true & found).sum((0, 2, 3)), (true | found).sum((0, 2, 3))]
         counts_k2 += torch.stack(both, dim=1)
@@ -120,8 +120,8 @@ def _count_on_device(
     return LossSums(*(getattr(total, f.name).cpu() for f in fields(total))), counts_k2.cpu().numpy()
 
 
-def _labels(scene: PixelSource, window: Window, frame: int) -> tuple[Tensor, Tensor]:
-    """Return share (1, K, h, w) and weight (1, 1, h, w) of a window and its frame; nothing is known off the scene."""
+def _labels(scene: PixelSource, window: Window, frame: int) -> tuple[ByteArray, BoolArray]:
+    """Return shares (K, h, w) and where they are known (h, w), of a window and its frame; nothing is off the scene."""
     wide = window.pad(frame)
     there = wide.intersection(scene.grid.window) or window
     share_khw, known_hw = scene.read_coverage(there)
@@ -129,5 +129,4 @@ def _labels(scene: PixelSource, window: Window, frame: int) -> tuple[Tensor, Ten
         (there.row - wide.row, wide.row_stop - there.row_stop),
         (there.col - wide.col, wide.col_stop - there.col_stop),
     )
-    share, known = torch.from_numpy(np.pad(share_khw, ((0, 0), *beyond))), torch.from_numpy(np.pad(known_hw, beyond))
-    return share[None] / 255, known[None, None].float()
+    return np.pad(share_khw, ((0, 0), *beyond)), np.pad(known_hw, beyond)
