@@ -19,6 +19,7 @@ from landscribe.errors import DataError, LimitError, problem, some
 from landscribe.io.atomic import sweep_partials
 from landscribe.io.project import Progress, Project, StageResult, take_outcomes
 from landscribe.io.project.batches import Batch, settled_items
+from landscribe.io.run.leases import sweep_leases
 from landscribe.io.run.runs import Run
 from landscribe.scale.ticket import ticket_of
 from landscribe.scale.worker import Answer, do_item, look, look_at
@@ -73,6 +74,7 @@ class Crew:
                 result = take_outcomes(run, batch.stage, batch.items, itertools.chain(settled, outcomes), tell)
         finally:
             token.unlink(missing_ok=True)
+            sweep_leases(run, batch.stage)
         if hands.has_lost():
             sweep_partials(run.root)
         result.notes += hands.said

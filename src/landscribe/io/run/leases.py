@@ -126,6 +126,18 @@ def renewed(run: Run) -> Leases:
     return _kept[run.root]
 
 
+def sweep_leases(run: Run, stage: str) -> None:
+    """Remove what dead processes hold of a stage that is done, and folders that are empty then."""
+    folder = run.path(FOLDER, stage)
+    for file in folder.glob("*"):
+        owner = _read(file)
+        if owner is not None and _is_left(file, owner):
+            file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # not there, or not empty
+        folder.rmdir()
+        folder.parent.rmdir()
+
+
 def _read(file: Path) -> str | None:
     try:
         return file.read_text(encoding="ascii")
