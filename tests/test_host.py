@@ -43,7 +43,10 @@ def test_importing_every_module_changes_no_variable_and_no_filter() -> None:
         "before = state()\n"
         "import landscribe\n"
         "for module in pkgutil.walk_packages(landscribe.__path__, 'landscribe.'):\n"
-        "    if not module.name.endswith('__main__'): __import__(module.name)\n"
+        "    if module.name.endswith('__main__'): continue\n"
+        "    try: __import__(module.name)\n"
+        "    except ModuleNotFoundError as error:\n"
+        "        if error.name != 'triton': raise\n"  # which comes with torch for GPUs alone
         "print(state() == before)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=ENVIRONMENT)
