@@ -166,7 +166,8 @@ def step_seconds(cell: Cell, chosen: argparse.Namespace) -> float:
     task = TASKS[cell.task]
     sensors = [line.split("kind")[1] for line in task.data.splitlines() if "kind" in line]
     model = recipe_of(task, cell.arm, "").split("[[models]]")[1].split("[validate]")[0]
-    path = chosen.out / "steps" / f"{key_of(sensors, task.data.count('='), model, cell.settings)}.json"
+    own = tuple(setting for setting in cell.settings if setting.startswith("models"))
+    path = chosen.out / "steps" / f"{key_of(sensors, task.data.count('='), model, own)}.json"
     if not path.is_file():
         folder = chosen.out / "trial"
         job = {
@@ -229,19 +230,19 @@ def do_cell(cell: Cell, steps: int, chosen: argparse.Namespace) -> str:
 
 
 def settings_of(task: str, arm: str, settings: tuple[str, ...], chosen: argparse.Namespace) -> tuple[str, ...]:
-    """Return the settings of an arm on a task: its own, or for `plan` those that `landscribe plan` chooses there.
+    """Return the settings of an arm on a task: its own, for plans behind those that `landscribe plan` chooses there.
 
     What is held out stays, and the length is the benchmark's; several seeds share the time, where time is equal.
     """
-    if arm != PLAN:
+    if not arm.startswith(PLAN):
         return settings
     threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
     minutes = chosen.processor_minutes / threads / TRAIN_SHARE
     path = chosen.out / "plans" / f"{task}-{minutes:.1f}.json"
     if not path.is_file() and chosen.only_table:
-        return (PLAN,)  # which nothing was done with
+        return (arm,)  # which nothing was done with
     if not path.is_file():
-        recipe = Cell(task, arm, (), 0).recipe(chosen)
+        recipe = Cell(task, PLAN, (), 0).recipe(chosen)
         program = [sys.executable, "-c", "from landscribe.cli import main; main()"]
         command = [*program, "plan", str(recipe), "--minutes", f"{minutes:g}", "--json"]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -249,7 +250,7 @@ def settings_of(task: str, arm: str, settings: tuple[str, ...], chosen: argparse
         path.write_text(done.stdout)
     chosen_there = {row["setting"]: row["value"] for row in json.loads(path.read_text())["choices"]}
     left = ("schedule.epochs", "schedule.steps", "validate.share", *(("seeds",) if chosen.steps is not None else ()))
-    return tuple(f"{k}={value_text(v)}" for k, v in chosen_there.items() if not k.endswith(left))
+    return (*(f"{k}={value_text(v)}" for k, v in chosen_there.items() if not k.endswith(left)), *settings)
 
 
 def known_arms(chosen: argparse.Namespace) -> dict[str, tuple[str, ...]]:

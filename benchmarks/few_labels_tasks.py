@@ -97,10 +97,12 @@ TASKS: Mapping[str, Task] = {
 OLD, PLAIN, PLAN = "0.1.0", "plain", "plan"
 LITE0 = "models.*.network.encoder=efficientnet-lite0"
 OLD_STRONG = "models.*.chips={ gain = 0.2, band_gain = 0.15, band_offset = 1.0, scale = 0.25 }"
+OWN_LABELS = ("adapt.epochs=1", "adapt.scenes=new")
 ARMS: Mapping[str, Sequence[str]] = {
     OLD: (),
     PLAIN: (),
     PLAN: (),
+    "plan, own labels": OWN_LABELS,
     "colour of 0.1.0": (OLD_STRONG,),
     "strength 1": ("models.*.chips.strength=1.0",),
     "match": ("models.*.chips.match=0.5",),
@@ -113,10 +115,10 @@ ARMS: Mapping[str, Sequence[str]] = {
     "encoder, strength 1": (LITE0, "models.*.chips.strength=1.0"),
     "encoder, match": (LITE0, "models.*.chips.match=0.5"),
     "encoder, adapt norm": (LITE0, "predict.adapt=batchnorm"),
-    "encoder, own labels": (LITE0, "adapt.epochs=1", "adapt.scenes=new"),
+    "encoder, own labels": (LITE0, *OWN_LABELS),
 }
-"""Settings beside those of a plain U-Net of 32 filters; of `0.1.0` beside those of its recipe, of `plan` those that
-`landscribe plan` chooses for each task."""
+"""Settings beside those of a plain U-Net of 32 filters; of `0.1.0` beside those of its recipe, of arms that
+begin with `plan` beside those that `landscribe plan` chooses for each task."""
 
 
 def recipe_of(task: Task, arm: str, root: str) -> str:
