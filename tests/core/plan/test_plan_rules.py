@@ -33,9 +33,11 @@ def settings(facts: Facts, table: ModelTable | None = None) -> dict[str, Any]:
     return {choice.name: choice.value for choice in choose_model(facts, 0, table or ModelTable())}
 
 
-def length(minutes: float, facts: Facts = FACTS, pace: Pace = PACE, *, folds: int = 0) -> dict[str, Any]:
+def length(
+    minutes: float, facts: Facts = FACTS, pace: Pace = PACE, *, folds: int = 0, goes_on: bool | None = False
+) -> dict[str, Any]:
     table = ModelTable.model_validate_json('{"chips": {"size": 128, "context": 16, "batch": 8}}')
-    found = choose_length(facts, minutes, {0: (table, pace)}, seed=5, folds=folds, views=1)
+    found = choose_length(facts, minutes, {0: (table, pace)}, seed=5, folds=folds, views=1, goes_on=goes_on)
     return {choice.name.removeprefix("models.0."): choice.value for choice in found}
 
 
@@ -104,30 +106,70 @@ MANY = [tuple(10 ** RANDOM.uniform((0.2, 5, -2), (2.8, 9, 0.5))) for _ in range(
 
 
 @pytest.mark.parametrize(("minutes", "train_px", "step_s"), MANY)
-@pytest.mark.parametrize("folds", [0, 3])
-def test_minutes_are_kept_and_none_learns_by_heart(minutes: float, train_px: float, step_s: float, folds: int) -> None:
+@pytest.mark.parametrize(("folds", "goes_on"), [(0, False), (3, False), (0, None)])
+def test_minutes_are_kept_and_none_learns_by_heart(
+    minutes: float, train_px: float, step_s: float, folds: int, goes_on: bool | None
+) -> None:
     facts, pace = replace(FACTS, train_px=train_px, all_px=1e6), Pace(step_s, 0.5, 0)
     try:
-        found = length(minutes, facts, pace, folds=folds)
+        found = length(minutes, facts, pace, folds=folds, goes_on=goes_on)
     except RecipeError:
         return
-    steps = found["schedule.epochs"] * found["schedule.steps"]
+    more = found.get("adapt.epochs", 0)
+    epochs = found["schedule.epochs"] + more
+    steps, on_labels = epochs * found["schedule.steps"], 0.75 if more else 1
     count = max(len(found["seeds"]), 1)
     spent = steps * step_s * count * (1 + folds)
     assert spent <= TRAIN_SHARE * minutes * 60 + 1e-6
     passes = MOST_PASSES * train_px / (8 * 96**2)
-    assert steps <= max(passes, 3 * ENOUGH_STEPS) + 1e-6
-    assert count == 1 or steps >= ENOUGH_STEPS - found["schedule.epochs"]
+    assert steps * on_labels <= max(passes, 3 * ENOUGH_STEPS) + 1e-6
+    assert count == 1 or steps >= ENOUGH_STEPS - epochs
     # Either the time is spent, or the networks have seen all there is to see.
     idle = LEAST_TRAIN_SHARE * minutes * 60 - spent
-    slack = (found["schedule.epochs"] * (step_s + 0.5 * facts.held_px / 1e6)) * count * (1 + folds)
-    assert idle <= slack or steps > max(passes, ENOUGH_STEPS) - 2 * found["schedule.epochs"]
+    slack = (epochs * (step_s + 0.5 * facts.held_px / 1e6)) * count * (1 + folds)
+    assert idle <= slack or steps * on_labels > max(passes, ENOUGH_STEPS * on_labels) - 2 * epochs
 
 
 def test_more_passes_are_spent_on_seeds() -> None:
     assert length(5)["seeds"] == []
     assert length(25)["seeds"] == [5, 6, 7]
     assert length(300)["seeds"] == [5, 6, 7, 8, 9]
+
+
+def test_scenes_without_labels_take_half_of_the_steps() -> None:
+    alone, own = length(5), length(5, goes_on=None)
+    assert "adapt.epochs" not in alone
+    assert own["adapt.epochs"] == own["schedule.epochs"]
+    assert own["adapt.scenes"] == "new"
+    whole = (own["schedule.epochs"] + own["adapt.epochs"]) * own["schedule.steps"]
+    assert whole * PACE.step_s <= TRAIN_SHARE * 300
+    assert whole == pytest.approx(alone["schedule.epochs"] * alone["schedule.steps"], rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "facts", "pace", "why"),
+    [
+        (5, replace(FACTS, unlabelled=0), PACE, "no scene is without labels"),
+        (3, FACTS, PACE, "too few steps to go on from"),
+        (5, replace(FACTS, all_px=2e7), PACE, "four views of all scenes would take 160 of 300 s"),
+    ],
+)
+def test_where_that_does_not_pay_all_steps_are_on_labels(minutes: float, facts: Facts, pace: Pace, why: str) -> None:
+    assert length(minutes, facts, pace, goes_on=None) == length(minutes, facts, pace), why
+
+
+def test_what_a_recipe_says_of_labels_of_its_own_stays() -> None:
+    found = length(3, replace(FACTS, unlabelled=0), goes_on=True)
+    assert found["adapt.epochs"] == found["schedule.epochs"]
+    assert "adapt.scenes" not in found
+
+
+def test_passes_count_labelled_chips_alone() -> None:
+    """Every other step of the second half is on labelled ground: a quarter of all is not."""
+    found, most = length(300, goes_on=True), MOST_PASSES * FACTS.train_px / (8 * 96**2)
+    whole = 2 * found["schedule.epochs"] * found["schedule.steps"]
+    assert len(found["seeds"]) == 5
+    assert 0.75 * whole == pytest.approx(most, rel=0.05)
 
 
 def test_too_few_minutes_are_refused_with_how_many_it_takes() -> None:

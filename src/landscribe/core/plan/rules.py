@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from landscribe.core.plan.facts import Choice, ClassFacts, Facts, Pace
 from landscribe.core.recipe import ChipTable, ModelTable, NetworkTable
+from landscribe.core.recipe.adapt import LEAST_VIEWS
 from landscribe.core.recipe.models import Encoder
 from landscribe.errors import DataError, RecipeError, problem
 
@@ -39,6 +41,11 @@ MOST_PASSES, ENOUGH_STEPS = 60, 300
 """More passes over the labelled ground than this are spent on networks of other seeds, if that leaves each of them so
 many steps."""
 SEEDS = (1, 3, 5)
+OWN_SHARE, OWN_SEEN = 0.5, 0.75
+"""Share of the steps that go on with labels of networks' own, and of all steps then that are on labelled chips, since
+every other of those is."""
+LABEL_SHARE = 0.25
+"""Labelling new scenes may take so much of the minutes."""
 LEAST_STEPS = 20
 EPOCH_S = 90
 LEAST_EPOCHS, MOST_EPOCHS = 4, 20
@@ -151,9 +158,16 @@ def choose_for_all(facts: Facts, *, split: str, exclusive: bool) -> Iterator[Cho
 
 
 def choose_length(
-    facts: Facts, minutes: float, networks: Mapping[int, tuple[ModelTable, Pace]], *, seed: int, folds: int, views: int
+    facts: Facts,
+    minutes: float,
+    networks: Mapping[int, tuple[ModelTable, Pace]],
+    *,
+    seed: int,
+    folds: int,
+    views: int,
+    goes_on: bool | None,
 ) -> list[Choice]:
-    """Turn minutes into epochs, steps and seeds.
+    """Turn minutes into epochs, steps and seeds, and say whether networks go on with labels of their own.
 
     Args:
         facts: Of labels and imagery.
@@ -162,40 +176,101 @@ def choose_length(
         seed: Of the recipe.
         folds: Networks that tuning trains beside each.
         views: That are averaged.
+        goes_on: Whether networks go on with labels of their own; None where the plan may say so.
 
     Raises:
         RecipeError: If the minutes are too few to train anything.
     """
-    found, share = [], minutes * 60 / len(networks)
-    for number, (table, pace) in networks.items():
-        inner = table.chips.size - 2 * table.chips.context
-        of_step = table.chips.batch * inner**2 / facts.train_px
-        most, steps, count, spent_s = MOST_PASSES / of_step, 0.0, 1, 0.0
-        for several in SEEDS:
-            predict_s = several * views * pace.mpx_s * facts.all_px / 1e6
-            train_s = max(min(TRAIN_SHARE * share, share - predict_s), LEAST_TRAIN_SHARE * share)
-            each_s = train_s / several / (1 + folds)
-            left = each_s / (pace.step_s + _looking(facts, pace, each_s))
-            if several > 1 and (steps <= most or left < ENOUGH_STEPS):
-                break
-            steps, count, spent_s = left, several, each_s
-        most = max(most, ENOUGH_STEPS * (SEEDS[1] if count == 1 else 1))
-        if steps < LEAST_STEPS:
-            need = f"{math.ceil(minutes * LEAST_STEPS / max(steps, 1e-9)):,} minutes or more"
-            raise RecipeError(problem("--minutes", f"too few for {LEAST_STEPS} steps", got=f"{minutes:g}", need=need))
-        epochs = min(max(round(spent_s / EPOCH_S), LEAST_EPOCHS), MOST_EPOCHS)
-        of_epoch = max(1, int(min(steps, most) / epochs))
-        passes = epochs * of_epoch * of_step
-        why = f"{epochs * of_epoch} steps of {pace.step_s:.2f} s, {passes:.0f} passes over the labelled ground"
-        spent = ", more would learn it by heart" if steps > most else ""
-        found.append(Choice(("models", number, "schedule", "epochs"), epochs, why + spent))
-        found.append(Choice(("models", number, "schedule", "steps"), of_epoch, "of an epoch"))
-        seeds = [] if count == 1 else [seed + n for n in range(count)]
+    share = minutes * 60 / len(networks)
+
+    def lengths(own: bool) -> dict[int, _Length]:
+        return {k: _length(facts, share, *of_one, folds, views, own=own) for k, of_one in networks.items()}
+
+    own = goes_on is True or (
+        goes_on is None and facts.unlabelled > 0 and all(
+            _labelling_s(facts, pace, views) <= LABEL_SHARE * share for _, pace in networks.values()
+        )
+    )  # fmt: skip
+    found = lengths(own)
+    if own and goes_on is None and any(length.steps < ENOUGH_STEPS for length in found.values()):
+        own, found = False, lengths(own=False)
+    least = min(length.steps for length in found.values())
+    if least < LEAST_STEPS:
+        need = f"{math.ceil(minutes * LEAST_STEPS / max(least, 1e-9)):,} minutes or more"
+        raise RecipeError(problem("--minutes", f"too few for {LEAST_STEPS} steps", got=f"{minutes:g}", need=need))
+    # One number says how long all networks go on.
+    epochs = min(length.epochs for length in found.values()) if own else 0
+    choices = [choice for number, length in found.items() for choice in length.choices(number, seed, epochs)]
+    if own:
+        what = "half of the steps go on with labels that networks give new scenes themselves"
+        why = f"{facts.unlabelled} scenes have no labels: {what}" if facts.unlabelled else what
+        choices.append(Choice(("adapt", "epochs"), epochs, why))
+    if own and goes_on is None:
+        choices.append(
+            Choice(("adapt", "scenes"), "new", "pixels of held-out scenes too: what is scored is as the rest")
+        )
+    return choices
+
+
+@dataclass(frozen=True)
+class _Length:
+    """How long networks of one row learn."""
+
+    steps: float
+    """That there is time for, of each."""
+    most: float
+    """That do not learn the labelled ground by heart."""
+    count: int
+    spent_s: float
+    step_s: float
+    of_step: float
+    """Share of the labelled ground that a step sees."""
+
+    @property
+    def epochs(self) -> int:
+        return min(max(round(self.spent_s / EPOCH_S), LEAST_EPOCHS), MOST_EPOCHS)
+
+    def choices(self, number: int, seed: int, more: int) -> Iterator[Choice]:
+        """Yield the settings of a model that goes on for `more` epochs after its own, which are as many then."""
+        epochs = more or self.epochs
+        all_epochs = epochs + more
+        of_epoch = max(1, int(min(self.steps, self.most) / all_epochs))
+        passes = epochs * of_epoch * self.of_step * (OWN_SEEN / OWN_SHARE if more else 1)
+        why = f"{all_epochs * of_epoch} steps of {self.step_s:.2f} s, {passes:.0f} passes over the labelled ground"
+        spent = ", more would learn it by heart" if self.steps > self.most else ""
+        yield Choice(("models", number, "schedule", "epochs"), epochs, why + spent)
+        yield Choice(("models", number, "schedule", "steps"), of_epoch, "of an epoch")
+        seeds = [] if self.count == 1 else [seed + n for n in range(self.count)]
         why = "one network: its steps do not yet learn the labelled ground by heart"
-        if count > 1:
-            why = f"{count} are averaged: one alone would see the labelled ground over {MOST_PASSES} times"
-        found.append(Choice(("models", number, "seeds"), seeds, why))
-    return found
+        if self.count > 1:
+            why = f"{self.count} are averaged: one alone would see the labelled ground over {MOST_PASSES} times"
+        yield Choice(("models", number, "seeds"), seeds, why)
+
+
+def _length(
+    facts: Facts, share_s: float, table: ModelTable, pace: Pace, folds: int, views: int, *, own: bool
+) -> _Length:
+    """Spend seconds on steps, and on several networks once one would learn the labelled ground by heart."""
+    inner = table.chips.size - 2 * table.chips.context
+    of_step = table.chips.batch * inner**2 / facts.train_px
+    most = MOST_PASSES / of_step / (OWN_SEEN if own else 1)
+    steps, count, spent_s = 0.0, 1, 0.0
+    for several in SEEDS:
+        looked_s = views * pace.mpx_s * facts.all_px / 1e6 + (_labelling_s(facts, pace, views) if own else 0)
+        train_s = max(min(TRAIN_SHARE * share_s, share_s - several * looked_s), LEAST_TRAIN_SHARE * share_s)
+        each_s = train_s / several / (1 + folds)
+        left = each_s / (pace.step_s + _looking(facts, pace, each_s))
+        if several > 1 and (steps <= most or left < ENOUGH_STEPS):
+            break
+        steps, count, spent_s = left, several, each_s
+    return _Length(
+        steps, max(most, ENOUGH_STEPS * (SEEDS[1] if count == 1 else 1)), count, spent_s, pace.step_s, of_step
+    )
+
+
+def _labelling_s(facts: Facts, pace: Pace, views: int) -> float:
+    """Return the seconds that one network takes to label all new scenes."""
+    return max(views, LEAST_VIEWS) * pace.mpx_s * facts.all_px / 1e6
 
 
 def _looking(facts: Facts, pace: Pace, each_s: float) -> float:

@@ -8,6 +8,9 @@ from pydantic import BaseModel, Field
 
 from landscribe.core.recipe.values import Count, Positive, Share
 
+LEAST_VIEWS = 4
+"""Of a scene that is labelled by networks: a single view agrees with itself."""
+
 
 class AdaptTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """`[adapt]`: networks are trained on with what they themselves predict of new scenes; see docs/few-labels.md."""

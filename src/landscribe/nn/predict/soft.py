@@ -16,13 +16,11 @@ from landscribe.core.arrays import ByteArray, FloatArray
 from landscribe.core.grid import Window
 from landscribe.core.pixel_source import PixelSource
 from landscribe.core.recipe import PredictTable
+from landscribe.core.recipe.adapt import LEAST_VIEWS
 from landscribe.nn.device import Engine
 from landscribe.nn.network.bundle import SegmentationNet
 from landscribe.nn.predict.reading import TileInput, scene_reader
 from landscribe.nn.predict.tiles import each_view, sweep_tiles, tile_side, tile_windows
-
-LEAST_VIEWS = 4
-"""A single view agrees with itself."""
 
 
 def soft_labels(

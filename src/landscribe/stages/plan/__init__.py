@@ -10,6 +10,7 @@ from typing import Any
 from landscribe.core.plan.facts import Choice, Cost, Facts, Pace
 from landscribe.core.plan.rules import choose_for_all, choose_length, choose_model, require_minutes
 from landscribe.core.recipe import ModelTable, Recipe
+from landscribe.core.recipe.adapt import LEAST_VIEWS
 from landscribe.core.sensors import SensorSpec
 from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.project import Progress, Project, check_models, silent
@@ -69,9 +70,11 @@ def plan(project: Project, minutes: float, progress: Progress = silent, *, measu
     choices += choose_for_all(facts, split=split, exclusive=exclusive)
     planned = changed(project.recipe, choices)
     paces = {k: (planned.models[k], _pace(project, planned.models[k], looks, progress, measure_s)) for k in networks}
+    goes_on = True if planned.adapt.epochs else False if planned.predict.snapshots else None
     lengths = choose_length(
-        facts, minutes, paces, seed=planned.seed, folds=planned.tune.folds, views=planned.predict.symmetries
-    )
+        facts, minutes, paces,
+        seed=planned.seed, folds=planned.tune.folds, views=planned.predict.symmetries, goes_on=goes_on,
+    )  # fmt: skip
     choices += lengths
     planned = changed(planned, lengths)
     costs = [_cost(facts, planned, k, pace) for k, (_, pace) in paces.items()]
@@ -150,7 +153,11 @@ def _cost(facts: Facts, recipe: Recipe, number: int, pace: Pace) -> Cost:
     looking = epochs * facts.held_px / 1e6 * pace.mpx_s
     more = recipe.adapt.epochs * (recipe.adapt.steps or steps)
     train_s = networks * ((epochs * steps + more) * pace.step_s + looking)
-    predict_s = members * recipe.predict.symmetries * facts.all_px / 1e6 * pace.mpx_s
+    views = recipe.predict.symmetries
+    seen_px = views * facts.all_px
+    if more:  # new scenes are labelled, and held-out ones predicted with and without
+        seen_px += max(views, LEAST_VIEWS) * facts.all_px + views * facts.held_px
+    predict_s = members * seen_px / 1e6 * pace.mpx_s
     held = min(facts.store_bytes, recipe.memory_share * free_memory_bytes())
     return Cost(table.name, networks, epochs * steps, pace, train_s, predict_s, pace.memory_bytes + held)
 
