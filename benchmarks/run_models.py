@@ -1,6 +1,6 @@
 """A picture predicted with finished models, from file to polygons: `landscribe run --models` beside the common way.
 
-    python benchmarks/run_models.py [--side 3250] [--repeats 3] [--json] [--save]
+    python benchmarks/run_models.py [--side 3250] [--models buildings-demo] [--repeats 3] [--json] [--save]
 
 The common way, written plainly: the same network in eager float32, tiles of 256 px that overlap by 64 and are blended
 by a weight that falls towards their edges, a mask by a threshold, `rasterio.features.shapes` and shapely, a GeoPackage.
@@ -32,13 +32,10 @@ from side_by_side import finish
 
 RECIPE = """
 [data]
-root = "{folder}"
-sensors.RGB = {{ path = "img/{{scene}}.tif", kind = "rgb8" }}
-labels = {{ path = "lab/{{scene}}.gpkg", class = "house" }}
-[[models]]
-name = "net"
-chips = {{ size = 64, context = 16, batch = 8 }}
-schedule = {{ epochs = 2, steps = 30 }}
+root = "large"
+sensors.RGB = { path = "img/{scene}.tif", kind = "rgb8" }
+[[classes]]
+name = "building"
 [predict]
 symmetries = 1
 """
@@ -65,10 +62,14 @@ def predict_plainly(models: Path, image: Path, out: Path) -> None:
     from rasterio.features import shapes
     from shapely.geometry import shape
 
+    from landscribe.io.bundle.models import models_at
+    from landscribe.io.bundle.ready import named_models
     from landscribe.io.models.model_files import read_model
     from landscribe.nn.network.bundle import from_files
 
-    net = from_files(read_model(models / "net"), "net")[0].eval()
+    with models_at(named_models(models)) as folder:
+        [home] = (path for path in (folder or models).iterdir() if (path / "model.json").is_file())
+        net = from_files(read_model(home), home.name)[0].eval()
     net.unet.joins = False
     ramp = np.minimum(np.arange(TILE) + 1, TILE - np.arange(TILE)) / OVERLAP
     edge = np.clip(ramp, 0, 1).astype(np.float32)
@@ -119,6 +120,7 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=3250)
+    parser.add_argument("--models", default="buildings-demo", help="of RGB, with the class building")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--save", action="store_true")
@@ -129,22 +131,18 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        costs = _in_turn(folder, options.side, options.repeats)
+        costs = _in_turn(folder, options.side, options.models, options.repeats)
     table = _report(options.side, costs)
     file = Path(__file__).parent / "results" / "run_models.json"
     finish([table], options.json, file if options.save else None)
 
 
-def _in_turn(folder: Path, side: int, repeats: int) -> dict[str, list[Cost]]:
-    for number in range(3):
-        write_scene(folder / "small", f"s{number}", 311, 1000 * number, number)
-    write_scene(folder / "large", "city", side, 50_000, 9)
-    for home in ("small", "large"):
-        (folder / f"{home}.toml").write_text(RECIPE.format(folder=home))
-    cost_of([sys.executable, "-c", PROCESS, "run", "small.toml", "--run", "made"], folder)
-    models, image = folder / "made" / "models", folder / "large" / "img" / "city.tif"
-    ours = [sys.executable, "-c", PROCESS, "run", "large.toml", "--run", "found", "--models", str(models)]
-    commands = {PLAIN: [sys.executable, __file__, "--plain", str(models), str(image), str(folder)]}
+def _in_turn(folder: Path, side: int, models: str, repeats: int) -> dict[str, list[Cost]]:
+    write_scene(folder / "large", "city", side, 0, 9)
+    (folder / "large.toml").write_text(RECIPE)
+    image = folder / "large" / "img" / "city.tif"
+    ours = [sys.executable, "-c", PROCESS, "run", "large.toml", "--run", "found", "--models", models, "--anyway"]
+    commands = {PLAIN: [sys.executable, str(Path(__file__).resolve()), "--plain", models, str(image), str(folder)]}
     commands |= {way: [*ours, *(["--set", f"predict.precision={own}"] if own else [])] for way, own in WAYS.items()}
     costs: dict[str, list[Cost]] = {way: [] for way in commands}
     for _ in range(repeats):

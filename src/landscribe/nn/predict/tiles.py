@@ -39,7 +39,7 @@ NumberedView = tuple[int, tuple[int, bool]]
 """Its place among the symmetries, then turns and whether it is flipped."""
 AT_ONCE_PX = 2**19
 """Pixels up to which views go through a network together on a processor: larger ones gain nothing there."""
-TILE_BYTES = 3 * 2**29
+TILE_BYTES = 7 * 2**27
 """Memory of a forward pass on a processor."""
 GPU_SHARE = 0.4
 """Share of a GPU's memory for a forward pass."""
