@@ -65,7 +65,7 @@ def test_without_the_operation_the_public_way_runs(monkeypatch):
     before = make_ready(net, CPU)
     if not any(isinstance(m, ReluConvolution) for m in before.modules()):
         pytest.skip("not had here in the first place")
-    monkeypatch.setattr("landscribe.nn.predict.fused.can_fuse", lambda: False)
+    monkeypatch.setattr("landscribe.nn.predict.fused.can_fuse", lambda _dtype: False)
     after = make_ready(net, CPU)
     assert not any(isinstance(m, ReluConvolution) for m in after.modules())
     stack = torch.rand(1, 4, 24, 20)
@@ -74,10 +74,26 @@ def test_without_the_operation_the_public_way_runs(monkeypatch):
     assert torch.allclose(before.unet(stacks), after.unet(stacks), atol=1e-5)
 
 
+def test_a_type_that_the_processor_refuses_is_tried_apart(monkeypatch):
+    """As on one without bf16, where a recipe asks for it all the same."""
+    plain, net = private_ops.relu_convolution, make_net().eval()
+
+    def only_float32(x, *given):
+        if x.dtype != torch.float32:
+            raise RuntimeError("bf16 path needs the cpu support")
+        return plain(x, *given)
+
+    monkeypatch.setattr(private_ops, "relu_convolution", only_float32)
+    monkeypatch.setattr("landscribe.nn.predict.fused.relu_convolution", only_float32)
+    half = make_ready(net, Engine(torch.device("cpu"), torch.bfloat16, "test"))
+    assert not any(isinstance(m, ReluConvolution) for m in half.modules())
+    assert private_ops.can_fuse() == any(isinstance(m, ReluConvolution) for m in make_ready(net, CPU).modules())
+
+
 def test_doctor_says_what_the_trials_found(monkeypatch):
     from landscribe.stages import doctor
 
-    monkeypatch.setattr(private_ops, "can_fuse", lambda: False)
+    monkeypatch.setattr(private_ops, "can_fuse", lambda _dtype: False)
     monkeypatch.setattr(private_ops, "can_multiply_bytes", lambda: False)
     rows = {topic: finding for topic, finding, _ in doctor._engine()}
     assert "slower" in rows["convolution and ReLU"]

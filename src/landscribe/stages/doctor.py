@@ -98,7 +98,11 @@ def _engine() -> list[tuple[str, str, bool]]:
         properties = torch.cuda.get_device_properties(0)
         rows.append(("gpu", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB", True))
     rows += _gpu_ways(engine.device) if engine.samples else []
-    fused = "as one, tried" if private_ops.can_fuse() else "apart: this torch does not join them, prediction is slower"
+    fused = (
+        "as one, tried"
+        if private_ops.can_fuse(engine.dtype)
+        else "apart: this torch does not join them, prediction is slower"
+    )
     rows.append(("convolution and ReLU", fused, True))
     in_bytes = "tried" if private_ops.can_multiply_bytes() else "not with this torch and processor"
     in_bytes += "; taken for large scenes where the recipe says nothing" if prefers_bytes(engine) else ""

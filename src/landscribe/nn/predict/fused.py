@@ -69,7 +69,7 @@ def make_own(net: SegmentationNet, engine: Engine) -> SegmentationNet:
     ready.stem = ReadyStem(ready.stem, engine.dtype)  # type: ignore[assignment]  # the same calls
     if engine.device.type == "cpu":
         ready.unet.strip_rows = STRIP_ROWS if ready.unet.has_strips else 0
-        if can_fuse():
+        if can_fuse(engine.dtype):
             fuse_relu(ready.unet)
     return ready
 
