@@ -113,8 +113,8 @@ def can_fuse(dtype: torch.dtype = torch.float32) -> bool:
         return False
     plain = functional.relu(functional.conv2d(x, weight, bias, padding=1))
     pairs = ((fused, plain), (limited, plain.clamp(max=6)))
-    near = {"rtol": 1e-5, "atol": 1e-4} if dtype == torch.float32 else {"rtol": 0.02, "atol": 0.05}
-    return all(a.shape == b.shape and torch.allclose(a, b, **near) for a, b in pairs)
+    rtol, atol = (1e-5, 1e-4) if dtype == torch.float32 else (0.02, 0.05)
+    return all(a.shape == b.shape and torch.allclose(a, b, rtol=rtol, atol=atol) for a, b in pairs)
 
 
 @functools.cache
