@@ -29,7 +29,7 @@ def tables(home: Path) -> dict[str, Any]:
     sensors = {
         name: {"path": f"{name}/{{scene}}.tif", "kind": kind} for name, kind in (("RGB", "rgb8"), ("NEAR", "near"))
     }
-    schedule = {"epochs": 1, "steps": 12, "rate": 0.05, "average": 0.5}
+    schedule = {"epochs": 1, "steps": 40, "rate": 0.01, "average": 0.9, "prior": 0}
     network = {
         "name": "net",
         "classes": ["house"],

@@ -33,9 +33,9 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 SCENE = "img2144"
 SHORT = (
-    "models.*.network.filters=8", "models.*.schedule.epochs=2", "models.*.schedule.steps=48", "predict.symmetries=4",
+    "models.*.network={ filters = 8 }", "models.*.seeds=[]", "adapt.epochs=0", "models.*.schedule.epochs=2", "models.*.schedule.steps=48", "predict.symmetries=4",
     "predict.precision=float32", f'data.scenes=["img225", "img1265", "{SCENE}"]', f'validate.scenes=["{SCENE}"]',
-    "vectorize.threshold.default=0.45", "models.*.schedule.prior=0",
+    "vectorize.threshold.default=0.45", "models.*.schedule.prior=0", "models.*.chips.batch=16",
 )  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> tuple[Pat
 
 def test_a_real_bundle_replays(home: tuple[Path, Run, Project]) -> None:
     result = verify(home[0] / "vegas.zip")
-    assert result.polygons > 3
+    assert result.polygons > 1
     assert [line.split(":")[0] for line in result.lines] == ["torch", "ONNX Runtime"]
 
 

@@ -38,7 +38,7 @@ def make_net(context=4, seed=0, classes=("a", "b"), **network):
 class Echo(torch.nn.Module):
     """In place of a network: each band again, as logit."""
 
-    divisor, receptive_radius, width = 1, 0, 2
+    divisor, receptive_radius, width, has_strips = 1, 0, 2, False
 
     def forward(self, stacks, keep=None):
         return stacks[1] if keep is None else stacks[1][..., *keep.slices]
