@@ -85,7 +85,8 @@ def test_a_plan_becomes_steps_of_this_machine(tmp_path: Path) -> None:
     (cost,) = found.costs
     count = max(len(chosen["models.0.seeds"]), 1)
     assert cost.networks == count
-    assert cost.steps == chosen["models.0.schedule.epochs"] * chosen["models.0.schedule.steps"]
+    epochs = chosen["models.0.schedule.epochs"] + chosen.get("adapt.epochs", 0)
+    assert cost.steps == epochs * chosen["models.0.schedule.steps"]
     assert 0 < cost.train_s <= 0.9 * 300
     assert all(choice.why for choice in found.choices)
 

@@ -70,7 +70,7 @@ class Cost:
     networks: int
     """Of all seeds, and of folds."""
     steps: int
-    """Of each."""
+    """Of each, those with labels of its own among them."""
     pace: Pace
     train_s: float
     """Of all of them."""

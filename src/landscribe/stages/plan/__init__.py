@@ -159,7 +159,7 @@ def _cost(facts: Facts, recipe: Recipe, number: int, pace: Pace) -> Cost:
         seen_px += max(views, LEAST_VIEWS) * facts.all_px + views * facts.held_px
     predict_s = members * seen_px / 1e6 * pace.mpx_s
     held = min(facts.store_bytes, recipe.memory_share * free_memory_bytes())
-    return Cost(table.name, networks, epochs * steps, pace, train_s, predict_s, pace.memory_bytes + held)
+    return Cost(table.name, networks, epochs * steps + more, pace, train_s, predict_s, pace.memory_bytes + held)
 
 
 def _notes(facts: Facts) -> list[str]:
