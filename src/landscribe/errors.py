@@ -35,6 +35,11 @@ def some(names: list[str]) -> str:
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
+def first_line(error: BaseException) -> str:
+    """Return what an error of a library says, in one line that is never empty."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
+
+
 class LandscribeError(Exception):
     """Anything Landscribe itself raises; exit code 1 when nothing more precise applies.
 

@@ -72,7 +72,7 @@ def test_a_trial_finds_other_numbers_another_mask_and_what_fails():
         return values, torch.ones_like(seen)
 
     def broken(_bank, _wanted):
-        raise RuntimeError("no compiler\nand more")
+        raise RuntimeError("\n  no compiler\nand more")
 
     assert find_fault(gather_plainly, DEVICE) == ""
     assert find_fault(wrong, DEVICE) == find_fault(blind, DEVICE) == "it gives other numbers"

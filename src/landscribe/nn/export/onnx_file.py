@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from landscribe.core.arrays import AnyArray, FloatArray
-from landscribe.errors import IntegrityError, RecipeError, problem
+from landscribe.errors import IntegrityError, RecipeError, first_line, problem
 from landscribe.nn.export.graph import FIELD, MASK, PROBABILITY, ProbabilityGraph
 
 OPSET = 18
@@ -127,7 +127,7 @@ class GraphRunner:
         except MemoryError:
             raise
         except Exception as error:  # ONNX Runtime has a class for each of its states, and exports none
-            got = str(error).splitlines()[0][:100]
+            got = first_line(error)[:100]
             raise IntegrityError(problem(where, "ONNX Runtime does not take it", got=got)) from error
 
     def run(self, images: Mapping[str, FloatArray], outputs: Sequence[str]) -> list[AnyArray]:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from landscribe.errors import first_line
+
 CLOSE = 1e-4
 """Share by which sums and gradients of the kernel may differ from torch's."""
 
@@ -142,7 +144,7 @@ def find_fault(kernels: Fused, device: torch.device) -> str:
             close = CLOSE if dtype == torch.float32 else 0.01  # gradients are rounded to bf16
             far = [bool((a - b).norm() > close * b.norm()) for a, b in pairs]
         except Exception as error:  # noqa: BLE001 - compilers raise what they like, and a slower way is at hand
-            return (str(error) or repr(error)).splitlines()[0]
+            return first_line(error)
         if any(far):
             return "it gives other numbers"
     return ""

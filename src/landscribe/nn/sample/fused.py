@@ -12,6 +12,7 @@ import torch
 from affine import Affine
 from torch import Tensor
 
+from landscribe.errors import first_line
 from landscribe.nn.sample._torch_sampler import Gathered, gather_plainly
 from landscribe.nn.sample.pixels import Raster, RasterBank, pack_rasters
 from landscribe.nn.sample.sending import send
@@ -54,7 +55,7 @@ def find_fault(gather: Gather, device: torch.device) -> str:
             found, seen = gather(bank, wanted)
             far = (found - expected).abs().max() > CLOSE * expected.abs().max()
         except Exception as error:  # noqa: BLE001 - compilers raise what they like, and a slower way is at hand
-            return (str(error) or repr(error)).splitlines()[0]
+            return first_line(error)
         if found.shape != expected.shape or bool(far) or not torch.equal(seen, known):
             return "it gives other numbers"
     return ""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from landscribe.core.grid import Window
+from landscribe.errors import first_line
 from landscribe.nn.network.bundle import SegmentationNet
 from landscribe.nn.train.chips import Chips
 from landscribe.nn.train.setup import Setup
@@ -43,7 +44,7 @@ def compiled(net: SegmentationNet, warn: Callable[[str], None]) -> Forward:
                 torch.autograd.grad(fast(images, valid, keep).float().sum(), weights, allow_unused=True)
         except (RuntimeError, ImportError, OSError) as error:  # compilers' own errors are RuntimeErrors
             passes.append(net)
-            warn(f"not compiled: {(str(error) or repr(error)).splitlines()[0]}")
+            warn(f"not compiled: {first_line(error)}")
             return net(images, valid, keep)
         passes.append(fast)
         return fast(images, valid, keep)
@@ -83,7 +84,7 @@ def as_graph(
             fast = (make or _of_torch)(_Flat(net, tuple(images), keep), given)
             found = _look(fast, given, weights)
     except (RuntimeError, ImportError, OSError) as error:
-        warn(f"without a graph: {(str(error) or repr(error)).splitlines()[0]}")
+        warn(f"without a graph: {first_line(error)}")
         return net
     if not all(_alike(*pair) for pair in zip(expected, found, strict=True)):
         warn("without a graph: it gave other numbers in a trial")
@@ -126,7 +127,7 @@ def graph_fault(device: torch.device) -> str:
             expected = _look(layers, given, weights)
             found = _look(_of_torch(layers, given), given, weights)
     except (RuntimeError, ImportError, OSError) as error:
-        return (str(error) or repr(error)).splitlines()[0]
+        return first_line(error)
     return "" if all(_alike(*pair) for pair in zip(expected, found, strict=True)) else "it gave other numbers"
 
 
