@@ -12,13 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from landscribe.core.recipe import NetworkTable
+from landscribe.nn.network.depthwise import convolve_each
 from landscribe.nn.network.norms import build_norm
 
 Step = tuple[int, int, int]
@@ -53,7 +53,18 @@ class EvenConvolution(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, h, w) with even h and w to (B, K, h / 2, w / 2)."""
-        return without_first(super().forward(x))
+        return without_first(super().forward(x) if self.groups == 1 else convolve_each(self, x))
+
+
+class EachConvolution(nn.Conv2d):
+    """A padded convolution with stride 1 of each map by itself."""
+
+    def __init__(self, channels: int, kernel: int) -> None:
+        super().__init__(channels, channels, kernel, padding=kernel // 2, groups=channels, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, h, w) to the same shape."""
+        return convolve_each(self, x)
 
 
 def without_first(y: Tensor) -> Tensor:
@@ -68,7 +79,7 @@ class Inverted(nn.Module):
         super().__init__()
         wide = channels_in * stage.expansion
         self.expand = _lite(nn.Conv2d(channels_in, wide, 1, bias=False), table) if wide > channels_in else None
-        self.depthwise = _lite(_padded(wide, wide, stage.kernel, stride, groups=wide), table)
+        self.depthwise = _lite(_depthwise(wide, stage.kernel, stride), table)
         self.project = _lite(nn.Conv2d(wide, stage.channels, 1, bias=False), table, bends=False)
         self.adds = stride == 1 and channels_in == stage.channels
 
@@ -228,10 +239,10 @@ def _resnet(repeats: tuple[int, ...]) -> Callable[[int, NetworkTable], _Plan]:
     return plan
 
 
-def _padded(channels_in: int, channels: int, kernel: int, stride: Literal[1, 2] | int, *, groups: int) -> nn.Conv2d:
+def _depthwise(channels: int, kernel: int, stride: int) -> nn.Conv2d:
     if stride == 2:
-        return EvenConvolution(channels_in, channels, kernel, groups=groups)
-    return nn.Conv2d(channels_in, channels, kernel, padding=kernel // 2, groups=groups, bias=False)
+        return EvenConvolution(channels, channels, kernel, groups=channels)
+    return EachConvolution(channels, kernel)
 
 
 def _lite(conv: nn.Conv2d, table: NetworkTable, *, bends: bool = True) -> nn.Sequential:
