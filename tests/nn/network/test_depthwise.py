@@ -57,6 +57,14 @@ def test_autocast_and_precision_of_weights():
     assert (conv.weight.grad.dtype, x.grad.dtype) == (torch.float32, torch.float32)
 
 
+def test_a_bias_is_added():
+    conv = nn.Conv2d(4, 4, 5, 2, 3, groups=4)
+    x = torch.randn(1, 4, 8, 8)
+    torch.testing.assert_close(convolve_each(conv, x), nn.Conv2d.forward(conv, x))
+    with torch.no_grad():
+        torch.testing.assert_close(convolve_each(conv, x), nn.Conv2d.forward(conv, x))
+
+
 def test_what_does_not_learn_is_left_out():
     conv = nn.Conv2d(4, 4, 5, padding=2, groups=4, bias=False).requires_grad_(False)
     x = torch.randn(1, 4, 9, 9, requires_grad=True)

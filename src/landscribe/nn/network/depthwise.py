@@ -25,7 +25,7 @@ def convolve_each(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """Return what a depthwise convolution makes of maps, with quick gradients on a processor.
 
     Args:
-        conv: Square kernel of one map each, without bias or dilation.
+        conv: Square kernel of one map each, without dilation.
         x: (B, C, H, W).
 
     Returns:
@@ -34,10 +34,10 @@ def convolve_each(conv: nn.Conv2d, x: Tensor) -> Tensor:
     (side, _), (stride, _), (padding, _) = conv.kernel_size, conv.stride, conv.padding
     learns = torch.is_grad_enabled() and x.device.type == "cpu"
     if not learns or (side == SIDE and stride == 1):
-        return functional.conv2d(x, conv.weight, None, stride, padding, 1, conv.groups)
+        return functional.conv2d(x, conv.weight, conv.bias, stride, padding, 1, conv.groups)
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
     y: Tensor = _Each.apply(x.to(dtype), conv.weight.to(dtype), stride, padding)  # type: ignore[no-untyped-call]
-    return y
+    return y if conv.bias is None else y + conv.bias.to(dtype)[:, None, None]
 
 
 class _Each(torch.autograd.Function):
