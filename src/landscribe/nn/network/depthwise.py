@@ -31,7 +31,7 @@ def convolve_each(conv: nn.Conv2d, x: Tensor) -> Tensor:
     Returns:
         (B, C, h, w), in the precision that autocast asks for.
     """
-    (side, _), (stride, _), (padding, _) = conv.kernel_size, conv.stride, conv.padding
+    side, stride, padding = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
     learns = torch.is_grad_enabled() and x.device.type == "cpu"
     if not learns or (side == SIDE and stride == 1):
         return functional.conv2d(x, conv.weight, conv.bias, stride, padding, 1, conv.groups)
