@@ -129,6 +129,30 @@ def test_only_a_process_of_our_own_keeps_its_memory():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for what the process has")
+@pytest.mark.parametrize("way", ["trim_memory", "release_memory"])
+def test_what_networks_left_free_goes_back(way: str):
+    done = run_python(
+        """
+        import sys
+        from pathlib import Path
+        from landscribe import process
+        from landscribe.nn.device import keep_memory
+        def used(): return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0]) >> 10
+        process.settle_process()
+        keep_memory()
+        pieces = [bytearray(b"x" * (1 << 20)) for _ in range(300)]
+        del pieces
+        kept = used()
+        getattr(process, sys.argv[1])()
+        print(kept - used())
+        """,
+        way,
+    )
+    assert done.stderr == ""
+    assert int(done.stdout) > 250
+
+
 def test_the_probes_hold_in_a_process_of_our_own_too():
     code = """
         import sys

@@ -42,7 +42,9 @@ SKIPPED = {"GDAL_SKIP": ("VRT", "GTI", "WMS", "WMTS", "WCS", "STACIT", "STACTA",
 files or to the network."""
 
 PR_SET_PDEATHSIG = 1
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
+MAPPED = 65536
+"""Large pieces of memory that may come from the system one by one, as the C library has it at first."""
 LARGE_BYTES, KEPT_BYTES = 4 << 20, 16 << 20
 """What is larger goes back to the system when a reader frees it, and so does what the heap has free beyond the other.
 
@@ -147,6 +149,22 @@ def give_back_memory() -> None:
     if hasattr(library, "mallopt"):  # there is none in musl
         library.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
         library.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+
+
+def trim_memory() -> None:
+    """Give back to the system what is free of the heap, in a process of our own."""
+    library = ctypes.CDLL(None)
+    if is_ours() and hasattr(library, "malloc_trim"):  # there is none in musl
+        library.malloc_trim(0)
+
+
+def release_memory() -> None:
+    """Undo what `nn.device.keep_memory` asked for, in a process of our own: for stages without a network."""
+    library = ctypes.CDLL(None)
+    if is_ours() and hasattr(library, "mallopt"):
+        library.mallopt(M_MMAP_MAX, MAPPED)
+        library.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+    trim_memory()
 
 
 def hush() -> None:

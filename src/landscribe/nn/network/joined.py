@@ -29,8 +29,8 @@ def can_join(conv: nn.Module, pool: int, x: Tensor) -> bool:
     """
     return (
         isinstance(conv, nn.Conv2d)
-        and (conv.kernel_size, conv.padding, conv.dilation, conv.stride, conv.groups)
-        == ((3, 3), (1, 1), (1, 1), (1, 1), 1)
+        and (conv.kernel_size, conv.dilation, conv.stride, conv.groups) == ((3, 3), (1, 1), (1, 1), 1)
+        and conv.padding in ((1, 1), (0, 1))
         and pool == 2
         and x.device.type == "cpu"
     )
@@ -43,19 +43,20 @@ def convolve_joined(conv: nn.Conv2d, low: Tensor, skip: Tensor, offset_hw: tuple
     outermost pixels differ where the skip was cut out of something larger.
 
     Args:
-        conv: Padded 3x3 convolution of C_low + C_skip channels.
+        conv: 3x3 convolution of C_low + C_skip channels, padded, or left and right alone.
         low: (B, C_low, h, w).
         skip: (B, C_skip, H, W).
         offset_hw: Row and column of `skip` on the upsampled grid of `low`.
 
     Returns:
-        (B, K, H, W).
+        (B, K, H, W); without the first and the last row where `conv` is not padded above and below.
     """
     n_low = low.shape[1]
     coarse = functional.conv2d(low, phase_kernels(conv.weight[:, :n_low]), padding=1)
     own = conv.weight[:, n_low:].contiguous(memory_format=torch.channels_last)
-    fine = functional.conv2d(skip, own, conv.bias, padding=1)
-    joined: Tensor = _AddPhases.apply(fine, coarse, offset_hw)  # type: ignore[no-untyped-call]
+    fine = functional.conv2d(skip, own, conv.bias, padding=conv.padding)
+    begin = (offset_hw[0] + 1 - int(conv.padding[0]), offset_hw[1])
+    joined: Tensor = _AddPhases.apply(fine, coarse, begin)  # type: ignore[no-untyped-call]
     return joined
 
 

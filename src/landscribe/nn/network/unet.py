@@ -116,10 +116,10 @@ class UNet(nn.Module):
         seen_low, seen_high = position, position
         for level in range(len(self.strides)):
             lowest = level == len(self.pools)
-            n = 0 if lowest else _radius(self.up[level])
+            n = 0 if lowest else radius_of(self.up[level])
             low, high = low - n, high + n
             if lowest or self.layout.skip != "none":
-                over = 0 if lowest else _radius(self.skip[level])
+                over = 0 if lowest else radius_of(self.skip[level])
                 back_low, back_high = self._back_to_input(low - over, high + over, level)
                 seen_low, seen_high = min(seen_low, back_low), max(seen_high, back_high)
             if not lowest:
@@ -131,14 +131,14 @@ class UNet(nn.Module):
         if self.known and level:
             return self.known.reach(low, high, level)
         for i in range(level, -1, -1):
-            n = _radius(self.down[i])
+            n = radius_of(self.down[i])
             low, high = low - n, high + n
             if i:
                 pool = self.pools[i - 1]
                 side = pool // 2 if self.layout.down == "convolution" else None
                 low = low * pool - (side or 0)
                 high = high * pool + (pool - 1 if side is None else side)
-        n = _radius(self.first) if self.first else 0
+        n = radius_of(self.first) if self.first else 0
         return low - n, high + n
 
     @property
@@ -146,7 +146,7 @@ class UNet(nn.Module):
         return self.layout.head_kernel // 2
 
     def _rise_radius(self, level: int) -> int:
-        return _radius(self.rise[level][0])  # type: ignore[index]
+        return radius_of(self.rise[level][0])  # type: ignore[index]
 
     def forward(self, stacks: Mapping[int, Tensor], keep: Window | None = None) -> Tensor:
         """Return logits.
@@ -181,7 +181,7 @@ class UNet(nn.Module):
         pool, ((top, bottom), (left, right)) = self.pools[level], own.near
         x = self.rise[level](x)
         if self.layout.up == "nearest" and self.layout.skip != "none":
-            x = _join(self.up[level], x, pool, self._across(skip, level, own.near), own.offset_hw, joins=self.joins)
+            x = join(self.up[level], x, pool, self._across(skip, level, own.near), own.offset_hw, joins=self.joins)
         else:
             if self.layout.up == "nearest":
                 x = functional.interpolate(x, scale_factor=pool, mode="nearest")
@@ -210,7 +210,7 @@ class UNet(nn.Module):
         rows, cols = self._spans(height, keep.row, keep.row_stop), self._spans(width, keep.col, keep.col_stop)
         levels = []
         for level, (block, pool) in enumerate(zip(self.up, self.pools, strict=True)):
-            n, spans = _radius(block), (rows[level], cols[level])
+            n, spans = radius_of(block), (rows[level], cols[level])
             sizes = (height // self.strides[level], width // self.strides[level])
             near = [(max(0, a - n), min(size, b + n)) for (a, b), size in zip(spans, sizes, strict=True)]
             below = rows[level + 1][0], cols[level + 1][0]
@@ -255,7 +255,7 @@ class UNet(nn.Module):
 
         Beside an encoder that block feeds nothing else, and costs as much as the encoder.
         """
-        n = _radius(self.down[0])
+        n = radius_of(self.down[0])
         wide = [(max(0, a - n), min(size, b + n)) for (a, b), size in zip(near, size_hw, strict=True)]
         inner = [(a - start, b - start) for (a, b), (start, _) in zip(near, wide, strict=True)]
         return (wide[0], wide[1]), (inner[0], inner[1])
@@ -284,7 +284,7 @@ class UNet(nn.Module):
         spans = [(max(0, start - self._head_radius), min(size, stop + self._head_radius))]
         for level, pool in enumerate(self.pools):
             size = size // pool  # not in place: where a network is traced, sizes are tensors
-            n, rise = _radius(self.up[level]), self._rise_radius(level)
+            n, rise = radius_of(self.up[level]), self._rise_radius(level)
             low, high = spans[-1][0] - n, spans[-1][1] + n
             spans.append((max(0, low // pool - rise), min(size, math.ceil(high / pool) + rise)))
         return spans
@@ -314,7 +314,7 @@ def _way_up(channels: int, level: int, layout: Layout, table: NetworkTable) -> n
     return nn.Sequential(*parts)
 
 
-def _join(block: nn.Module, low: Tensor, pool: int, skip: Tensor, offset_hw: tuple[int, int], *, joins: bool) -> Tensor:
+def join(block: nn.Module, low: Tensor, pool: int, skip: Tensor, offset_hw: tuple[int, int], *, joins: bool) -> Tensor:
     """Return what a block makes of [`low` upsampled by `pool` and cut to the place of `skip`, `skip`].
 
     Args:
@@ -341,7 +341,8 @@ def _place(x: Tensor, offset_hw: tuple[int, int], size_hw: tuple[int, int]) -> T
     return cut(x, (top, top + height), (left, left + width))
 
 
-def _radius(module: nn.Module) -> int:
+def radius_of(module: nn.Module) -> int:
+    """Return how many pixels around one of its outputs a block sees."""
     return int(getattr(module, "radius", 0))
 
 

@@ -112,8 +112,11 @@ class ByteJoin:
     """Of what `below` gives, in units of what `skip` gives."""
 
     def __call__(self, low: Tensor, skip: Tensor, offset_hw: tuple[int, int]) -> Tensor:
-        """Map (B, C, h, w) and (B, C', H, W) to (B, K, H, W)."""
-        spread = spread_phases(self.below(low, zero=ZERO, relu=False), skip.shape, offset_hw)
+        """Map (B, C, h, w) and (B, C', H, W) to (B, K, H, W), or less by what the skip's convolution does not pad."""
+        batch, maps, height, width = skip.shape
+        less = 1 - self.skip.how.padding[0]
+        shape, begin = (batch, maps, height - 2 * less, width), (offset_hw[0] + less, offset_hw[1])
+        spread = spread_phases(self.below(low, zero=ZERO, relu=False), shape, begin)
         return self.skip.add(skip, spread, self.below_unit, ZERO)
 
 

@@ -13,10 +13,12 @@ from landscribe.core.grid import Window
 from landscribe.errors import RecipeError, problem
 from landscribe.nn.device import BYTES, Engine, prefers_bytes
 from landscribe.nn.network.bundle import SegmentationNet
+from landscribe.nn.network.unet import UNet
 from landscribe.nn.predict.fused import make_own, make_ready
 from landscribe.nn.predict.int8 import ByteUNet
 from landscribe.nn.predict.reading import SceneReader, round_up
 from landscribe.nn.predict.stem_table import ReadyStem
+from landscribe.nn.predict.streamed import Streamed, can_stream
 
 SAMPLE_SIDE = 64
 """Side of the squares of a scene by which a network in bytes is set, in pixels."""
@@ -68,7 +70,10 @@ def make_ready_for(net: SegmentationNet, scene: SceneReader, engine: Engine) -> 
         RecipeError: If the network has no form in bytes.
     """
     if engine.dtype != BYTES:
-        return make_ready(net, engine)
+        ready = make_ready(net, engine)
+        if engine.device.type == "cpu" and isinstance(ready.unet, UNet) and can_stream(ready.unet):
+            ready.unet = Streamed(ready.unet, engine.dtype)  # type: ignore[assignment]  # the same calls
+        return ready
     other = net.spec.network.float_only
     if other:
         where, need = f"model {net.spec.name!r}", "a network that int8 is made for: see docs/speed.md"
@@ -77,7 +82,7 @@ def make_ready_for(net: SegmentationNet, scene: SceneReader, engine: Engine) -> 
     ready = make_own(net, floats)
     with torch.inference_mode():
         unet = ByteUNet(ready.unet, _sample(ready, scene))
-    ready.unet = unet  # type: ignore[assignment]  # the same calls
+    ready.unet = Streamed(unet, BYTES) if can_stream(unet.plan) else unet  # type: ignore[assignment]  # the same calls
     ready.stem = ReadyStem(net.stem, BYTES, unet.enter_units)  # type: ignore[assignment]
     return ready
 

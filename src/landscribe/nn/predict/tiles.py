@@ -23,8 +23,11 @@ from landscribe.core.recipe import PredictTable
 from landscribe.errors import RecipeError, problem
 from landscribe.nn.device import BYTES, Engine
 from landscribe.nn.network.bundle import SegmentationNet
+from landscribe.nn.network.unet import UNet
 from landscribe.nn.predict.prepare_network import make_ready_for
 from landscribe.nn.predict.reading import SceneReader, TileInput, round_up, scene_reader
+from landscribe.nn.predict.streamed import can_stream, column_bytes, strip_rows
+from landscribe.process import trim_memory
 from landscribe.workers import result_of, stop_if_asked, thread_pool
 
 VIEWS: dict[str, tuple[tuple[int, bool], ...]] = {
@@ -39,8 +42,10 @@ NumberedView = tuple[int, tuple[int, bool]]
 """Its place among the symmetries, then turns and whether it is flipped."""
 AT_ONCE_PX = 2**19
 """Pixels up to which views go through a network together on a processor: larger ones gain nothing there."""
-TILE_BYTES = 7 * 2**27
+TILE_BYTES = 2**29
 """Memory of a forward pass on a processor."""
+LARGE_PX = 2**20
+"""Tiles from this on begin with what earlier ones left free given back: pieces of other sizes seldom fit there."""
 GPU_SHARE = 0.4
 """Share of a GPU's memory for a forward pass."""
 LIVE_MAPS, LIVE_IN_STRIPS = 6, 3
@@ -68,11 +73,16 @@ def tile_side(
     if predict.tile is not None or not models:
         return round_up(predict.tile or BLOCK_PX, divisor)
     views = max(predict.views_of(name) for net in models for name in net.spec.classes)
-    pixels = tile_budget_bytes(engine) / max(pixel_bytes(net, engine, views) for net in models)
-    seen = max(net.receptive_radius for net in models)
-    largest = max(divisor, int(math.sqrt(pixels)) - 2 * round_up(seen, divisor))
+    budget, seen = tile_budget_bytes(engine), max(net.receptive_radius for net in models)
+    side = min(_largest_side(budget, pixel_bytes(net, engine, views), line_bytes(net, engine)) for net in models)
+    largest = max(divisor, side - 2 * round_up(seen, divisor))
     count = math.ceil(max(shape_hw) / largest)
     return round_up(math.ceil(max(shape_hw) / count), divisor)
+
+
+def _largest_side(budget: int, of_pixel: int, of_line: int) -> int:
+    """Return the side of the largest square for whose pixels and columns there is memory."""
+    return int((math.sqrt(of_line**2 + 4 * of_pixel * budget) - of_line) / (2 * of_pixel))
 
 
 def tile_budget_bytes(engine: Engine) -> int:
@@ -100,7 +110,20 @@ def pixel_bytes(net: SegmentationNet, engine: Engine, views: int = 1) -> int:
     stacks, results = (2, 2) if views == 1 else (3, 4)
     maps = LIVE_IN_STRIPS if engine.device.type == "cpu" and net.unet.has_strips else LIVE_MAPS
     live = maps * of_type + (GROUP_NORM_BYTES if net.spec.network.norm == "group" else 0)
+    live = 0 if _is_streamed(net, engine) else live
     return live * net.unet.width + bands * RAW_BYTES + stacks * stack + results * len(net.spec.classes) * 4
+
+
+def line_bytes(net: SegmentationNet, engine: Engine) -> int:
+    """Return about how much memory a forward pass takes for each column that it sees; 0 where all is in its pixels."""
+    if not _is_streamed(net, engine):
+        return 0
+    extra = GROUP_NORM_BYTES * strip_rows(engine.dtype) * net.unet.width if net.spec.network.norm == "group" else 0
+    return column_bytes(net.unet, engine.dtype) + extra
+
+
+def _is_streamed(net: SegmentationNet, engine: Engine) -> bool:
+    return engine.device.type == "cpu" and isinstance(net.unet, UNet) and can_stream(net.unet)
 
 
 def tile_windows(shape_hw: tuple[int, int], tile: int) -> list[Window]:
@@ -204,6 +227,8 @@ def sweep_tiles(
 
     def compute_all(window: Window, inputs: Future[list[TileInput]]) -> FloatArray:
         stop_if_asked()
+        if scene.engine.device.type == "cpu" and window.height * window.width >= LARGE_PX:
+            trim_memory()
         return np.concatenate([compute(net, tile, window) for net, tile in zip(ready, inputs.result(), strict=True)])
 
     with thread_pool(1, "tiles-read") as reader, thread_pool(1, "tiles-compute") as computer:

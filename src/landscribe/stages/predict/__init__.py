@@ -25,6 +25,7 @@ from landscribe.io.run.prepared import PreparedScene, open_prepared
 from landscribe.io.run.runs import Made, Record, Run, make_key
 from landscribe.io.run.surroundings import Mosaic, Surroundings, files_of
 from landscribe.io.run.tuned import UNADAPTED_PROBABILITY, UNTUNED_PROBABILITY, effective_recipe, unadapted
+from landscribe.process import release_memory
 from landscribe.stages.predict.adapted import STATISTICS, Adapting, adapting_to
 from landscribe.stages.predict.models import LoadedModels, load_models, owners_of
 from landscribe.stages.predict.scene import IN_BYTES, Job, looked_at, parts_of, predict_scene, predict_window
@@ -117,6 +118,7 @@ def predict_work(project: Project, run: Run, progress: Progress = silent, *, mod
         yield _fold(project, run, prepared, mosaic, left_out, loaded, own, progress)
 
     def end(result: StageResult) -> None:
+        release_memory()
         if project.finished is not None:
             result.notes += [f"{name}: edited, and trusted as --trust says" for name in project.finished.edited]
         done = run.records("predict")
