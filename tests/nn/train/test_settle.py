@@ -9,11 +9,13 @@ from test_loop import make_net, make_scene, run, setup_of, states_of
 
 from landscribe.core.recipe import ChipTable, NetworkTable, ScheduleTable
 from landscribe.errors import RecipeError
+from landscribe.nn.train.bank import load_bank
 from landscribe.nn.train.chips import cut_chips, draw_plan
 from landscribe.nn.train.loop import Callbacks, train
 from landscribe.nn.train.ranks import Ranks
 from landscribe.nn.train.schedule import set_rate, start_learner
 from landscribe.nn.train.settle import plain_chips, settled
+from scenes import make_arrays
 
 LITE = {"encoder": "efficientnet-lite0", "weights": "none", "depth": 5}
 CHIPS = ChipTable(size=64, context=4, batch=2)
@@ -59,6 +61,21 @@ def test_settling_chips_are_pixels_of_the_scenes():
     assert (plan.gains["F"] == 1).all()
     assert (plan.offsets["F"] == 0).all()
     assert np.array_equal(plan.map_b6[:, [0, 1, 3, 4]], [[1, 0, 0, 1]] * len(plan.map_b6))
+
+
+def test_networks_settle_on_the_mix_of_ground_that_they_learned_from():
+    # One class, in a corner of a scene that chips drawn anywhere seldom show.
+    coverage = np.zeros((2, 400, 400), np.uint8)
+    coverage[0, :6, :6] = 255
+    scene = make_arrays({"F": np.full((2, 400, 400), 500, np.uint16)}, coverage=coverage, name="corner")
+    bank = load_bank([scene], make_net().sensor_steps, torch.device("cpu"))
+    shows = []
+    for share in (0.9, 0.0):
+        table = plain_chips(CHIPS.model_copy(update={"oversample": share, "batch": 32}), 8, 400)
+        target = cut_chips(bank, table, draw_plan(bank, table, 0, 0)).target
+        shows.append(float((target.amax((1, 2, 3)) > 0).float().mean()))
+    assert shows[0] > 0.7
+    assert shows[1] < 0.3
 
 
 def test_without_an_encoder_nothing_is_settled_unless_asked_for():

@@ -1,9 +1,10 @@
 """Statistics of batch norm, taken again when weights change no more.
 
 Running statistics are those of chips whose colours were changed, and so small that half of what deep layers see is
-padding. Here they are the mean and the whole variance over chips as scenes are, of up to twice the side. Most of
-what that gains encoders with weights comes from the unchanged colours; networks that began with none lose by it
-(docs/few-labels.md). They follow from weights, scenes and seed alone, in every process the same.
+padding. Here they are the mean and the whole variance over chips as scenes are, of up to twice the side, drawn by class
+as often as in training: on ground with fewer houses than were learned from, all that looks like one stands out, and
+networks find too many. Networks that began without weights lose by it (docs/few-labels.md). They follow from weights,
+scenes and seed alone, in every process the same.
 
 Source:
     Wu & Johnson (2021), arXiv:2105.07576, section 3.
@@ -82,7 +83,7 @@ def plain_chips(chips: ChipTable, divisor: int, room: int) -> ChipTable:
     return ChipTable(
         size=side, context=chips.context, batch=batch,
         balance=chips.balance, rotate_deg=0.0, flips=False, sharp=1.0, scale=0.0, gain=0.0, band_gain=0.0,
-        oversample=0.0,
+        oversample=chips.oversample,
     )  # fmt: skip
 
 
