@@ -54,6 +54,12 @@ def test_what_an_encoder_cannot_do_keeps_its_own_network() -> None:
     assert "models.0.network.encoder" not in settings(FACTS, table)
     own = ModelTable.model_validate_json('{"network": {"encoder": "resnet18", "weights": "none"}}')
     assert settings(FACTS, own)["models.0.network.encoder"] == "resnet18"
+    assert "models.0.network.norm" not in settings(FACTS, own)
+
+
+def test_an_encoder_keeps_the_statistics_of_its_weights() -> None:
+    assert settings(FACTS)["models.0.network.norm"] == "frozen"
+    assert "models.0.network.norm" not in settings(replace(FACTS, no_encoder="not installed"))
 
 
 @pytest.mark.parametrize(("side", "size"), [(650, 128), (256, 128), (215, 96), (127, 64), (64, 64)])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from landscribe.core.plan.facts import Choice, ClassFacts, Facts, Pace
 from landscribe.core.recipe import ChipTable, ModelTable, NetworkTable
 from landscribe.core.recipe.adapt import LEAST_VIEWS
-from landscribe.core.recipe.models import Encoder
+from landscribe.core.recipe.models import DRAWN, Encoder
 from landscribe.errors import DataError, RecipeError, problem
 
 ENCODER: Encoder = "efficientnet-lite0"
@@ -93,6 +93,9 @@ def _network(facts: Facts, table: ModelTable, classes: Mapping[str, ClassFacts])
     if begins_with_weights(facts, table):
         why = f"{facts.scenes} labelled scenes, under {ENCODER_SCENES}: begin with what photographs have taught"
         yield Choice(("network", "encoder"), table.network.encoder or ENCODER, why)
+        if table.network.norm == "batch" and table.network.weights != DRAWN:
+            why = "a million photographs know better than a few tiles what its maps are normalised by"
+            yield Choice(("network", "norm"), "frozen", why)
         return
     thin = min(((own.width_px, name) for name, own in classes.items() if own.width_px), default=None)
     if thin is not None and table.network.family == "unet" and table.network.encoder is None:
