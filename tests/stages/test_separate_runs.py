@@ -170,7 +170,7 @@ def test_a_run_that_does_not_ask_for_it_is_what_it_was(home: Path) -> None:
     job = training_jobs(project, run, split_of(project, run))["net"]
     settings = job.made_from(run.records("prepare"))["settings"]
     assert isinstance(settings, dict)
-    assert not {"borders", "border_px"} & set(settings)
+    assert not {"borders", "border_px", "settling"} & set(settings)
     assert not {"separate", "neck"} & set(VectorizeTable().deciding())
     train(project, run)
     predict(project, run)

@@ -43,6 +43,8 @@ ADAPTED = "adapted"
 STATE, MARKER, HISTORY = "state", "progress.json", "history.csv"
 FOLD = "{name}~fold{number}"
 """Item name of a fold's model; no model of a recipe has a tilde in its name."""
+SETTLING = 2
+"""Raise it when networks with encoders, or whose statistics are taken again, come out otherwise from the same inputs."""
 Row: TypeAlias = dict[str, float]
 """What happened in an epoch."""
 
@@ -94,6 +96,8 @@ class Job:
                 del settings["chips"][key]
         if not self.table.borders:
             del settings["borders"], settings["border_px"]
+        if self.table.network.encoder is not None or self.table.schedule.settle:
+            settings["settling"] = SETTLING
         if self.table.schedule.settle is None:
             del settings["schedule"]["settle"]
         if self.weights is not None:
