@@ -216,7 +216,7 @@ class ScheduleTable(BaseModel, frozen=True, extra="forbid", strict=True):
     average: Annotated[float, Field(ge=0, lt=1)] = 0.99
     """Decay of the moving average of weights that is saved and used; 0 takes the last weights."""
     settle: Annotated[int, Field(ge=0)] | None = None
-    """Batches of large unchanged chips, drawn by class as in training, from which the statistics of batch norm are taken
+    """Batches of large unchanged chips, drawn by class as in training, from which statistics of batch norm are taken
     again when training ends, and for each snapshot; 0 keeps the running ones. None takes 0, or 24 where an `encoder`
     begins with weights."""
     snapshots: Annotated[int, Field(ge=0)] = 0

@@ -44,7 +44,7 @@ STATE, MARKER, HISTORY = "state", "progress.json", "history.csv"
 FOLD = "{name}~fold{number}"
 """Item name of a fold's model; no model of a recipe has a tilde in its name."""
 SETTLING = 2
-"""Raise it when networks with encoders, or whose statistics are taken again, come out otherwise from the same inputs."""
+"""Raise it when networks with encoders, or whose statistics are taken again, come out otherwise than before."""
 Row: TypeAlias = dict[str, float]
 """What happened in an epoch."""
 
