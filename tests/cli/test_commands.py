@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from landscribe.cli.app import app
 from landscribe.errors import RecipeError
+from landscribe.stages.world import write_world
+from landscribe.worlds.world import WorldSpec
 from portable import EXPORTER_SAYS, has_onnx
 
 RECIPE = """
@@ -80,9 +82,7 @@ pytestmark = pytest.mark.slow
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny world and a recipe."""
     folder = tmp_path_factory.mktemp("commands")
-    options = ["--scenes", "4", "--height", "131", "--width", "137", "--unlabelled", "1"]
-    done = CliRunner().invoke(app, ["world", str(folder / "world"), *options])
-    assert done.exit_code == 0, done.output
+    write_world(folder / "world", WorldSpec(scenes=4, height=131, width=137), unlabelled=1)
     (folder / "r.toml").write_text(RECIPE)
     return folder
 

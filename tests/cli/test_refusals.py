@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ from pyproj import CRS
 
 from landscribe.core.grid import Grid
 from landscribe.io.raster.geotiff import write_raster
+from warm import landscribe
 
 pytestmark = pytest.mark.slow
 
@@ -39,11 +38,8 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, words: list[str
     if words[0] in ("trace", "burn"):
         with write_raster(tmp_path / "image.tif", grid, count=1, dtype="uint8") as writer:
             writer.write(grid.window, np.pad(np.ones((1, 20, 20), np.uint8), ((0, 0), (9, 32), (8, 19))))
-        trace = [sys.executable, "-m", "landscribe", "trace", "image.tif", "image.gpkg"]
-        subprocess.run(trace, cwd=tmp_path, check=True, capture_output=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "landscribe", *words], cwd=tmp_path, check=False, capture_output=True, text=True
-    )
+        assert landscribe("trace", "image.tif", "image.gpkg", cwd=tmp_path).returncode == 0
+    done = landscribe(*words, cwd=tmp_path)
     assert done.returncode in (2, 3, 5), done.stderr
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1, done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared_runs import write_scenes
+from shared_runs import do, write_scenes
 
 HEAVY = ("torch", "numba", "pandas", "pyarrow", "pyogrio", "scipy")
 STAGES = (
@@ -30,10 +30,17 @@ def brought(code: str, *arguments: str | Path, cwd: Path | None = None) -> set[s
     return set(done.stderr.splitlines()[-1].split())
 
 
-def command(*arguments: str | Path, cwd: Path) -> set[str]:
-    """Return which of the heavy libraries a command has brought into its process at its end."""
-    code = "from landscribe.cli import main\ntry:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code"
-    return brought(code, *arguments, cwd=cwd)
+def commands(*lines: str, cwd: Path) -> dict[str, set[str]]:
+    """Do commands one after the other in one process; return which of the heavy libraries are there after each."""
+    code = (
+        "import sys\nfrom landscribe.cli import main\nlines = sys.argv[1:]\n"
+        "for line in lines:\n    sys.argv = ['landscribe', *line.split()]\n    try:\n        main()\n"
+        f"    except SystemExit as stop:\n        assert not stop.code, line\n    {TELL.format(heavy=HEAVY)}"
+    ).replace("print(*", "print('HEAVY', *")
+    done = subprocess.run([sys.executable, "-c", code, *lines], capture_output=True, text=True, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    said = [set(line.split()[1:]) for line in done.stderr.splitlines() if line.startswith("HEAVY")]
+    return dict(zip(lines, said, strict=True))
 
 
 def stages(names: Iterable[str]) -> str:
@@ -50,18 +57,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Scenes with vectors for labels, and a finished run of a model that needs no network."""
     folder = tmp_path_factory.mktemp("start")
     write_scenes(folder, 3)
-    command("run", "many.toml", "--run", "run", cwd=folder)
+    assert do("run", "many.toml", "--run", "run", cwd=folder)[0] == 0
     return folder
 
 
 def test_commands_do_without_what_they_do_not_use(home: Path) -> None:
     """Files from outside are read by processes of their own, which may need what the command itself does not."""
-    for arguments in (
-        ("check", "many.toml"), ("stats", "many.toml"), ("prepare", "many.toml", "--run", "fresh"),
-        ("trace", "img/s00.tif", "s00.gpkg"), ("burn", "lab/s00.gpkg", "s00.tif", "--like", "img/s00.tif"),
-        ("vectorize", "run"), ("score", "run"), ("compare", "run", "run"), ("runs", "."), ("--help",),
-    ):  # fmt: skip
-        assert command(*arguments, cwd=home) == set(), arguments
+    found = commands(
+        "--help", "check many.toml", "stats many.toml", "prepare many.toml --run fresh", "trace img/s00.tif s00.gpkg",
+        "burn lab/s00.gpkg s00.tif --like img/s00.tif", "vectorize run", "score run", "compare run run", "runs .",
+        cwd=home,
+    )  # fmt: skip
+    assert not any(found.values()), found
     (home / "run" / "score.json").unlink()
-    for stage in ("score", "report", "map"):
-        assert not command(stage, "run", cwd=home) & {"torch", "scipy"}, stage
+    found = commands("score run", "report run", "map run", cwd=home)
+    assert not any(some & {"torch", "scipy"} for some in found.values()), found

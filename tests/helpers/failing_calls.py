@@ -13,6 +13,8 @@ import pytest
 SHIM = Path(__file__).with_name("system_faults.c")
 CALLS = ("write", "flush", "sync", "rename", "open", "unlink", "mkdir", "truncate", "clock")
 """Kinds of calls, in the order in which they are counted."""
+BEGIN = "import ctypes; ctypes.CDLL(None).begin_faults()"
+"""Python for a process that had the library in it before its environment said what goes wrong."""
 
 
 def build_shim(folder: Path) -> Path:

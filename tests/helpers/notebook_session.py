@@ -13,6 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+SHORTER = '"epochs": 5, "steps": 50', '"epochs": 2, "steps": 12'
+"""That cells run takes no network that finds much; what is kept of the notebook is of the whole length."""
+
 
 def code_of(notebook: Path) -> list[str]:
     """Return the code cells."""
@@ -32,7 +35,9 @@ def show(value: Any) -> str:
 def main(notebook: Path) -> None:
     """Run all cells."""
     known: dict[str, Any] = {"__name__": "__main__"}
-    for number, source in enumerate(code_of(notebook), start=1):
+    sources = [source.replace(*SHORTER) for source in code_of(notebook)]
+    assert sources != code_of(notebook)
+    for number, source in enumerate(sources, start=1):
         began = time.perf_counter()
         tree = ast.parse(source)
         last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None

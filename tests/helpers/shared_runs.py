@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import shapely
 
+import warm
 from small_data import grid_at, write_image, write_polygons
+from warm import Command
 
 RECIPE = """
 seed = 1
@@ -26,7 +25,6 @@ share = 0.4
 [predict]
 scenes = "all"
 """
-COMMAND = (sys.executable, "-c", "from landscribe.cli import main; main()")
 COMPARED = {".tif", ".parquet", ".csv"}
 """GeoPackages hold the time at which they were written."""
 
@@ -43,22 +41,16 @@ def write_scenes(folder: Path, count: int) -> Path:
     return recipe
 
 
-def start(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.Popen[str]:
-    """Start the command line in a process of its own."""
-    return subprocess.Popen(
-        [*COMMAND, *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def start(*arguments: str | Path, cwd: Path, **environment: str) -> Command:
+    """Start the command line in a process of its own, with one thread for each library."""
+    return warm.start(*arguments, cwd=cwd, **{"OMP_NUM_THREADS": "1", **environment})
 
 
 def do(*arguments: str | Path, cwd: Path, **environment: str) -> tuple[int, str]:
     """Run the command line; return its exit code and what it said."""
     process = start(*arguments, cwd=cwd, **environment)
     out, err = process.communicate(timeout=120)
+    assert process.returncode is not None
     return process.returncode, out + err
 
 

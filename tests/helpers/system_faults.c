@@ -27,7 +27,8 @@ static const char *root, *call;
 static long at;
 static int kind;
 
-__attribute__((constructor)) static void begin(void) {
+/* Done when the library is loaded, and again by whoever was forked and knows more. */
+__attribute__((constructor)) void begin_faults(void) {
     root = getenv("FAULT_ROOT");
     call = getenv("FAULT_CALL");
     const char *file = getenv("FAULT_COUNT"), *which = getenv("FAULT_AT"), *what = getenv("FAULT_KIND");

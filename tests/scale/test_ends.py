@@ -31,11 +31,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def address(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+@pytest.fixture(scope="module")
+def address(home: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A scheduler with two workers, and a third that has several threads."""
-    file = tmp_path / "scheduler.json"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    file = home / "scheduler.json"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": home}
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def dask(name: str, *options: str) -> subprocess.Popen[bytes]:
@@ -94,6 +94,11 @@ def test_a_scheduler_of_ones_own_and_what_comes_of_its_end(
     code, text = do("check", "many.toml", "--on", where, cwd=home)
     assert code == 0
     assert f"{COUNT} scenes, {COUNT} labelled" in text
+    # A worker with several threads is left out by name.
+    code, text = do("prepare", "many.toml", "--run", "wide", "--on", where, cwd=home)
+    assert code == 0
+    assert "was left out: it has 3 threads, start it with --nthreads 1" in text
+    assert made_in(home / "wide") == made_in(home / "alone")
     process = start("prepare", "many.toml", "--run", "lost", "--on", where, cwd=home)
     until(lambda: records(home / "lost") >= 3)
     scheduler.send_signal(signal.SIGKILL)
@@ -105,12 +110,3 @@ def test_a_scheduler_of_ones_own_and_what_comes_of_its_end(
     assert code == 0
     assert "up to date" in text
     assert made_in(home / "lost") == made_in(home / "alone")
-
-
-def test_a_worker_with_several_threads_is_left_out_by_name(
-    home: Path, address: tuple[str, subprocess.Popen[bytes]]
-) -> None:
-    code, text = do("prepare", "many.toml", "--run", "wide", "--on", address[0], cwd=home)
-    assert code == 0
-    assert "was left out: it has 3 threads, start it with --nthreads 1" in text
-    assert made_in(home / "wide") == made_in(home / "alone")

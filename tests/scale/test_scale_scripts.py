@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+import warm
 from shared_runs import made_in, write_scenes
 
 pytestmark = pytest.mark.slow
@@ -32,6 +32,8 @@ for pid in "${pids[@]}"; do wait "$pid" || exit 1; done
 echo 7
 """
 COUNT = 7
+inherited: list[int] = []
+"""Files that processes need for the command."""
 
 
 def block(language: str, word: str) -> str:
@@ -48,17 +50,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str
     write_scenes(folder, COUNT).rename(folder / "city.toml")
     programs = folder / "bin"
     programs.mkdir()
-    command = f'#!/bin/sh\nexec {sys.executable} -c "from landscribe.cli import main; main()" "$@"\n'
-    for name, text in (("landscribe", command), ("sbatch", SBATCH)):
-        (programs / name).write_text(text)
-        (programs / name).chmod(0o755)
+    inherited[:] = warm.program(programs / "landscribe")
+    (programs / "sbatch").write_text(SBATCH)
+    (programs / "sbatch").chmod(0o755)
     environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
     shell("landscribe run city.toml --run alone", folder, environment)
     return folder, environment
 
 
 def shell(text: str, folder: Path, environment: dict[str, str]) -> None:
-    done = subprocess.run(["bash", "-ec", text], cwd=folder, env=environment, capture_output=True, text=True)
+    words = ["bash", "-ec", text]
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, pass_fds=inherited)
     assert done.returncode == 0, done.stderr
 
 
@@ -79,12 +81,13 @@ def test_an_indexed_job_and_a_batch_array(place: tuple[Path, dict[str, str]]) ->
     assert container["command"][2].endswith(f"/{count}")
     for index in range(3):
         words = [word.replace(f"/{count}", "/3") for word in container["command"]]
-        subprocess.run(words, cwd=folder, env={**environment, "JOB_COMPLETION_INDEX": str(index)}, check=True)
+        own = {"JOB_COMPLETION_INDEX": str(index)}
+        subprocess.run(words, cwd=folder, env={**environment, **own}, check=True, pass_fds=inherited)
     assert len(list((folder / "runs" / "city" / "probability").iterdir())) == COUNT
     script = block("bash", "AWS_BATCH_JOB_ARRAY_INDEX")
     for name in ("AWS_BATCH_JOB_ARRAY_INDEX", "BATCH_TASK_INDEX", "AZ_BATCH_TASK_ID"):
         index = ("AWS_BATCH_JOB_ARRAY_INDEX", "BATCH_TASK_INDEX", "AZ_BATCH_TASK_ID").index(name)
         own = {name: str(index), "STAGE": "vectorize", "PARTS": "3"}
-        subprocess.run(["sh", "-c", script], cwd=folder, env={**environment, **own}, check=True)
+        subprocess.run(["sh", "-c", script], cwd=folder, env={**environment, **own}, check=True, pass_fds=inherited)
     shell("landscribe run city.toml --run runs/city", folder, environment)
     assert made_in(folder / "runs" / "city") == made_in(folder / "alone")

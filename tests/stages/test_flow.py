@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 import rasterio
 
+from warm import landscribe, start
+
 RECIPE = """
 seed = 1
 tensorboard = true
@@ -40,11 +42,6 @@ erase = {{ from = "*", by = "waterway" }}
 pytestmark = pytest.mark.slow
 
 
-def landscribe(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from landscribe.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
-
-
 def digests(folder: Path) -> dict[str, str]:
     return {
         p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
@@ -60,7 +57,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = ("--scenes", "5", "--height", "157", "--width", "173", "--unlabelled", "1")
     assert landscribe("world", "world", *options, cwd=folder).returncode == 0
     (folder / "r.toml").write_text(RECIPE.format(epochs=2))
-    done = landscribe("run", "r.toml", "--run", "run", cwd=folder)
+    command = [sys.executable, "-m", "landscribe", "run", "r.toml", "--run", "run"]  # as a user does it
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -134,16 +132,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(home: Path, tmp_pa
     assert landscribe("prepare", recipe, "--run", whole, cwd=home).returncode == 0
     shutil.copytree(whole, tmp_path / "cut")
     assert landscribe("train", recipe, "--run", whole, cwd=home).returncode == 0
-    command = [
-        sys.executable,
-        "-c",
-        "from landscribe.cli import main; main()",
-        "train",
-        recipe,
-        "--run",
-        tmp_path / "cut",
-    ]
-    process = subprocess.Popen([str(c) for c in command], cwd=home, stderr=subprocess.DEVNULL)
+    process = start("train", recipe, "--run", tmp_path / "cut", cwd=home)
     marker = tmp_path / "cut" / "models" / "all" / "state" / "progress.json"
     begin = time.monotonic()
     while not marker.exists() and time.monotonic() - begin < 120:
@@ -291,7 +280,7 @@ def test_a_full_disk_stops_with_its_own_code(home: Path, tmp_path: Path) -> None
         left = [p for p in disk.rglob("*") if p.name.startswith(".partial-")]
         records = len(list((disk / "run" / ".done" / "prepare").glob("*.json")))
     finally:
-        subprocess.run(["umount", disk], check=True)
+        subprocess.run(["umount", "--lazy", disk], check=True)  # who read files is about to end, too
     assert done.returncode == 5, done.stderr
     assert "Traceback" not in done.stderr
     assert not left

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from warm import landscribe, start
 
 RECIPE = """
 seed = 1
@@ -23,17 +23,16 @@ kind = "labels"
 scenes = "all"
 tile = 64
 """
-CODE = """
+TWO = """
+import sys
 from landscribe import workers
+for module in list(sys.modules.values()):
+    if getattr(module, "usable_processors", None) is workers.usable_processors and module is not workers:
+        module.usable_processors = lambda: 2
 workers.usable_processors = lambda: 2
-from landscribe.cli import app
-app.main()
 """
+"""Whatever this machine has."""
 pytestmark = pytest.mark.slow
-
-
-def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-c", CODE, *map(str, arguments)]
 
 
 def digests(run: Path) -> dict[str, str]:
@@ -47,11 +46,11 @@ def digests(run: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("interrupted")
-    world = command("world", "world", "--scenes", "3", "--height", "401", "--width", "419")
-    subprocess.run(world, cwd=folder, check=True, capture_output=True)
+    world = ("world", "world", "--scenes", "3", "--height", "401", "--width", "419")
+    assert landscribe(*world, cwd=folder).returncode == 0
     (folder / "r.toml").write_text(RECIPE)
     for stage in ("prepare", "train", "predict", "vectorize"):
-        done = subprocess.run(command(stage, "r.toml", "--run", "run"), cwd=folder, capture_output=True, text=True)
+        done = landscribe(stage, "r.toml", "--run", "run", cwd=folder, before=TWO)
         assert done.returncode == 0, done.stderr
     return folder
 
@@ -70,7 +69,7 @@ def test_a_stage_that_is_stopped_leaves_nothing_half_and_goes_on(
     before = digests(run)
     for name in (stage, "align"):
         shutil.rmtree(run / ".done" / name, ignore_errors=True)  # so that it is made again
-    process = subprocess.Popen(command(stage, "r.toml", "--run", run), cwd=home, stderr=subprocess.PIPE, text=True)
+    process = start(stage, "r.toml", "--run", run, cwd=home, before=TWO)
     begin = time.monotonic()
     while process.poll() is None and not unfinished(run) and time.monotonic() - begin < 120:
         time.sleep(0.002)
@@ -80,6 +79,6 @@ def test_a_stage_that_is_stopped_leaves_nothing_half_and_goes_on(
     assert said.splitlines()[-1].startswith("interrupted; what was finished is kept")
     assert "Traceback" not in said
     assert not unfinished(run)
-    again = subprocess.run(command(stage, "r.toml", "--run", run), cwd=home, capture_output=True, text=True)
+    again = landscribe(stage, "r.toml", "--run", run, cwd=home, before=TWO)
     assert again.returncode == 0, again.stderr
     assert {name: found for name, found in digests(run).items() if name in before} == before

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import shutil
 import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from failing_calls import build_shim, counts_in, under_faults
+from failing_calls import BEGIN, build_shim, counts_in, under_faults
 from small_scenes import RECIPE, write_image, write_labels
+from warm import Forks, landscribe
 
 pytestmark = pytest.mark.slow
 
 _counts: dict[str, int] = {}
 """How often a run does a call."""
+_forks: list[Forks] = []
+"""Where commands are forked that have the library in them."""
 FAULTS = {
     "half is written": ("write", 0, (0,)),
     "no space": ("write", errno.ENOSPC, (4, 5)),
@@ -31,23 +33,23 @@ FAULTS = {
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("system")
-    build_shim(folder)
+    _forks.append(Forks(LD_PRELOAD=str(build_shim(folder))))
     for number in (1, 4):
         grid = write_image(folder / "old" / "img" / f"o{number}.tif", 1000 * number, number)
         write_labels(folder / "old" / "lab" / f"o{number}.gpkg", grid)
     recipe = RECIPE.replace('name = "net"', 'name = "truth"\nkind = "labels"')
     (folder / "r.toml").write_text("\n".join(line for line in recipe.splitlines() if "filters" not in line))
     assert run(folder, "whole").returncode == 0
-    return folder
+    yield folder
+    _forks.pop().close()
 
 
 def run(home: Path, name: str, *fault: Any) -> subprocess.CompletedProcess[str]:
-    library, counter = home / "faults.so", home / "count"
-    env = under_faults(library, home / name, counter, *fault) if fault else dict(os.environ)
-    command = [sys.executable, "-m", "landscribe", "run", "r.toml", "--run", name]
-    return subprocess.run(command, cwd=home, env=env, capture_output=True, text=True, check=False, timeout=300)
+    own = under_faults(home / "faults.so", home / name, home / "count", *fault) if fault else {}
+    words = ("run", "r.toml", "--run", name)
+    return landscribe(*words, cwd=home, forks=_forks[0], before=BEGIN if fault else "", **own)
 
 
 def digests(folder: Path) -> dict[str, str]:
