@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -73,5 +74,8 @@ def test_nodata_of_rio_counts_as_invalid(data_root: Path, tmp_path: Path) -> Non
 def test_init_writes_a_recipe_that_checks_out(data_root: Path, tmp_path: Path, name: str) -> None:
     recipe = tmp_path / "own.toml"
     write_recipe(data_root / name, recipe)
-    result = check(open_project(load_recipe(recipe)))
-    assert (result.scenes, result.labelled, result.errors) == (SCENES[name], SCENES[name], 0)
+    scenes = [scene.id for scene in open_project(load_recipe(recipe)).scenes.scenes]
+    assert len(scenes) == SCENES[name]
+    some = scenes[:: max(1, len(scenes) // 6)]  # the recipes' test has looked at every file
+    result = check(open_project(load_recipe(recipe, [f"data.scenes={json.dumps(some)}"])))
+    assert (result.scenes, result.labelled, result.errors) == (len(some), len(some), 0)

@@ -275,9 +275,8 @@ needs_onnx = pytest.mark.skipif(not has_onnx(), reason="the extra landscribe[onn
 def test_onnx_runtime_gives_what_torch_gives(name: str) -> None:
     from landscribe.nn.export.onnx_file import GraphRunner, export_graph
 
-    case = CASES[name]
-    if case.predict == PredictTable():  # eight views are eight times the same network: "double" has them
-        case = replace(case, predict=PredictTable(symmetries=8 if name == "double" else 1))
+    views = {"double": 8, "geometric": 4}.get(name, 1)  # eight views are eight times the same layers
+    case = replace(CASES[name], predict=CASES[name].predict.model_copy(update={"symmetries": views}))
     nets, plan, scene = make_case(case)
     content = export_graph(ProbabilityGraph(nets, plan))
     found = predict_by_graph(GraphRunner(content, "g"), plan, scene)
