@@ -19,6 +19,27 @@ _BROKEN = (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueEr
 """What torch raises for an operation that is not there, takes other arguments or has no kernel for this processor."""
 
 
+def convolution_gradients(
+    gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int, wanted: tuple[bool, bool]
+) -> tuple[Tensor, Tensor]:
+    """Return torch's own gradients of maps and kernel of a depthwise convolution, those that are wanted.
+
+    Without a trial: it is what torch's own backward pass calls, and is there wherever a convolution learns.
+
+    Args:
+        gradient: Of what the convolution gave, float (B, C, h', w').
+        x: What it was given, float (B, C, h, w).
+        weight: Its kernels, float (C, 1, k, k).
+        stride: Along both axes, in pixels.
+        padding: With zeros on all sides, in pixels.
+        wanted: Whether those of `x`, and of `weight`; the other one is no tensor.
+    """
+    found = torch.ops.aten.convolution_backward(
+        gradient, x, weight, [0], [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], x.shape[1], [*wanted, False]
+    )
+    return found[0], found[1]
+
+
 def relu_convolution(
     x: Tensor,
     weight: Tensor,

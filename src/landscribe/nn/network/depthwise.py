@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from landscribe.nn.private_ops import convolution_gradients
+
 SIDE = 3
 """Of the kernels whose gradient is quick."""
 
@@ -61,9 +63,9 @@ class _Each(torch.autograd.Function):
 
 def _of_maps(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
     if stride > 1:
-        exact = _gradients(gradient.float(), x.float(), weight.float(), stride, padding, (True, False))[0]
+        exact = convolution_gradients(gradient.float(), x.float(), weight.float(), stride, padding, (True, False))[0]
         return exact.to(x.dtype)
-    return _gradients(gradient, x, weight, stride, padding, (True, False))[0]
+    return convolution_gradients(gradient, x, weight, stride, padding, (True, False))[0]
 
 
 def _of_kernel(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
@@ -71,7 +73,7 @@ def _of_kernel(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding
     result, block = torch.empty_like(weight), weight.new_empty((len(weight), 1, SIDE, SIDE))
     for top, left in itertools.product(_firsts(side, stride), repeat=2):
         seen = _every(x, (top - padding, left - padding), stride, (size[0] + SIDE - 1, size[1] + SIDE - 1))
-        found = _gradients(gradient, seen, block, 1, 0, (False, True))[1]
+        found = convolution_gradients(gradient, seen, block, 1, 0, (False, True))[1]
         rows, cols = (slice(first, min(first + stride * SIDE, side), stride) for first in (top, left))
         there = result[:, :, rows, cols]
         there.copy_(found[:, :, : there.shape[2], : there.shape[3]])
@@ -97,13 +99,3 @@ def _every(x: Tensor, first: tuple[int, int], stride: int, count: tuple[int, int
     (top, bottom), (left, right) = beyond
     inner = x[:, :, parts[0], parts[1]]
     return functional.pad(inner, (left, right, top, bottom)).contiguous(memory_format=torch.channels_last)
-
-
-def _gradients(
-    gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int, wanted: tuple[bool, bool]
-) -> tuple[Tensor, Tensor]:
-    """Return torch's own gradients of maps and kernel, those that are wanted."""
-    found = torch.ops.aten.convolution_backward(
-        gradient, x, weight, [0], [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], x.shape[1], [*wanted, False]
-    )
-    return found[0], found[1]
