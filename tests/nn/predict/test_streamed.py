@@ -14,9 +14,13 @@ HEIGHT, WIDTH = 176, 96
 KEEPS = [None, Window(40, 16, 88, 60), Window(0, 0, 160, 96), Window(3, 5, 173, 7)]
 
 
+def _table(network):
+    return NetworkTable(**{k: v for k, v in ({"filters": 8, "depth": 4} | network).items() if v is not None})
+
+
 def make_unet(channels, **network):
     torch.manual_seed(0)
-    net = UNet(channels, 2, NetworkTable(**{"filters": 8, "depth": 4} | network)).eval().requires_grad_(False)
+    net = UNet(channels, 2, _table(network)).eval().requires_grad_(False)
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.3)
@@ -82,6 +86,27 @@ def test_row_by_row_gives_the_same_bytes(block, keep):
             assert torch.equal(in_rows(net, rows)(x, keep), whole)
 
 
+@pytest.mark.parametrize("keep", [None, Window(160, 32, 180, 60)])
+@pytest.mark.parametrize("encoder", ["efficientnet-lite0", "resnet18"])
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_encoders_go_row_by_row_too(encoder, precision, keep):
+    if precision == "int8" and not private_ops.can_multiply_bytes():
+        pytest.skip("this torch has no convolutions of bytes")
+    net = make_unet({1: 3}, encoder=encoder, weights="none", depth=None)
+    assert can_stream(net)
+    x = layered(torch.randn(1, 3, 352, 96))
+    with torch.inference_mode():
+        if precision == "int8":
+            net = ByteUNet(net, {1: x[:, :, :128]})
+            x = layered(torch.randint(0, 200, (1, 6, 352, 96), dtype=torch.uint8))
+        whole = net({1: x.clone()}, keep)
+        for rows in (32, 96):
+            found = in_rows(net, rows)({1: x}, keep)
+            assert found.shape == whole.shape
+            assert torch.equal(found, whole) if precision == "int8" else torch.allclose(found, whole, atol=1e-4), rows
+    assert whole.std() > 0.05
+
+
 def test_several_views_and_small_tiles_go_through_as_a_whole():
     net = make_unet({1: 3})
     streamed = in_rows(net, 16)
@@ -100,7 +125,6 @@ def test_several_views_and_small_tiles_go_through_as_a_whole():
         {"up": "transposed"},
         {"family": "segnet"},
         {"family": "small"},
-        {"encoder": "resnet18", "weights": "random"},
     ],
 )
 def test_other_forms_are_not_streamed(network):

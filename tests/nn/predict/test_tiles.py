@@ -13,7 +13,7 @@ from landscribe.nn.device import choose_engine
 from landscribe.nn.network.bundle import ModelSpec, build_network
 from landscribe.nn.network.stem import BandStatistics
 from landscribe.nn.network.unet import UNet
-from landscribe.nn.predict.tiles import pixel_bytes, predict_logits, predict_tiles, tile_side, tile_windows
+from landscribe.nn.predict.tiles import line_bytes, pixel_bytes, predict_logits, predict_tiles, tile_side, tile_windows
 
 ENGINE = choose_engine("cpu", "float32")
 SENSORS = (SensorSpec("F", "f", ("red", "green"), 8), SensorSpec("C", "c", ("nir",), 8))
@@ -214,9 +214,9 @@ def test_the_tile_is_rounded_up_to_the_largest_divisor():
 def test_without_a_side_tiles_are_alike_and_as_large_as_memory_allows(monkeypatch):
     nets, table = [make_net(depth=3)], PredictTable()
     assert tile_side(nets, table, (301, 211), ENGINE) == 304
-    reach, pixel = nets[0].receptive_radius, pixel_bytes(nets[0], ENGINE)
+    reach, pixel, line = nets[0].receptive_radius, pixel_bytes(nets[0], ENGINE), line_bytes(nets[0], ENGINE)
     for side in (64, 101, 257):
-        monkeypatch.setattr("landscribe.nn.predict.tiles.TILE_BYTES", side**2 * pixel)
+        monkeypatch.setattr("landscribe.nn.predict.tiles.ROWS_BYTES", side**2 * pixel + side * line)
         tile = tile_side(nets, table, (301, 211), ENGINE)
         assert tile % nets[0].divisor == 0
         assert tile + 2 * reach <= side + nets[0].divisor * 2

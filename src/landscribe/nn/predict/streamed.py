@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -22,6 +22,7 @@ from torch.nn import functional
 from landscribe.core.grid import Window
 from landscribe.nn.network.blocks import Convolutions
 from landscribe.nn.network.cuts import Cuts, Span, cut
+from landscribe.nn.network.encoders import STRIDES, Basic
 from landscribe.nn.network.unet import UNet, join, radius_of
 from landscribe.nn.predict.byte_layers import ByteConvolution, ByteJoin
 from landscribe.nn.predict.int8 import ByteUNet
@@ -30,8 +31,14 @@ from landscribe.workers import stop_if_asked
 
 ROWS, NARROW_ROWS = 128, 256
 """Pixels of the highest level that the strips of all levels are high: of float32, and of numbers of fewer bytes."""
+ENCODER_MAPS = 64
+"""Maps of full resolution that take as much memory as what a block of a known encoder reads, widens and writes."""
 Take = Callable[[int, int], Tensor]
 """Returns rows of maps, from the first up to the one after the last; never asked for rows above those of before."""
+
+
+Block = Callable[[Tensor], Tensor]
+"""A block of a known encoder: maps (1, C, h, w) to (1, K, h / stride, w / stride)."""
 
 
 class Rows:
@@ -78,6 +85,8 @@ class Levels(Protocol):
     """What a network makes of maps that are there; `inner` is said of rows that meet no edge: none is added there."""
 
     plan: UNet
+    known: Sequence[Sequence[Block]]
+    """Of a known encoder, the blocks of each level; none where there is no such."""
 
     def encode(self, level: int, parts: Sequence[Tensor], *, inner: bool) -> Tensor:
         """Return what the encoder makes of what comes from above and of a stack, together."""
@@ -97,6 +106,8 @@ class FloatLevels:
 
     def __init__(self, unet: UNet) -> None:
         self.plan = unet
+        levels: Iterable[nn.Module] = () if unet.known is None else unet.known.levels
+        self.known: Sequence[Sequence[Block]] = [list(level.children()) for level in levels]
         self.down = {False: list(unet.down), True: [without_rows(block) for block in unet.down]}
         self.up = {False: list(unet.up), True: [without_rows(block) for block in unet.up]}
 
@@ -125,6 +136,8 @@ class ByteLevels:
 
     def __init__(self, net: ByteUNet) -> None:
         self.plan, self.last = net.plan, net.head
+        levels = () if net.known is None else net.known.levels
+        self.known: Sequence[Sequence[Block]] = [[_Spared(block) for block in level] for level in levels]
         self.down = {False: net.down, True: [[_bytes_without_rows(one) for one in layers] for layers in net.down]}
         inner = [
             (replace(both, skip=_bytes_without_rows(both.skip)), [_bytes_without_rows(one) for one in layers])
@@ -181,7 +194,7 @@ class Streamed(nn.Module):
         keep = keep or Window(0, 0, height, width)
         plan = self.levels.plan
         cuts = plan.cuts((height, width), keep)
-        skips = self._encoder(stacks)
+        skips = self._known(stacks[1], cuts) if self.levels.known else self._encoder(stacks)
         lowest, level = skips[-1].reader(), len(plan.up)
         low: Take = lambda first, stop: _columns(lowest(first, stop), cuts.lowest[1])  # noqa: E731
         while level > 1:
@@ -210,6 +223,31 @@ class Streamed(nn.Module):
                 above = Rows(height // pool, found[-1].step // pool, lower).reader()
         return found
 
+    def _known(self, stack: Tensor, cuts: Cuts) -> list[Rows]:
+        """Return what each level of a known encoder gives, and before them the block of full resolution."""
+        plan, (height, width) = self.levels.plan, stack.shape[2:]
+        wide, inner = plan.around(cuts.levels[0].near, (height, width))
+        make = partial(self._beside, _columns(stack, wide[1]), inner[1])
+        found, step = [Rows(height, plan.divisor, make)], plan.divisor
+        above: Take = partial(rows_of, stack)
+        for blocks, reaches in zip(self.levels.known, block_reaches(plan), strict=True):
+            for block, (reach, stride) in zip(blocks, reaches, strict=True):
+                height, step = height // stride, step // stride
+                rows = Rows(height, step, partial(self._through, block, above, reach, stride, height))
+                above = rows.reader()
+            found.append(rows)
+        return found
+
+    def _beside(self, stack: Tensor, inside: Span, first: int, stop: int) -> Tensor:
+        (top, bottom), inner = _reached(first, stop, radius_of(self.levels.plan.down[0]), int(stack.shape[2]))
+        y = self.levels.encode(0, [rows_of(stack, top, bottom)], inner=inner)
+        return _columns(y if inner else rows_of(y, first - top, stop - top), inside)
+
+    @staticmethod
+    def _through(block: Block, above: Take, reach: int, stride: int, height: int, first: int, stop: int) -> Tensor:
+        (top, bottom), _ = _reached(first, stop, reach, height)
+        return rows_of(block(above(top * stride, bottom * stride)), first - top, stop - top)
+
     def _encode(
         self, level: int, above: Take | None, stack: Tensor | None, height: int, first: int, stop: int
     ) -> Tensor:
@@ -228,7 +266,9 @@ class Streamed(nn.Module):
         (top, bottom), inner = _reached(first, stop, radius_of(plan.up[level]), height)
         pool = plan.pools[level]
         low = below(top // pool, math.ceil(bottom / pool))
-        skip = _columns(over(top, bottom), own.near[1])
+        skip = over(top, bottom)
+        if level or not self.levels.known:  # whose block of full resolution is made of no other columns
+            skip = _columns(skip, own.near[1])
         y = self.levels.decode(level, low, skip, (top % pool, own.offset_hw[1]), inner=inner)
         rows = (0, stop - first) if inner else (first - top, stop - top)
         return _columns(rows_of(y, *rows), own.wanted[1])
@@ -238,9 +278,37 @@ def can_stream(unet: UNet) -> bool:
     """Tell whether a network is of a form that can be gone through row by row: plain blocks, pools and skips."""
     layout = unet.layout
     plain = layout.first is None and layout.down == "pool" and not layout.transitions and not layout.rise
-    way = layout.up == "nearest" and layout.skip == "plain" and layout.head_kernel == 1 and unet.known is None
+    way = layout.up == "nearest" and layout.skip == "plain" and layout.head_kernel == 1
+    way = way and (unet.known is None or not unet.known.entrances)
     blocks = [*unet.down, *unet.up]
     return plain and way and bool(unet.up) and all(isinstance(b, Convolutions) and b.shortcut is None for b in blocks)
+
+
+class _Spared:
+    """A block in bytes, some of which use up what they are given: rows are needed again."""
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map (1, C, h, w) to (1, K, h / stride, w / stride)."""
+        return self.block(x.clone(memory_format=torch.channels_last))
+
+
+def block_reaches(unet: UNet) -> list[list[tuple[int, int]]]:
+    """Return, for each block of a known encoder, how many of its own rows it reaches up and down, and its stride."""
+    found = []
+    for level, steps in zip(unet.known.levels, unet.known.steps, strict=True):  # type: ignore[union-attr]
+        left, own = list(steps), []
+        for block in level.children():
+            parts = [left.pop(0) for _ in range(2 if isinstance(block, Basic) else 1)]
+            low, high = 0, 0
+            for before, after, stride in reversed(parts):
+                low, high = low * stride - before, high * stride + after
+            whole = math.prod(stride for _, _, stride in parts)
+            own.append((math.ceil(max(-low, high) / whole), whole))
+        found.append(own)
+    return found
 
 
 def strip_rows(dtype: torch.dtype) -> int:
@@ -255,6 +323,10 @@ def column_bytes(unet: UNet, dtype: torch.dtype) -> int:
     is so far behind as the network sees; a convolution has what it reads and what it writes.
     """
     rows = strip_rows(dtype)
+    if unet.known is not None:
+        maps = sum(channels / stride**2 for channels, stride in zip(unet.known.channels, STRIDES, strict=True))
+        working = (ENCODER_MAPS + 4 * unet.width) * rows
+        return int((working + maps * (2 * rows + unet.receptive_radius)) * dtype.itemsize)
     kept, decoder, working = 2 * (2 * rows + unet.receptive_radius), rows, 3 * rows
     return (kept + decoder + working) * unet.width * dtype.itemsize
 

@@ -42,8 +42,9 @@ NumberedView = tuple[int, tuple[int, bool]]
 """Its place among the symmetries, then turns and whether it is flipped."""
 AT_ONCE_PX = 2**19
 """Pixels up to which views go through a network together on a processor: larger ones gain nothing there."""
-TILE_BYTES = 2**29
-"""Memory of a forward pass on a processor."""
+TILE_BYTES, ROWS_BYTES = 7 * 2**27, 2**29
+"""Memory of a forward pass on a processor; of one that goes through a plain U-Net row by row. Encoders see so far that
+smaller tiles would look at most of the ground several times."""
 LARGE_PX = 2**20
 """Tiles from this on begin with what earlier ones left free given back: pieces of other sizes seldom fit there."""
 GPU_SHARE = 0.4
@@ -73,9 +74,14 @@ def tile_side(
     if predict.tile is not None or not models:
         return round_up(predict.tile or BLOCK_PX, divisor)
     views = max(predict.views_of(name) for net in models for name in net.spec.classes)
-    budget, seen = tile_budget_bytes(engine), max(net.receptive_radius for net in models)
-    side = min(_largest_side(budget, pixel_bytes(net, engine, views), line_bytes(net, engine)) for net in models)
-    largest = max(divisor, side - 2 * round_up(seen, divisor))
+    sides = []
+    for net in models:
+        budget, pixel, line = _budget_bytes(net, engine), pixel_bytes(net, engine, views), line_bytes(net, engine)
+        height, width = (size + 2 * (net.spec.context + divisor) for size in shape_hw)
+        fits = bool(line) and height * width * pixel + max(height, width) * line <= budget
+        seen = _largest_side(budget, pixel, line) - 2 * round_up(net.receptive_radius, divisor)
+        sides.append(max(shape_hw) if fits else seen)
+    largest = max(divisor, min(sides))
     count = math.ceil(max(shape_hw) / largest)
     return round_up(math.ceil(max(shape_hw) / count), divisor)
 
@@ -83,6 +89,12 @@ def tile_side(
 def _largest_side(budget: int, of_pixel: int, of_line: int) -> int:
     """Return the side of the largest square for whose pixels and columns there is memory."""
     return int((math.sqrt(of_line**2 + 4 * of_pixel * budget) - of_line) / (2 * of_pixel))
+
+
+def _budget_bytes(net: SegmentationNet, engine: Engine) -> int:
+    """Return how much memory a forward pass of a network may take."""
+    plain = _is_streamed(net, engine) and net.unet.known is None
+    return ROWS_BYTES if plain else tile_budget_bytes(engine)
 
 
 def tile_budget_bytes(engine: Engine) -> int:
