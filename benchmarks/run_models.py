@@ -27,7 +27,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -117,6 +116,8 @@ def widen(models: Path, factor: int, home: Path) -> None:
         factor: Times.
         home: Folder of the new model.
     """
+    import torch
+
     from landscribe.io.bundle.models import models_at
     from landscribe.io.bundle.ready import named_models
     from landscribe.io.models.model_files import read_model, write_model
@@ -140,16 +141,9 @@ def widen(models: Path, factor: int, home: Path) -> None:
             first = value.shape[1] * 2 // 3 if ".up." in name and ".body.0." in name else value.shape[1]
             parts = [part for part in (value[:, :first], value[:, first:]) if part.shape[1]]
             times = like.shape[1] // value.shape[1]
-            values[name] = torch_cat([part.repeat(1, times, 1, 1) / times for part in parts])
+            values[name] = torch.cat([part.repeat(1, times, 1, 1) / times for part in parts], dim=1)
     wide.load_state_dict(values)
     write_model(home, to_files(wide.eval(), extra))
-
-
-def torch_cat(parts: Sequence[Any]) -> Any:
-    """Return weights that read one group of maps after the other."""
-    import torch
-
-    return torch.cat(list(parts), dim=1)
 
 
 def memory_of(pid: int) -> int:
