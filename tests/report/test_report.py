@@ -23,7 +23,7 @@ from landscribe.report import render_report
 from landscribe.report.cautions import cautions
 from landscribe.report.charts import Frame, Line, line_chart, nice_top
 from landscribe.report.overlays import ClassGround, draw_layers, path_data, split_ground
-from landscribe.report.pictures import choose_bands, encode, hatch, shrink, shrink_factor, stretch
+from landscribe.report.pictures import choose_bands, encode, ends_of, hatch, shrink, shrink_factor, stretch
 from landscribe.report.views import curve_of
 from landscribe.report.words import area, duration, number, percent, plural
 
@@ -252,6 +252,33 @@ def test_shrinking_averages_valid_pixels_only():
     assert known_hw[205, 9] == mask.any()
     assert shrink_factor((3349, 3391)) == 3
     assert shrink_factor((100, 1600)) == 1
+
+
+@pytest.mark.parametrize("shape_hw", [(7, 5), (61, 47), (60, 45), (2, 47)])
+def test_shrinking_whole_numbers_gives_their_means(shape_hw: tuple[int, int]):
+    image_chw = np.random.default_rng(3).integers(0, 65536, (2, *shape_hw), dtype=np.uint16)
+    valid_hw = np.ones(shape_hw, bool)
+
+    def read(row: int, n: int):
+        return image_chw[:, row : row + n], valid_hw[row : row + n]
+
+    small_chw, known_hw = shrink(read, shape_hw, 5)
+    assert known_hw.all()
+    for row, col in np.ndindex(*known_hw.shape):
+        block = image_chw[:, 5 * row : 5 * row + 5, 5 * col : 5 * col + 5]
+        assert small_chw[:, row, col] == pytest.approx(block.mean((1, 2)), rel=1e-6)
+    same_chw, _ = shrink(read, shape_hw, 1)
+    assert same_chw.dtype == np.uint16
+    assert (same_chw == image_chw).all()
+
+
+def test_large_pictures_are_stretched_by_some_of_their_pixels():
+    # A fourth of them, and 4 divides the width: of every fourth pixel, a column would be four times as many.
+    image_hw = np.random.default_rng(5).normal(500, 100, (8191, 128)).astype(np.float32)
+    image_hw[:, 0] = 9e9
+    low, high = ends_of(image_hw.ravel(), 128)
+    assert low == pytest.approx(np.percentile(image_hw, 2), abs=3)
+    assert high == pytest.approx(np.percentile(image_hw, 98), abs=6)
 
 
 def test_the_stretch_ignores_nodata():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import cv2
@@ -13,6 +14,8 @@ from landscribe.errors import LandscribeError, problem
 COLOURS = ("red", "green", "blue")
 GREYS = ("pan", "grey", "gray", "nir", "nir1", "nir2")
 LOW_PERCENT, HIGH_PERCENT = 2.0, 98.0
+MOST_PX = 1 << 18
+"""Pixels of a band that the ends of its stretch are taken from; of more, every so many-th."""
 SIDES = (1600, 1200, 900, 700, 500, 350, 250)
 """Longest sides that are tried until a picture fits into its bytes."""
 QUALITY = 82
@@ -57,19 +60,44 @@ def shrink(
         factor: Side of a block; blocks at the far edges may be smaller.
 
     Returns:
-        Means over the valid pixels, float32 (C, ceil(H / factor), ceil(W / factor)), and where there are any.
+        Means over the valid pixels, float32 (C, ceil(H / factor), ceil(W / factor)), 0 where there are none, and where
+        there are any. With a factor of 1 pixels stay as they are, in their own type.
     """
     height = shape_hw[0]
     images, masks = [], []
     rows_at_once = factor * max(1, 512 // factor)
     for row in range(0, height, rows_at_once):
         image_chw, valid_hw = read(row, min(rows_at_once, height - row))
-        filled_chw = np.where(valid_hw, image_chw, 0).astype(np.float32)
-        share_hw = _block_mean(valid_hw.astype(np.float32)[None], factor)[0]
-        means_chw = _block_mean(filled_chw, factor)
-        images.append(np.divide(means_chw, share_hw, out=np.zeros_like(means_chw), where=share_hw > 0))
-        masks.append(share_hw > 0)
+        whole = bool(valid_hw.all())
+        filled_chw = image_chw if whole else np.where(valid_hw, image_chw, np.zeros(1, image_chw.dtype))
+        if factor > 1:
+            filled_chw = np.stack([_block_mean(band_hw, factor) for band_hw in filled_chw])
+            share_hw = np.ones(filled_chw.shape[1:], np.float32) if whole else _block_mean(valid_hw, factor)
+            valid_hw = share_hw > 0
+            if not whole:
+                np.divide(filled_chw, share_hw, out=filled_chw, where=valid_hw)
+        images.append(filled_chw)
+        masks.append(valid_hw)
     return np.concatenate(images, axis=1), np.concatenate(masks, axis=0)
+
+
+def known_of(band_hw: AnyArray, valid_hw: BoolArray) -> AnyArray:
+    """Return the valid pixels of a band in one row."""
+    return band_hw.ravel() if valid_hw.all() else band_hw[valid_hw]
+
+
+def ends_of(known: AnyArray, width: int) -> tuple[float, float]:
+    """Return the 2nd and the 98th percentile of a band.
+
+    Args:
+        known: (N,) valid pixels, at least one; of more than `MOST_PX` every so many-th is taken.
+        width: Of the picture: the same columns of all rows are not what is taken.
+    """
+    step = max(1, -(-len(known) // MOST_PX))
+    while math.gcd(step, width) > 1 and step > 1:
+        step += 1
+    low, high = np.percentile(known[::step], (LOW_PERCENT, HIGH_PERCENT))
+    return float(low), float(high)
 
 
 def stretch(image_chw: FloatArray, valid_hw: BoolArray) -> ByteArray:
@@ -84,11 +112,15 @@ def stretch(image_chw: FloatArray, valid_hw: BoolArray) -> ByteArray:
     """
     out_hwc = np.full((*valid_hw.shape, 3), 128, np.uint8)
     for k, band_hw in enumerate(image_chw):
-        known = band_hw[valid_hw]
+        known = known_of(band_hw, valid_hw)
         if known.size:
-            low, high = np.percentile(known, (LOW_PERCENT, HIGH_PERCENT))
+            low, high = ends_of(known, band_hw.shape[1])
             span = (high - low) or 1.0
-            out_hwc[valid_hw, k] = np.clip((known - low) / span * 255, 0, 255).astype(np.uint8)
+            codes = np.clip((known - np.float64(low)) / span * 255, 0, 255).astype(np.uint8)
+            if known.size == band_hw.size:
+                out_hwc[..., k] = codes.reshape(band_hw.shape)
+            else:
+                out_hwc[valid_hw, k] = codes
     return out_hwc
 
 
@@ -100,8 +132,10 @@ def hatch(image_hwc: ByteArray, scored_hw: BoolArray) -> ByteArray:
         scored_hw: Bool (H, W).
 
     Returns:
-        A new picture.
+        A new picture, or the same one where all of it counts.
     """
+    if scored_hw.all():
+        return image_hwc
     rows, cols = np.indices(scored_hw.shape)
     stripe_hw = (rows + cols) % HATCH_PX < 2
     faded_hwc = (image_hwc.astype(np.float32) * 0.35 + 128 * 0.65).astype(np.uint8)
@@ -135,12 +169,22 @@ def encode(image_hwc: ByteArray, limit_bytes: int) -> tuple[bytes, tuple[int, in
     return content.tobytes(), (size[1], size[0])
 
 
-def _block_mean(image_chw: FloatArray, factor: int) -> FloatArray:
-    if factor == 1:
-        return image_chw
-    _, height, width = image_chw.shape
-    rows, cols = np.arange(0, height, factor), np.arange(0, width, factor)
-    sums = np.add.reduceat(np.add.reduceat(image_chw, rows, axis=1), cols, axis=2)
-    counts = np.outer(np.diff(np.append(rows, height)), np.diff(np.append(cols, width)))
-    means: FloatArray = (sums / counts).astype(np.float32)
-    return means
+def _block_mean(band_hw: AnyArray, factor: int) -> FloatArray:
+    height, width = band_hw.shape
+    means_hw = np.empty((-(-height // factor), -(-width // factor)), np.float32)
+    # Blocks at the far edges may be smaller: rows and columns of whole blocks, then those of what is left.
+    for rows in _runs(height, factor):
+        for cols in _runs(width, factor):
+            part_hw = np.ascontiguousarray(band_hw[rows[0] : rows[1], cols[0] : cols[1]], np.float32)
+            size = -(-part_hw.shape[1] // factor), -(-part_hw.shape[0] // factor)
+            to = (
+                slice(rows[0] // factor, rows[0] // factor + size[1]),
+                slice(cols[0] // factor, cols[0] // factor + size[0]),
+            )
+            means_hw[to] = cv2.resize(part_hw, size, interpolation=cv2.INTER_AREA)
+    return means_hw
+
+
+def _runs(length: int, factor: int) -> list[tuple[int, int]]:
+    whole = length // factor * factor
+    return [(a, b) for a, b in ((0, whole), (whole, length)) if b > a]

@@ -33,7 +33,7 @@ from landscribe.report.data import LabelEvidence, ThresholdCurve, Unlike
 from landscribe.report.flicker import picture_worst
 from landscribe.report.views import Budget, count_levels, curve_of, view_scene
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
 REPORT, MAP, RUN, ALIGNMENT = "report.html", "map.html", "run.json", "alignment.csv"

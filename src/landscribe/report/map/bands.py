@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from affine import Affine
 
-from landscribe.core.arrays import AnyArray, BoolArray, ByteArray, FloatArray
+from landscribe.core.arrays import AnyArray, BoolArray, ByteArray
 from landscribe.core.grid import Window
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.prepared import PreparedScene
-from landscribe.report.pictures import HIGH_PERCENT, LOW_PERCENT, choose_bands, shrink
+from landscribe.report.pictures import choose_bands, ends_of, known_of, shrink
 
 MOST_BANDS = 15
 """Of one scene; what a sensor has beyond them is not shown."""
@@ -86,12 +86,12 @@ def views_of(scene: PreparedScene, bands: Sequence[Band]) -> list[dict[str, Any]
     return sorted(views, key=lambda view: view["bands"] != begin)
 
 
-def codes_of(band_hw: FloatArray, valid_hw: BoolArray) -> Codes:
+def codes_of(band_hw: AnyArray, valid_hw: BoolArray) -> Codes:
     """Choose the numbers that a band's codes stand for, by its percentiles with room on both sides."""
-    known = band_hw[valid_hw]
+    known = known_of(band_hw, valid_hw)
     if not known.size:
         return Codes(0.0, 255.0, 0, 255)
-    low, high = (float(v) for v in np.percentile(known, (LOW_PERCENT, HIGH_PERCENT)))
+    low, high = ends_of(known, band_hw.shape[1])
     span = (high - low) or 1.0
     first = max(float(known.min()), low - BELOW * span)
     last = max(min(float(known.max()), high + ABOVE * span), first + span)
@@ -101,11 +101,19 @@ def codes_of(band_hw: FloatArray, valid_hw: BoolArray) -> Codes:
 
 def to_codes(band_hw: AnyArray, codes: Codes) -> ByteArray:
     """Return a band as codes."""
-    scaled = (band_hw - np.float32(codes.first)) * np.float32(255 / (codes.last - codes.first))
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    if band_hw.dtype.kind == "u" and 2 ** (8 * band_hw.itemsize) < band_hw.size:
+        # A code for each number that there is, then look them up.
+        table: ByteArray = to_codes(np.arange(2 ** (8 * band_hw.itemsize), dtype=np.float32), codes)
+        coded_hw: ByteArray = np.asarray(cv2.LUT(band_hw, table), np.uint8) if band_hw.itemsize == 1 else table[band_hw]
+        return coded_hw
+    scaled = band_hw.astype(np.float32)
+    scaled -= np.float32(codes.first)
+    scaled *= np.float32(255 / (codes.last - codes.first))
+    np.clip(np.rint(scaled, out=scaled), 0, 255, out=scaled)
+    return scaled.astype(np.uint8)
 
 
-def read_bands(scene: PreparedScene, bands: Sequence[Band], factor: int) -> tuple[FloatArray, BoolArray]:
+def read_bands(scene: PreparedScene, bands: Sequence[Band], factor: int) -> tuple[AnyArray, BoolArray]:
     """Read bands of one sensor on the pixels of the reference grid, `factor` of them averaged to one.
 
     Args:
@@ -114,7 +122,8 @@ def read_bands(scene: PreparedScene, bands: Sequence[Band], factor: int) -> tupl
         factor: Pixels of the reference along one side of a pixel that comes back.
 
     Returns:
-        Float32 (C, ceil(H / factor), ceil(W / factor)), and where it is valid.
+        Float32 (C, ceil(H / factor), ceil(W / factor)), or the pixels in their own type where they are those of the
+        reference and `factor` is 1; and where it is valid.
     """
     sensor, reference = bands[0].sensor, scene.grid
     grid = scene.grids[sensor]
@@ -139,6 +148,9 @@ def read_bands(scene: PreparedScene, bands: Sequence[Band], factor: int) -> tupl
     matrix = np.array(tuple(place)[:6]).reshape(2, 3)
     size = -(-reference.width // factor), -(-reference.height // factor)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    moved = [cv2.warpAffine(band, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE) for band in image_chw]
+    moved = [
+        cv2.warpAffine(band.astype(np.float32), matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        for band in image_chw
+    ]
     share_hw = cv2.warpAffine(valid_hw.astype(np.float32), matrix, size, flags=flags)
     return np.stack(moved), share_hw > 0.5

@@ -22,6 +22,7 @@ from landscribe.report.map.frames import Frame, frames_of
 from landscribe.report.map.layers import Layer
 from landscribe.report.map.scenes import Budget, SceneMap, map_scene
 from landscribe.report.map.suggested import suggested_rows
+from landscribe.workers import thread_pool, usable_processors
 
 VERSION = 1
 """Of the manifest."""
@@ -87,11 +88,11 @@ def gather_map(
         int(part * min(LARGEST.polygons, POLYGONS // n)),
     )
     made: list[SceneMap] = []
-    for number, (scene_id, scene) in enumerate(scenes.items()):
-        progress(f"map {scene_id}", number, len(chosen))
-        value = jaccard_of(score, scene_id)
-        side = split.sides.get(scene_id, "")
-        made.append(map_scene(run, scene, legend, frames[frame_of[scene_id]], budget, split=side, jaccard=value))
+    with thread_pool(usable_processors(), "map") as pool:
+        for number, (scene_id, scene) in enumerate(scenes.items()):
+            progress(f"map {scene_id}", number, len(chosen))
+            frame, side, value = frames[frame_of[scene_id]], split.sides.get(scene_id, ""), jaccard_of(score, scene_id)
+            made.append(map_scene(run, scene, legend, frame, budget, pool, split=side, jaccard=value))
     manifest = {
         **begin_manifest(title, legend, frames, report),
         "runs": [{"key": "a", "name": title}],

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 from shapely.geometry.base import BaseGeometry
 
@@ -17,11 +19,12 @@ from landscribe.io.raster.rasters import open_raster
 from landscribe.io.run.prepared import PreparedScene
 from landscribe.io.run.runs import Run
 from landscribe.io.vector.vectors import read_own
-from landscribe.report.map.bands import Band, bands_of, codes_of, read_bands, to_codes, views_of
+from landscribe.report.map.bands import Band, Codes, bands_of, codes_of, read_bands, to_codes, views_of
 from landscribe.report.map.frames import Frame, extent_of, place_of
 from landscribe.report.map.layers import Layer, errors_of, judge, layer_of, move, thin
 from landscribe.report.map.tiles import Tiled, factor_within, tile_within, top_level
 from landscribe.report.pictures import shrink
+from landscribe.workers import stop_if_asked
 
 SIDE, BAND_SIDE, PROBABILITY_SIDE = 4096, 1024, 1024
 """Longest sides, in pixels, of the first picture, of the other bands, and of the probabilities."""
@@ -68,6 +71,7 @@ def map_scene(
     legend: Legend,
     frame: Frame,
     budget: Budget,
+    pool: ThreadPoolExecutor,
     *,
     split: str,
     jaccard: float = math.nan,
@@ -80,6 +84,7 @@ def map_scene(
         legend: Classes to show.
         frame: Where it lies.
         budget: Bytes it may take.
+        pool: Threads that make its pictures; how many makes no difference to them.
         split: Side of the split it stands on.
         jaccard: Its score, NaN where it has none.
 
@@ -90,8 +95,8 @@ def map_scene(
     extent = extent_of(scene.grid, frame)
     origin, pixel = (extent[0], extent[3]), math.sqrt(abs(place.determinant))
     bands = bands_of(scene)
-    rows, images = _pictures(scene, bands, budget)
-    probability = _probability(run, scene, legend, budget.probability)
+    rows, images = _pictures(scene, bands, budget, pool)
+    probability = _probability(run, scene, legend, budget.probability, pool)
     layers = sides_of(run, scene, legend, frame)
     found, truth = layers.get("found"), layers.get("truth")
     if found is not None and truth is not None:
@@ -145,7 +150,9 @@ def _levels_lost(scene: PreparedScene, image: Tiled) -> int:
     return top_level(scene.grid.shape_hw) - image.top
 
 
-def _pictures(scene: PreparedScene, bands: Sequence[Band], budget: Budget) -> tuple[list[dict[str, Any]], list[Tiled]]:
+def _pictures(
+    scene: PreparedScene, bands: Sequence[Band], budget: Budget, pool: ThreadPoolExecutor
+) -> tuple[list[dict[str, Any]], list[Tiled]]:
     """Return the bands as they stand in the manifest, and the images that hold them."""
     views = views_of(scene, bands)
     first = list(dict.fromkeys(views[0]["bands"]))
@@ -155,20 +162,26 @@ def _pictures(scene: PreparedScene, bands: Sequence[Band], budget: Budget) -> tu
 
     def codes(numbers: Sequence[int], factor: int) -> tuple[list[ByteArray], BoolArray]:
         image_chw, valid_hw = read_bands(scene, [bands[k] for k in numbers], factor)
-        channels = []
-        for k, band_hw in zip(numbers, image_chw, strict=True):
+
+        def code(band_hw: AnyArray) -> tuple[Codes, ByteArray]:
+            stop_if_asked()
             own = codes_of(band_hw, valid_hw)
+            return own, to_codes(band_hw, own)
+
+        channels = []
+        for k, (own, codes_hw) in zip(numbers, pool.map(code, image_chw), strict=True):
             rows[k] |= {"low": own.low, "high": own.high, "first": own.first, "last": own.last}
-            channels.append(to_codes(band_hw, own))
+            channels.append(codes_hw)
         return channels, valid_hw
 
     def read_first(factor: int) -> tuple[ByteArray, BoolArray]:
         channels, valid_hw = codes(first, factor)
         # WebP knows grey pictures and those of three channels.
-        return np.dstack(channels + (channels[-1:] if len(channels) == 2 else [])), valid_hw
+        merged = cv2.merge(channels + (channels[-1:] if len(channels) == 2 else []))
+        return np.asarray(merged, np.uint8).reshape(*valid_hw.shape, -1), valid_hw
 
     shape_hw = scene.grid.shape_hw
-    images.append(tile_within(read_first, shape_hw, SIDE, budget.picture))
+    images.append(tile_within(read_first, shape_hw, SIDE, budget.picture, pool))
     for channel, k in enumerate(first):
         rows[k] |= {"image": 0, "channel": channel}
     for sensor in dict.fromkeys(bands[k].sensor for k in rest):
@@ -176,11 +189,13 @@ def _pictures(scene: PreparedScene, bands: Sequence[Band], budget: Budget) -> tu
         channels, valid_hw = codes(numbers, factor_within(shape_hw, BAND_SIDE))
         for k, channel_hw in zip(numbers, channels, strict=True):
             rows[k] |= {"image": len(images), "channel": 0}
-            images.append(_tile_one(channel_hw, valid_hw, shape_hw, BAND_SIDE, budget.bands // len(rest)))
+            images.append(_tile_one(channel_hw, valid_hw, shape_hw, BAND_SIDE, budget.bands // len(rest), pool))
     return rows, images
 
 
-def _probability(run: Run, scene: PreparedScene, legend: Legend, limit_bytes: int) -> list[dict[str, Any]]:
+def _probability(
+    run: Run, scene: PreparedScene, legend: Legend, limit_bytes: int, pool: ThreadPoolExecutor
+) -> list[dict[str, Any]]:
     file = run.probability(scene.id)
     if not file.is_file():
         return []
@@ -196,10 +211,12 @@ def _probability(run: Run, scene: PreparedScene, legend: Legend, limit_bytes: in
     rows = []
     for land_class, p_hw in named:
         codes_hw = np.rint(p_hw).astype(np.uint8)
-        tiled = _tile_one(codes_hw, valid_hw, shape_hw, PROBABILITY_SIDE, limit_bytes // len(named))
+        tiled = _tile_one(codes_hw, valid_hw, shape_hw, PROBABILITY_SIDE, limit_bytes // len(named), pool)
         rows.append({"class": land_class.id, "tiles": tiled.to_plain()})
     return rows
 
 
-def _tile_one(codes_hw: ByteArray, valid_hw: BoolArray, shape_hw: tuple[int, int], side: int, limit: int) -> Tiled:
-    return tile_within(lambda _factor: (codes_hw[..., None], valid_hw), shape_hw, side, limit)
+def _tile_one(
+    codes_hw: ByteArray, valid_hw: BoolArray, shape_hw: tuple[int, int], side: int, limit: int, pool: ThreadPoolExecutor
+) -> Tiled:
+    return tile_within(lambda _factor: (codes_hw[..., None], valid_hw), shape_hw, side, limit, pool)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from landscribe.core.arrays import BoolArray, ByteArray
 from landscribe.errors import LandscribeError, problem
+from landscribe.workers import stop_if_asked
 
 TILE = 256
 EVERY = 2
@@ -26,6 +28,9 @@ COARSER = 1.09
 """All levels together to the finest one."""
 HOPELESS = 1.8
 """So many times too large, less quality is not tried."""
+TRIED_EVERY, TRIED_FROM, PLAINLY = 7, 40, 1.3
+"""Of levels with so many tiles, one in seven is written first: where they say that all will be so many times too large,
+the others are not."""
 
 Tile: TypeAlias = tuple[int, int, int, bytes]
 """Level, column, row, WebP."""
@@ -64,7 +69,11 @@ def factor_within(shape_hw: tuple[int, int], side: int) -> int:
 
 
 def tile_within(
-    read: Callable[[int], tuple[ByteArray, BoolArray]], shape_hw: tuple[int, int], side: int, limit_bytes: int
+    read: Callable[[int], tuple[ByteArray, BoolArray]],
+    shape_hw: tuple[int, int],
+    side: int,
+    limit_bytes: int,
+    pool: ThreadPoolExecutor,
 ) -> Tiled:
     """Cut a picture into tiles, smaller until they fit.
 
@@ -73,25 +82,23 @@ def tile_within(
         shape_hw: Of the scene.
         side: Longest side of the picture at most.
         limit_bytes: Of all tiles together; the smallest picture is taken if none fits.
+        pool: Threads that write tiles; how many makes no difference to what is returned.
     """
     factor = factor_within(shape_hw, side)
     level = top_level(shape_hw) - int(math.log2(factor))
     image_hwc, valid_hw = read(factor)
     while True:
         for quality in QUALITIES:
-            finest = _one_level(image_hwc, valid_hw, level, quality)
-            over = sum(len(content) for *_, content in finest) * COARSER / limit_bytes
-            if over <= 1 or (level == 0 and quality == QUALITIES[-1]):
-                return _with_coarser(finest, image_hwc, valid_hw, level, quality)
+            last = level == 0 and quality == QUALITIES[-1]
+            most = math.inf if last else PLAINLY * limit_bytes / COARSER
+            finest, all_bytes = _one_level(image_hwc, valid_hw, level, quality, pool, most)
+            over = all_bytes * COARSER / limit_bytes
+            if over <= 1 or last:
+                return _with_coarser(finest, image_hwc, valid_hw, level, quality, pool)
             if over > HOPELESS and level > 0:
                 break
         image_hwc, valid_hw = _half(image_hwc, valid_hw)
         level -= 1
-
-
-def cut(image_hwc: ByteArray, valid_hw: BoolArray, level: int, quality: int = QUALITIES[0]) -> Tiled:
-    """Cut a picture of one level into tiles, and every second level below it and the last."""
-    return _with_coarser(_one_level(image_hwc, valid_hw, level, quality), image_hwc, valid_hw, level, quality)
 
 
 def encode_tile(image_hwc: ByteArray, valid_hw: BoolArray, quality: int = QUALITIES[0]) -> bytes | None:
@@ -108,48 +115,85 @@ def encode_tile(image_hwc: ByteArray, valid_hw: BoolArray, quality: int = QUALIT
     if not valid_hw.any():
         return None
     height, width = valid_hw.shape
-    missing = 0, TILE - height, 0, TILE - width
-    bgr_hwc = image_hwc[..., ::-1] if image_hwc.shape[2] == 3 else np.repeat(image_hwc, 3, axis=2)
+    # OpenCV turns colours around quicker than numpy, and lets other threads run meanwhile.
+    turned = cv2.COLOR_RGB2BGR if image_hwc.shape[2] == 3 else cv2.COLOR_GRAY2BGR
+    whole_hwc = cv2.cvtColor(image_hwc, turned)
     if not valid_hw.all():
-        bgr_hwc = np.dstack((np.where(valid_hw[..., None], bgr_hwc, 0), np.where(valid_hw, np.uint8(255), np.uint8(0))))
-    whole_hwc = cv2.copyMakeBorder(np.ascontiguousarray(bgr_hwc), *missing, cv2.BORDER_REPLICATE)
+        alpha_hw = np.where(valid_hw, np.uint8(255), np.uint8(0))
+        whole_hwc = cv2.merge((cv2.bitwise_and(whole_hwc, whole_hwc, mask=alpha_hw), alpha_hw))
+    if (height, width) != (TILE, TILE):
+        whole_hwc = cv2.copyMakeBorder(whole_hwc, 0, TILE - height, 0, TILE - width, cv2.BORDER_REPLICATE)
     fine, content = cv2.imencode(".webp", whole_hwc, (cv2.IMWRITE_WEBP_QUALITY, quality))
     if not fine:
         raise LandscribeError(problem("map", "OpenCV cannot write WebP", do="install opencv-python-headless"))
     return bytes(content.tobytes())
 
 
-def _with_coarser(finest: list[Tile], image_hwc: ByteArray, valid_hw: BoolArray, level: int, quality: int) -> Tiled:
+def _with_coarser(
+    finest: list[Tile],
+    image_hwc: ByteArray,
+    valid_hw: BoolArray,
+    level: int,
+    quality: int,
+    pool: ThreadPoolExecutor,
+) -> Tiled:
     tiles = list(finest)
     for now in range(level - 1, -1, -1):
         image_hwc, valid_hw = _half(image_hwc, valid_hw)
         if (level - now) % EVERY == 0 or now == 0:
-            tiles += _one_level(image_hwc, valid_hw, now, quality)
+            tiles += _one_level(image_hwc, valid_hw, now, quality, pool)[0]
     return Tiled(tuple(sorted(tiles, key=lambda tile: tile[:3])), level)
 
 
-def _one_level(image_hwc: ByteArray, valid_hw: BoolArray, level: int, quality: int) -> list[Tile]:
-    tiles = []
-    for y in range(-(-image_hwc.shape[0] // TILE)):
-        for x in range(-(-image_hwc.shape[1] // TILE)):
-            part = slice(y * TILE, (y + 1) * TILE), slice(x * TILE, (x + 1) * TILE)
-            content = encode_tile(image_hwc[part], valid_hw[part], quality)
-            if content is not None:
-                tiles.append((level, x, y, content))
-    return tiles
+def _one_level(
+    image_hwc: ByteArray,
+    valid_hw: BoolArray,
+    level: int,
+    quality: int,
+    pool: ThreadPoolExecutor,
+    most_bytes: float = math.inf,
+) -> tuple[list[Tile], float]:
+    """Return the tiles of one level in order, and their bytes.
+
+    Some of the tiles and a guess come back where the first of them say that all would have more than `most_bytes`.
+    """
+    rows, cols = (-(-side // TILE) for side in valid_hw.shape)
+    places = [(x, y) for y in range(rows) for x in range(cols)]
+
+    def write(place: tuple[int, int]) -> bytes | None:
+        stop_if_asked()
+        x, y = place
+        part = slice(y * TILE, (y + 1) * TILE), slice(x * TILE, (x + 1) * TILE)
+        return encode_tile(image_hwc[part], valid_hw[part], quality)
+
+    written: dict[tuple[int, int], bytes | None] = {}
+    first = places[::TRIED_EVERY] if len(places) >= TRIED_FROM and most_bytes < math.inf else []
+    for some in (first, [place for place in places if place not in first]):
+        written |= zip(some, pool.map(write, some), strict=True)
+        guess = sum(map(len, filter(None, written.values()))) * len(places) / max(len(written), 1)
+        if guess > most_bytes:
+            break
+    return [(level, *place, own) for place in places if (own := written.get(place)) is not None], guess
 
 
 def _half(image_hwc: ByteArray, valid_hw: BoolArray) -> tuple[ByteArray, BoolArray]:
+    """Make one pixel of each four, the mean of those that are valid; valid where two of them are."""
     # Made even first, so that pixels of all levels begin in the same corner and two of them are exactly one.
     odd = 0, valid_hw.shape[0] % 2, 0, valid_hw.shape[1] % 2
-    even_hwc = cv2.copyMakeBorder(image_hwc, *odd, cv2.BORDER_REPLICATE).reshape(
-        valid_hw.shape[0] + odd[1], valid_hw.shape[1] + odd[3], -1
-    )
-    even_hw = cv2.copyMakeBorder(valid_hw.astype(np.uint8), *odd, cv2.BORDER_REPLICATE)
-    height, width = even_hw.shape
-    weights = even_hw.astype(np.float32)[..., None]
-    blocks = height // 2, 2, width // 2, 2, -1
-    known = weights.reshape(blocks).sum(axis=(1, 3))
-    sums = (even_hwc * weights).reshape(blocks).sum(axis=(1, 3))
-    mean = np.divide(sums, known, out=np.zeros_like(sums), where=known > 0)
-    return np.rint(mean).astype(np.uint8), known[..., 0] >= 2
+    known_hw = valid_hw.view(np.uint8)
+    if any(odd):
+        image_hwc = np.asarray(cv2.copyMakeBorder(image_hwc, *odd, cv2.BORDER_REPLICATE), np.uint8)
+        known_hw = np.asarray(cv2.copyMakeBorder(known_hw, *odd, cv2.BORDER_REPLICATE), np.uint8)
+    height, width = known_hw.shape[0] // 2, known_hw.shape[1] // 2
+    image_hwc = image_hwc.reshape(2 * height, 2 * width, -1)
+    mean = cv2.resize(image_hwc, (width, height), interpolation=cv2.INTER_AREA)
+    mean_hwc: ByteArray = np.asarray(mean, np.uint8).reshape(height, width, -1)
+    corners = [(slice(row, None, 2), slice(col, None, 2)) for row in (0, 1) for col in (0, 1)]
+    count_hw = np.add.reduce([known_hw[corner] for corner in corners], dtype=np.uint8)
+    part_hw = (count_hw > 0) & (count_hw < len(corners))
+    if part_hw.any():
+        n = count_hw[part_hw][:, None]
+        known = [image_hwc[c][part_hw] * known_hw[c][part_hw][:, None].astype(np.uint16) for c in corners]
+        mean_hwc[part_hw] = (np.add.reduce(known) + n // 2) // n
+    mean_hwc[count_hw == 0] = 0
+    return mean_hwc, count_hw >= 2

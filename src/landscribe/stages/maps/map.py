@@ -13,7 +13,7 @@ from landscribe.io.run.scored import run_score
 from landscribe.report.map import render_map
 from landscribe.report.map.gather import gather_map
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
 MAP, REPORT = "map.html", "report.html"

@@ -31,7 +31,7 @@ from landscribe.io.vector.vectors import read_own
 from landscribe.late import geopandas as gpd
 from landscribe.report.pictures import choose_bands, shrink, shrink_factor, stretch
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
 
 SIDE = 1600
