@@ -128,6 +128,19 @@ def test_only_a_process_of_our_own_keeps_its_memory():
     assert [done.stdout.strip() for done in found] == ["False", "True"], found[1].stderr
 
 
+@pytest.mark.parametrize("ours", [True, False])
+def test_only_a_process_of_our_own_ends_without_a_search_for_circles(ours: bool):
+    code = """
+        import atexit, gc, sys
+        atexit.register(lambda: print(gc.get_freeze_count() > 0))
+        from landscribe.process import settle_process
+        if sys.argv[1] == "True":
+            settle_process()
+        atexit.register(lambda: print(gc.get_freeze_count() > 0))
+    """
+    assert run_python(code, ours).stdout.split() == ["False", str(ours)]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for what the process has")
 @pytest.mark.parametrize("way", ["trim_memory", "release_memory"])

@@ -8,8 +8,10 @@ are left out when they are registered, so `settle_process` comes before either i
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -66,6 +68,8 @@ def settle_process() -> None:
       less time. Read by torch at its first tensor.
     - The C library keeps the memory of large tensors (`nn/device.py`), once a network is to run.
     - What GDAL remarks on a file is counted with the file's features (`heard`) instead of shown.
+    - At its end Python does not look for circles among all objects there are, which took most of a second after torch
+      was imported, while nothing was left to do.
     """
     os.environ.update(GDAL_SETTINGS)
     os.environ["PROJ_NETWORK"] = "OFF"
@@ -86,6 +90,8 @@ def settle_process() -> None:
     warnings.filterwarnings("ignore", message=r".*LeafSpec.* is deprecated", category=FutureWarning)
     warnings.filterwarnings("ignore", message=r"# The axis name: .* will not be used", category=UserWarning)
     warnings.showwarning = _hear
+    if not is_ours():
+        atexit.register(gc.freeze)
     _ours.set()
 
 
