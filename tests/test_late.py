@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from landscribe.core.features import one_at_a_time
-from landscribe.late import compiled, late, load, once_numba_is_there
+from landscribe.late import ahead, compiled, late, load, once_numba_is_there
 
 
 @compiled
@@ -151,3 +153,13 @@ def test_tables_and_what_waits_for_them_are_free_again() -> None:
     thread.join()
     once_numba_is_there(done.clear)
     assert not done.is_set()
+
+
+def test_modules_are_imported_ahead_while_the_block_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "imported_ahead.py").write_text("import threading\nby = threading.current_thread().name\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with ahead(["imported_ahead", "is_nowhere"]):
+        pass
+    assert sys.modules["imported_ahead"].by == "ahead"
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("is_nowhere")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 __all__ = [
-    "cache_folder", "compiled", "geopandas", "importing", "in_python", "is_compiled", "late", "load",
+    "ahead", "cache_folder", "compiled", "geopandas", "importing", "in_python", "is_compiled", "late", "load",
     "once_numba_is_there", "pandas", "pyarrow",
 ]  # fmt: skip
 
@@ -83,6 +83,29 @@ def load(names: Iterable[str]) -> None:
         else:
             with importing:
                 import_module(name)
+
+
+@contextlib.contextmanager
+def ahead(names: Iterable[str]) -> Iterator[None]:
+    """Import modules in a thread while the block goes on, which waits for something else; they are there at its end.
+
+    Nothing may fork this process meanwhile. What cannot be imported is left to whoever needs it, and says so then.
+    """
+
+    def work() -> None:
+        for name in wanted:
+            with contextlib.suppress(ImportError):
+                import_module(name)
+
+    wanted = tuple(names)
+    thread = threading.Thread(target=work, name="ahead")
+    if wanted:
+        thread.start()
+    try:
+        yield
+    finally:
+        if wanted:
+            thread.join()
 
 
 def _numba() -> Any:

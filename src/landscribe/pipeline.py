@@ -18,7 +18,8 @@ from landscribe.core.seal import seal
 from landscribe.errors import DataError, IntegrityError, RecipeError, problem
 from landscribe.io.atomic import write_text
 from landscribe.io.bundle.models import models_at
-from landscribe.io.models.finished import OPTION, FinishedModels, forget_finished, look_at_models
+from landscribe.io.models.finished import FinishedModels, forget_finished, look_at_models
+from landscribe.io.models.image_recipe import recipe_of_models
 from landscribe.io.project import Progress, Project, StageResult, as_run, fit_models, open_project, silent, use_models
 from landscribe.io.project.batches import HERE, Part, Way, Work, carry_out
 from landscribe.io.project.splits import require_drawn, split_of
@@ -27,17 +28,22 @@ from landscribe.io.run.owner import alone_in
 from landscribe.io.run.runs import COMBINED, Run, open_run
 from landscribe.io.run.scored import run_score
 from landscribe.io.run.tuned import TUNED, read_tuned
-from landscribe.io.settings import RUN_FILE, LoadedRecipe, make_recipe, recipe_dict
-from landscribe.io.source.images import find_images, image_table
+from landscribe.io.settings import RUN_FILE, recipe_dict
+from landscribe.io.source.images import find_images
+from landscribe.late import ahead
+from landscribe.workers import usable_processors
 
 BY_SCENE = ("prepare", "predict", "vectorize", "score")
 """Stages whose scenes can be shared out."""
 STAGES = ("check", "prepare", "train", "adapt", "predict", "tune", "vectorize", "score", "submit", "report", "map")
 """In the order in which each needs what those before it wrote."""
 
+TRAINING = ("landscribe.nn.train.loop", "landscribe.nn.train.setup")
+PREDICTING = ("landscribe.nn.network.bundle", "landscribe.nn.predict.whole")
+"""What stages import when they begin with networks, torch with it."""
+
 RUN_INSIDE = "run"
 """Folder, in the folder of results, of a run of images without a recipe."""
-SAME_PIXELS = 0.01
 
 Reporting: TypeAlias = Callable[[], AbstractContextManager[Progress]]
 """Opens what is told of progress while one stage runs."""
@@ -85,12 +91,21 @@ def _run_stages(
             which = "held out" if models is None else "new to the models"
             yield StageResult(name, left_out=f"no labelled scene is {which}, nothing to score")
             continue
-        with reporting() as progress:
+        with reporting() as progress, ahead(_needed_after(name, project, run, models, way)):
             result = do_stage(name, project, run, progress, models=models, way=way)
         if name != "check" and (result.made or result.failed):
             write_run_json(project, run)
         yield result
     write_run_json(project, run)
+
+
+def _needed_after(stage: str, project: Project, run: Run, models: Path | None, way: Way) -> Sequence[str]:
+    """Return what the stage after a first `prepare` imports, in which this process only waits for readers."""
+    if stage != "prepare" or way is not HERE or usable_processors() < 2 or run.records("prepare"):
+        return ()
+    if not start(*project.libraries):  # it forks, and may not once there is a thread
+        return ()
+    return TRAINING if models is None else PREDICTING
 
 
 def stages_of(project: Project, models: Path | None = None) -> list[str]:
@@ -323,7 +338,7 @@ def _predict_and_lay(
         read_tuned(Run(beside))  # refuses one that was changed, by its own name
         write_text(run.path(TUNED), (beside / TUNED).read_text(encoding="utf-8"))
     for name in ("prepare", "predict", "vectorize"):
-        with reporting() as progress:
+        with reporting() as progress, ahead(_needed_after(name, project, run, models, HERE)):
             result = do_stage(name, project, run, progress, models=models)
         result.notes += notes
         result.count_only(sources)
@@ -338,53 +353,6 @@ def _predict_and_lay(
     if combined.is_file():
         published.lay(combined, COMBINED)
     published.write()
-
-
-def recipe_of_models(
-    finished: FinishedModels, overrides: Sequence[str], *, several: bool = False
-) -> tuple[LoadedRecipe, list[str]]:
-    """Return a recipe for images of the sensors that models read, with how they were trained to make polygons.
-
-    Args:
-        finished: The models.
-        overrides: `table.key=value` each.
-        several: Let models in that read several sensors, or one beside a finer reference: whoever has images of each
-            of them.
-
-    Returns:
-        The recipe, and what is to be said of it.
-
-    Raises:
-        RecipeError: If the models say no sensor, read several or one at the pixels of another where that is not let
-            in, or give back labels.
-    """
-    where, do = f"{OPTION} {finished.named}", f"write a recipe and use `landscribe run RECIPE {OPTION} DIR`"
-    if finished.read_labels:
-        raise RecipeError(problem(where, f"model {finished.read_labels[0]!r} gives back labels, which images have not"))
-    if not finished.sensors or (len(finished.sensors) > 1 and not several):
-        got = ", ".join(sensor.name for sensor in finished.sensors) or "no model that says its sensor"
-        raise RecipeError(problem(where, "the models read several sensors of a scene", got=got, need="one", do=do))
-    scale = finished.sensors[0].scale
-    if scale is not None and abs(scale - 1) > SAME_PIXELS and not several:
-        got, name = f"pixels {scale:.3g} times as large", finished.sensors[0].name
-        raise RecipeError(problem(where, f"{name!r} was read beside a finer reference", got=got, do=do))
-    table: dict[str, Any] = {"data": {"sensors": {}, "kinds": []}}
-    for sensor in finished.sensors:
-        own = image_table(sensor.name, sensor.kind, sensor.bands, sensor.bits)
-        table["data"]["sensors"] |= own["sensors"]
-        table["data"]["kinds"] += [row for row in own.get("kinds", ()) if row not in table["data"]["kinds"]]
-    kept = {name: (finished.recipe or {}).get(name) for name in ("predict", "vectorize", "rules")}
-    name, notes = "images", []
-    try:
-        loaded = make_recipe(table | {key: value for key, value in kept.items() if value is not None}, name)
-        table = {**recipe_dict(loaded.recipe), "predict": {**recipe_dict(loaded.recipe)["predict"], "scenes": "all"}}
-    except RecipeError:
-        notes.append("the models keep a recipe of another version: images are predicted by the defaults")
-    loaded = make_recipe(table, name, overrides)
-    if loaded.recipe.vectorize.tuned and not (finished.folder.parent / TUNED).is_file():
-        notes.append(f"no {TUNED} beside the models: polygons are made without what was tuned for them")
-        loaded = make_recipe(table, name, [*overrides, "vectorize.tuned=false"])
-    return loaded, notes
 
 
 def _used(finished: FinishedModels) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from landscribe.errors import DataError, RecipeError, problem
 from landscribe.io.bundle.models import models_at
 from landscribe.io.bundle.ready import named_models
 from landscribe.io.models.finished import FinishedModels, look_at_models
+from landscribe.io.models.image_recipe import recipe_of_models
 from landscribe.io.models.ranges import CAUTION, outside, percentiles
 from landscribe.io.project import Project, open_project
 from landscribe.io.raster.suspects import thin
@@ -42,7 +43,6 @@ from landscribe.nn.predict.prepare_network import engine_for
 from landscribe.nn.predict.spectral import spectral_field, spectral_scene
 from landscribe.nn.predict.whole import predict_windows, to_bytes, windows_of
 from landscribe.nn.scene import SceneArrays
-from landscribe.pipeline import recipe_of_models
 from landscribe.stages.predict.models import LoadedModels, load_models, owners_of
 from landscribe.stages.vectorize import MOST_THREADS
 from landscribe.workers import usable_processors

@@ -130,7 +130,8 @@ def line_bytes(net: SegmentationNet, engine: Engine) -> int:
     """Return about how much memory a forward pass takes for each column that it sees; 0 where all is in its pixels."""
     if not _is_streamed(net, engine):
         return 0
-    extra = GROUP_NORM_BYTES * strip_rows(engine.dtype) * net.unet.width if net.spec.network.norm == "group" else 0
+    rows = strip_rows(net.unet, engine.dtype)
+    extra = GROUP_NORM_BYTES * rows * net.unet.width if net.spec.network.norm == "group" else 0
     return column_bytes(net.unet, engine.dtype) + extra
 
 
