@@ -37,6 +37,7 @@ from landscribe.io.project.fetching import changed_copies, fetch_scenes
 from landscribe.io.project.label_facts import AREA, BEFORE, LABELLED, NO_FILE, ONE_SIDED, UNLABELLED, UNTOUCHED
 from landscribe.io.project.splits import split_of
 from landscribe.io.raster.geotiff import write_raster
+from landscribe.io.raster.moments import moments_of
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.raster.suspects import TAKEN_FOR_DATA, Suspect, find_suspects, thin
 from landscribe.io.review.history import require_as_absorbed
@@ -261,13 +262,13 @@ def _copy(file: SensorFile, grid: Grid, target: Path) -> tuple[dict[str, Any], l
                 writer.write_mask(window, valid_hw)
                 digest.update(image_chw.tobytes())
                 parts.append(thin(image_chw, valid_hw, window, grid))
-                values = image_chw[:, valid_hw].astype(np.float64)
-                if not values.size:
+                own = moments_of(image_chw, valid_hw)
+                if own is None:
                     continue
-                valid_pixels += values.shape[1]
-                total += values.sum(axis=1)
-                square += (values**2).sum(axis=1)
-                low, high = np.minimum(low, values.min(axis=1)), np.maximum(high, values.max(axis=1))
+                valid_pixels += own.n
+                total += own.total
+                square += own.square
+                low, high = np.minimum(low, own.low), np.maximum(high, own.high)
     n = max(valid_pixels, 1)
     mean = total / n
     facts = {

@@ -24,6 +24,7 @@ from landscribe.errors import DataError, problem
 from landscribe.io.atomic import atomic_path
 from landscribe.io.raster.gdal import GDAL_ERRORS, change_dataset, create_dataset, gdal, open_dataset, reason_of
 from landscribe.io.raster.georeference import grid_of, to_rasterio_crs
+from landscribe.io.raster.moments import moments_of
 from landscribe.io.raster.nodata import is_data
 from landscribe.io.safety import check_output
 from landscribe.workers import stop_if_asked
@@ -245,7 +246,7 @@ def _finish(temporary: Path, path: Path, writer: RasterWriter, overviews: bool) 
     # tile whose write failed as the file was closed is not: GDAL fills the hole with zeros and says nothing.
     grid, masked = writer.grid, writer.valid_pixels
     factors = _overview_factors(grid) if overviews else []
-    with _write_errors(ZSTD_LEVEL_OVERVIEW=ZSTD_LEVEL):
+    with _write_errors(ZSTD_LEVEL_OVERVIEW=ZSTD_LEVEL, GDAL_NUM_THREADS=str(THREADS)):
         with change_dataset(temporary, "GTiff", num_threads=THREADS) as dataset:
             if factors:
                 dataset.build_overviews(factors, Resampling.average)
@@ -297,11 +298,10 @@ def _statistics(dataset: Any, number: int) -> tuple[dict[str, str], int, int]:
         mask_hw = dataset.read_masks(number, window=part) > 0
         whole, unmasked = whole + _sums(band_hw[None]), unmasked + int(np.count_nonzero(mask_hw))
         valid_hw = is_data(band_hw[None], [dataset.nodata]) & mask_hw
-        values = band_hw[valid_hw].astype(np.float64)
-        if values.size:
-            n, low, high = n + values.size, min(low, values.min()), max(high, values.max())
-            # No product of BLAS: its threads would wait for the next one in a loop, on a processor each.
-            total, square = total + values.sum(), square + np.square(values, out=values).sum()
+        own = moments_of(band_hw[None], valid_hw)
+        if own is not None:
+            n, low, high = n + own.n, min(low, own.low[0]), max(high, own.high[0])
+            total, square = total + own.total[0], square + own.square[0]
     if n == 0:
         return {}, int(whole[0]), unmasked
     mean = total / n
