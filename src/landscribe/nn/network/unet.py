@@ -326,7 +326,7 @@ def join(block: nn.Module, low: Tensor, pool: int, skip: Tensor, offset_hw: tupl
         joins: Whether to do without upsampling where that is possible.
     """
     if joins and isinstance(block, Convolutions) and block.shortcut is None and can_join(block.body[0], pool, low):
-        y = convolve_joined(block.body[0], low, skip, offset_hw)  # type: ignore[arg-type]
+        y = convolve_joined(block.body[0], low, pool, skip, offset_hw)  # type: ignore[arg-type]
         for module in list(block.body)[1:]:
             y = module(y)
         return y

@@ -1,0 +1,59 @@
+"""A training step of a thin network that pools by 4 at first, as the demo's: python benchmarks/thin_step.py [--json].
+
+Upsampled: the decoder lays the coarse map out before it convolves. Joined: it convolves the coarse map where it lies,
+at levels that are pooled by 2, and as it is now at those pooled by 4, too. Losses are alike to float rounding.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import torch
+
+from landscribe.core.recipe import NetworkTable
+from landscribe.nn.device import choose_engine
+from landscribe.nn.network import joined
+from landscribe.nn.network.unet import UNet
+from landscribe.process import settle_process
+from side_by_side import finish, report, time_in_turn
+
+BANDS, CLASSES, SIZE, BATCH, REPEATS = 13, 10, 128, 12, 9
+WAYS = {"upsampled": (), "joined where pooled by 2": (2,), "joined": joined.POOLS}
+
+
+def make_step(pools: tuple[int, ...], *, lower: bool) -> Callable[[], None]:
+    """Return a training step, forward, backward and update."""
+    torch.manual_seed(0)
+    net = UNet({1: BANDS}, CLASSES, NetworkTable(filters=16, first_pool=4))
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, fused=True)
+    x = torch.randn(BATCH, BANDS, SIZE, SIZE).contiguous(memory_format=torch.channels_last)
+
+    def step() -> None:
+        joined.POOLS = pools
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=lower):
+            y = net({1: x})
+        y.float().square().mean().backward()
+        optimizer.step()
+
+    return step
+
+
+def main() -> None:
+    """Time all ways in each precision that is quick here, and print medians and ratios."""
+    settle_process()
+    fast = choose_engine("cpu").dtype == torch.bfloat16
+    tables = []
+    for lower in (True, False)[not fast :]:
+        seconds = time_in_turn({name: make_step(pools, lower=lower) for name, pools in WAYS.items()}, REPEATS)
+        title = (
+            f"training step, 16 filters, first_pool = 4, {BATCH} chips of {SIZE} px, {'bf16' if lower else 'float32'}"
+        )
+        tables.append(report(title, seconds, "joined where pooled by 2"))
+    finish(tables, "--json" in sys.argv)
+
+
+if __name__ == "__main__":
+    main()
