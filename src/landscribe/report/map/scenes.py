@@ -24,7 +24,7 @@ from landscribe.report.map.frames import Frame, extent_of, place_of
 from landscribe.report.map.layers import Layer, errors_of, judge, layer_of, move, thin
 from landscribe.report.map.tiles import Tiled, factor_within, tile_within, top_level
 from landscribe.report.pictures import shrink
-from landscribe.workers import stop_if_asked
+from landscribe.workers import result_of, stop_if_asked, thread_pool
 
 SIDE, BAND_SIDE, PROBABILITY_SIDE = 4096, 1024, 1024
 """Longest sides, in pixels, of the first picture, of the other bands, and of the probabilities."""
@@ -95,13 +95,16 @@ def map_scene(
     extent = extent_of(scene.grid, frame)
     origin, pixel = (extent[0], extent[3]), math.sqrt(abs(place.determinant))
     bands = bands_of(scene)
-    rows, images = _pictures(scene, bands, budget, pool)
-    probability = _probability(run, scene, legend, budget.probability, pool)
-    layers = sides_of(run, scene, legend, frame)
-    found, truth = layers.get("found"), layers.get("truth")
-    if found is not None and truth is not None:
-        layers |= errors_of(found, truth, _region(scene, frame), 0.25 * pixel)
-    thinned = thin(layers, origin, pixel, budget.polygons)
+    # A thread of its own, for it waits for those of the pool. GeoPandas stays in this one.
+    with thread_pool(1, "pictures") as beside:
+        pictures = beside.submit(_pictures, scene, bands, budget, pool)
+        layers = sides_of(run, scene, legend, frame)
+        found, truth = layers.get("found"), layers.get("truth")
+        if found is not None and truth is not None:
+            layers |= errors_of(found, truth, _region(scene, frame), 0.25 * pixel)
+        thinned = thin(layers, origin, pixel, budget.polygons)
+        probability = _probability(run, scene, legend, budget.probability, pool)
+        rows, images = result_of(pictures)
     names = ["picture", *(["probability"] if probability else []), *thinned.packed]
     row = {
         "id": scene.id,
