@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ from landscribe.io.vector.vectors import read_own
 from landscribe.report.data import SceneView, ThresholdCurve
 from landscribe.report.overlays import ClassGround, draw_layers
 from landscribe.report.pictures import choose_bands, encode, hatch, shrink, shrink_factor, stretch
+from landscribe.workers import result_of, stop_if_asked
 
 STRIP_PIXELS = 8_000_000
 HALF = 128
@@ -34,42 +36,69 @@ FEW_PIXELS = 50
 
 
 @dataclass(frozen=True)
-class Budget:
-    """Bytes one scene may take."""
+class Pictured:
+    """The picture of a scene, and what it takes to lay polygons on it."""
 
-    picture: int
-    paths: int
+    content: bytes
+    """WebP."""
+    shape_hw: tuple[int, int]
+    """In pixels of the picture."""
+    scored_hw: BoolArray
+    """Where ground counts, by blocks of `factor` pixels of the sensor: the picture may be smaller still."""
+    sensor: str
+    positions: tuple[int, int, int]
+    """Bands shown as red, green and blue, from 0."""
+    factor: int
 
 
-def view_scene(run: Run, scene_id: str, legend: Legend, split: str, budget: Budget) -> SceneView:
-    """Make the picture and the layers of one scene.
+def picture_scene(run: Run, scene_id: str, limit_bytes: int) -> Pictured:
+    """Make the picture of one scene; threads may do so side by side.
+
+    Args:
+        run: The run folder.
+        scene_id: A prepared scene.
+        limit_bytes: Bytes it may take.
+
+    Raises:
+        DataError: If the scene is not prepared or a file is damaged.
+    """
+    stop_if_asked()
+    scene = open_prepared(run, scene_id)
+    sensor, positions = choose_bands(scene.bands)
+    factor = shrink_factor(scene.grids[sensor].shape_hw)
+    image_chw, valid_hw = _read_small(scene, sensor, positions, factor)
+    scored_hw = _scored(scene, sensor, factor, valid_hw)
+    content, shape_hw = encode(hatch(stretch(image_chw, valid_hw), scored_hw), limit_bytes)
+    return Pictured(content, shape_hw, scored_hw, sensor, positions, factor)
+
+
+def view_scene(
+    run: Run, scene_id: str, legend: Legend, split: str, limit_bytes: int, making: Future[Pictured]
+) -> SceneView:
+    """Lay what there is of one scene on its picture.
 
     Args:
         run: The run folder.
         scene_id: A prepared scene; what else there is of it (labels, features) is drawn.
         legend: Classes to draw.
         split: Side of the split it stands on.
-        budget: Bytes it may take.
+        limit_bytes: Bytes that its paths may take.
+        making: Its picture, which is waited for.
 
     Raises:
         DataError: If the scene is not prepared or a file is damaged.
     """
     scene = open_prepared(run, scene_id)
-    sensor, positions = choose_bands(scene.bands)
-    grid = scene.grids[sensor]
-    factor = shrink_factor(grid.shape_hw)
-    image_chw, valid_hw = _read_small(scene, sensor, positions, factor)
-    scored_hw = _scored(scene, sensor, factor, valid_hw)
-    picture_hwc = hatch(stretch(image_chw, valid_hw), scored_hw)
-    content, (height, width) = encode(picture_hwc, budget.picture)
-    small = Affine.scale(width / valid_hw.shape[1], height / valid_hw.shape[0])
-    to_picture = small @ Affine.scale(1 / factor) @ scene.grid.pixel_map(grid) @ ~scene.grid.transform
-    region = None if scored_hw.all() else _region(scored_hw, small)
     ground = _ground(run, scene, legend)
-    layers, tolerance = draw_layers(ground, to_picture, (height, width), budget.paths, region)
-    shown = tuple(scene.bands[sensor][k] for k in positions)
+    picture = result_of(making)
+    grid, (height, width) = scene.grids[picture.sensor], picture.shape_hw
+    small = Affine.scale(width / picture.scored_hw.shape[1], height / picture.scored_hw.shape[0])
+    to_picture = small @ Affine.scale(1 / picture.factor) @ scene.grid.pixel_map(grid) @ ~scene.grid.transform
+    region = None if picture.scored_hw.all() else _region(picture.scored_hw, small)
+    layers, tolerance = draw_layers(ground, to_picture, (height, width), limit_bytes, region)
+    shown = tuple(scene.bands[picture.sensor][k] for k in picture.positions)
     shrunk = max(1, round(grid.width / width))
-    return SceneView(scene_id, scene.place, split, content, height, width, layers, tolerance, shrunk, shown)
+    return SceneView(scene_id, scene.place, split, picture.content, height, width, layers, tolerance, shrunk, shown)
 
 
 def count_levels(run: Run, scene_id: str, classes: int, *, exclusive: bool = False) -> IntArray:

@@ -31,7 +31,8 @@ from landscribe.io.tables.columns import class_areas
 from landscribe.report import ReportData, SceneView, render_report
 from landscribe.report.data import LabelEvidence, ThresholdCurve, Unlike
 from landscribe.report.flicker import picture_worst
-from landscribe.report.views import Budget, count_levels, curve_of, view_scene
+from landscribe.report.views import count_levels, curve_of, picture_scene, view_scene
+from landscribe.workers import thread_pool, usable_processors
 
 FORMAT = 3
 """Raise it when the same inputs shall give another result; what older code made is then made anew."""
@@ -112,13 +113,14 @@ def gather(project: Project, run: Run, progress: Progress = silent) -> ReportDat
     places |= {i: open_prepared(run, i).place for i in records["prepare"] if i not in places}
     splits = {i: (places[i], split.sides.get(i, "unlabelled")) for i in records["prepare"]}
     shown = _choose(score, records, splits)
-    budget = Budget(
-        min(LARGEST_PICTURE, PICTURE_BYTES // max(len(shown), 1)), min(LARGEST_PATHS, PATH_BYTES // max(len(shown), 1))
-    )
+    picture_bytes = min(LARGEST_PICTURE, PICTURE_BYTES // max(len(shown), 1))
+    path_bytes = min(LARGEST_PATHS, PATH_BYTES // max(len(shown), 1))
     scenes: list[SceneView] = []
-    for number, scene_id in enumerate(shown):
-        progress(f"report {scene_id}", number, len(shown))
-        scenes.append(view_scene(run, scene_id, project.legend, splits[scene_id][1], budget))
+    with thread_pool(usable_processors(), "pictures") as pool:
+        pictures = [pool.submit(picture_scene, run, scene_id, picture_bytes) for scene_id in shown]
+        for number, (scene_id, picture) in enumerate(zip(shown, pictures, strict=True)):
+            progress(f"report {scene_id}", number, len(shown))
+            scenes.append(view_scene(run, scene_id, project.legend, splits[scene_id][1], path_bytes, picture))
     facts = _json(run.path(RUN)) or {}
     shifts = tuple(_read_csv(run, run.path("prepared", ALIGNMENT)))
     return ReportData(
