@@ -40,7 +40,7 @@ LABELLED = 5
 REVIEWED = ("s5", "s6")
 WIDTH, HEIGHT = 1280, 800
 SETTINGS = ("schedule.epochs=5", "schedule.steps=40", "network.filters=16")
-QUICK = ("schedule.epochs=2", "schedule.steps=12", "network.filters=6", "network.depth=3")
+QUICK = ("schedule.epochs=2", "schedule.steps=6", "network.filters=6", "network.depth=3", "chips.size=128")
 FEW = 3
 SMALLEST_M2 = 12.0
 GOOD = 0.75

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -14,6 +15,32 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
 import pytest
 
 ROOT = Path(__file__).parent.parent
+LONG, SHORT = ("cli", "stages"), ("core", "io")
+"""Folders: what the first half of the workers begins with, and what all of them end with."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each worker begin with long tests and end with short ones.
+
+    Workers begin with as many tests each, in this order, and who is done takes from the end of another's: so that
+    nobody waits for a long test, no fixture of a folder of runs is made by two, and no loop is compiled by two, since
+    one half begins with commands and the other with networks.
+    """
+    if "PYTEST_XDIST_WORKER_COUNT" not in os.environ:
+        return
+    folders = [item.path.relative_to(ROOT / "tests").parts[0] for item in items]
+    first, short, others = (
+        [item for item, folder in zip(items, folders, strict=True) if (folder in LONG, folder in SHORT) == kind]
+        for kind in ((True, False), (False, True), (False, False))
+    )
+    room = max(0, len(items) // 2 - len(first))
+    items[:] = [*first, *short[:room], *others, *short[room:]]
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage pass over libraries and thousands of tests, which stay."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -124,14 +124,26 @@ def test_the_same_seed_gives_the_same_files(home: Path) -> None:
     assert digests(home / "again") == digests(home / "run")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_an_interrupted_training_ends_as_an_uninterrupted_one(home: Path, tmp_path: Path, number: int) -> None:
-    recipe = home / "long.toml"
+@pytest.fixture(scope="module")
+def whole(home: Path) -> Path:
+    """A run of a longer training, and beside it what it was trained on."""
+    recipe, run = home / "long.toml", home / "whole"
     recipe.write_text(RECIPE.format(epochs=6))
-    whole = tmp_path / "whole"
-    assert landscribe("prepare", recipe, "--run", whole, cwd=home).returncode == 0
-    shutil.copytree(whole, tmp_path / "cut")
-    assert landscribe("train", recipe, "--run", whole, cwd=home).returncode == 0
+    shutil.copytree(home / "run", run)
+    shutil.rmtree(run / "models")
+    shutil.rmtree(run / ".done" / "train")
+    assert landscribe("prepare", recipe, "--run", run, cwd=home).returncode == 0
+    shutil.copytree(run, home / "untrained")
+    assert landscribe("train", recipe, "--run", run, cwd=home).returncode == 0
+    return run
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_an_interrupted_training_ends_as_an_uninterrupted_one(
+    home: Path, whole: Path, tmp_path: Path, number: int
+) -> None:
+    recipe = home / "long.toml"
+    shutil.copytree(home / "untrained", tmp_path / "cut")
     process = start("train", recipe, "--run", tmp_path / "cut", cwd=home)
     marker = tmp_path / "cut" / "models" / "all" / "state" / "progress.json"
     begin = time.monotonic()

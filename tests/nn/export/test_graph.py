@@ -18,6 +18,7 @@ from landscribe.io.settings import load_recipe
 from landscribe.nn.export.graph import FIELD, MASK, PROBABILITY, GraphSpec, ProbabilityGraph, plan_graph
 from landscribe.nn.export.replay import compare, predict_by_graph, predict_by_torch
 from landscribe.nn.network.bundle import ModelSpec, SegmentationNet, build_network
+from landscribe.nn.network.layouts import Layout
 from landscribe.nn.network.stem import BandStatistics
 from landscribe.nn.scene import SceneArrays
 from portable import EXPORTER_SAYS, has_onnx
@@ -55,14 +56,15 @@ CASES = {
     "dense blocks": Case((NetworkTable(filters=4, depth=2, block="dense", activation="silu"),)),
     "segnet": Case((NetworkTable(family="segnet", filters=2),)),
     "densenet": Case((NetworkTable(family="densenet", filters=2),)),
-    "lite encoder": Case((NetworkTable(encoder="efficientnet-lite0", filters=4),), InputTable(low="branch"),
-                         PredictTable(symmetries=1), two_sensors=True),
+    "lite encoder": Case((NetworkTable(encoder="efficientnet-lite0", filters=4, block="single"),),
+                         InputTable(low="branch"), PredictTable(symmetries=1), two_sensors=True),
     "group norm": Case((NetworkTable(filters=4, depth=2, norm="group"),), predict=PredictTable(symmetries=1)),
     "residual encoder": Case((NetworkTable(encoder="resnet18", weights="none", filters=4),),
                              predict=PredictTable(symmetries=1)),
     "small unet": Case((NetworkTable(family="small-unet", filters=4, activation="selu"),)),
     "old": Case((NetworkTable(family="old", filters=2),)),
     "mini": Case((NetworkTable(family="mini", filters=8),)),
+    "eight views": Case((SMALL,), predict=PredictTable(symmetries=8)),
     "four mirrors": Case((SMALL,), predict=PredictTable(symmetries=4, views="mirrors")),
     "views by class": Case((SMALL,), predict=PredictTable(symmetries=1, class_symmetries={"road": 4})),
     "geometric": Case((SMALL, SMALL), classes=(("house", "road"),) * 2,
@@ -253,36 +255,44 @@ def test_noise_is_told_from_difference() -> None:
 needs_onnx = pytest.mark.skipif(not has_onnx(), reason="the extra landscribe[onnx] is not installed")
 
 
+FLAT = NetworkTable(filters=3, depth=2, block="single")
+"""What stands before and behind a network, and how often it is called, does not ask how deep it is."""
+AROUND = {"branch": 1, "two networks": 1, "geometric": 4, "eight views": 8, "patches": 1, "cubic": 1, "one band": 1}
+"""Views of cases that are about that."""
+WITHIN = ("double", "residual", "densenet", "inception", "lite encoder")
+"""Cases that are about networks: one view, and one or two of each of their blocks."""
+
+
 @needs_onnx
 @pytest.mark.slow
 @pytest.mark.filterwarnings(*EXPORTER_SAYS)
-@pytest.mark.parametrize(
-    "name",
-    [
-        "double",
-        "residual",
-        "densenet",
-        "inception",
-        "branch",
-        "two networks",
-        "geometric",
-        "patches",
-        "cubic",
-        "one band",
-        "lite encoder",
-    ],
-)
-def test_onnx_runtime_gives_what_torch_gives(name: str) -> None:
+@pytest.mark.parametrize("name", [*WITHIN, *AROUND])
+def test_onnx_runtime_gives_what_torch_gives(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from landscribe.nn.export.onnx_file import GraphRunner, export_graph
+    from landscribe.nn.network import encoders, layouts
 
-    views = {"double": 8, "geometric": 4}.get(name, 1)  # eight views are eight times the same layers
-    case = replace(CASES[name], predict=CASES[name].predict.model_copy(update={"symmetries": views}))
+    # Exporting takes as long as there are layers.
+    few = encoders._efficientnet(encoders._stages(encoders.WIDTHS, (1, 2, 1, 1, 1, 1, 1)))
+    monkeypatch.setitem(encoders.PLANS, "efficientnet-lite0", few)
+    dense = layouts._densenet
+    monkeypatch.setitem(layouts.LAYOUTS, "densenet", lambda table: shorter(dense(table)))
+    case = replace(CASES[name], predict=CASES[name].predict.model_copy(update={"symmetries": AROUND.get(name, 1)}))
+    if name in AROUND:
+        case = replace(case, tables=[FLAT.model_copy(update={"filters": table.filters}) for table in case.tables])
     nets, plan, scene = make_case(case)
     content = export_graph(ProbabilityGraph(nets, plan))
     found = predict_by_graph(GraphRunner(content, "g"), plan, scene)
     np.testing.assert_allclose(found, predict_by_torch(nets, plan, scene), atol=3e-6)
     assert b"/tmp" not in content
     assert b"site-packages" not in content
+
+
+def shorter(layout: Layout) -> Layout:
+    """The same levels, with a stack of two layers on each of them."""
+    down, up = (
+        tuple(replace(stack, widths=stack.widths[:2]) for stack in side) for side in (layout.encoder, layout.decoder)
+    )
+    return replace(layout, encoder=down, decoder=up)
 
 
 @needs_onnx

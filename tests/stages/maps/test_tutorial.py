@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import geopandas as gpd
 import pytest
 
+import warm
 from browser import find_chromium
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine")
 
-SCRIPT = Path(__file__).parents[3] / "docs" / "make_tutorial.py"
+DOCS = Path(__file__).parents[3] / "docs"
 
 
-def test_what_is_clicked_becomes_labels_and_is_never_scored(tmp_path):
-    command = [sys.executable, "-W", "ignore", str(SCRIPT), str(tmp_path / "hour"), "--quick"]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+def landscribe(folder: Path, *arguments: str) -> str:
+    """As the script does it, without the imports of each command; the server is a process of its own."""
+    done = warm.landscribe(*arguments, cwd=folder, OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    return done.stdout
+
+
+@pytest.mark.filterwarnings("ignore")  # a script of ours may say what a library says
+def test_what_is_clicked_becomes_labels_and_is_never_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(DOCS)
+    script = importlib.import_module("make_tutorial")
+    monkeypatch.setattr(script, "landscribe", landscribe)
+    monkeypatch.setattr(sys, "argv", ["make_tutorial.py", str(tmp_path / "hour"), "--quick"])
+    script.main()
+    told = json.loads(capsys.readouterr().out)
     assert told["errors"] == []
     said = {scene: counts["rejected"] + counts["drawn"] for scene, counts in told["said"].items()}
     assert all(said.values())
