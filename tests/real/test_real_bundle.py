@@ -33,8 +33,8 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 SCENE = "img2144"
 SHORT = (
-    "models.*.network={ filters = 8 }", "models.*.seeds=[]", "models.*.schedule.epochs=2", "models.*.schedule.steps=48",
-    "models.*.schedule.prior=0", "models.*.chips.batch=8", "adapt.epochs=0", "predict.symmetries=4",
+    "models.*.network={ filters = 8 }", "models.*.seeds=[]", "models.*.schedule.epochs=2", "models.*.schedule.steps=32",
+    "models.*.schedule.prior=0", "models.*.chips.batch=8", "adapt.epochs=0", "predict.symmetries=1",
     "predict.precision=float32", f'data.scenes=["img225", "img1265", "{SCENE}"]', f'validate.scenes=["{SCENE}"]',
     "vectorize.threshold.default=0.45",
 )  # fmt: skip
