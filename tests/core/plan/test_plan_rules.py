@@ -130,16 +130,34 @@ def test_minutes_are_kept_and_none_learns_by_heart(
     passes = MOST_PASSES * train_px / (8 * 96**2)
     assert steps * on_labels <= max(passes, 3 * ENOUGH_STEPS) + 1e-6
     assert count == 1 or steps >= ENOUGH_STEPS - epochs
+    assert count == 1 or steps >= 500 * (2 if more else 1) - epochs or 5 * steps * on_labels > passes
     # Either the time is spent, or the networks have seen all there is to see.
     idle = LEAST_TRAIN_SHARE * minutes * 60 - spent
     slack = (epochs * (step_s + 0.5 * facts.held_px / 1e6)) * count * (1 + folds)
     assert idle <= slack or steps * on_labels > max(passes, ENOUGH_STEPS * on_labels) - 2 * epochs
 
 
-def test_more_passes_are_spent_on_seeds() -> None:
-    assert length(5)["seeds"] == []
-    assert length(25)["seeds"] == [5, 6, 7]
-    assert length(300)["seeds"] == [5, 6, 7, 8, 9]
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_time_is_spent_on_seeds_once_each_has_enough_steps(goes_on: bool) -> None:
+    """Three networks have 476 steps each in 14 minutes, and 544 in 16; five 490 in 24 and 530 in 26."""
+    times = 2 if goes_on else 1
+    facts = replace(FACTS, train_px=3e6, all_px=1e5)
+    found = {m: len(length(times * m, facts, goes_on=goes_on)["seeds"]) for m in (5, 14, 16, 24, 26, 300)}
+    assert found == {5: 0, 14: 0, 16: 3, 24: 3, 26: 5, 300: 5}
+
+
+def test_of_little_ground_more_networks_learn_less_each() -> None:
+    """Sixty passes over it are 136 steps, so that of a thousand there are more than one network may take."""
+    found = length(20, replace(FACTS, train_px=1.67e5))
+    assert len(found["seeds"]) == 5
+    assert found["schedule.epochs"] * found["schedule.steps"] == pytest.approx(300, abs=10)
+    assert len(length(20, replace(FACTS, train_px=3e6))["seeds"]) == 3
+
+
+def test_ground_that_is_seen_less_than_once_is_learned_by_one_network() -> None:
+    whole = replace(FACTS, train_px=8 * 96**2 * 1000, all_px=1e6)
+    assert length(25, whole)["seeds"] == []
+    assert length(40, whole)["seeds"] == [5, 6, 7]
 
 
 def test_scenes_without_labels_take_half_of_the_steps() -> None:

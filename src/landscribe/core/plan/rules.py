@@ -37,10 +37,13 @@ TRAIN_SHARE = 0.85
 """Of the minutes; the rest is for preparing, predicting, polygons and score."""
 LEAST_TRAIN_SHARE = 0.5
 """However long prediction takes."""
-MOST_PASSES, ENOUGH_STEPS = 60, 300
-"""More passes over the labelled ground than this are spent on networks of other seeds, if that leaves each of them so
-many steps."""
-SEEDS = (1, 3, 5)
+MOST_PASSES = 60
+"""More passes over the labelled ground than this teach a network nothing but that ground."""
+ENOUGH_STEPS = 300
+"""Of a network, before any of its time is spent on something else."""
+SEEDS, STEPS_FOR_EACH = (1, 3, 5), 500
+"""How many networks are averaged: as many as see all labelled ground and have so many steps on labelled chips each, or
+enough where fewer would learn it by heart. Single networks gained next to nothing from more steps."""
 OWN_SHARE, OWN_SEEN = 0.5, 0.75
 """Share of the steps that go on with labels of networks' own, and of all steps then that are on labelled chips, since
 every other of those is."""
@@ -244,26 +247,28 @@ class _Length:
         yield Choice(("models", number, "schedule", "epochs"), epochs, why + spent)
         yield Choice(("models", number, "schedule", "steps"), of_epoch, "of an epoch")
         seeds = [] if self.count == 1 else [seed + n for n in range(self.count)]
-        why = "one network: its steps do not yet learn the labelled ground by heart"
+        why = f"one network: {SEEDS[1]} would have too few steps each"
         if self.count > 1:
-            why = f"{self.count} are averaged: one alone would see the labelled ground over {MOST_PASSES} times"
+            why = f"{self.count} are averaged, which gives more than one of {self.count} times the steps"
         yield Choice(("models", number, "seeds"), seeds, why)
 
 
 def _length(
     facts: Facts, share_s: float, table: ModelTable, pace: Pace, folds: int, views: int, *, own: bool
 ) -> _Length:
-    """Spend seconds on steps, and on several networks once one would learn the labelled ground by heart."""
+    """Spend seconds on steps, and on several networks as soon as there are enough steps for each."""
     inner = table.chips.size - 2 * table.chips.context
     of_step = table.chips.batch * inner**2 / facts.train_px
     most = MOST_PASSES / of_step / (OWN_SEEN if own else 1)
+    plenty = STEPS_FOR_EACH / (1 - OWN_SHARE if own else 1)
     steps, count, spent_s = 0.0, 1, 0.0
     for several in SEEDS:
         looked_s = views * pace.mpx_s * facts.all_px / 1e6 + (_labelling_s(facts, pace, views) if own else 0)
         train_s = max(min(TRAIN_SHARE * share_s, share_s - several * looked_s), LEAST_TRAIN_SHARE * share_s)
         each_s = train_s / several / (1 + folds)
         left = each_s / (pace.step_s + _looking(facts, pace, each_s))
-        if several > 1 and (steps <= most or left < ENOUGH_STEPS):
+        enough = ENOUGH_STEPS if steps > most else plenty
+        if several > 1 and left < max(enough, most / MOST_PASSES):
             break
         steps, count, spent_s = left, several, each_s
     return _Length(
