@@ -2,6 +2,9 @@
 
 Upsampled: the decoder lays the coarse map out before it convolves. Joined: it convolves the coarse map where it lies,
 at levels that are pooled by 2, and as it is now at those pooled by 4, too. Losses are alike to float rounding.
+
+Beside each way stands its part of the rate of a 3x3 convolution of 64 maps, if the products of the upsampled network
+are counted for all: what the decoder saves counts as done.
 """
 
 from __future__ import annotations
@@ -12,10 +15,11 @@ from collections.abc import Callable
 import torch
 
 from landscribe.core.recipe import NetworkTable
-from landscribe.nn.device import choose_engine
+from landscribe.nn.device import Engine, choose_engine
 from landscribe.nn.network import joined
 from landscribe.nn.network.unet import UNet
 from landscribe.process import settle_process
+from networks import count_flop, limits
 from side_by_side import finish, report, time_in_turn
 
 BANDS, CLASSES, SIZE, BATCH, REPEATS = 13, 10, 128, 12, 9
@@ -46,12 +50,18 @@ def main() -> None:
     settle_process()
     fast = choose_engine("cpu").dtype == torch.bfloat16
     tables = []
+    threads = torch.get_num_threads()
     for lower in (True, False)[not fast :]:
+        products = count_flop(make_step((), lower=False))
         seconds = time_in_turn({name: make_step(pools, lower=lower) for name, pools in WAYS.items()}, REPEATS)
+        dtype = torch.bfloat16 if lower else torch.float32
+        rate = limits(Engine(torch.device("cpu"), dtype, "benchmark"))["convolution 64"]
+        # Processor seconds of all threads: so both are of one thread.
+        parts = {name: f"{products / value / rate:.0%} of a convolution of 64 maps" for name, value in seconds.items()}
         title = (
             f"training step, 16 filters, first_pool = 4, {BATCH} chips of {SIZE} px, {'bf16' if lower else 'float32'}"
         )
-        tables.append(report(title, seconds, "joined where pooled by 2"))
+        tables.append(report(f"{title}, {threads} threads", seconds, "joined where pooled by 2", parts))
     finish(tables, "--json" in sys.argv)
 
 
