@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from landscribe.nn.device import choose_engine
 from landscribe.nn.network import encoders
 from landscribe.nn.network.unet import UNet
 from landscribe.process import settle_process
+from networks import training_step
 from side_by_side import finish, report, time_in_turn
 
 BANDS, SIZE, BATCH, REPEATS = 3, 128, 8, 7
@@ -29,22 +31,11 @@ def convolve_plainly(conv: nn.Conv2d, x: Tensor) -> Tensor:
 
 
 def make_step(name: str, way: Callable[[nn.Conv2d, Tensor], Tensor], *, lower: bool) -> Callable[[], None]:
-    """Return a training step, forward, backward and update."""
+    """Return a training step whose depthwise convolutions go a way."""
     torch.manual_seed(0)
     net = UNet({1: BANDS}, 1, NetworkTable(encoder=name, weights="none"))  # type: ignore[arg-type]
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, fused=True)
-    x = torch.randn(BATCH, BANDS, SIZE, SIZE).contiguous(memory_format=torch.channels_last)
-
-    def step() -> None:
-        encoders.convolve_each = way
-        optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=lower):
-            y = net({1: x}, KEEP)
-        y.float().square().mean().backward()
-        optimizer.step()
-
-    return step
+    begin = partial(setattr, encoders, "convolve_each", way)
+    return training_step(net, (BATCH, BANDS, SIZE), lower=lower, begin=begin, keep=KEEP)
 
 
 def main() -> None:

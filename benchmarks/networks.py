@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from landscribe.core.grid import Grid
+from landscribe.core.grid import Grid, Window
 from landscribe.core.recipe import InputTable, NetworkTable
 from landscribe.core.sensors import SensorSpec
 from landscribe.nn.device import BYTES, CPU_INFO, Engine, choose_engine
 from landscribe.nn.network.bundle import ModelSpec, SegmentationNet, build_network
 from landscribe.nn.network.stem import compute_statistics
+from landscribe.nn.network.unet import UNet
 from landscribe.nn.predict.byte_layers import Filter, pack
 from landscribe.nn.scene import SceneArrays
 from landscribe.process import settle_process
@@ -122,6 +123,34 @@ def count_flop(run: Callable[[], Any]) -> float:
     with FlopCounterMode(display=False) as counter:
         run()
     return float(counter.get_total_flops())
+
+
+def training_step(
+    net: UNet, maps: tuple[int, int, int], *, lower: bool, begin: Callable[[], None], keep: Window | None = None
+) -> Callable[[], None]:
+    """Return a training step of a network on noise, forward, backward and update.
+
+    Args:
+        net: Made channels-last.
+        maps: Chips, bands and side in pixels.
+        lower: In bf16.
+        begin: Called first.
+        keep: Part of a chip whose logits count.
+    """
+    batch, bands, side = maps
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, fused=True)
+    x = torch.randn(batch, bands, side, side).contiguous(memory_format=torch.channels_last)
+
+    def step() -> None:
+        begin()
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=lower):
+            y = net({1: x}, keep)
+        y.float().square().mean().backward()
+        optimizer.step()
+
+    return step
 
 
 def copy_rate(engine: Engine) -> float:

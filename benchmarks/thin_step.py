@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -19,7 +20,7 @@ from landscribe.nn.device import Engine, choose_engine
 from landscribe.nn.network import joined
 from landscribe.nn.network.unet import UNet
 from landscribe.process import settle_process
-from networks import count_flop, limits
+from networks import count_flop, limits, training_step
 from side_by_side import finish, report, time_in_turn
 
 BANDS, CLASSES, SIZE, BATCH, REPEATS = 13, 10, 128, 12, 9
@@ -27,22 +28,10 @@ WAYS = {"upsampled": (), "joined where pooled by 2": (2,), "joined": joined.POOL
 
 
 def make_step(pools: tuple[int, ...], *, lower: bool) -> Callable[[], None]:
-    """Return a training step, forward, backward and update."""
+    """Return a training step whose decoder joins at levels pooled by these."""
     torch.manual_seed(0)
     net = UNet({1: BANDS}, CLASSES, NetworkTable(filters=16, first_pool=4))
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, fused=True)
-    x = torch.randn(BATCH, BANDS, SIZE, SIZE).contiguous(memory_format=torch.channels_last)
-
-    def step() -> None:
-        joined.POOLS = pools
-        optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=lower):
-            y = net({1: x})
-        y.float().square().mean().backward()
-        optimizer.step()
-
-    return step
+    return training_step(net, (BATCH, BANDS, SIZE), lower=lower, begin=partial(setattr, joined, "POOLS", pools))
 
 
 def main() -> None:
