@@ -16,8 +16,8 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LONG, SHORT = ("cli", "stages"), ("core", "io")
-"""Folders: what the first half of the workers begins with, and what all of them end with."""
+ONE, OTHER, SHORT = ("cli", "stages"), ("nn",), ("core", "io")
+"""Folders: what the first half of the workers begins with, what the second does, and what all of them end with."""
 
 MEMORY, ROOM = Path("/dev/shm"), 4 << 30
 
@@ -41,13 +41,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     if "PYTEST_XDIST_WORKER_COUNT" not in os.environ:
         return
-    folders = [item.path.relative_to(ROOT / "tests").parts[0] for item in items]
-    first, short, others = (
-        [item for item, folder in zip(items, folders, strict=True) if (folder in LONG, folder in SHORT) == kind]
-        for kind in ((True, False), (False, True), (False, False))
-    )
-    room = max(0, len(items) // 2 - len(first))
-    items[:] = [*first, *short[:room], *others, *short[room:]]
+    one, other, rest, short = ([item for item in items if _turn(item) == turn] for turn in (ONE, OTHER, (), SHORT))
+    room = max(0, len(items) // 2 - len(one))
+    items[:] = [*one, *short[:room], *other, *rest, *short[room:]]
+
+
+def _turn(item: pytest.Item) -> tuple[str, ...]:
+    folder = item.path.relative_to(ROOT / "tests").parts[0]
+    return next((turn for turn in (ONE, OTHER, SHORT) if folder in turn), ())
 
 
 def pytest_collection_finish() -> None:
