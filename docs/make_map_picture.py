@@ -30,7 +30,7 @@ def draw(run: Path, target: Path = PICTURE) -> None:
         open_page((run / "map.html").resolve(), width=SIZE[0], height=SIZE[1]) as page,
         tempfile.TemporaryDirectory() as folder,
     ):
-        page.until("typeof LS !== 'undefined' && LS.state.scene >= 0")
+        page.until("typeof LS !== 'undefined' && LS.state?.scene >= 0")
         page.evaluate(STATE)
         page.until(STILL)
         page.evaluate("new Promise((done) => setTimeout(done, 1000))")

@@ -45,7 +45,7 @@ FEW = 3
 SMALLEST_M2 = 12.0
 GOOD = 0.75
 """Jaccard of an outline that is left as it is."""
-READY = "typeof LS !== 'undefined' && LS.state.scene >= 0 && LS.edit.book(LS.here()).told"
+READY = "typeof LS !== 'undefined' && LS.state?.scene >= 0 && LS.edit?.book(LS.here()).told"
 SAVED = "LS.edit.state === 'saved' && !LS.edit.queue.length && !LS.edit.busy"
 
 

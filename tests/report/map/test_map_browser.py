@@ -14,7 +14,7 @@ from odd_map import NASTY
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine")
 
-READY = "typeof LS !== 'undefined' && LS.state.scene >= 0 && !LS.raster.busy && !LS.raster.queue.length"
+READY = "typeof LS !== 'undefined' && LS.state?.scene >= 0 && !LS.raster.busy && !LS.raster.queue.length"
 STILL = f"{READY} && !LS.map.getView().getAnimating()"
 CODES = {"Escape": 27, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Tab": 9, "Enter": 13}
 COPY = (

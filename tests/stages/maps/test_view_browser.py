@@ -23,7 +23,7 @@ from view_client import served
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine")
 
 SESSION = Path(__file__).parents[2] / "helpers" / "view_session.py"
-READY = "typeof LS !== 'undefined' && LS.state.scene >= 0 && LS.edit.book(LS.here()).told"
+READY = "typeof LS !== 'undefined' && LS.state?.scene >= 0 && LS.edit?.book(LS.here()).told"
 SAVED = "LS.edit.state === 'saved' && !LS.edit.queue.length && !LS.edit.busy"
 FOUND = (
     "LS.vector.layers['found@{}'].getSource().getFeatures().filter((f) => f.get('scene') === LS.here()).length === 6"
@@ -141,7 +141,7 @@ def test_corners_splits_joins_and_what_is_deleted(own_run):
             file.write_bytes(file.read_bytes()[:-999])
         page.call("Page.reload")
         time.sleep(0.5)
-        page.until("typeof LS !== 'undefined' && LS.served.broken.size > 1")
+        page.until("typeof LS !== 'undefined' && LS.served?.broken?.size > 1")
         for scene, other in (("m1", "m2"), ("m2", "m1"), ("m1", "m2")):
             page.evaluate(f"LS.view.goScene(LS.manifest.scenes.findIndex((s) => s.id === '{scene}'))")
             page.until(f"LS.byId('note').textContent.includes('features/{scene}.')")
