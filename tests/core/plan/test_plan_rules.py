@@ -34,7 +34,7 @@ def settings(facts: Facts, table: ModelTable | None = None) -> dict[str, Any]:
 
 
 def length(
-    minutes: float, facts: Facts = FACTS, pace: Pace = PACE, *, folds: int = 0, goes_on: bool | None = False
+    minutes: float, facts: Facts = FACTS, pace: Pace = PACE, *, folds: int = 0, goes_on: bool = False
 ) -> dict[str, Any]:
     table = ModelTable.model_validate_json('{"chips": {"size": 128, "context": 16, "batch": 8}}')
     found = choose_length(facts, minutes, {0: (table, pace)}, seed=5, folds=folds, views=1, goes_on=goes_on)
@@ -112,9 +112,9 @@ MANY = [tuple(10 ** RANDOM.uniform((0.2, 5, -2), (2.8, 9, 0.5))) for _ in range(
 
 
 @pytest.mark.parametrize(("minutes", "train_px", "step_s"), MANY)
-@pytest.mark.parametrize(("folds", "goes_on"), [(0, False), (3, False), (0, None)])
+@pytest.mark.parametrize(("folds", "goes_on"), [(0, False), (3, False), (0, True)])
 def test_minutes_are_kept_and_none_learns_by_heart(
-    minutes: float, train_px: float, step_s: float, folds: int, goes_on: bool | None
+    minutes: float, train_px: float, step_s: float, folds: int, goes_on: bool
 ) -> None:
     facts, pace = replace(FACTS, train_px=train_px, all_px=1e6), Pace(step_s, 0.5, 0)
     try:
@@ -160,26 +160,13 @@ def test_ground_that_is_seen_less_than_once_is_learned_by_one_network() -> None:
     assert length(40, whole)["seeds"] == [5, 6, 7]
 
 
-def test_scenes_without_labels_take_half_of_the_steps() -> None:
-    alone, own = length(5), length(5, goes_on=None)
+def test_labels_of_its_own_take_half_of_the_steps() -> None:
+    alone, own = length(5), length(5, goes_on=True)
     assert "adapt.epochs" not in alone
     assert own["adapt.epochs"] == own["schedule.epochs"]
-    assert own["adapt.scenes"] == "new"
     whole = (own["schedule.epochs"] + own["adapt.epochs"]) * own["schedule.steps"]
     assert whole * PACE.step_s <= TRAIN_SHARE * 300
     assert whole == pytest.approx(alone["schedule.epochs"] * alone["schedule.steps"], rel=0.1)
-
-
-@pytest.mark.parametrize(
-    ("minutes", "facts", "pace", "why"),
-    [
-        (5, replace(FACTS, unlabelled=0), PACE, "no scene is without labels"),
-        (3, FACTS, PACE, "too few steps to go on from"),
-        (5, replace(FACTS, all_px=2e7), PACE, "four views of all scenes would take 160 of 300 s"),
-    ],
-)
-def test_where_that_does_not_pay_all_steps_are_on_labels(minutes: float, facts: Facts, pace: Pace, why: str) -> None:
-    assert length(minutes, facts, pace, goes_on=None) == length(minutes, facts, pace), why
 
 
 def test_what_a_recipe_says_of_labels_of_its_own_stays() -> None:

@@ -47,8 +47,6 @@ enough where fewer would learn it by heart. Single networks gained next to nothi
 OWN_SHARE, OWN_SEEN = 0.5, 0.75
 """Share of the steps that go on with labels of networks' own, and of all steps then that are on labelled chips, since
 every other of those is."""
-LABEL_SHARE = 0.25
-"""Labelling new scenes may take so much of the minutes."""
 LEAST_STEPS = 20
 EPOCH_S = 90
 LEAST_EPOCHS, MOST_EPOCHS = 4, 20
@@ -171,9 +169,9 @@ def choose_length(
     seed: int,
     folds: int,
     views: int,
-    goes_on: bool | None,
+    goes_on: bool,
 ) -> list[Choice]:
-    """Turn minutes into epochs, steps and seeds, and say whether networks go on with labels of their own.
+    """Turn minutes into epochs, steps and seeds.
 
     Args:
         facts: Of labels and imagery.
@@ -182,39 +180,24 @@ def choose_length(
         seed: Of the recipe.
         folds: Networks that tuning trains beside each.
         views: That are averaged.
-        goes_on: Whether networks go on with labels of their own; None where the plan may say so.
+        goes_on: Whether networks go on with labels of their own, which is for the recipe to say: it gained where one
+            class of roofs was to be found, and lost more on land cover and on little ground.
 
     Raises:
         RecipeError: If the minutes are too few to train anything.
     """
     share = minutes * 60 / len(networks)
-
-    def lengths(own: bool) -> dict[int, _Length]:
-        return {k: _length(facts, share, *of_one, folds, views, own=own) for k, of_one in networks.items()}
-
-    own = goes_on is True or (
-        goes_on is None and facts.unlabelled > 0 and all(
-            _labelling_s(facts, pace, views) <= LABEL_SHARE * share for _, pace in networks.values()
-        )
-    )  # fmt: skip
-    found = lengths(own)
-    if own and goes_on is None and any(length.steps < ENOUGH_STEPS for length in found.values()):
-        own, found = False, lengths(own=False)
+    found = {k: _length(facts, share, *of_one, folds, views, own=goes_on) for k, of_one in networks.items()}
     least = min(length.steps for length in found.values())
     if least < LEAST_STEPS:
         need = f"{math.ceil(minutes * LEAST_STEPS / max(least, 1e-9)):,} minutes or more"
         raise RecipeError(problem("--minutes", f"too few for {LEAST_STEPS} steps", got=f"{minutes:g}", need=need))
     # One number says how long all networks go on.
-    epochs = min(length.epochs for length in found.values()) if own else 0
+    epochs = min(length.epochs for length in found.values()) if goes_on else 0
     choices = [choice for number, length in found.items() for choice in length.choices(number, seed, epochs)]
-    if own:
+    if goes_on:
         what = "half of the steps go on with labels that networks give new scenes themselves"
-        why = f"{facts.unlabelled} scenes have no labels: {what}" if facts.unlabelled else what
-        choices.append(Choice(("adapt", "epochs"), epochs, why))
-    if own and goes_on is None:
-        choices.append(
-            Choice(("adapt", "scenes"), "new", "pixels of held-out scenes too: what is scored is as the rest")
-        )
+        choices.append(Choice(("adapt", "epochs"), epochs, what))
     return choices
 
 

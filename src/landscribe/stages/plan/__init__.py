@@ -70,10 +70,10 @@ def plan(project: Project, minutes: float, progress: Progress = silent, *, measu
     choices += choose_for_all(facts, split=split, exclusive=exclusive)
     planned = changed(project.recipe, choices)
     paces = {k: (planned.models[k], _pace(project, planned.models[k], looks, progress, measure_s)) for k in networks}
-    goes_on = True if planned.adapt.epochs else False if planned.predict.snapshots else None
     lengths = choose_length(
         facts, minutes, paces,
-        seed=planned.seed, folds=planned.tune.folds, views=planned.predict.symmetries, goes_on=goes_on,
+        seed=planned.seed, folds=planned.tune.folds, views=planned.predict.symmetries,
+        goes_on=planned.adapt.epochs > 0,
     )  # fmt: skip
     choices += lengths
     planned = changed(planned, lengths)
