@@ -176,3 +176,14 @@ def test_the_probes_hold_in_a_process_of_our_own_too():
     """
     done = run_python(code, *(Path(__file__).parent / name for name in PROBES))
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_the_most_memory_of_a_process_is_its_own() -> None:
+    """A process that one of 300 MB starts has not had these."""
+    code = (
+        "import subprocess, sys\nkept = b'x' * 300_000_000\n"
+        "print(subprocess.run([sys.executable, '-c', 'from landscribe.process import most_memory_bytes as most;"
+        "print(most())'], capture_output=True, text=True, check=True).stdout)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 5e6 < int(done.stdout) < 2e8

@@ -138,6 +138,22 @@ def die_with(parent: int) -> None:
         os._exit(0)
 
 
+def most_memory_bytes() -> int:
+    """Return the most memory that this process has had; 0 where the system does not say.
+
+    What `getrusage` says begins with what the process had that started this one, so it is asked last.
+    """
+    with contextlib.suppress(OSError, StopIteration):
+        text = Path("/proc/self/status").read_text(encoding="ascii")
+        return next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("VmHWM:"))
+    try:
+        import resource  # there is none on Windows
+    except ImportError:
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(most if sys.platform == "darwin" else most * 1024)
+
+
 def limit_memory(more_bytes: int) -> None:
     """Refuse this process more than so many bytes beyond what it has."""
     import resource  # there is none on Windows

@@ -26,6 +26,7 @@ from landscribe.errors import LandscribeError
 from landscribe.io.raster.rasters import open_raster
 from landscribe.io.vector.vectors import read_features
 from landscribe.io.vector.wkt_csv import read_csv_layer, read_wkt_csv
+from landscribe.process import most_memory_bytes
 
 ROOT = Path(os.environ.get("LANDSCRIBE_BAD_INPUTS", Path(__file__).parents[3] / "shared" / "bad_inputs"))
 SECONDS, MEMORY_BYTES = 60, 6 << 30
@@ -85,7 +86,7 @@ def read_raster(row: dict[str, str]) -> dict[str, Any]:
         "crs": None if info.grid.crs is None else info.grid.crs.to_wkt(),
         "nodata": info.nodata,
         "valid": (valid_hw.shape, int(valid_hw.sum())),
-        "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
+        "mib": most_memory_bytes() >> 20,
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sys
 import time
 from collections.abc import Mapping
 
@@ -24,6 +23,7 @@ from landscribe.nn.scene import SceneArrays
 from landscribe.nn.train.decoded import decode_scenes, in_memory
 from landscribe.nn.train.loop import Callbacks, train
 from landscribe.nn.train.setup import Setup, set_up
+from landscribe.process import most_memory_bytes
 
 WARM, LEAST, MOST = 2, 2, 60
 """Steps that warm up, and that are measured whatever they take, or however fast they are."""
@@ -140,9 +140,4 @@ def _most_bytes(engine: Engine) -> int:
     """Return the most memory that this process has had, or has had on the GPU."""
     if engine.device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(engine.device))
-    try:
-        import resource
-    except ImportError:  # not on every system
-        return 0
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(most if sys.platform == "darwin" else most * 1024)
+    return most_memory_bytes()
