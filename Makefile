@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 QUICK := -m 'not slow' tests/core tests/io tests/cli tests/test_house.py tests/test_public.py tests/test_docs.py
-SPEED := burn trace rules score register chips train_step sweep first_pool scenes pictures
+SPEED := burn trace rules score register chips train_step sweep first_pool thin_step scenes pictures
 
 .PHONY: demo test quick check wheel version oldest bench torture fuzz pages docs clean
 TORCH := torch==2.13.0

@@ -113,6 +113,13 @@ def test_of_a_level_that_is_plainly_too_large_few_tiles_are_written() -> None:
     assert threads.written < 64
 
 
+def test_a_level_that_just_fits_is_written_whole(pool: ThreadPoolExecutor) -> None:
+    valid_hw = np.ones((1801, 1801), np.bool_)
+    whole = cut(noise(1801), valid_hw, pool, 10**9)
+    finest = sum(len(content) for level, *_, content in whole.tiles if level == whole.top)
+    assert cut(noise(1801), valid_hw, pool, int(1.1 * finest)) == whole
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.97, 1.0])
 @pytest.mark.parametrize("shape_hw", [(61, 47), (62, 48), (1, 1), (1, 7)])
