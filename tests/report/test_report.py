@@ -135,6 +135,14 @@ def test_a_colour_cannot_leave_its_rule():
     assert evil not in render_report(replace(data, legend=legend))
 
 
+def test_commands_in_cautions_are_set_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "landscribe.report.page.cautions", lambda _data: ["`landscribe compare <b>` says more, `check` less."]
+    )
+    item = "<li><code>landscribe compare &lt;b&gt;</code> says more, <code>check</code> less.</li>"
+    assert item in render_report(make_report())
+
+
 def test_cautions_say_what_weakens_the_evidence():
     found = " | ".join(cautions(make_report()))
     for words in (

@@ -144,7 +144,12 @@ def _caution_list(data: ReportData) -> Html:
     if not found:
         text = "None of the automatic checks found a reason for doubt. Look at the worst scenes all the same."
         return el("p", text, class_="fine")
-    return el("ul", [el("li", text) for text in found], class_="cautions")
+    return el("ul", [el("li", _with_code(text)) for text in found], class_="cautions")
+
+
+def _with_code(text: str) -> list[Node]:
+    """Set what stands between back quotes as commands and settings are."""
+    return [el("code", part) if number % 2 else part for number, part in enumerate(text.split("`"))]
 
 
 def _not_shown(data: ReportData) -> Html | None:
