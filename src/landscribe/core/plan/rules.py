@@ -232,7 +232,7 @@ class _Length:
         seeds = [] if self.count == 1 else [seed + n for n in range(self.count)]
         why = f"one network: {SEEDS[1]} would have too few steps each"
         if self.count > 1:
-            why = f"{self.count} are averaged, which gives more than one of {self.count} times the steps"
+            why = f"{self.count} are averaged: one alone gained next to nothing from more steps"
         yield Choice(("models", number, "seeds"), seeds, why)
 
 
